@@ -1,0 +1,47 @@
+# What every target of this project is compiled with, as functions, so that a parent project is left alone.
+
+if(PROJECT_IS_TOP_LEVEL)
+  set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+  find_program(ROPEJIT_CCACHE ccache)
+  mark_as_advanced(ROPEJIT_CCACHE)
+  if(ROPEJIT_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_C_COMPILER_LAUNCHER "${ROPEJIT_CCACHE}")
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${ROPEJIT_CCACHE}")
+  endif()
+endif()
+
+if(NOT ROPEJIT_SANITIZE MATCHES "^(address|undefined|thread)?$")
+  message(FATAL_ERROR "ROPEJIT_SANITIZE: found ${ROPEJIT_SANITIZE}, allowed: address, undefined, thread or empty")
+endif()
+
+# Sections and warnings for `target`; a program or shared library drops the sections that nothing uses.
+function(ropejit_compile_settings target)
+  target_compile_features(${target} PRIVATE cxx_std_20)
+  set_target_properties(${target} PROPERTIES
+    CXX_EXTENSIONS OFF
+    CXX_VISIBILITY_PRESET hidden
+    C_VISIBILITY_PRESET hidden
+    VISIBILITY_INLINES_HIDDEN ON)
+  target_compile_options(${target} PRIVATE -ffunction-sections -fdata-sections)
+  if(ROPEJIT_DEVELOPMENT)
+    target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+  endif()
+  if(ROPEJIT_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${ROPEJIT_SANITIZE} -fno-omit-frame-pointer)
+    # GCC's sanitizers make it warn of the standard library's own variables.
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
+    if(ROPEJIT_SANITIZE STREQUAL "undefined")
+      target_compile_options(${target} PRIVATE -fno-sanitize-recover=all)
+    endif()
+    target_link_options(${target} PUBLIC -fsanitize=${ROPEJIT_SANITIZE})
+  endif()
+endfunction()
+
+# A program, on top of the above.
+function(ropejit_program_settings target)
+  ropejit_compile_settings(${target})
+  target_link_options(${target} PRIVATE -Wl,--gc-sections)
+  if(ROPEJIT_STATIC_RUNTIME)
+    target_link_options(${target} PRIVATE -static-libstdc++ -static-libgcc)
+  endif()
+endfunction()

@@ -1,0 +1,17 @@
+# What ropejit is built from. All of it is private: a user of the library needs none of it to compile.
+
+find_package(Threads REQUIRED)
+find_package(fmt 9 REQUIRED)
+
+if(POLICY CMP0167)
+  cmake_policy(SET CMP0167 NEW)
+endif()
+find_package(Boost 1.74 REQUIRED)
+
+include(llvm_support)
+include(cuda_headers)
+
+# Found dependencies as one interface target of the library's own sources.
+add_library(ropejit_dependencies INTERFACE)
+target_link_libraries(ropejit_dependencies INTERFACE
+  fmt::fmt-header-only Boost::headers ropejit_llvm_support ropejit_cuda_headers Threads::Threads ${CMAKE_DL_LIBS})

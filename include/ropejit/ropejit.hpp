@@ -1,0 +1,11 @@
+// All of ropejit's C++ API. Headers need C++17 and the standard library, nothing else.
+#pragma once
+
+#include "ropejit/error.hpp"    // IWYU pragma: export
+#include "ropejit/form.hpp"     // IWYU pragma: export
+#include "ropejit/options.hpp"  // IWYU pragma: export
+#include "ropejit/scaling.hpp"  // IWYU pragma: export
+#include "ropejit/service.hpp"  // IWYU pragma: export
+#include "ropejit/spec.hpp"     // IWYU pragma: export
+#include "ropejit/tensor.hpp"   // IWYU pragma: export
+#include "ropejit/version.hpp"  // IWYU pragma: export

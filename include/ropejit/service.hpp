@@ -1,0 +1,116 @@
+// RopeService makes kernels; RopeKernel launches them.
+//
+//     ropejit::RopeService service;
+//     ropejit::RopeKernel rope = service.get(spec, ropejit::LaunchForm::in_place_ids());
+//     ropejit::RopeArgs args;
+//     args.q.data = q; args.k.data = k; args.tokens = tokens;
+//     args.positions = ropejit::Positions::ids64(ids);
+//     ropejit::LaunchStatus status = rope.launch(args, stream);
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ropejit/error.hpp"
+#include "ropejit/export.hpp"
+#include "ropejit/form.hpp"
+#include "ropejit/options.hpp"
+#include "ropejit/spec.hpp"
+#include "ropejit/tensor.hpp"
+
+namespace ropejit {
+
+// Outside the inline namespace: src/ declares ropejit::internal, and two namespaces of that name are ambiguous.
+namespace internal {
+struct KernelState;
+struct ServiceState;
+}  // namespace internal
+
+inline namespace v0 {
+
+/// Where a binary came from.
+enum class CacheRung {
+  memory,  ///< this service had it loaded
+  disk,    ///< read from the cache directory
+  miss,    ///< compiled now
+};
+ROPEJIT_EXPORT const char* to_string(CacheRung rung) noexcept;
+
+/// One of the binaries behind a kernel.
+struct VariantInfo {
+  std::string variant;  ///< "flat_v16_h8_t128": see `ropejit inspect`; "universal_..." takes any strides
+  std::string entry;    ///< the name a profiler shows
+  std::int64_t min_tokens = 0;  ///< the table serves it from this many tokens (batch * tokens) on
+  CacheRung cache = CacheRung::miss;
+  double compile_ms = 0;  ///< 0 unless it was compiled now
+  double load_us = 0;     ///< reading it from the store, checking and loading it
+  int registers = -1;     ///< a thread; -1: not known
+  int spill_bytes = -1;   ///< -1: not known
+};
+
+/// What `get` did and what it made.
+struct KernelInfo {
+  std::string device;      ///< "NVIDIA H100 80GB HBM3", or "host"
+  std::string arch;        ///< "sm_90", or "host-x86_64"
+  std::string class_hash;  ///< of the kernel class: 32 hex digits
+  std::string plan_hash;   ///< of class and steps
+  std::vector<VariantInfo> variants;  ///< by min_tokens; the universal entry last
+};
+
+/// A prepared kernel: a small handle that shares ownership of all it needs, so it may outlive its service.
+/// Copying is cheap. All members are thread-safe.
+class ROPEJIT_EXPORT RopeKernel {
+ public:
+  RopeKernel();  ///< empty: launch returns not_prepared
+  ~RopeKernel();
+  RopeKernel(const RopeKernel&);
+  RopeKernel(RopeKernel&&) noexcept;
+  RopeKernel& operator=(const RopeKernel&);
+  RopeKernel& operator=(RopeKernel&&) noexcept;
+
+  /// Queues the rotation of q and k on `stream` (a CUstream or cudaStream_t of the current context; null: the
+  /// default stream; ignored on the host target, which runs at once). Never compiles, allocates, locks or waits.
+  /// May be captured into a CUDA graph. A null pointer, a wrong position kind, a negative size, or outputs that
+  /// overlap (each other or, out of place, an input) are refused before anything is queued.
+  [[nodiscard]] LaunchStatus launch(const RopeArgs& args, void* stream = nullptr) const noexcept;
+
+  /// The entry that a launch of this size would run, were its tensors to keep the form's promise.
+  const VariantInfo& variant_for(std::int64_t tokens) const;
+
+  const KernelInfo& info() const;
+  const RopeSpec& spec() const;
+  const LaunchForm& form() const;
+  explicit operator bool() const noexcept { return state_ != nullptr; }
+
+ private:
+  friend class RopeService;
+  explicit RopeKernel(std::shared_ptr<const internal::KernelState> state);
+  std::shared_ptr<const internal::KernelState> state_;
+};
+
+/// Makes kernels for one device and keeps them: in memory, then in a cache directory, then by compiling.
+/// Construction loads no library and touches no device; the first get does. Thread-safe; a handle: copies share state.
+class ROPEJIT_EXPORT RopeService {
+ public:
+  explicit RopeService(ServiceOptions options = {});
+  ~RopeService();
+  RopeService(const RopeService&);
+  RopeService(RopeService&&) noexcept;
+  RopeService& operator=(const RopeService&);
+  RopeService& operator=(RopeService&&) noexcept;
+
+  /// Validates the spec and prepares everything that launches of this form need. The second call with an equal
+  /// plan returns the same kernel; however many threads ask, a binary is compiled once. Throws Error.
+  RopeKernel get(const RopeSpec& spec, const LaunchForm& form) const;
+
+  /// The cache directory in use; empty: memory only.
+  const std::string& cache_dir() const;
+
+ private:
+  std::shared_ptr<internal::ServiceState> state_;
+};
+
+}  // namespace v0
+}  // namespace ropejit

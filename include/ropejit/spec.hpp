@@ -1,0 +1,83 @@
+// RopeSpec: what a person says about a model's rotary embedding. A plain value: fill it in, or read it from a
+// model's config, change any field, hand it to RopeService::get, which validates it once.
+//
+// What it means: for every token at position p, every head and every pair i = 0 .. rotary_dim/2 - 1,
+//     t = p * w_i                        (w_i: theta and scaling; see scaling.hpp)
+//     out[a_i] = x[a_i] cos t - x[b_i] sin t
+//     out[b_i] = x[b_i] cos t + x[a_i] sin t
+// where (a_i, b_i) are lanes of the head: first_lane + (i, i + rotary_dim/2) for split_half and
+// first_lane + (2i, 2i + 1) for interleaved. Lanes that do not rotate keep their values.
+// Angles are exact: any position a 64-bit integer holds up to about 2^40, negative ones too.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "ropejit/export.hpp"
+#include "ropejit/scaling.hpp"
+
+namespace ropejit {
+inline namespace v0 {
+
+/// Element type of q and k, in memory. Arithmetic is fp32 whichever it is, with one rounding at the end.
+enum class DType { bf16, fp16, fp32 };
+
+/// Which lanes form a pair.
+enum class Layout {
+  split_half,   ///< i with i + rotary_dim/2: Hugging Face's rotate_half, GPT-NeoX
+  interleaved,  ///< 2i with 2i + 1: the paper's form, Meta's complex form, GPT-J
+};
+
+enum class Direction {
+  forward,
+  adjoint,  ///< the gradient: rotates by -t
+};
+
+/// One of the two tensors that rotate together, as [tokens, heads, head_dim].
+struct Operand {
+  std::int64_t heads = 0;       ///< 1 to 65,536
+  std::int64_t head_dim = 0;    ///< lanes of a head: even, 2 to 4,096
+  std::int64_t first_lane = 0;  ///< the first lane that rotates: even, first_lane + rotary_dim <= head_dim
+};
+
+struct ROPEJIT_EXPORT RopeSpec {
+  Layout layout = Layout::split_half;
+  Direction direction = Direction::forward;
+  DType dtype = DType::bf16;
+  double theta = 10000.0;       ///< base of the frequencies: finite, above 0
+  std::int64_t rotary_dim = 0;  ///< lanes that rotate: even, 2 to head_dim. One value for q and k: pairs share angles.
+  Operand q;
+  std::optional<Operand> k;  ///< absent: one tensor rotates alone
+  Scaling scaling = NoScaling{};
+
+  /// Throws Error{invalid_argument} naming the first field that is out of range.
+  void validate() const;
+
+  /// JSON with "schema": 1 and every field (the grammar: README, "The spec as JSON"); validated.
+  /// Unknown keys, duplicate keys and anything out of range throw Error.
+  static RopeSpec from_json(std::string_view text);
+  std::string to_json() const;
+
+  /// Reads the text (not a path) of a Hugging Face config.json: head counts, head_dim, rope_theta,
+  /// rope_scaling or rope_parameters, partial_rotary_factor, dtype; the layout by model_type. Keys it does not
+  /// know are ignored. Throws Error where the model's RoPE is not one this version builds, rather than guess.
+  static RopeSpec from_hf_config(std::string_view text);
+
+  /// One line for people: "split_half bf16 q 32x128 k 8x128 rotary 128 theta 500000 llama3(...) forward".
+  std::string to_string() const;
+};
+
+ROPEJIT_EXPORT bool operator==(const Operand& a, const Operand& b) noexcept;
+ROPEJIT_EXPORT bool operator==(const RopeSpec& a, const RopeSpec& b) noexcept;
+inline bool operator!=(const RopeSpec& a, const RopeSpec& b) noexcept { return !(a == b); }
+
+ROPEJIT_EXPORT const char* to_string(DType dtype) noexcept;
+ROPEJIT_EXPORT const char* to_string(Layout layout) noexcept;
+ROPEJIT_EXPORT const char* to_string(Direction direction) noexcept;
+/// Bytes of one element: 2, 2, 4.
+ROPEJIT_EXPORT std::int64_t size_of(DType dtype) noexcept;
+
+}  // namespace v0
+}  // namespace ropejit

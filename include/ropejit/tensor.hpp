@@ -1,0 +1,73 @@
+// What one launch takes. Nothing here owns memory; pointers are device pointers (host pointers on the host
+// target) that must stay valid until the stream has run the launch.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "ropejit/form.hpp"
+
+namespace ropejit {
+inline namespace v0 {
+
+/// A stride that is computed from the sizes, as if the tensor were [batch, token, head, lane] without gaps.
+inline constexpr std::int64_t kContiguous = std::numeric_limits<std::int64_t>::min();
+
+/// A 4-dimensional view: element (b, s, h, l) is at data + b*batch_stride + s*token_stride + h*head_stride +
+/// l*lane_stride, strides in elements. BSHD, BHSD, SBHD, THD (batch 1) and packed QKV are all views of this kind.
+/// `data` points at lane 0 of head 0, not at the first lane that rotates. An input's strides may be 0 (an
+/// expanded tensor) or negative out of place; an output's elements must be distinct.
+struct TensorView {
+  void* data = nullptr;
+  std::int64_t batch_stride = kContiguous;
+  std::int64_t token_stride = kContiguous;
+  std::int64_t head_stride = kContiguous;
+  std::int64_t lane_stride = kContiguous;
+
+  /// A tensor that a launch only reads (the out-of-place forms never write q and k).
+  static TensorView input(const void* data) {
+    TensorView view;
+    view.data = const_cast<void*>(data);
+    return view;
+  }
+};
+
+/// Where the tokens stand. Build it with one of the three functions; the kind must be the form's. Ids must not
+/// overlap what the launch writes. Token s of sequence b reads ids[b*batch_stride + s*token_stride].
+struct Positions {
+  PositionSource source = PositionSource::start;
+  const void* ids = nullptr;               ///< device memory
+  std::int64_t first = 0;                  ///< for PositionSource::start: the position of token 0; may be negative
+  std::int64_t batch_stride = kContiguous; ///< in ids; kContiguous: tokens; 0: one row shared by all sequences
+  std::int64_t token_stride = kContiguous; ///< in ids; kContiguous: 1
+
+  static Positions start(std::int64_t first) {
+    Positions positions;
+    positions.first = first;
+    return positions;
+  }
+  static Positions ids32(const std::int32_t* ids) { return of(PositionSource::ids32, ids); }
+  static Positions ids64(const std::int64_t* ids) { return of(PositionSource::ids64, ids); }
+
+ private:
+  static Positions of(PositionSource source, const void* ids) {
+    Positions positions;
+    positions.source = source;
+    positions.ids = ids;
+    return positions;
+  }
+};
+
+/// Arguments of one launch. batch * tokens is at most 2^31 - 1; 0 of either launches nothing and is fine.
+struct RopeArgs {
+  TensorView q;      ///< [batch, tokens, spec.q.heads, spec.q.head_dim]
+  TensorView k;      ///< data null: k is left out of this launch
+  TensorView q_out;  ///< out of place: like q, written in full. In place: leave it empty.
+  TensorView k_out;
+  Positions positions;
+  std::int64_t batch = 1;
+  std::int64_t tokens = 0;  ///< tokens of each sequence
+};
+
+}  // namespace v0
+}  // namespace ropejit

@@ -1,0 +1,133 @@
+#include "cli/case.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <array>
+#include <limits>
+#include <string>
+#include <string_view>
+
+#include "cli/files.hpp"
+#include "cli/output.hpp"
+#include "codegen/default_variant.hpp"
+#include "codegen/legality.hpp"
+#include "ropejit/error.hpp"
+#include "support/text.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+constexpr std::size_t kModelFileLimit = std::size_t{16} << 20;
+
+// The object has "schema" among its own keys: a spec, not a model's config. Only tells the two apart; whether the
+// text is JSON at all is for the reader that it then goes to.
+bool has_schema(std::string_view text) {
+  int depth = 0;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '{' || c == '[') ++depth;
+    if (c == '}' || c == ']') --depth;
+    if (c != '"') continue;
+    const std::size_t begin = ++at;
+    while (at < text.size() && text[at] != '"') at += text[at] == '\\' ? 2 : 1;
+    if (at >= text.size()) return false;
+    const std::size_t next = text.find_first_not_of(" \t\r\n", at + 1);
+    const bool is_key = next != std::string_view::npos && text[next] == ':';
+    if (depth == 1 && is_key && text.substr(begin, at - begin) == "schema") return true;
+  }
+  return false;
+}
+
+RopeSpec read_model(const std::string& path) {
+  const std::string text = read_file("--model", path, kModelFileLimit);
+  try {
+    return has_schema(text) ? RopeSpec::from_json(text) : RopeSpec::from_hf_config(text);
+  } catch (const Error& error) {
+    throw Error(error.code(), error.stage(), fmt::format("{}: {}", excerpt(path, 4096), error.what()), error.log());
+  }
+}
+
+// The enumerators of an option: names and values side by side.
+template <typename Enum, std::size_t kCount>
+void override_with(const Arguments& arguments, std::string_view flag, const std::array<Enum, kCount>& all,
+                   Enum& field) {
+  std::vector<std::string_view> names;
+  for (const Enum value : all) names.emplace_back(to_string(value));
+  if (const auto chosen = arguments.choice(flag, names)) field = all[*chosen];
+}
+
+}  // namespace
+
+std::vector<Flag> case_flags() {
+  return {
+      {"--model", "FILE", "a Hugging Face config.json, or a spec (JSON with \"schema\")"},
+      {"--tokens", "N", "tokens of a launch (4096)"},
+      {"--dtype", "TYPE", "bf16, fp16 or fp32 (the model's)"},
+      {"--layout", "LAYOUT", "split_half or interleaved (the model's)"},
+      {"--direction", "WAY", "forward or adjoint (forward)"},
+      {"--out-of-place", "", "write other tensors than those read (in place)"},
+      {"--strides", "KIND", "contiguous or free (contiguous)"},
+      {"--positions", "KIND", "start, ids32 or ids64 (ids64)"},
+  };
+}
+
+Case read_case(const Arguments& arguments) {
+  Case result;
+  // Options first: a typing error need not wait for a file.
+  const std::string path = arguments.required("--model", "config.json");
+  result.tokens = arguments.integer("--tokens", 4096, 1, std::numeric_limits<std::int32_t>::max());
+  if (arguments.has("--out-of-place")) result.form.placement = Placement::out_of_place;
+  override_with(arguments, "--strides", std::array{Strides::contiguous, Strides::free}, result.form.strides);
+  override_with(arguments, "--positions",
+                std::array{PositionSource::start, PositionSource::ids32, PositionSource::ids64}, result.form.positions);
+  RopeSpec overrides;
+  override_with(arguments, "--dtype", std::array{DType::bf16, DType::fp16, DType::fp32}, overrides.dtype);
+  override_with(arguments, "--layout", std::array{Layout::split_half, Layout::interleaved}, overrides.layout);
+  override_with(arguments, "--direction", std::array{Direction::forward, Direction::adjoint}, overrides.direction);
+
+  result.spec = read_model(path);
+  if (arguments.has("--dtype")) result.spec.dtype = overrides.dtype;
+  if (arguments.has("--layout")) result.spec.layout = overrides.layout;
+  if (arguments.has("--direction")) result.spec.direction = overrides.direction;
+  return result;
+}
+
+Flag variant_flag() { return {"--variant", "ID", "how, e.g. flat_v16_h8_t128 (what serves --tokens by default)"}; }
+
+Variant read_variant(const Arguments& arguments, const KernelClass& kernel_class, std::int64_t tokens) {
+  const std::optional<std::string> name = arguments.text("--variant");
+  if (!name) {
+    const std::vector<VariantChoice> choices = default_variants(kernel_class, kAssumedMultiprocessors);
+    Variant chosen = choices.front().variant;
+    for (const VariantChoice& choice : choices) {
+      if (choice.min_tokens <= tokens) chosen = choice.variant;
+    }
+    return chosen;
+  }
+  const std::optional<Variant> variant = parse_variant(*name);
+  const std::string problem = variant ? why_illegal(kernel_class, *variant) : "not the name of a variant";
+  if (problem.empty()) return *variant;
+  std::vector<std::string> allowed;
+  for (const Variant& legal : variant_space(kernel_class)) allowed.push_back(to_string(legal));
+  allowed.push_back(to_string(universal_variant(kernel_class)));
+  throw Error(ErrorCode::invalid_argument, "arguments",
+              fmt::format("--variant: found {}: {}; allowed: {}", quoted(*name), problem, fmt::join(allowed, ", ")));
+}
+
+std::vector<Flag> service_flags() {
+  return {
+      {"--device", "DEVICE", "auto, cuda, cuda:N or host ($ROPEJIT_DEVICE, else auto)"},
+      {"--cache-dir", "DIR", "where binaries are kept; empty: nowhere (see `ropejit cache path`)"},
+  };
+}
+
+ServiceOptions read_options(const Arguments& arguments) {
+  ServiceOptions options;
+  options.device = arguments.text("--device");
+  options.cache_dir = arguments.text("--cache-dir");
+  options.warn = [](std::string_view line) { print_error_line(fmt::format("ropejit: warning: {}", line)); };
+  return options;
+}
+
+}  // namespace ropejit::internal

@@ -1,0 +1,27 @@
+// A command of the program: its name, its options and what it does. Each lives in a file of its name.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/arguments.hpp"
+
+namespace ropejit::internal {
+
+struct Command {
+  std::string name;
+  std::string summary;                ///< one line
+  std::vector<Flag> flags;            ///< --help is added to every table
+  std::vector<std::string> subwords;  ///< words allowed after the name, one of which must be given: {"path", "ls"}
+  /// Returns the exit status, 0 or 1; throws Error.
+  int (*run)(const Arguments& arguments);
+};
+
+Command run_command();
+Command inspect_command();
+Command source_command();
+Command compile_command();
+Command info_command();
+Command cache_command();
+
+}  // namespace ropejit::internal

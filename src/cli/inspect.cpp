@@ -1,0 +1,83 @@
+#include <fmt/format.h>
+
+#include <cstdint>
+
+#include "cli/case.hpp"
+#include "cli/command.hpp"
+#include "cli/output.hpp"
+#include "codegen/default_variant.hpp"
+#include "codegen/legality.hpp"
+#include "spec/lower.hpp"
+#include "spec/scaling_rules.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+std::string inspect_json(const RopeSpec& spec, const RotationPlan& plan) {
+  return json_text([&](llvm::json::OStream& out) {
+    out.object([&] {
+      attribute(out, "layout", to_string(spec.layout));
+      attribute(out, "head_dim", spec.q.head_dim);
+      attribute(out, "rotary_dim", spec.rotary_dim);
+      attribute(out, "first_lane", spec.q.first_lane);
+      attribute(out, "q_heads", spec.q.heads);
+      attribute(out, "kv_heads", spec.k ? spec.k->heads : 0);
+      attribute(out, "dtype", to_string(spec.dtype));
+      attribute(out, "theta", spec.theta);
+      out.attributeBegin("scaling");
+      out.rawValue(scaling_to_json(spec.scaling));
+      out.attributeEnd();
+      out.attributeArray("inv_freq", [&] {
+        for (const double w : plan.inv_freq) out.rawValue(json_number(w, 17));
+      });
+      out.attributeArray("steps", [&] {
+        // Strings: most readers of JSON keep 53 bits of a number.
+        for (const std::uint64_t step : plan.steps) out.value(fmt::format("{}", step));
+      });
+      attribute(out, "attention_scale", plan.attention_scale);
+      attribute(out, "class_hash", plan.kernel_class.hash());
+      attribute(out, "plan_hash", plan.hash());
+    });
+  });
+}
+
+std::string inspect_table(const RopeSpec& spec, const RotationPlan& plan) {
+  constexpr double kTwoPi = 6.283185307179586;
+  std::string text =
+      fmt::format("{}\n\nclass {}\nplan  {}\n\n", spec.to_string(), plan.kernel_class.hash(), plan.hash());
+  text += fmt::format("{:>5}  {:>24}  {:>20}  {:>14}\n", "pair", "radians per position", "step (2^-64 turns)",
+                      "wavelength");
+  const std::size_t pairs = plan.steps.size();
+  // Enough to see the rule at work; --json has all of them.
+  const std::size_t stride = pairs <= 16 ? 1 : (pairs + 15) / 16;
+  for (std::size_t i = 0; i < pairs; ++i) {
+    if (i % stride != 0 && i + 1 != pairs) continue;
+    text += fmt::format("{:>5}  {:>24.17g}  {:>20}  {:>14.6g}\n", i, plan.inv_freq[i], plan.steps[i],
+                        kTwoPi / plan.inv_freq[i]);
+  }
+  text += "\nserved by\n";
+  for (const VariantChoice& choice : default_variants(plan.kernel_class, kAssumedMultiprocessors)) {
+    text += fmt::format("  {:<28} from {} tokens on\n", to_string(choice.variant), choice.min_tokens);
+  }
+  return text + fmt::format("  {:<28} tensors that break the form's promise\n",
+                            to_string(universal_variant(plan.kernel_class)));
+}
+
+int run_inspect(const Arguments& arguments) {
+  const Case given = read_case(arguments);
+  const RotationPlan plan = lower(given.spec, given.form);
+  print(arguments.has("--json") ? inspect_json(given.spec, plan) : inspect_table(given.spec, plan));
+  return 0;
+}
+
+}  // namespace
+
+Command inspect_command() {
+  std::vector<Flag> flags = case_flags();
+  flags.push_back({"--json", "", "one JSON object on stdout"});
+  flags.push_back({"--help", "", "this text"});
+  return {
+      "inspect", "shows what a model's RoPE is: its lanes, frequencies, hashes and variants", flags, {}, run_inspect};
+}
+
+}  // namespace ropejit::internal

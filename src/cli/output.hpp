@@ -1,0 +1,41 @@
+// What the program writes: text and JSON on stdout, everything else on stderr.
+#pragma once
+
+#include <llvm/ADT/STLFunctionalExtras.h>
+#include <llvm/Support/JSON.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace ropejit::internal {
+
+/// Writes all of it to stdout and flushes. Throws Error{io_error} where stdout is closed or full.
+void print(std::string_view text);
+
+/// One line on stderr: control characters are replaced, a newline is added. Failures are ignored: there is nowhere
+/// to report them.
+void print_error_line(std::string_view line) noexcept;
+
+/// Several lines on stderr, as they are.
+void print_error_text(std::string_view text) noexcept;
+
+/// A JSON text, indented, with a newline at the end; `body` writes one value. Attributes keep their order.
+std::string json_text(llvm::function_ref<void(llvm::json::OStream&)> body);
+
+/// Attributes of the object that is open. Text that is not UTF-8 (a path) is repaired; a number that JSON cannot
+/// express becomes null; `digits` 0: as many as tell the number from every other.
+void attribute(llvm::json::OStream& json, std::string_view key, std::string_view text);
+void attribute(llvm::json::OStream& json, std::string_view key, const char* text);
+void attribute(llvm::json::OStream& json, std::string_view key, std::int64_t number);
+void attribute(llvm::json::OStream& json, std::string_view key, bool truth);
+void attribute(llvm::json::OStream& json, std::string_view key, double number, int digits = 0);
+void attribute_null(llvm::json::OStream& json, std::string_view key);
+
+/// A number as a JSON value.
+std::string json_number(double number, int digits);
+
+/// A duration for people: "740 ns", "23.8 us", "151 ms", "2.1 s".
+std::string duration(double microseconds);
+
+}  // namespace ropejit::internal

@@ -1,0 +1,209 @@
+#include "cli/trial.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+
+#include "cli/parallel.hpp"
+#include "ropejit/error.hpp"
+#include "support/text.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+constexpr std::size_t kGuardBytes = 4096;
+// A NaN in every dtype: an element that was never written cannot pass.
+constexpr unsigned char kPoison = 0xff;
+constexpr std::int64_t kTokensAtOnce = 32;
+
+// Steele, Lea and Flood's SplitMix64: one good 64-bit number for each index, in any order.
+std::uint64_t random_bits(std::uint64_t index) {
+  std::uint64_t z = (index + 1) * 0x9e3779b97f4a7c15;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return z ^ (z >> 31);
+}
+
+// Close to normal, with variance 1: the sum of four 16-bit uniform numbers.
+double random_normal(std::uint64_t index) {
+  const std::uint64_t bits = random_bits(index);
+  const std::uint64_t sum = (bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48);
+  return (static_cast<double>(sum) - 131070.0) / 37837.2;
+}
+
+std::int64_t blocks_of(std::int64_t tokens) { return (tokens + kTokensAtOnce - 1) / kTokensAtOnce; }
+
+bool is_poison(const unsigned char* begin, std::size_t bytes) {
+  return std::all_of(begin, begin + bytes, [](unsigned char byte) { return byte == kPoison; });
+}
+
+std::int64_t elements(const Operand& shape) { return shape.heads * shape.head_dim; }
+
+}  // namespace
+
+Comparison TrialResult::both() const {
+  Comparison result = q;
+  result.merge(k);
+  return result;
+}
+
+std::string TrialResult::problem() const {
+  if (!q.passed()) return "q: " + q.to_string();
+  if (!k.passed()) return "k: " + k.to_string();
+  return stray_write;
+}
+
+Trial::Trial(const Target& target, const Case& given, std::int64_t first_position)
+    : target_(target), case_(given), first_position_(first_position) {
+  refuse_what_does_not_fit();
+  tensors_.push_back(make_tensor(case_.spec.q, 0));
+  if (case_.spec.k) tensors_.push_back(make_tensor(*case_.spec.k, std::uint64_t{1} << 62));
+  if (case_.form.positions == PositionSource::start) return;
+
+  const bool narrow = case_.form.positions == PositionSource::ids32;
+  std::vector<std::int32_t> ids32;
+  std::vector<std::int64_t> ids64;
+  for (std::int64_t s = 0; s < case_.tokens; ++s) {
+    if (narrow) {
+      ids32.push_back(static_cast<std::int32_t>(first_position_ + s));
+    } else {
+      ids64.push_back(first_position_ + s);
+    }
+  }
+  const std::size_t bytes = static_cast<std::size_t>(case_.tokens) * (narrow ? 4 : 8);
+  ids_ = target_.allocate(bytes);
+  target_.upload(ids_.data(), narrow ? static_cast<const void*>(ids32.data()) : ids64.data(), bytes);
+}
+
+void Trial::refuse_what_does_not_fit() const {
+  const RopeSpec& spec = case_.spec;
+  const double token_bytes = static_cast<double>(elements(spec.q) + (spec.k ? elements(*spec.k) : 0)) *
+                             static_cast<double>(element_bytes(spec.dtype));
+  // Out of place: in and out as given, both downloaded, and both again where the target's memory is this machine's.
+  const double copies = case_.form.placement == Placement::out_of_place ? 5 : 3;
+  const double needed = static_cast<double>(case_.tokens) * (token_bytes * copies + 16);
+  const double physical = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
+  if (needed <= 0.9 * physical) return;
+  constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
+  throw Error(
+      ErrorCode::invalid_argument, "arguments",
+      fmt::format("--tokens: found {}, whose tensors need {:.1f} GiB of host memory to be checked, allowed: what "
+                  "fits into this machine's {:.1f} GiB",
+                  case_.tokens, needed / kGiB, physical / kGiB));
+}
+
+Trial::Tensor Trial::make_tensor(const Operand& shape, std::uint64_t seed) const {
+  Tensor tensor;
+  tensor.shape = shape;
+  const bool free = case_.form.strides == Strides::free;
+  tensor.token_stride = free ? shape.head_dim : elements(shape);
+  tensor.head_stride = free ? case_.tokens * shape.head_dim : shape.head_dim;
+  const std::size_t bytes =
+      static_cast<std::size_t>(case_.tokens * elements(shape)) * element_bytes(case_.spec.dtype) + 2 * kGuardBytes;
+  if (case_.form.placement == Placement::out_of_place) {
+    tensor.before.assign(bytes, kPoison);
+    tensor.out = target_.allocate(bytes);
+    target_.upload(tensor.out.data(), tensor.before.data(), bytes);
+  }
+  tensor.before.assign(bytes, kPoison);
+  fill(tensor, seed);
+  tensor.in = target_.allocate(bytes);
+  target_.upload(tensor.in.data(), tensor.before.data(), bytes);
+  return tensor;
+}
+
+void Trial::fill(Tensor& tensor, std::uint64_t seed) const {
+  const std::int64_t row = elements(tensor.shape);
+  parallel_for(blocks_of(case_.tokens), [&](std::int64_t block) {
+    const std::int64_t begin = block * kTokensAtOnce * row;
+    const std::int64_t end = std::min(begin + kTokensAtOnce * row, case_.tokens * row);
+    for (std::int64_t i = begin; i < end; ++i) {
+      const double value = random_normal(seed + static_cast<std::uint64_t>(i));
+      store_bits(case_.spec.dtype, tensor.before.data() + kGuardBytes, i, encode(case_.spec.dtype, value));
+    }
+  });
+}
+
+TensorView Trial::view(const Tensor& tensor, const DeviceBuffer& buffer) const {
+  TensorView result;
+  result.data = static_cast<unsigned char*>(buffer.data()) + kGuardBytes;
+  if (case_.form.strides == Strides::free) {
+    result.batch_stride = case_.tokens * elements(tensor.shape);
+    result.token_stride = tensor.token_stride;
+    result.head_stride = tensor.head_stride;
+    result.lane_stride = 1;
+  }
+  return result;
+}
+
+RopeArgs Trial::args() const {
+  RopeArgs args;
+  args.tokens = case_.tokens;
+  args.q = view(tensors_[0], tensors_[0].in);
+  if (tensors_.size() > 1) args.k = view(tensors_[1], tensors_[1].in);
+  if (case_.form.placement == Placement::out_of_place) {
+    args.q_out = view(tensors_[0], tensors_[0].out);
+    if (tensors_.size() > 1) args.k_out = view(tensors_[1], tensors_[1].out);
+  }
+  switch (case_.form.positions) {
+    case PositionSource::start: args.positions = Positions::start(first_position_); break;
+    case PositionSource::ids32: args.positions = Positions::ids32(static_cast<const std::int32_t*>(ids_.data())); break;
+    case PositionSource::ids64: args.positions = Positions::ids64(static_cast<const std::int64_t*>(ids_.data())); break;
+  }
+  return args;
+}
+
+Comparison Trial::check(const Tensor& tensor, const Oracle& oracle, const std::string& name,
+                        std::string& stray_write) const {
+  const bool in_place = case_.form.placement == Placement::in_place;
+  const std::size_t bytes = tensor.before.size();
+  std::vector<unsigned char> after(bytes);
+  if (!in_place) {
+    target_.download(after.data(), tensor.in.data(), bytes);
+    if (after != tensor.before) stray_write = name + ": the input was written to";
+  }
+  target_.download(after.data(), in_place ? tensor.in.data() : tensor.out.data(), bytes);
+  if (!is_poison(after.data(), kGuardBytes)) stray_write = name + ": memory before the tensor was written to";
+  if (!is_poison(after.data() + bytes - kGuardBytes, kGuardBytes)) {
+    stray_write = name + ": memory behind the tensor was written to";
+  }
+
+  Comparison result;
+  std::mutex mutex;
+  const auto element = static_cast<std::int64_t>(element_bytes(case_.spec.dtype));
+  parallel_for(blocks_of(case_.tokens), [&](std::int64_t block) {
+    Comparison part;
+    const std::int64_t end = std::min((block + 1) * kTokensAtOnce, case_.tokens);
+    for (std::int64_t s = block * kTokensAtOnce; s < end; ++s) {
+      const Angles angles = oracle.angles(first_position_ + s);
+      for (std::int64_t head = 0; head < tensor.shape.heads; ++head) {
+        const std::int64_t offset =
+            static_cast<std::int64_t>(kGuardBytes) + (s * tensor.token_stride + head * tensor.head_stride) * element;
+        oracle.check(angles, tensor.shape, {tensor.before.data() + offset, 1}, {after.data() + offset, 1},
+                     {0, s, head, 0}, part);
+      }
+    }
+    const std::lock_guard lock(mutex);
+    result.merge(part);
+  });
+  return result;
+}
+
+TrialResult Trial::check() const {
+  const Oracle oracle(case_.spec);
+  TrialResult result;
+  result.q = check(tensors_[0], oracle, "q", result.stray_write);
+  if (tensors_.size() > 1) result.k = check(tensors_[1], oracle, "k", result.stray_write);
+  return result;
+}
+
+double Trial::rotated_bytes() const {
+  const std::int64_t heads = case_.spec.q.heads + (case_.spec.k ? case_.spec.k->heads : 0);
+  return 2.0 * static_cast<double>(case_.tokens * heads) * static_cast<double>(case_.spec.rotary_dim) *
+         static_cast<double>(element_bytes(case_.spec.dtype));
+}
+
+}  // namespace ropejit::internal

@@ -1,0 +1,69 @@
+// Trial: tensors on a target for one launch of a kernel, and the check of every element that comes out. In memory
+// each tensor stands between guard zones; what a kernel writes is filled with NaNs before.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cli/case.hpp"
+#include "ropejit/tensor.hpp"
+#include "target/target.hpp"
+#include "verify/comparison.hpp"
+#include "verify/oracle.hpp"
+
+namespace ropejit::internal {
+
+/// What a check found.
+struct TrialResult {
+  Comparison q;
+  Comparison k;
+  std::string stray_write;  ///< empty, or one line: which zone or input was written to
+
+  Comparison both() const;
+  bool passed() const { return q.passed() && k.passed() && stray_write.empty(); }
+  /// One line: the first thing wrong. Empty when passed.
+  std::string problem() const;
+};
+
+/// Allocates at construction; the target must outlive it. Not thread-safe.
+class Trial {
+ public:
+  /// Throws Error{invalid_argument} where tensors of so many tokens do not fit into this machine's memory.
+  Trial(const Target& target, const Case& given, std::int64_t first_position);
+
+  /// For a launch; the tensors hold their first values until one runs. With free strides they are [head, token,
+  /// lane], else [token, head, lane].
+  RopeArgs args() const;
+
+  /// Downloads, and checks against the oracle what one launch made of the first values. Uses all cores.
+  TrialResult check() const;
+
+  /// Bytes that a launch must read and write: the lanes that rotate, twice.
+  double rotated_bytes() const;
+
+ private:
+  struct Tensor {
+    Operand shape;
+    std::int64_t token_stride = 0;
+    std::int64_t head_stride = 0;
+    std::vector<unsigned char> before;  ///< guards included, as uploaded
+    DeviceBuffer in;
+    DeviceBuffer out;  ///< empty in place
+  };
+  Tensor make_tensor(const Operand& shape, std::uint64_t seed) const;
+  void fill(Tensor& tensor, std::uint64_t seed) const;
+  TensorView view(const Tensor& tensor, const DeviceBuffer& buffer) const;
+  Comparison check(const Tensor& tensor, const Oracle& oracle, const std::string& name, std::string& stray_write) const;
+  void refuse_what_does_not_fit() const;
+
+  const Target& target_;
+  Case case_;
+  std::int64_t first_position_;
+  std::vector<Tensor> tensors_;  ///< q, and k where there is one
+  DeviceBuffer ids_;
+};
+
+}  // namespace ropejit::internal

@@ -1,0 +1,21 @@
+// What serves a size that nobody has tuned.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "codegen/variant.hpp"
+#include "spec/plan.hpp"
+
+namespace ropejit::internal {
+
+/// From min_tokens tokens on, until the next row, `variant` serves.
+struct VariantChoice {
+  std::int64_t min_tokens = 0;
+  Variant variant;
+};
+
+/// At least one row; the first has min_tokens 0. A few rows at most: each is a binary that `get` prepares.
+std::vector<VariantChoice> default_variants(const KernelClass& kernel_class, std::uint32_t multiprocessors);
+
+}  // namespace ropejit::internal

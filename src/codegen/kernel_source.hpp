@@ -1,0 +1,28 @@
+// Generated source: what a compiler gets.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace ropejit::internal {
+
+struct KernelSource {
+  std::string entry;  ///< name of the extern "C" kernel; says class and variant; also the name a profiler shows
+  std::string text;   ///< a few lines over the templates
+};
+
+/// A device header as it is included: {"ropejit/flat.cuh", text}.
+struct TemplateFile {
+  std::string_view name;
+  std::string_view text;
+};
+
+/// The files of templates/, embedded when the library was built.
+std::span<const TemplateFile> template_files();
+
+/// 32 hex digits over the names and texts of the templates. With a hash of the generated text, which the generator
+/// decides, it makes a binary's key complete.
+const std::string& templates_digest();
+
+}  // namespace ropejit::internal

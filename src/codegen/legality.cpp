@@ -1,0 +1,90 @@
+#include "codegen/legality.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include <fmt/format.h>
+
+namespace ropejit::internal {
+namespace {
+
+// Packed words that one thread holds at once: beyond this a kernel would spill.
+constexpr std::uint32_t kMaxWordsHeld = 64;
+constexpr std::uint32_t kMaxHeadsPerThread = 32;
+
+std::uint32_t element_bytes(const KernelClass& kernel_class) {
+  return static_cast<std::uint32_t>(size_of(kernel_class.dtype));
+}
+
+std::uint32_t most_heads(const KernelClass& kernel_class) {
+  return std::max(kernel_class.q.heads, kernel_class.k.heads);
+}
+
+std::string why_row_refuses(const char* name, const PlanOperand& operand, std::uint32_t element,
+                            std::uint32_t access) {
+  if (operand.heads == 0) return {};
+  if (operand.head_dim * element % access != 0) {
+    return fmt::format("{}.head_dim {} is not a multiple of {} bytes", name, operand.head_dim, access);
+  }
+  if (operand.first_lane * element % access != 0) {
+    return fmt::format("{}.first_lane {} is not a multiple of {} bytes", name, operand.first_lane, access);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string why_illegal(const KernelClass& kernel_class, const Variant& variant) {
+  const std::uint32_t element = element_bytes(kernel_class);
+  const std::uint32_t access = variant.access_bytes;
+  if (!std::has_single_bit(variant.threads) || variant.threads < 32 || variant.threads > 1024) {
+    return fmt::format("threads {}, allowed: a power of two from 32 to 1024", variant.threads);
+  }
+  if (variant.heads_per_thread == 0 || variant.heads_per_thread > std::min(kMaxHeadsPerThread, most_heads(kernel_class))) {
+    return fmt::format("heads_per_thread {}, allowed: 1 to {}", variant.heads_per_thread,
+                       std::min(kMaxHeadsPerThread, most_heads(kernel_class)));
+  }
+  if (!std::has_single_bit(access) || access < element || access > 16) {
+    return fmt::format("access_bytes {}, allowed: a power of two from {} (one element) to 16", access, element);
+  }
+  if (variant.family == Family::universal) {
+    if (access != element) return fmt::format("the universal entry reads single elements of {} bytes", element);
+    return {};
+  }
+  if (std::string why = why_row_refuses("q", kernel_class.q, element, access); !why.empty()) return why;
+  if (std::string why = why_row_refuses("k", kernel_class.k, element, access); !why.empty()) return why;
+  const std::uint32_t contiguous_lanes =
+      kernel_class.layout == Layout::split_half ? kernel_class.pairs() : kernel_class.rotary_dim;
+  if (contiguous_lanes * element % access != 0) {
+    return fmt::format("{} lanes that rotate side by side are not a multiple of {} bytes", contiguous_lanes, access);
+  }
+  const std::uint32_t words = kernel_class.layout == Layout::split_half || access == element ? 2 : 1;
+  const std::uint32_t held = variant.heads_per_thread * words * std::max(access / 4, 1U);
+  if (held > kMaxWordsHeld) {
+    return fmt::format("a thread would hold {} packed registers, allowed: {}", held, kMaxWordsHeld);
+  }
+  return {};
+}
+
+std::vector<Variant> variant_space(const KernelClass& kernel_class) {
+  constexpr std::array<std::uint32_t, 4> kAccess = {4, 8, 16, 2};
+  constexpr std::array<std::uint32_t, 8> kHeads = {1, 2, 4, 5, 8, 10, 16, 32};
+  constexpr std::array<std::uint32_t, 4> kThreads = {128, 64, 32, 256};
+  std::vector<Variant> space;
+  for (const std::uint32_t access : kAccess) {
+    for (const std::uint32_t heads : kHeads) {
+      for (const std::uint32_t threads : kThreads) {
+        const Variant variant{Family::flat, access, heads, threads};
+        if (why_illegal(kernel_class, variant).empty()) space.push_back(variant);
+      }
+    }
+  }
+  return space;
+}
+
+Variant universal_variant(const KernelClass& kernel_class) {
+  return {Family::universal, element_bytes(kernel_class), std::min<std::uint32_t>(4, most_heads(kernel_class)), 128};
+}
+
+}  // namespace ropejit::internal

@@ -1,0 +1,21 @@
+// Which variants may serve which class: the one place that decides.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "codegen/variant.hpp"
+#include "spec/plan.hpp"
+
+namespace ropejit::internal {
+
+/// Empty when `variant` is legal for the class, else the reason in one line.
+std::string why_illegal(const KernelClass& kernel_class, const Variant& variant);
+
+/// Every legal variant of the fast families, in a fixed order (simplest first). Never empty.
+std::vector<Variant> variant_space(const KernelClass& kernel_class);
+
+/// The variant that serves launches whose tensors break the form's promise. Legal for every class.
+Variant universal_variant(const KernelClass& kernel_class);
+
+}  // namespace ropejit::internal

@@ -1,0 +1,31 @@
+// Variant: how a plan is computed, never what. Every variant of a plan gives the same bits.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace ropejit::internal {
+
+enum class Family : std::uint32_t {
+  flat,       ///< every thread computes the angles of its own pairs and uses them for several heads
+  universal,  ///< flat with scalar accesses and run-time strides: legal for any tensors
+};
+
+struct Variant {
+  Family family = Family::flat;
+  std::uint32_t access_bytes = 16;     ///< width of a load or store: 2, 4, 8 or 16
+  std::uint32_t heads_per_thread = 1;  ///< need not divide the head counts
+  std::uint32_t threads = 128;         ///< per block
+
+  friend bool operator==(const Variant&, const Variant&) = default;
+  friend auto operator<=>(const Variant&, const Variant&) = default;
+};
+
+/// "flat_v16_h8_t128".
+std::string to_string(const Variant& variant);
+/// Reads what to_string wrote; nothing for any other text.
+std::optional<Variant> parse_variant(std::string_view text);
+
+}  // namespace ropejit::internal

@@ -1,0 +1,18 @@
+// A cubin loaded into the driver, and its entry.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "cuda/driver_api.hpp"
+#include "target/target.hpp"
+
+namespace ropejit::internal {
+
+/// Throws Error{load_failed}. Independent of contexts; where one is current the code is put there now, also while a
+/// stream of this thread is being captured.
+std::shared_ptr<const LoadedKernel> load_cuda_kernel(const DriverApi& api, std::string_view image,
+                                                     const std::string& entry);
+
+}  // namespace ropejit::internal

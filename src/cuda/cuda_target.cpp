@@ -1,0 +1,163 @@
+#include "cuda/cuda_target.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "cuda/cuda_kernel.hpp"
+#include "cuda/driver_api.hpp"
+#include "cuda/nvrtc_compiler.hpp"
+#include "cuda/nvrtc_recipe.hpp"
+#include "ropejit/error.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+/// An event of the current context.
+class Event {
+ public:
+  explicit Event(const DriverApi& api) : api_(api) {
+    if (const CUresult result = api_.p_cuEventCreate(&event_, CU_EVENT_DEFAULT); result != CUDA_SUCCESS) {
+      throw Error(ErrorCode::device_unavailable, "device",
+                  fmt::format("cuEventCreate: {}", driver_error_text(api_, result)));
+    }
+  }
+  ~Event() { api_.p_cuEventDestroy(event_); }
+  Event(const Event&) = delete;
+  Event& operator=(const Event&) = delete;
+  CUevent get() const { return event_; }
+
+ private:
+  const DriverApi& api_;
+  CUevent event_ = nullptr;
+};
+
+class CudaTarget : public Target {
+ public:
+  CudaTarget(int ordinal, std::optional<std::string> nvrtc)
+      : api_(require_driver_api()), nvrtc_choice_(std::move(nvrtc)) {
+    int count = 0;
+    check(api_.p_cuDeviceGetCount(&count), "cuDeviceGetCount");
+    if (ordinal < 0 || ordinal >= count) {
+      throw Error(ErrorCode::device_unavailable, "device",
+                  count == 0 ? fmt::format("device: found cuda:{}, but the driver shows no device", ordinal)
+                             : fmt::format("device: found cuda:{}, allowed: cuda:0 to cuda:{}", ordinal, count - 1));
+    }
+    check(api_.p_cuDeviceGet(&device_, ordinal), "cuDeviceGet");
+    char name[256] = {};
+    check(api_.p_cuDeviceGetName(name, sizeof name, device_), "cuDeviceGetName");
+    name_ = name;
+    arch_ = fmt::format("sm_{}{}", attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
+                        attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR));
+    multiprocessors_ = static_cast<std::uint32_t>(attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT));
+    recipe_ = fmt::format("{}", fmt::join(nvrtc_options(), " "));
+  }
+
+  ~CudaTarget() override {
+    if (primary_ != nullptr) api_.p_cuDevicePrimaryCtxRelease(device_);
+  }
+
+  const std::string& name() const override { return name_; }
+  const std::string& arch() const override { return arch_; }
+  std::uint32_t multiprocessors() const override { return multiprocessors_; }
+  const std::string& recipe() const override { return recipe_; }
+
+  const Compiler& compiler() const override {
+    const std::lock_guard lock(mutex_);
+    if (!compiler_) compiler_ = nvrtc_compiler(arch_, nvrtc_choice_);
+    return *compiler_;
+  }
+
+  std::shared_ptr<const LoadedKernel> load(std::string_view image, const std::string& entry) const override {
+    return load_cuda_kernel(api_, image, entry);
+  }
+
+  void make_current() const override {
+    const std::lock_guard lock(mutex_);
+    if (primary_ == nullptr) check(api_.p_cuDevicePrimaryCtxRetain(&primary_, device_), "cuDevicePrimaryCtxRetain");
+    check(api_.p_cuCtxSetCurrent(primary_), "cuCtxSetCurrent");
+  }
+
+  DeviceBuffer allocate(std::size_t bytes) const override {
+    CUdeviceptr pointer = 0;
+    check(api_.p_cuMemAlloc(&pointer, std::max<std::size_t>(bytes, 1)), "cuMemAlloc");
+    const DriverApi& api = api_;
+    return {reinterpret_cast<void*>(pointer),
+            [&api](void* data) { api.p_cuMemFree(reinterpret_cast<CUdeviceptr>(data)); }};
+  }
+  void upload(void* to, const void* from, std::size_t bytes) const override {
+    check(api_.p_cuMemcpyHtoD(reinterpret_cast<CUdeviceptr>(to), from, bytes), "cuMemcpyHtoD");
+  }
+  void download(void* to, const void* from, std::size_t bytes) const override {
+    check(api_.p_cuMemcpyDtoH(to, reinterpret_cast<CUdeviceptr>(from), bytes), "cuMemcpyDtoH");
+  }
+  void synchronize() const override { check(api_.p_cuCtxSynchronize(), "cuCtxSynchronize"); }
+
+  double time_us(const std::function<void()>& launch, int repeats) const override {
+    const Event before(api_);
+    const Event after(api_);
+    launch();
+    std::vector<double> times;
+    for (int i = 0; i < repeats; ++i) {
+      check(api_.p_cuEventRecord(before.get(), nullptr), "cuEventRecord");
+      launch();
+      check(api_.p_cuEventRecord(after.get(), nullptr), "cuEventRecord");
+      check(api_.p_cuEventSynchronize(after.get()), "cuEventSynchronize");
+      float ms = 0;
+      check(api_.p_cuEventElapsedTime(&ms, before.get(), after.get()), "cuEventElapsedTime");
+      times.push_back(static_cast<double>(ms) * 1000.0);
+    }
+    std::sort(times.begin(), times.end());
+    return times.empty() ? 0.0 : times[times.size() / 2];
+  }
+
+ private:
+  int attribute(CUdevice_attribute which) const {
+    int value = 0;
+    check(api_.p_cuDeviceGetAttribute(&value, which, device_), "cuDeviceGetAttribute");
+    return value;
+  }
+
+  void check(CUresult result, const char* call) const {
+    if (result == CUDA_SUCCESS) return;
+    throw Error(ErrorCode::device_unavailable, "device",
+                fmt::format("{}: {}", call, driver_error_text(api_, result)));
+  }
+
+  const DriverApi& api_;
+  const std::optional<std::string> nvrtc_choice_;
+  CUdevice device_ = 0;
+  std::string name_;
+  std::string arch_;
+  std::string recipe_;
+  std::uint32_t multiprocessors_ = 0;
+  mutable std::mutex mutex_;
+  mutable std::unique_ptr<Compiler> compiler_;
+  mutable CUcontext primary_ = nullptr;
+};
+
+}  // namespace
+
+CudaInfo cuda_info() {
+  CudaInfo info;
+  const DriverApi* api = driver_api(info.problem);
+  if (api == nullptr) return info;
+  int version = 0;
+  if (api->p_cuDriverGetVersion(&version) == CUDA_SUCCESS) {
+    info.driver = fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+  }
+  if (api->p_cuDeviceGetCount(&info.devices) != CUDA_SUCCESS || info.devices == 0) {
+    info.devices = 0;
+    info.problem = "the CUDA driver shows no device";
+  }
+  return info;
+}
+
+std::shared_ptr<const Target> cuda_target(int ordinal, const std::optional<std::string>& nvrtc) {
+  return std::make_shared<CudaTarget>(ordinal, nvrtc);
+}
+
+}  // namespace ropejit::internal

@@ -1,0 +1,60 @@
+// The CUDA driver's functions, found at run time: a build machine needs no driver, and a process that never asks
+// for a device never loads one.
+//
+// Each is taken at one pinned version of its interface, so that a newer driver cannot change what is called.
+#pragma once
+
+#include <cuda.h>
+
+#include <string>
+
+namespace ropejit::internal {
+
+// Every function used, once, with the CUDA version whose interface is meant.
+#define ROPEJIT_DRIVER_FUNCTIONS(X)        \
+  X(cuInit, 2000)                          \
+  X(cuDriverGetVersion, 2020)              \
+  X(cuGetErrorName, 6000)                  \
+  X(cuDeviceGetCount, 2000)                \
+  X(cuDeviceGet, 2000)                     \
+  X(cuDeviceGetName, 2000)                 \
+  X(cuDeviceGetAttribute, 2000)            \
+  X(cuDevicePrimaryCtxRetain, 7000)        \
+  X(cuDevicePrimaryCtxRelease, 11000)      \
+  X(cuCtxGetCurrent, 4000)                 \
+  X(cuCtxSetCurrent, 4000)                 \
+  X(cuCtxSynchronize, 2000)                \
+  X(cuThreadExchangeStreamCaptureMode, 10010) \
+  X(cuLibraryLoadData, 12000)              \
+  X(cuLibraryUnload, 12000)                \
+  X(cuLibraryGetKernel, 12000)             \
+  X(cuKernelGetFunction, 12000)            \
+  X(cuLaunchKernel, 4000)                  \
+  X(cuMemAlloc, 3020)                      \
+  X(cuMemFree, 3020)                       \
+  X(cuMemcpyHtoD, 3020)                    \
+  X(cuMemcpyDtoH, 3020)                    \
+  X(cuEventCreate, 2000)                   \
+  X(cuEventRecord, 2000)                   \
+  X(cuEventSynchronize, 2000)              \
+  X(cuEventElapsedTime, 2000)              \
+  X(cuEventDestroy, 4000)
+
+struct DriverApi {
+  // decltype of the header's names: its macros rename them to the versioned ones, with the same signatures.
+#define ROPEJIT_MEMBER(name, version) decltype(&::name) p_##name = nullptr;
+  ROPEJIT_DRIVER_FUNCTIONS(ROPEJIT_MEMBER)
+#undef ROPEJIT_MEMBER
+};
+
+/// The loaded and initialised driver, or null with the reason in `problem`. Loaded at the first call, once a process,
+/// and never unloaded. Thread-safe.
+const DriverApi* driver_api(std::string& problem);
+
+/// As above. Throws Error{device_unavailable}.
+const DriverApi& require_driver_api();
+
+/// "CUDA_ERROR_INVALID_VALUE (1)".
+std::string driver_error_text(const DriverApi& api, CUresult result);
+
+}  // namespace ropejit::internal

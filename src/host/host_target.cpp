@@ -1,0 +1,112 @@
+#include "host/host_target.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "host/block_runner.hpp"
+#include "host/host_compiler.hpp"
+#include "host/shared_object.hpp"
+#include "launch_params.cuh"
+#include "ropejit/error.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+#if defined(__x86_64__)
+constexpr const char* kArch = "host-x86_64";
+#elif defined(__aarch64__)
+constexpr const char* kArch = "host-aarch64";
+#else
+#error "the host target supports x86-64 and aarch64 Linux"
+#endif
+
+class HostKernel : public LoadedKernel {
+ public:
+  HostKernel(std::string_view image, const std::string& entry)
+      : object_(image),
+        bind_(reinterpret_cast<void (*)(HostThread*)>(object_.symbol("ropejit_host_bind"))),
+        kernel_(reinterpret_cast<void (*)(LaunchParams)>(object_.symbol(entry))) {}
+
+  int launch(const LaunchGeometry& geometry, const LaunchParams& params, void*) const noexcept override {
+    try {
+      const HostEntry entry{bind_, [this, &params] { kernel_(params); }};
+      return static_cast<int>(run_grid(geometry, entry));
+    } catch (...) {  // std::function's own allocation
+      return static_cast<int>(HostOutcome::no_memory);
+    }
+  }
+
+ private:
+  SharedObject object_;
+  void (*bind_)(HostThread*);
+  void (*kernel_)(LaunchParams);
+};
+
+class HostTarget : public Target {
+ public:
+  explicit HostTarget(std::optional<std::string> compiler) : compiler_choice_(std::move(compiler)) {}
+
+  const std::string& name() const override { return name_; }
+  const std::string& arch() const override { return arch_; }
+  std::uint32_t multiprocessors() const override { return 1; }
+  const std::string& recipe() const override { return host_recipe(); }
+
+  const Compiler& compiler() const override {
+    const std::lock_guard lock(mutex_);
+    if (!compiler_) compiler_ = std::make_unique<HostCompiler>(compiler_choice_);
+    return *compiler_;
+  }
+
+  std::shared_ptr<const LoadedKernel> load(std::string_view image, const std::string& entry) const override {
+    return std::make_shared<HostKernel>(image, entry);
+  }
+
+  void make_current() const override {}
+
+  DeviceBuffer allocate(std::size_t bytes) const override {
+    // Aligned as device memory is.
+    constexpr std::align_val_t kAlignment{256};
+    void* data = ::operator new(std::max<std::size_t>(bytes, 1), kAlignment, std::nothrow);
+    if (data == nullptr) {
+      throw Error(ErrorCode::device_unavailable, "device", fmt::format("cannot allocate {} bytes of host memory", bytes));
+    }
+    return {data, [](void* pointer) { ::operator delete(pointer, kAlignment); }};
+  }
+  void upload(void* to, const void* from, std::size_t bytes) const override { std::memcpy(to, from, bytes); }
+  void download(void* to, const void* from, std::size_t bytes) const override { std::memcpy(to, from, bytes); }
+  void synchronize() const override {}
+
+  double time_us(const std::function<void()>& launch, int repeats) const override {
+    launch();
+    std::vector<double> times;
+    for (int i = 0; i < repeats; ++i) {
+      const auto start = std::chrono::steady_clock::now();
+      launch();
+      times.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
+    }
+    std::sort(times.begin(), times.end());
+    return times.empty() ? 0.0 : times[times.size() / 2];
+  }
+
+ private:
+  const std::string name_ = "host";
+  const std::string arch_ = kArch;
+  const std::optional<std::string> compiler_choice_;
+  mutable std::mutex mutex_;
+  mutable std::unique_ptr<const HostCompiler> compiler_;
+};
+
+}  // namespace
+
+std::shared_ptr<const Target> host_target(const std::optional<std::string>& compiler) {
+  return std::make_shared<HostTarget>(compiler);
+}
+
+}  // namespace ropejit::internal

@@ -1,0 +1,173 @@
+// The C ABI over the C++ API: JSON in, codes out, nothing thrown.
+#include <cstdio>
+#include <cstring>
+#include <new>
+#include <optional>
+#include <string>
+
+#include "ropejit/error.hpp"
+#include "ropejit/ropejit.h"
+#include "ropejit/service.hpp"
+#include "ropejit/version.hpp"
+#include "support/json.hpp"
+
+struct ropejit_service {
+  ropejit::RopeService service;
+};
+
+struct ropejit_kernel {
+  ropejit::RopeKernel kernel;
+};
+
+namespace {
+
+using ropejit::Error;
+using ropejit::ErrorCode;
+
+static_assert(ROPEJIT_CONTIGUOUS == ropejit::kContiguous);
+static_assert(ROPEJIT_INTERNAL == static_cast<int>(ErrorCode::internal));
+static_assert(ROPEJIT_POSITIONS_START == static_cast<int>(ropejit::PositionSource::start));
+static_assert(ROPEJIT_POSITIONS_IDS64 == static_cast<int>(ropejit::PositionSource::ids64));
+
+// The size of the first version of ropejit_args: what every caller has.
+constexpr std::size_t kLeastArgsSize = offsetof(ropejit_args, tokens) + sizeof(int64_t);
+
+// A buffer, so that launch can say what failed without an allocation. Long lists of allowed values are cut.
+thread_local char last_error[2048] = "";
+thread_local std::string last_log;
+
+ropejit_status fail(ErrorCode code, const char* message) noexcept {
+  std::snprintf(last_error, sizeof last_error, "%s", message);
+  last_log.clear();
+  return static_cast<ropejit_status>(code);
+}
+
+ropejit_status fail(const ropejit::LaunchStatus& status) noexcept {
+  const char* reason = status.reason != nullptr ? status.reason : to_string(status.code);
+  if (status.driver_code != 0) {
+    std::snprintf(last_error, sizeof last_error, "launch: %s (driver error %d)", reason, status.driver_code);
+  } else {
+    std::snprintf(last_error, sizeof last_error, "launch: %s", reason);
+  }
+  last_log.clear();
+  return static_cast<ropejit_status>(status.code);
+}
+
+// Runs `work`; whatever it throws becomes a code.
+template <typename Work>
+ropejit_status guarded(const Work& work) noexcept {
+  try {
+    work();
+    return ROPEJIT_OK;
+  } catch (const Error& error) {
+    const ropejit_status status = fail(error.code(), error.what());
+    try {
+      last_log = error.log();
+    } catch (...) {
+      // The message is there; the log is lost with the memory that it would have taken.
+    }
+    return status;
+  } catch (const std::bad_alloc&) {
+    return fail(ErrorCode::internal, "out of memory");
+  } catch (const std::exception& error) {
+    return fail(ErrorCode::internal, error.what());
+  } catch (...) {
+    return fail(ErrorCode::internal, "an exception of an unknown type");
+  }
+}
+
+ropejit::ServiceOptions read_options(const char* json) {
+  ropejit::ServiceOptions options;
+  if (json == nullptr) return options;
+  const llvm::json::Object object = ropejit::internal::parse_json_object(json);
+  const ropejit::internal::ObjectReader reader(object);
+  reader.reject_unknown_keys({"device", "cache_dir", "nvrtc", "host_compiler"});
+  options.device = reader.find_string("device", "\"auto\", \"cuda\", \"cuda:N\" or \"host\"");
+  options.cache_dir = reader.find_string("cache_dir", "a path, or \"\" for memory only");
+  options.nvrtc = reader.find_string("nvrtc", "a path");
+  options.host_compiler = reader.find_string("host_compiler", "a path, or a name on PATH");
+  return options;
+}
+
+ropejit::TensorView view(const ropejit_tensor& tensor) noexcept {
+  ropejit::TensorView result;
+  result.data = tensor.data;
+  result.batch_stride = tensor.batch_stride;
+  result.token_stride = tensor.token_stride;
+  result.head_stride = tensor.head_stride;
+  result.lane_stride = tensor.lane_stride;
+  return result;
+}
+
+// Null, or why these arguments cannot be read at all. A caller compiled against a later version has a larger struct:
+// that is fine while what this version does not know is zero.
+const char* why_unreadable(const ropejit_args& args) noexcept {
+  if (args.size < kLeastArgsSize) return "args.size: smaller than ropejit_args, allowed: sizeof(ropejit_args)";
+  if (args.size > 65536) return "args.size: above 65536, allowed: sizeof(ropejit_args)";
+  const auto* bytes = reinterpret_cast<const unsigned char*>(&args);
+  for (std::size_t i = sizeof(ropejit_args); i < args.size; ++i) {
+    if (bytes[i] != 0) return "args: a member that this version of ropejit does not know is set, allowed: 0";
+  }
+  if (args.reserved != 0) return "args.reserved: not 0, allowed: 0";
+  if (args.position_source < ROPEJIT_POSITIONS_START || args.position_source > ROPEJIT_POSITIONS_IDS64) {
+    return "args.position_source: unknown, allowed: one of ROPEJIT_POSITIONS_START, _IDS32 and _IDS64";
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+extern "C" {
+
+const char* ropejit_version(void) { return ROPEJIT_VERSION; }
+
+const char* ropejit_last_error(void) { return last_error; }
+
+const char* ropejit_last_log(void) { return last_log.c_str(); }
+
+ropejit_status ropejit_service_create(const char* options_json, ropejit_service** service) {
+  if (service == nullptr) return fail(ErrorCode::invalid_argument, "service: found NULL, allowed: where to put it");
+  *service = nullptr;
+  return guarded([&] { *service = new ropejit_service{ropejit::RopeService(read_options(options_json))}; });
+}
+
+void ropejit_service_release(ropejit_service* service) { delete service; }
+
+ropejit_status ropejit_get(ropejit_service* service, const char* spec_json, const char* form_json,
+                           ropejit_kernel** kernel) {
+  if (kernel == nullptr) return fail(ErrorCode::invalid_argument, "kernel: found NULL, allowed: where to put it");
+  *kernel = nullptr;
+  if (service == nullptr) return fail(ErrorCode::invalid_argument, "service: found NULL, allowed: a service");
+  if (spec_json == nullptr) return fail(ErrorCode::invalid_argument, "spec_json: found NULL, allowed: a spec as JSON");
+  return guarded([&] {
+    const ropejit::RopeSpec spec = ropejit::RopeSpec::from_json(spec_json);
+    const ropejit::LaunchForm form =
+        form_json == nullptr ? ropejit::LaunchForm{} : ropejit::LaunchForm::from_json(form_json);
+    *kernel = new ropejit_kernel{service->service.get(spec, form)};
+  });
+}
+
+void ropejit_kernel_release(ropejit_kernel* kernel) { delete kernel; }
+
+ropejit_status ropejit_launch(const ropejit_kernel* kernel, const ropejit_args* args, void* stream) {
+  if (kernel == nullptr) return fail(ErrorCode::invalid_argument, "kernel: found NULL, allowed: a kernel");
+  if (args == nullptr) return fail(ErrorCode::invalid_argument, "args: found NULL, allowed: arguments");
+  if (const char* problem = why_unreadable(*args)) return fail(ErrorCode::invalid_argument, problem);
+
+  ropejit::RopeArgs launch;
+  launch.q = view(args->q);
+  launch.k = view(args->k);
+  launch.q_out = view(args->q_out);
+  launch.k_out = view(args->k_out);
+  launch.positions.source = static_cast<ropejit::PositionSource>(args->position_source);
+  launch.positions.ids = args->position_ids;
+  launch.positions.first = args->first_position;
+  launch.positions.batch_stride = args->position_batch_stride;
+  launch.positions.token_stride = args->position_token_stride;
+  launch.batch = args->batch;
+  launch.tokens = args->tokens;
+  const ropejit::LaunchStatus status = kernel->kernel.launch(launch, stream);
+  return status ? ROPEJIT_OK : fail(status);
+}
+
+}  // extern "C"

@@ -1,0 +1,235 @@
+#include "service/launch_arguments.hpp"
+
+#include <bit>
+
+#include "codegen/work.hpp"
+#include "service/strided_box.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+constexpr std::int64_t kMaxTokens = (1LL << 31) - 1;
+// Elements between the first and the last of a dimension: beyond any address space, and small enough that sums of
+// four, in bytes, do not overflow.
+constexpr std::int64_t kMaxReach = 1LL << 56;
+
+LaunchStatus refuse(const char* reason) noexcept { return {ErrorCode::invalid_argument, 0, reason}; }
+
+/// A TensorView with every stride explicit.
+struct Tensor {
+  const char* data = nullptr;
+  std::int64_t batch_stride = 0;
+  std::int64_t token_stride = 0;
+  std::int64_t head_stride = 0;
+  std::int64_t lane_stride = 0;
+};
+
+struct Shape {
+  std::int64_t batch;
+  std::int64_t tokens;
+  std::int64_t heads;
+  std::int64_t head_dim;
+};
+
+std::int64_t stride_or(std::int64_t stride, std::int64_t contiguous) noexcept {
+  return stride == kContiguous ? contiguous : stride;
+}
+
+bool reaches_too_far(std::int64_t count, std::int64_t stride) noexcept {
+  std::int64_t reach = 0;
+  return __builtin_mul_overflow(count, stride, &reach) || reach > kMaxReach || reach < -kMaxReach;
+}
+
+bool resolve(const TensorView& view, const Shape& shape, Tensor& tensor) noexcept {
+  tensor.data = static_cast<const char*>(view.data);
+  tensor.lane_stride = stride_or(view.lane_stride, 1);
+  tensor.head_stride = stride_or(view.head_stride, shape.head_dim);
+  tensor.token_stride = stride_or(view.token_stride, shape.heads * shape.head_dim);
+  tensor.batch_stride = stride_or(view.batch_stride, shape.tokens * shape.heads * shape.head_dim);
+  return !reaches_too_far(shape.batch, tensor.batch_stride) && !reaches_too_far(shape.tokens, tensor.token_stride) &&
+         !reaches_too_far(shape.heads, tensor.head_stride) && !reaches_too_far(shape.head_dim, tensor.lane_stride);
+}
+
+/// Strides of dimensions of one element do not matter.
+bool is_contiguous(const Tensor& tensor, const Shape& shape) noexcept {
+  const std::int64_t row = shape.heads * shape.head_dim;
+  return tensor.lane_stride == 1 && (shape.heads == 1 || tensor.head_stride == shape.head_dim) &&
+         (shape.tokens == 1 || tensor.token_stride == row) &&
+         (shape.batch == 1 || tensor.batch_stride == shape.tokens * row);
+}
+
+/// OR of all that must be a multiple of the access width, in bytes.
+std::uint64_t alignment_bits(const Tensor& tensor, const Shape& shape, std::int64_t element) noexcept {
+  std::uint64_t bits = reinterpret_cast<std::uintptr_t>(tensor.data);
+  if (shape.batch > 1) bits |= static_cast<std::uint64_t>(tensor.batch_stride * element);
+  if (shape.tokens > 1) bits |= static_cast<std::uint64_t>(tensor.token_stride * element);
+  if (shape.heads > 1) bits |= static_cast<std::uint64_t>(tensor.head_stride * element);
+  return bits;
+}
+
+/// The bytes that a launch touches: in place the rotating lanes, else whole rows.
+StridedBox box_of(const Tensor& tensor, const Shape& shape, std::int64_t element, std::int64_t first_lane,
+                  std::int64_t lanes) noexcept {
+  StridedBox box;
+  box.base = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(tensor.data)) +
+             first_lane * tensor.lane_stride * element;
+  box.count = {shape.batch, shape.tokens, shape.heads, lanes};
+  box.stride = {tensor.batch_stride * element, tensor.token_stride * element, tensor.head_stride * element,
+                tensor.lane_stride * element};
+  box.width = element;
+  return box;
+}
+
+/// One operand, checked: what it reads and what it writes.
+struct Side {
+  bool present = false;
+  Shape shape{};
+  Tensor in;
+  Tensor out;
+  bool contiguous = false;
+  StridedBox reads;
+  StridedBox writes;
+};
+
+/// The words of one operand's refusals.
+struct Words {
+  const char* out_given;
+  const char* out_missing;
+  const char* unaligned;
+  const char* too_far;
+  const char* repeats;
+  const char* aliases;
+};
+constexpr Words kQ = {
+    "q_out: found a pointer, allowed in place: none (q itself is written)",
+    "q_out: found null, allowed: a device pointer",
+    "q or q_out: found a pointer that is not aligned to its element",
+    "q or q_out: found a stride that reaches beyond any address space",
+    "q_out (q in place): elements overlap, allowed: strides under which every element is distinct",
+    "q_out: overlaps an input, allowed: separate memory (the in_place form writes q itself)",
+};
+constexpr Words kK = {
+    "k_out: found a pointer, allowed in place: none (k itself is written)",
+    "k_out: found null, allowed: a device pointer",
+    "k or k_out: found a pointer that is not aligned to its element",
+    "k or k_out: found a stride that reaches beyond any address space",
+    "k_out (k in place): elements overlap, allowed: strides under which every element is distinct",
+    "k_out: overlaps an input, allowed: separate memory (the in_place form writes k itself)",
+};
+
+const char* check_side(const KernelClass& kernel_class, const PlanOperand& operand, const TensorView& in,
+                       const TensorView& out, const RopeArgs& args, const Words& words, Side& side) noexcept {
+  const bool in_place = kernel_class.placement == Placement::in_place;
+  const auto element = size_of(kernel_class.dtype);
+  side.present = true;
+  side.shape = {args.batch, args.tokens, operand.heads, operand.head_dim};
+  if (in_place && out.data != nullptr) return words.out_given;
+  if (!in_place && out.data == nullptr) return words.out_missing;
+  if (!resolve(in, side.shape, side.in)) return words.too_far;
+  side.out = side.in;
+  if (!in_place && !resolve(out, side.shape, side.out)) return words.too_far;
+  const auto address_bits =
+      reinterpret_cast<std::uintptr_t>(side.in.data) | reinterpret_cast<std::uintptr_t>(side.out.data);
+  if (address_bits % static_cast<std::uintptr_t>(element) != 0) return words.unaligned;
+  const std::int64_t first = in_place ? operand.first_lane : 0;
+  const std::int64_t lanes = in_place ? kernel_class.rotary_dim : operand.head_dim;
+  side.reads = box_of(side.in, side.shape, element, first, lanes);
+  side.writes = in_place ? side.reads : box_of(side.out, side.shape, element, first, lanes);
+  const bool out_contiguous = is_contiguous(side.out, side.shape);
+  if (!out_contiguous && !is_injective(side.writes)) return words.repeats;
+  side.contiguous = out_contiguous && (in_place || is_contiguous(side.in, side.shape));
+  return nullptr;
+}
+
+void fill(TensorParams& params, const Side& side) noexcept {
+  params = {side.in.data,          const_cast<char*>(side.out.data),
+            side.in.batch_stride,  side.in.token_stride,
+            side.in.head_stride,   side.in.lane_stride,
+            side.out.batch_stride, side.out.token_stride,
+            side.out.head_stride,  side.out.lane_stride};
+}
+
+const char* check_overlaps(const Side& q, const Side& k, bool in_place) noexcept {
+  if (k.present && !are_disjoint(q.writes, k.writes)) {
+    return in_place ? "q and k: overlap, allowed in place: tensors that share no rotating lane"
+                    : "q_out and k_out: overlap, allowed: separate memory";
+  }
+  if (in_place) return nullptr;
+  if (!are_disjoint(q.writes, q.reads) || (k.present && !are_disjoint(q.writes, k.reads))) return kQ.aliases;
+  if (k.present && (!are_disjoint(k.writes, k.reads) || !are_disjoint(k.writes, q.reads))) return kK.aliases;
+  return nullptr;
+}
+
+/// 0 where the form's fast kernels cannot serve these tensors.
+std::uint32_t vector_bytes_of(const KernelClass& kernel_class, const Side& q, const Side& k) noexcept {
+  const auto element = size_of(kernel_class.dtype);
+  std::uint64_t bits = 16;
+  for (const Side* side : {&q, &k}) {
+    if (!side->present) continue;
+    if (kernel_class.strides == Strides::contiguous) {
+      if (!side->contiguous) return 0;
+      bits |= reinterpret_cast<std::uintptr_t>(side->in.data) | reinterpret_cast<std::uintptr_t>(side->out.data);
+    } else {
+      if (side->in.lane_stride != 1 || side->out.lane_stride != 1) return 0;
+      bits |= alignment_bits(side->in, side->shape, element) | alignment_bits(side->out, side->shape, element);
+    }
+  }
+  return 1U << std::countr_zero(bits);
+}
+
+const char* fill_positions(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params) noexcept {
+  const Positions& positions = args.positions;
+  if (positions.source != kernel_class.positions) return "positions: not of the kind the form was prepared for";
+  params.position_ids = positions.ids;
+  params.first_position = positions.first;
+  params.position_batch_stride = stride_or(positions.batch_stride, args.tokens);
+  params.position_token_stride = stride_or(positions.token_stride, 1);
+  if (positions.source == PositionSource::start) return nullptr;
+  if (positions.ids == nullptr) return "positions.ids: found null, allowed: a device pointer";
+  const std::uintptr_t bytes = positions.source == PositionSource::ids32 ? 4 : 8;
+  if (reinterpret_cast<std::uintptr_t>(positions.ids) % bytes != 0) {
+    return "positions.ids: found a pointer that is not aligned to its element";
+  }
+  if (reaches_too_far(args.batch, params.position_batch_stride) ||
+      reaches_too_far(args.tokens, params.position_token_stride)) {
+    return "positions: found a stride that reaches beyond any address space";
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept {
+  if (args.batch < 0 || args.tokens < 0) return refuse("batch and tokens: found a negative number, allowed: 0 or more");
+  if (args.batch > kMaxTokens || args.tokens > kMaxTokens || args.batch * args.tokens > kMaxTokens) {
+    return refuse("batch * tokens: found more than 2147483647, allowed: up to that");
+  }
+  out.tokens = static_cast<std::uint32_t>(args.batch * args.tokens);
+  if (out.tokens == 0) return {};
+  if (args.q.data == nullptr) return refuse("q.data: found null, allowed: a device pointer");
+  Side q;
+  Side k;
+  if (const char* why = check_side(kernel_class, kernel_class.q, args.q, args.q_out, args, kQ, q)) return refuse(why);
+  if (args.k.data != nullptr) {
+    if (kernel_class.k.heads == 0) return refuse("k.data: found a pointer, allowed: null (the spec has no k)");
+    if (const char* why = check_side(kernel_class, kernel_class.k, args.k, args.k_out, args, kK, k)) return refuse(why);
+  } else if (args.k_out.data != nullptr) {
+    return refuse("k_out.data: found a pointer without k.data, allowed: both or neither");
+  }
+  const bool in_place = kernel_class.placement == Placement::in_place;
+  if (const char* why = check_overlaps(q, k, in_place)) return refuse(why);
+  LaunchParams& params = out.params;
+  if (const char* why = fill_positions(kernel_class, args, params)) return refuse(why);
+  fill(params.q, q);
+  if (k.present) {
+    fill(params.k, k);
+  } else {
+    params.k = {};
+  }
+  params.tokens = out.tokens;
+  params.sequence = fast_divisor(static_cast<std::uint32_t>(args.tokens));
+  out.vector_bytes = vector_bytes_of(kernel_class, q, k);
+  return {};
+}
+
+}  // namespace ropejit::internal

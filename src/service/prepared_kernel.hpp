@@ -1,0 +1,44 @@
+// What a RopeKernel stands on: loaded entries and the table that picks one by size. Immutable once made.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "codegen/variant.hpp"
+#include "ropejit/service.hpp"
+#include "spec/plan.hpp"
+#include "target/target.hpp"
+
+namespace ropejit::internal {
+
+/// A loaded variant with what a launch needs of it.
+struct PreparedVariant {
+  std::int64_t min_tokens = 0;
+  Variant variant;
+  std::uint64_t items_per_token = 0;
+  std::shared_ptr<const LoadedKernel> kernel;
+};
+
+struct PreparedKernel {
+  std::shared_ptr<const Target> target;  ///< keeps the driver's device alive as long as the handles
+  KernelClass kernel_class;
+  std::vector<PreparedVariant> table;  ///< by min_tokens; the first has 0
+  PreparedVariant universal;
+};
+
+/// The row of the table that serves `tokens`.
+std::size_t row_for(const PreparedKernel& kernel, std::int64_t tokens) noexcept;
+
+/// Checks the arguments, picks the entry and queues it. The hot path: no allocation, lock, hash, log or getenv.
+LaunchStatus launch_prepared(const PreparedKernel& kernel, const RopeArgs& args, void* stream) noexcept;
+
+/// What one RopeKernel handle shares with its copies: the kernel, and how this get came by it.
+struct KernelState {
+  std::shared_ptr<const PreparedKernel> prepared;
+  RopeSpec spec;
+  LaunchForm form;
+  KernelInfo info;
+};
+
+}  // namespace ropejit::internal

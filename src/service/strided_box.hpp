@@ -1,0 +1,27 @@
+// Sets of addresses that a strided tensor covers, and whether two of them can meet. Pure; used by launch, so nothing
+// here allocates or throws.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace ropejit::internal {
+
+/// Elements base + sum over d of i_d * stride[d], 0 <= i_d < count[d]. Strides and base in one unit (elements of one
+/// size, or bytes). Counts are at least 1; |count * stride| is below 2^61 for every dimension.
+struct StridedBox {
+  std::int64_t base = 0;
+  std::array<std::int64_t, 4> count = {1, 1, 1, 1};
+  std::array<std::int64_t, 4> stride = {0, 0, 0, 0};
+  std::int64_t width = 1;  ///< of one element, in the unit of base and stride
+};
+
+/// True when no two index tuples can share an address. Conservative: strides that do not nest (none larger than all
+/// that lies within it) count as overlapping, as in torch.
+bool is_injective(const StridedBox& box) noexcept;
+
+/// True when it can be shown that the two share no address: either their ranges are apart, or for one of their strides
+/// S both stay in separate windows modulo S (packed QKV in any order of dimensions). False: they may meet.
+bool are_disjoint(const StridedBox& a, const StridedBox& b) noexcept;
+
+}  // namespace ropejit::internal

@@ -1,0 +1,42 @@
+#include "service/targets.hpp"
+
+#include <charconv>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+#include "cuda/cuda_target.hpp"
+#include "host/host_target.hpp"
+#include "ropejit/error.hpp"
+#include "support/text.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+std::string device_name(const ServiceOptions& options) {
+  if (options.device && !options.device->empty()) return *options.device;
+  const char* environment = std::getenv("ROPEJIT_DEVICE");
+  return environment != nullptr && *environment != '\0' ? environment : "auto";
+}
+
+}  // namespace
+
+std::shared_ptr<const Target> open_target(const ServiceOptions& options) {
+  const std::string name = device_name(options);
+  if (name == "host") return host_target(options.host_compiler);
+  if (name == "auto") {
+    if (cuda_info().devices > 0) return cuda_target(0, options.nvrtc);
+    return host_target(options.host_compiler);
+  }
+  if (name == "cuda") return cuda_target(0, options.nvrtc);
+  if (name.starts_with("cuda:")) {
+    int ordinal = -1;
+    const char* last = name.data() + name.size();
+    const auto [end, error] = std::from_chars(name.data() + 5, last, ordinal);
+    if (error == std::errc{} && end == last && ordinal >= 0) return cuda_target(ordinal, options.nvrtc);
+  }
+  throw Error(ErrorCode::invalid_argument, "device",
+              fmt::format("device: found {}, allowed: auto, cuda, cuda:N or host", quoted(name)));
+}
+
+}  // namespace ropejit::internal

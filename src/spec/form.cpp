@@ -1,0 +1,80 @@
+#include "ropejit/form.hpp"
+
+#include <fmt/format.h>
+
+#include "ropejit/error.hpp"
+#include "spec/names.hpp"
+#include "support/json.hpp"
+
+namespace ropejit {
+inline namespace v0 {
+
+LaunchForm LaunchForm::in_place_ids(PositionSource ids) {
+  return LaunchForm{Placement::in_place, Strides::contiguous, ids};
+}
+
+LaunchForm LaunchForm::in_place_start() {
+  return LaunchForm{Placement::in_place, Strides::contiguous, PositionSource::start};
+}
+
+LaunchForm LaunchForm::out_of_place_ids(PositionSource ids) {
+  return LaunchForm{Placement::out_of_place, Strides::contiguous, ids};
+}
+
+LaunchForm LaunchForm::out_of_place_start() {
+  return LaunchForm{Placement::out_of_place, Strides::contiguous, PositionSource::start};
+}
+
+LaunchForm LaunchForm::with_free_strides() const {
+  LaunchForm form = *this;
+  form.strides = Strides::free;
+  return form;
+}
+
+LaunchForm LaunchForm::from_json(std::string_view text) {
+  const llvm::json::Object object = internal::parse_json_object(text);
+  const internal::ObjectReader reader(object);
+  reader.reject_unknown_keys({"placement", "strides", "positions"});
+  LaunchForm form;
+  form.placement = internal::read_enum(reader, "placement", form.placement);
+  form.strides = internal::read_enum(reader, "strides", form.strides);
+  form.positions = internal::read_enum(reader, "positions", form.positions);
+  return form;
+}
+
+std::string LaunchForm::to_json() const {
+  return fmt::format(R"({{"placement":"{}","strides":"{}","positions":"{}"}})", to_string(placement),
+                     to_string(strides), to_string(positions));
+}
+
+bool operator==(const LaunchForm& a, const LaunchForm& b) noexcept {
+  return a.placement == b.placement && a.strides == b.strides && a.positions == b.positions;
+}
+
+const char* to_string(Placement placement) noexcept {
+  switch (placement) {
+    case Placement::in_place: return "in_place";
+    case Placement::out_of_place: return "out_of_place";
+  }
+  return "unknown";
+}
+
+const char* to_string(Strides strides) noexcept {
+  switch (strides) {
+    case Strides::contiguous: return "contiguous";
+    case Strides::free: return "free";
+  }
+  return "unknown";
+}
+
+const char* to_string(PositionSource positions) noexcept {
+  switch (positions) {
+    case PositionSource::start: return "start";
+    case PositionSource::ids32: return "ids32";
+    case PositionSource::ids64: return "ids64";
+  }
+  return "unknown";
+}
+
+}  // namespace v0
+}  // namespace ropejit

@@ -1,0 +1,167 @@
+// RopeSpec::from_hf_config: what a Hugging Face config.json says about the rotary embedding, refused rather than
+// guessed.
+#include <fmt/format.h>
+
+#include "ropejit/error.hpp"
+#include "ropejit/spec.hpp"
+#include "spec/hf_families.hpp"
+#include "spec/hf_rope_dict.hpp"
+#include "spec/limits.hpp"
+#include "support/field_error.hpp"
+#include "support/json.hpp"
+#include "support/text.hpp"
+
+namespace ropejit {
+namespace internal {
+namespace {
+
+constexpr IntRange kHiddenSize{1, std::int64_t{1} << 40};
+constexpr const char* kOneRotation = "a model whose layers share one rotation that this version builds";
+
+// A key that, where it is set, makes the rotation depend on the layer or on something this version does not read.
+constexpr std::string_view kUnsupportedKeys[] = {
+    "compress_rope_theta", "global_head_dim",      "global_rope_theta", "layer_rope_theta", "local_rope_theta",
+    "qk_rope_head_dim",    "rope_local_base_freq", "rope_ratio",        "swa_rope_theta",   "xdrope_section",
+};
+
+void refuse_unsupported_keys(const ObjectReader& config, Layout layout) {
+  for (const std::string_view key : kUnsupportedKeys) {
+    const llvm::json::Value* value = config.find(key);
+    if (value != nullptr) throw field_error(ErrorCode::unsupported, config.path(key), describe(*value), kOneRotation);
+  }
+  if (config.find_bool("alibi").value_or(false)) {
+    throw field_error(ErrorCode::unsupported, config.path("alibi"), "true", "a model with a rotary embedding");
+  }
+  if (layout == Layout::split_half && config.find_bool("rope_interleave").value_or(false)) {
+    throw field_error(ErrorCode::unsupported, config.path("rope_interleave"), "true", kOneRotation);
+  }
+  const std::optional<std::string> kind = config.find_string("position_embedding_type", "rope, rotary");
+  if (kind && *kind != "rope" && *kind != "rotary") {
+    throw field_error(ErrorCode::unsupported, config.path("position_embedding_type"), quoted(*kind), "rope, rotary");
+  }
+}
+
+HfFamily supported_family(const ObjectReader& config, HfFamily otherwise) {
+  const std::optional<std::string> type = config.find_string("model_type", "a string");
+  if (!type) return otherwise;
+  const HfFamily family = hf_family(*type);
+  if (family.refusal == nullptr) return family;
+  throw field_error(ErrorCode::unsupported, config.path("model_type"),
+                    fmt::format("{}, {}", quoted(*type), family.refusal), kOneRotation);
+}
+
+// The usual name of a size, or GPT-J's where the family has it.
+const char* key_of(const ObjectReader& config, const HfFamily& family, const char* usual, const char* gpt_j) {
+  return family.gpt_j_names && !config.has(usual) && config.has(gpt_j) ? gpt_j : usual;
+}
+
+std::int64_t read_kv_heads(const ObjectReader& config, const HfFamily& family, std::int64_t q_heads) {
+  if (family.falcon_heads) {
+    const bool grouped_heads = config.find_bool("new_decoder_architecture").value_or(false);
+    if (!grouped_heads && config.find_bool("multi_query").value_or(true)) return 1;
+    return config.find_int("num_kv_heads", kHeads).value_or(q_heads);
+  }
+  if (const auto heads = config.find_int("num_key_value_heads", kHeads)) return *heads;
+  return config.find_bool("multi_query").value_or(false) ? 1 : q_heads;
+}
+
+std::int64_t read_head_dim(const ObjectReader& config, const HfFamily& family, std::int64_t q_heads) {
+  if (family.needs_head_dim) return config.get_int("head_dim", kHeadDim);
+  if (const auto head_dim = config.find_int("head_dim", kHeadDim)) return *head_dim;
+  const char* key = key_of(config, family, "hidden_size", "n_embd");
+  const std::int64_t hidden_size = config.get_int(key, kHiddenSize);
+  if (hidden_size % q_heads != 0) {
+    throw field_error(ErrorCode::invalid_argument, config.path(key), fmt::format("{}", hidden_size),
+                      fmt::format("a multiple of the {} attention heads, where head_dim is absent", q_heads));
+  }
+  const std::int64_t head_dim = hidden_size / q_heads;
+  if (!kHeadDim.contains(head_dim)) {
+    throw field_error(ErrorCode::invalid_argument, config.path("head_dim"),
+                      fmt::format("{}, which is {} {} over {} heads", head_dim, key, hidden_size, q_heads),
+                      kHeadDim.describe());
+  }
+  return head_dim;
+}
+
+double read_theta(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict) {
+  std::optional<SourcedNumber> theta = dict.theta;
+  take(theta, config, "rope_theta", kTheta);
+  take(theta, config, "rotary_emb_base", kTheta);
+  if (theta) return theta->value;
+  if (family.needs_theta) throw missing_field(config.path("rope_theta"), kTheta.describe());
+  return RopeSpec{}.theta;
+}
+
+std::int64_t read_rotary_dim(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict,
+                             std::int64_t head_dim) {
+  std::optional<SourcedNumber> fraction = dict.fraction;
+  for (const char* key : {"partial_rotary_factor", "rotary_pct", "rope_pct", "rotary_emb_fraction"}) {
+    take(fraction, config, key, kFraction);
+  }
+  std::optional<std::int64_t> of_fraction;
+  if (fraction) of_fraction = rotary_dim_of_fraction(head_dim, fraction->value, fraction->field.c_str());
+  const std::optional<std::int64_t> lanes = config.find_int("rotary_dim", IntRange{2, head_dim, true});
+  if (lanes && of_fraction && *lanes != *of_fraction) {
+    throw field_error(ErrorCode::invalid_argument, config.path("rotary_dim"), fmt::format("{}", *lanes),
+                      fmt::format("{}, which {} {} gives", *of_fraction, fraction->field, fraction->value));
+  }
+  if (lanes) return *lanes;
+  if (of_fraction) return *of_fraction;
+  if (family.needs_fraction) {
+    throw missing_field(config.path(family.gpt_j_names ? "rotary_dim" : "partial_rotary_factor"),
+                        family.gpt_j_names ? kRotaryDim.describe() : kFraction.describe());
+  }
+  return head_dim;
+}
+
+// bf16 where the config does not say: a caller's tensors decide in the end, and may be set in the spec.
+DType read_dtype(const ObjectReader& config, DType otherwise) {
+  static constexpr const char* kAllowed = "bfloat16, float16, float32";
+  for (const char* key : {"dtype", "torch_dtype"}) {
+    const std::optional<std::string> text = config.find_string(key, kAllowed);
+    if (!text) continue;
+    std::string_view name = *text;
+    if (name.substr(0, 6) == "torch.") name.remove_prefix(6);
+    if (name == "bfloat16") return DType::bf16;
+    if (name == "float16") return DType::fp16;
+    if (name == "float32") return DType::fp32;
+    throw field_error(ErrorCode::unsupported, config.path(key), quoted(*text), kAllowed);
+  }
+  return otherwise;
+}
+
+// The object that describes the language model: the config itself, or text_config of a model with several parts.
+ObjectReader language_model(const ObjectReader& top) {
+  if (top.has("num_attention_heads") || top.has("n_head")) return top;
+  return top.find_object("text_config").value_or(top);
+}
+
+}  // namespace
+}  // namespace internal
+
+inline namespace v0 {
+
+RopeSpec RopeSpec::from_hf_config(std::string_view text) {
+  using namespace internal;
+  const llvm::json::Object object = parse_json_object(text);
+  const ObjectReader top(object);
+  const ObjectReader config = language_model(top);
+  const HfFamily family = supported_family(config, supported_family(top, HfFamily{}));
+  refuse_unsupported_keys(config, family.layout);
+
+  RopeSpec spec;
+  spec.layout = family.layout;
+  spec.dtype = read_dtype(config, read_dtype(top, spec.dtype));
+  spec.q.heads = config.get_int(key_of(config, family, "num_attention_heads", "n_head"), kHeads);
+  spec.q.head_dim = read_head_dim(config, family, spec.q.heads);
+  spec.k = Operand{read_kv_heads(config, family, spec.q.heads), spec.q.head_dim, 0};
+  const HfRopeDict dict = read_hf_rope_dict(config);
+  spec.scaling = dict.scaling;
+  spec.theta = read_theta(config, family, dict);
+  spec.rotary_dim = read_rotary_dim(config, family, dict, spec.q.head_dim);
+  spec.validate();
+  return spec;
+}
+
+}  // namespace v0
+}  // namespace ropejit

@@ -1,0 +1,107 @@
+#include "spec/hf_families.hpp"
+
+#include <algorithm>
+#include <iterator>
+
+namespace ropejit::internal {
+namespace {
+
+constexpr std::string_view kInterleaved[] = {
+    "blt",  "codegen", "cohere", "cohere2",   "cohere2_moe",         "ernie4_5", "ernie4_5_moe", "glm",
+    "glm4", "gptj",    "helium", "moonshine", "moonshine_streaming",
+};
+
+struct Refusal {
+  std::string_view model_type;  // with a final '*': every type that begins so
+  const char* why;
+};
+
+constexpr const char* kDeinterleaves = "whose rotation reads neighbouring lanes and writes halves";
+constexpr const char* kAxes = "whose tokens have positions on several axes";
+constexpr const char* kTwoWays = "whose local and global layers rotate in two ways";
+constexpr const char* kNoRope = "which has no rotary embedding";
+
+constexpr Refusal kRefused[] = {
+    {"axk1", kDeinterleaves},
+    {"axk2", kDeinterleaves},
+    {"bert", kNoRope},
+    {"bloom", kNoRope},
+    {"chatglm", "whose config is not of Hugging Face's own classes"},
+    {"deepseek_v2*", "which rotates a slice of each head, and another slice for k"},
+    {"deepseek_v3*", kDeinterleaves},
+    {"deepseek_v4*", "which rotates the last lanes and turns the output back"},
+    {"distilbert", kNoRope},
+    {"ernie4_5_vl*", kAxes},
+    {"gemma3*", kTwoWays},
+    {"gemma4*", "whose layers rotate in two ways, one of them proportional"},
+    {"glm4_moe_lite", kDeinterleaves},
+    {"glm4v*", kAxes},
+    {"glm_moe_dsa", kDeinterleaves},
+    {"glm_ocr*", kAxes},
+    {"gpt2", kNoRope},
+    {"gpt_bigcode", kNoRope},
+    {"gpt_neo", kNoRope},
+    {"hunyuan_vl*", kAxes},
+    {"kimi*", kDeinterleaves},
+    {"llama4*", "whose layers rotate or not, and scale q by the position"},
+    {"longcat_flash", kDeinterleaves},
+    {"mistral4*", kDeinterleaves},
+    {"modernbert*", kTwoWays},
+    {"mpt", kNoRope},
+    {"nanochat", "which rotates by the negative angle"},
+    {"openpangu*", kAxes},
+    {"opt", kNoRope},
+    {"roberta", kNoRope},
+    {"youtu", kDeinterleaves},
+};
+
+constexpr std::string_view kNeedTheta[] = {
+    "apertus",   "bitnet",       "cohere",
+    "ernie4_5",  "ernie4_5_moe", "fuyu",
+    "gpt_oss",   "hy_v3",        "jina_embeddings_v3",
+    "lfm2",      "lfm2_moe",     "minimax_m3",
+    "mistral3",  "mixtral",      "nomic_bert",
+    "persimmon", "smollm3",
+};
+
+constexpr std::string_view kNeedFraction[] = {
+    "bamba",           "codegen",   "fuyu",       "glm",        "glm4",        "glm4_moe",
+    "gpt_neox",        "gptj",      "minimax_m2", "minimax_m3", "moonshine",   "moonshine_streaming",
+    "nemotron",        "persimmon", "phi",        "qwen3_5",    "qwen3_5_moe", "qwen3_next",
+    "recurrent_gemma", "stablelm",
+};
+
+constexpr std::string_view kNeedHeadDim[] = {
+    "gemma", "gemma2", "glm", "glm4", "helium", "qwen3", "qwen3_moe", "qwen3_next",
+};
+
+template <class Table>
+bool contains(const Table& table, std::string_view name) {
+  return std::find(std::begin(table), std::end(table), name) != std::end(table);
+}
+
+const char* refusal_of(std::string_view model_type) {
+  for (const Refusal& row : kRefused) {
+    std::string_view pattern = row.model_type;
+    const bool prefix = pattern.back() == '*';
+    if (prefix) pattern.remove_suffix(1);
+    if (prefix ? model_type.substr(0, pattern.size()) == pattern : model_type == pattern) return row.why;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+HfFamily hf_family(std::string_view model_type) {
+  HfFamily family;
+  if (contains(kInterleaved, model_type)) family.layout = Layout::interleaved;
+  family.refusal = refusal_of(model_type);
+  family.needs_theta = contains(kNeedTheta, model_type);
+  family.needs_fraction = contains(kNeedFraction, model_type);
+  family.needs_head_dim = contains(kNeedHeadDim, model_type);
+  family.gpt_j_names = model_type == "gptj" || model_type == "codegen";
+  family.falcon_heads = model_type == "falcon";
+  return family;
+}
+
+}  // namespace ropejit::internal

@@ -1,0 +1,26 @@
+// What a config.json does not say about its model's rotary embedding, by model_type: facts about the code of Hugging
+// Face transformers (c49429ed), which this project's tests do not run.
+#pragma once
+
+#include <string_view>
+
+#include "ropejit/spec.hpp"
+
+namespace ropejit::internal {
+
+struct HfFamily {
+  Layout layout = Layout::split_half;
+  /// Why this version does not build the family's rotation; null where it does.
+  const char* refusal = nullptr;
+  // The family's class supplies a value of its own where a config has none, so that the usual default would be a guess.
+  bool needs_theta = false;     ///< its default is not 10000
+  bool needs_fraction = false;  ///< its default is not "all lanes rotate"
+  bool needs_head_dim = false;  ///< its default is not hidden_size / num_attention_heads
+  bool gpt_j_names = false;     ///< n_embd and n_head, as well as the usual names
+  bool falcon_heads = false;    ///< multi_query counts unless new_decoder_architecture is set; num_kv_heads
+};
+
+/// A type that no table knows is taken for a Llama: split_half, everything the usual way.
+HfFamily hf_family(std::string_view model_type);
+
+}  // namespace ropejit::internal

@@ -1,0 +1,82 @@
+#include "spec/hf_rope_dict.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "ropejit/error.hpp"
+#include "spec/limits.hpp"
+#include "spec/scaling_rules.hpp"
+#include "support/field_error.hpp"
+#include "support/text.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+constexpr std::string_view kSeveralAxes[] = {"mrope_section", "mrope_interleaved", "xdrope_section"};
+
+void refuse_what_is_not_built(const ObjectReader& dict) {
+  for (const std::string_view key : kSeveralAxes) {
+    const llvm::json::Value* value = dict.find(key);
+    if (value == nullptr || value->getAsBoolean() == false) continue;
+    throw field_error(ErrorCode::unsupported, dict.path(key), describe(*value), "positions on one axis");
+  }
+  std::vector<std::string> nested;
+  for (const auto& member : dict.object()) {
+    if (member.second.getAsObject() != nullptr) nested.push_back(dict.path(llvm::StringRef(member.first).str()));
+  }
+  if (nested.empty()) return;
+  throw field_error(ErrorCode::unsupported, *std::min_element(nested.begin(), nested.end()),
+                    "parameters for one kind of layer", "one rotation for all layers");
+}
+
+// rope_type, or type in configs of older releases; transformers prefers the former too.
+Scaling read_scaling(const ObjectReader& dict) {
+  for (const char* key : {"rope_type", "type"}) {
+    const std::optional<std::string> name = dict.find_string(key, scaling_rule_names());
+    if (name) return require_scaling_rule(*name, dict.path(key)).read(dict);
+  }
+  // Without a type, a dictionary may hold only what is no scaling.
+  for (const auto& member : dict.object()) {
+    const llvm::StringRef key = member.first;
+    if (key == "rope_theta" || key == "partial_rotary_factor" || key == "rope_type" || key == "type") continue;
+    throw missing_field(dict.path("rope_type"), scaling_rule_names());
+  }
+  return NoScaling{};
+}
+
+}  // namespace
+
+void take(std::optional<SourcedNumber>& kept, const ObjectReader& reader, const char* key, const PositiveRange& range) {
+  const std::optional<double> value = reader.find_number(key, range);
+  if (!value) return;
+  if (!kept) {
+    kept = SourcedNumber{*value, reader.path(key)};
+  } else if (kept->value != *value) {
+    throw field_error(ErrorCode::invalid_argument, reader.path(key), fmt::format("{}", *value),
+                      fmt::format("the same as {}, which is {}", kept->field, kept->value));
+  }
+}
+
+HfRopeDict read_hf_rope_dict(const ObjectReader& config) {
+  HfRopeDict result;
+  std::optional<std::string> read_from;
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    const std::optional<ObjectReader> dict = config.find_object(key);
+    if (!dict) continue;
+    refuse_what_is_not_built(*dict);
+    const Scaling scaling = read_scaling(*dict);
+    if (read_from && !(scaling == result.scaling)) {
+      throw field_error(ErrorCode::invalid_argument, config.path(key), scaling_to_string(scaling),
+                        fmt::format("the same as {}, which is {}", *read_from, scaling_to_string(result.scaling)));
+    }
+    result.scaling = scaling;
+    read_from = config.path(key);
+    take(result.theta, *dict, "rope_theta", kTheta);
+    take(result.fraction, *dict, "partial_rotary_factor", kFraction);
+  }
+  return result;
+}
+
+}  // namespace ropejit::internal

@@ -1,0 +1,32 @@
+// The rope dictionary of a config.json: rope_scaling of older releases, rope_parameters of newer ones, which holds
+// rope_theta and partial_rotary_factor too.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "ropejit/scaling.hpp"
+#include "support/json.hpp"
+
+namespace ropejit::internal {
+
+/// A value and the field that gave it, for messages.
+struct SourcedNumber {
+  double value = 0;
+  std::string field;
+};
+
+/// Keeps the first of several fields that say the same thing; throws Error{invalid_argument} where they disagree.
+void take(std::optional<SourcedNumber>& kept, const ObjectReader& reader, const char* key, const PositiveRange& range);
+
+struct HfRopeDict {
+  Scaling scaling = NoScaling{};
+  std::optional<SourcedNumber> theta;
+  std::optional<SourcedNumber> fraction;
+};
+
+/// Keys it does not know are ignored. Throws Error{unsupported} for a rope_type of a later version, for dictionaries
+/// nested by kind of layer and for positions on several axes.
+HfRopeDict read_hf_rope_dict(const ObjectReader& config);
+
+}  // namespace ropejit::internal

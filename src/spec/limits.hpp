@@ -1,0 +1,32 @@
+// The limits of include/ropejit/spec.hpp as values, for validation and for readers of JSON alike.
+#pragma once
+
+#include <cstdint>
+
+#include "ropejit/spec.hpp"
+#include "support/range.hpp"
+
+namespace ropejit::internal {
+
+inline constexpr IntRange kHeads{1, 65'536};
+inline constexpr IntRange kHeadDim{2, 4'096, true};
+inline constexpr IntRange kFirstLane{0, 4'094, true};
+inline constexpr IntRange kRotaryDim{2, 4'096, true};
+/// Tokens. The largest integer that every JSON reader keeps exact.
+inline constexpr IntRange kContextLength{1, std::int64_t{1} << 53};
+inline constexpr PositiveRange kTheta{};
+inline constexpr PositiveRange kFactor{};
+inline constexpr PositiveRange kFraction{1.0};
+
+/// Above this many bits a frequency is no frequency any more (2^1000 radians per position), nor a double.
+inline constexpr double kMaxLog2Frequency = 1000.0;
+
+/// An upper bound of log2 of the largest w_i, good to 1e-9: above 0 only for theta or a factor below 1.
+double log2_largest_frequency(const RopeSpec& spec);
+
+/// int(head_dim * fraction), as Hugging Face computes it. Throws Error{invalid_argument} naming `field` where that is
+/// not an even number from 2 to head_dim: "partial_rotary_factor: found 0.25 of head_dim 100, which gives rotary_dim
+/// 25, allowed: ...". `fraction` must be of kFraction.
+std::int64_t rotary_dim_of_fraction(std::int64_t head_dim, double fraction, const char* field);
+
+}  // namespace ropejit::internal

@@ -1,0 +1,74 @@
+// Enumerations by their names, in both directions. The names are to_string's.
+#pragma once
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <vector>
+
+#include "ropejit/form.hpp"
+#include "ropejit/spec.hpp"
+#include "support/field_error.hpp"
+#include "support/json.hpp"
+#include "support/text.hpp"
+
+namespace ropejit::internal {
+
+template <class E>
+struct Values;
+template <>
+struct Values<DType> {
+  static constexpr std::array all{DType::bf16, DType::fp16, DType::fp32};
+};
+template <>
+struct Values<Layout> {
+  static constexpr std::array all{Layout::split_half, Layout::interleaved};
+};
+template <>
+struct Values<Direction> {
+  static constexpr std::array all{Direction::forward, Direction::adjoint};
+};
+template <>
+struct Values<Placement> {
+  static constexpr std::array all{Placement::in_place, Placement::out_of_place};
+};
+template <>
+struct Values<Strides> {
+  static constexpr std::array all{Strides::contiguous, Strides::free};
+};
+template <>
+struct Values<PositionSource> {
+  static constexpr std::array all{PositionSource::start, PositionSource::ids32, PositionSource::ids64};
+};
+
+/// "bf16, fp16, fp32".
+template <class E>
+std::string names_of() {
+  std::vector<std::string> names;
+  for (const E value : Values<E>::all) names.emplace_back(to_string(value));
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+/// `fallback` where the key is absent. Throws Error{parse_error} for a value that is no string, Error{invalid_argument}
+/// for an unknown name.
+template <class E>
+E read_enum(const ObjectReader& reader, const char* key, E fallback) {
+  const std::optional<std::string> name = reader.find_string(key, names_of<E>());
+  if (!name) return fallback;
+  for (const E value : Values<E>::all) {
+    if (*name == to_string(value)) return value;
+  }
+  throw field_error(ErrorCode::invalid_argument, reader.path(key), quoted(*name), names_of<E>());
+}
+
+/// Throws Error{invalid_argument} for a number cast to E that is no value of E.
+template <class E>
+void require_enum(E value, const char* field) {
+  if (std::find(Values<E>::all.begin(), Values<E>::all.end(), value) != Values<E>::all.end()) return;
+  throw field_error(ErrorCode::invalid_argument, field, fmt::format("{}", static_cast<int>(value)), names_of<E>());
+}
+
+}  // namespace ropejit::internal

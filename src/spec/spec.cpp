@@ -1,0 +1,119 @@
+#include "ropejit/spec.hpp"
+
+#include <fmt/format.h>
+
+#include "ropejit/error.hpp"
+#include "spec/limits.hpp"
+#include "spec/names.hpp"
+#include "spec/scaling_rules.hpp"
+#include "support/field_error.hpp"
+
+namespace ropejit {
+namespace internal {
+namespace {
+
+void require(std::int64_t value, const IntRange& range, const std::string& field) {
+  if (range.contains(value)) return;
+  throw field_error(ErrorCode::invalid_argument, field, fmt::format("{}", value), range.describe());
+}
+
+void validate_operand(const Operand& operand, const char* name) {
+  require(operand.heads, kHeads, fmt::format("{}.heads", name));
+  require(operand.head_dim, kHeadDim, fmt::format("{}.head_dim", name));
+  require(operand.first_lane, kFirstLane, fmt::format("{}.first_lane", name));
+}
+
+void validate_fit(const Operand& operand, std::int64_t rotary_dim, const char* name) {
+  const std::int64_t room = operand.head_dim - operand.first_lane;
+  if (rotary_dim <= room) return;
+  if (room < kRotaryDim.min) {
+    throw field_error(ErrorCode::invalid_argument, fmt::format("{}.first_lane", name),
+                      fmt::format("{}", operand.first_lane),
+                      fmt::format("an even number that leaves 2 lanes of {}.head_dim {}", name, operand.head_dim));
+  }
+  throw field_error(ErrorCode::invalid_argument, "rotary_dim", fmt::format("{}", rotary_dim),
+                    fmt::format("{}: {}.head_dim {} less {}.first_lane {}", IntRange{2, room, true}.describe(), name,
+                                operand.head_dim, name, operand.first_lane));
+}
+
+std::string operand_to_string(const Operand& operand) {
+  std::string text = fmt::format("{}x{}", operand.heads, operand.head_dim);
+  if (operand.first_lane != 0) text += fmt::format("+{}", operand.first_lane);
+  return text;
+}
+
+}  // namespace
+}  // namespace internal
+
+inline namespace v0 {
+
+void RopeSpec::validate() const {
+  using namespace internal;
+  require_enum(layout, "layout");
+  require_enum(direction, "direction");
+  require_enum(dtype, "dtype");
+  if (!kTheta.contains(theta)) {
+    throw field_error(ErrorCode::invalid_argument, "rope_theta", fmt::format("{}", theta), kTheta.describe());
+  }
+  validate_operand(q, "q");
+  if (k) validate_operand(*k, "k");
+  require(rotary_dim, kRotaryDim, "rotary_dim");
+  validate_fit(q, rotary_dim, "q");
+  if (k) validate_fit(*k, rotary_dim, "k");
+  validate_scaling(scaling);
+  const double log2_largest = log2_largest_frequency(*this);
+  if (log2_largest > kMaxLog2Frequency) {
+    throw field_error(ErrorCode::invalid_argument, "rope_theta",
+                      fmt::format("{} with scaling {}, a frequency of 2^{:.0f} radians per position", theta,
+                                  scaling_to_string(scaling), log2_largest),
+                      fmt::format("frequencies up to 2^{:.0f}", kMaxLog2Frequency));
+  }
+}
+
+std::string RopeSpec::to_string() const {
+  using namespace internal;
+  std::string text = fmt::format("{} {} q {}", v0::to_string(layout), v0::to_string(dtype), operand_to_string(q));
+  if (k) text += fmt::format(" k {}", operand_to_string(*k));
+  text += fmt::format(" rotary {} theta {}", rotary_dim, theta);
+  if (!std::holds_alternative<NoScaling>(scaling)) text += fmt::format(" {}", scaling_to_string(scaling));
+  return fmt::format("{} {}", text, v0::to_string(direction));
+}
+
+bool operator==(const Operand& a, const Operand& b) noexcept {
+  return a.heads == b.heads && a.head_dim == b.head_dim && a.first_lane == b.first_lane;
+}
+
+bool operator==(const RopeSpec& a, const RopeSpec& b) noexcept {
+  return a.layout == b.layout && a.direction == b.direction && a.dtype == b.dtype && a.theta == b.theta &&
+         a.rotary_dim == b.rotary_dim && a.q == b.q && a.k == b.k && a.scaling == b.scaling;
+}
+
+const char* to_string(DType dtype) noexcept {
+  switch (dtype) {
+    case DType::bf16: return "bf16";
+    case DType::fp16: return "fp16";
+    case DType::fp32: return "fp32";
+  }
+  return "unknown";
+}
+
+const char* to_string(Layout layout) noexcept {
+  switch (layout) {
+    case Layout::split_half: return "split_half";
+    case Layout::interleaved: return "interleaved";
+  }
+  return "unknown";
+}
+
+const char* to_string(Direction direction) noexcept {
+  switch (direction) {
+    case Direction::forward: return "forward";
+    case Direction::adjoint: return "adjoint";
+  }
+  return "unknown";
+}
+
+std::int64_t size_of(DType dtype) noexcept { return dtype == DType::fp32 ? 4 : 2; }
+
+}  // namespace v0
+}  // namespace ropejit

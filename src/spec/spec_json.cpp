@@ -1,0 +1,90 @@
+// The spec as JSON: the one text form of a spec, whose numbers read back to the same bits.
+#include <fmt/format.h>
+
+#include "ropejit/error.hpp"
+#include "ropejit/spec.hpp"
+#include "spec/limits.hpp"
+#include "spec/names.hpp"
+#include "spec/scaling_rules.hpp"
+#include "support/field_error.hpp"
+#include "support/json.hpp"
+
+namespace ropejit {
+namespace internal {
+namespace {
+
+constexpr IntRange kSchema{1, 1};
+
+Operand read_operand(const ObjectReader& reader) {
+  reader.reject_unknown_keys({"heads", "head_dim", "first_lane"});
+  Operand operand;
+  operand.heads = reader.get_int("heads", kHeads);
+  operand.head_dim = reader.get_int("head_dim", kHeadDim);
+  operand.first_lane = reader.find_int("first_lane", kFirstLane).value_or(0);
+  return operand;
+}
+
+std::int64_t read_rotary_dim(const ObjectReader& reader, std::int64_t head_dim) {
+  const std::optional<std::int64_t> lanes = reader.find_int("rotary_dim", kRotaryDim);
+  const std::optional<double> fraction = reader.find_number("partial_rotary_factor", kFraction);
+  if (lanes && fraction) {
+    throw field_error(ErrorCode::invalid_argument, "partial_rotary_factor", fmt::format("{}", *fraction),
+                      fmt::format("absent, where rotary_dim is given as {}", *lanes));
+  }
+  if (fraction) return rotary_dim_of_fraction(head_dim, *fraction, "partial_rotary_factor");
+  return lanes.value_or(head_dim);
+}
+
+// A dictionary of one of our own specs: strict, and in the words of one release of Hugging Face only.
+Scaling read_strict_scaling(const ObjectReader& dict) {
+  const std::string name = dict.get_string("rope_type", scaling_rule_names());
+  const ScalingRule& rule = require_scaling_rule(name, dict.path("rope_type"));
+  dict.reject_unknown_keys(rule.keys);
+  return rule.read(dict);
+}
+
+std::string operand_to_json(const Operand& operand) {
+  return fmt::format(R"({{"heads":{},"head_dim":{},"first_lane":{}}})", operand.heads, operand.head_dim,
+                     operand.first_lane);
+}
+
+}  // namespace
+}  // namespace internal
+
+inline namespace v0 {
+
+RopeSpec RopeSpec::from_json(std::string_view text) {
+  using namespace internal;
+  const llvm::json::Object object = parse_json_object(text);
+  const ObjectReader reader(object);
+  reader.reject_unknown_keys({"schema", "layout", "direction", "dtype", "rope_theta", "rotary_dim",
+                              "partial_rotary_factor", "q", "k", "rope_scaling"});
+  reader.get_int("schema", kSchema);
+
+  RopeSpec spec;
+  spec.layout = read_enum(reader, "layout", spec.layout);
+  spec.direction = read_enum(reader, "direction", spec.direction);
+  spec.dtype = read_enum(reader, "dtype", spec.dtype);
+  spec.theta = reader.find_number("rope_theta", kTheta).value_or(spec.theta);
+  spec.q = read_operand(reader.get_object("q"));
+  if (const std::optional<ObjectReader> k = reader.find_object("k")) spec.k = read_operand(*k);
+  spec.rotary_dim = read_rotary_dim(reader, spec.q.head_dim);
+  if (const std::optional<ObjectReader> dict = reader.find_object("rope_scaling")) {
+    spec.scaling = read_strict_scaling(*dict);
+  }
+  spec.validate();
+  return spec;
+}
+
+std::string RopeSpec::to_json() const {
+  using namespace internal;
+  validate();
+  std::string text = fmt::format(
+      R"({{"schema":1,"layout":"{}","direction":"{}","dtype":"{}","rope_theta":{},"rotary_dim":{},"q":{})",
+      v0::to_string(layout), v0::to_string(direction), v0::to_string(dtype), theta, rotary_dim, operand_to_json(q));
+  if (k) text += fmt::format(R"(,"k":{})", operand_to_json(*k));
+  return text + fmt::format(R"(,"rope_scaling":{}}})", scaling_to_json(scaling));
+}
+
+}  // namespace v0
+}  // namespace ropejit

@@ -1,0 +1,102 @@
+#include "store/entry_format.hpp"
+
+#include <fmt/format.h>
+#include <llvm/ADT/ArrayRef.h>
+#include <llvm/Support/BLAKE3.h>
+#include <llvm/Support/Endian.h>
+
+#include <array>
+#include <cstring>
+
+#include "store/entry_metadata.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+constexpr std::string_view kMagic = "\x89RJE\r\n\x1a\n";
+constexpr std::size_t kVersionAt = 8;
+constexpr std::size_t kMetadataBytesAt = 12;
+constexpr std::size_t kPayloadBytesAt = 16;
+static_assert(kMagic.size() == kVersionAt && kPayloadBytesAt + 8 == kEntryHeaderBytes);
+
+ReadResult miss(Miss::Kind kind, std::string reason) { return {{}, {kind, std::move(reason)}}; }
+ReadResult damaged(std::string reason) { return miss(Miss::Kind::damaged, std::move(reason)); }
+
+template <typename Number>
+void append(std::string& bytes, Number number) {
+  std::array<char, sizeof(Number)> raw;
+  llvm::support::endian::write<Number>(raw.data(), number, llvm::endianness::little);
+  bytes.append(raw.data(), raw.size());
+}
+
+template <typename Number>
+Number number_at(std::string_view bytes, std::size_t offset) {
+  return llvm::support::endian::read<Number>(bytes.data() + offset, llvm::endianness::little);
+}
+
+std::array<std::uint8_t, kEntryTrailerBytes> checksum(std::string_view bytes) {
+  return llvm::BLAKE3::hash<kEntryTrailerBytes>(
+      llvm::ArrayRef<std::uint8_t>(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
+}
+
+}  // namespace
+
+EncodedEntry encode_entry(const Entry& entry) {
+  std::string metadata;
+  if (std::string problem = write_metadata(entry.metadata, metadata); !problem.empty()) return {{}, std::move(problem)};
+  if (metadata.size() > kMaxMetadataBytes) {
+    return {{}, fmt::format("metadata: found {} bytes, allowed: at most {}", metadata.size(), kMaxMetadataBytes)};
+  }
+  if (entry.payload.size() > kMaxPayloadBytes) {
+    return {{}, fmt::format("payload: found {} bytes, allowed: at most {}", entry.payload.size(), kMaxPayloadBytes)};
+  }
+
+  std::string bytes;
+  bytes.reserve(kEntryHeaderBytes + metadata.size() + entry.payload.size() + kEntryTrailerBytes);
+  bytes += kMagic;
+  append(bytes, kEntryFormatVersion);
+  append(bytes, static_cast<std::uint32_t>(metadata.size()));
+  append(bytes, static_cast<std::uint64_t>(entry.payload.size()));
+  bytes += metadata;
+  bytes += entry.payload;
+  const auto trailer = checksum(bytes);
+  bytes.append(reinterpret_cast<const char*>(trailer.data()), trailer.size());
+  return {std::move(bytes), {}};
+}
+
+ReadResult decode_entry(std::string_view bytes) {
+  if (bytes.size() < kEntryHeaderBytes + kEntryTrailerBytes) {
+    return damaged(fmt::format("{} bytes are too few for an entry", bytes.size()));
+  }
+  if (!bytes.starts_with(kMagic)) return damaged("not an entry file");
+
+  // The checksum comes before the version: a version that is too high is then what somebody wrote, not a flipped bit.
+  const std::string_view body = bytes.substr(0, bytes.size() - kEntryTrailerBytes);
+  const auto expected = checksum(body);
+  if (std::memcmp(expected.data(), bytes.data() + body.size(), expected.size()) != 0) {
+    return damaged("checksum does not match");
+  }
+  const auto version = number_at<std::uint32_t>(bytes, kVersionAt);
+  if (version > kEntryFormatVersion) {
+    return miss(Miss::Kind::newer, fmt::format("format version {}, known: up to {}", version, kEntryFormatVersion));
+  }
+  if (version == 0) return damaged("format version 0");
+
+  // Both are checked against their limits before they are added: the sum cannot wrap.
+  const std::uint64_t metadata_bytes = number_at<std::uint32_t>(bytes, kMetadataBytesAt);
+  const std::uint64_t payload_bytes = number_at<std::uint64_t>(bytes, kPayloadBytesAt);
+  if (metadata_bytes > kMaxMetadataBytes || payload_bytes > kMaxPayloadBytes ||
+      kEntryHeaderBytes + metadata_bytes + payload_bytes != body.size()) {
+    return damaged("lengths do not match the file's size");
+  }
+
+  Entry entry;
+  const std::string_view metadata = body.substr(kEntryHeaderBytes, metadata_bytes);
+  if (std::string problem = read_metadata(metadata, entry.metadata); !problem.empty()) {
+    return damaged(std::move(problem));
+  }
+  entry.payload = body.substr(kEntryHeaderBytes + metadata_bytes);
+  return {std::move(entry), {}};
+}
+
+}  // namespace ropejit::internal

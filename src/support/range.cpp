@@ -1,0 +1,20 @@
+#include "support/range.hpp"
+
+#include <fmt/format.h>
+
+#include "support/text.hpp"
+
+namespace ropejit::internal {
+
+std::string IntRange::describe() const {
+  const char* kind = even ? "an even number" : "an integer";
+  if (min == max) return grouped(min);
+  return fmt::format("{} from {} to {}", kind, grouped(min), grouped(max));
+}
+
+std::string PositiveRange::describe() const {
+  if (std::isinf(max)) return "a finite number above 0";
+  return fmt::format("a number above 0 and at most {}", max);
+}
+
+}  // namespace ropejit::internal

@@ -1,0 +1,31 @@
+// What a number of the spec may be, said once: the check and the words that a message puts after "allowed:".
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <string>
+
+namespace ropejit::internal {
+
+/// Both ends belong to it.
+struct IntRange {
+  std::int64_t min = std::numeric_limits<std::int64_t>::min();
+  std::int64_t max = std::numeric_limits<std::int64_t>::max();
+  bool even = false;
+
+  bool contains(std::int64_t value) const { return value >= min && value <= max && !(even && value % 2 != 0); }
+  /// "an integer from 1 to 65,536", "an even number from 2 to 4,096".
+  std::string describe() const;
+};
+
+/// Finite numbers above 0; with `max`, at most that.
+struct PositiveRange {
+  double max = std::numeric_limits<double>::infinity();
+
+  bool contains(double value) const { return std::isfinite(value) && value > 0 && value <= max; }
+  /// "a finite number above 0", "a number above 0 and at most 1".
+  std::string describe() const;
+};
+
+}  // namespace ropejit::internal

@@ -1,0 +1,94 @@
+// Target: a place where generated source becomes a kernel that runs. Two exist: the CUDA driver with NVRTC
+// (src/cuda) and the system's C++ compiler (src/host). The service, the command line and the tests see this alone.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "codegen/kernel_source.hpp"
+
+namespace ropejit {
+struct LaunchParams;  // templates/launch_params.cuh: what a kernel takes, by value
+}
+
+namespace ropejit::internal {
+
+/// What compile made. `image` is a cubin or a shared object.
+struct CompiledBinary {
+  std::string image;
+  std::string compiler;   ///< "NVRTC 13.0", "g++ (Debian 12.2.0-14) 12.2.0": metadata, never part of a key
+  int registers = -1;     ///< of a thread; -1: not known
+  int spill_bytes = -1;   ///< stores and loads together; -1: not known
+  int stack_bytes = -1;   ///< local memory of a thread; -1: not known
+  double compile_ms = 0;
+};
+
+struct LaunchGeometry {
+  std::uint32_t grid_x = 1;
+  std::uint32_t grid_y = 1;
+  std::uint32_t threads = 1;
+};
+
+/// A loaded entry. Owns what it needs (module, library handle). launch is thread-safe.
+class LoadedKernel {
+ public:
+  LoadedKernel() = default;
+  LoadedKernel(const LoadedKernel&) = delete;
+  LoadedKernel& operator=(const LoadedKernel&) = delete;
+  virtual ~LoadedKernel() = default;
+
+  /// Queues the kernel; 0, or the driver's error number. No allocation (host target: its fibers' stacks), no lock.
+  virtual int launch(const LaunchGeometry& geometry, const LaunchParams& params, void* stream) const noexcept = 0;
+};
+
+/// Turns source into a binary for one architecture. Needs no device.
+class Compiler {
+ public:
+  virtual ~Compiler() = default;
+  /// Throws Error{compile_failed} with the log.
+  virtual CompiledBinary compile(const KernelSource& source) const = 0;
+};
+
+/// Memory of a device, for programs that have no allocator of their own: the command line, tests, the tuner.
+class DeviceBuffer {
+ public:
+  DeviceBuffer() = default;
+  DeviceBuffer(void* data, std::function<void(void*)> release) : data_(data, std::move(release)) {}
+  void* data() const { return data_.get(); }
+
+ private:
+  std::shared_ptr<void> data_;
+};
+
+/// A device and its compiler. Thread-safe.
+class Target {
+ public:
+  virtual ~Target() = default;
+
+  virtual const std::string& name() const = 0;  ///< "NVIDIA H100 80GB HBM3", "host"
+  virtual const std::string& arch() const = 0;  ///< "sm_90", "host-x86_64"
+  virtual std::uint32_t multiprocessors() const = 0;
+  /// What besides the source decides the compiled bits (options, not versions), in one line: part of every key.
+  virtual const std::string& recipe() const = 0;
+
+  /// The compiler for arch(), loaded at the first call: the warm path never asks for it. Throws Error.
+  virtual const Compiler& compiler() const = 0;
+
+  /// Throws Error{load_failed} where the driver or dlopen refuses the image.
+  virtual std::shared_ptr<const LoadedKernel> load(std::string_view image, const std::string& entry) const = 0;
+
+  // For programs without a runtime of their own. All throw Error.
+  virtual void make_current() const = 0;  ///< bind the device to this thread (its primary context)
+  virtual DeviceBuffer allocate(std::size_t bytes) const = 0;
+  virtual void upload(void* to, const void* from, std::size_t bytes) const = 0;
+  virtual void download(void* to, const void* from, std::size_t bytes) const = 0;
+  virtual void synchronize() const = 0;
+  /// Runs `launch` once to warm up and then `repeats` times, each timed on the device: median, microseconds.
+  virtual double time_us(const std::function<void()>& launch, int repeats) const = 0;
+};
+
+}  // namespace ropejit::internal

@@ -1,0 +1,42 @@
+// What every kernel takes, by value. Shared by device code and by the library's host code: plain fixed-width
+// members, no includes, the same layout on both sides.
+#pragma once
+
+namespace ropejit {
+
+// Strides are in elements. The contiguous kernels read `in` and `out` alone.
+struct TensorParams {
+  const void* in;
+  void* out;  // null: this operand is left out of the launch
+  long long in_batch_stride;
+  long long in_token_stride;
+  long long in_head_stride;
+  long long in_lane_stride;
+  long long out_batch_stride;
+  long long out_token_stride;
+  long long out_head_stride;
+  long long out_lane_stride;
+};
+
+// n / divisor for n below 2^31, as one multiply-high and a shift (Granlund and Montgomery, PLDI 1994). With
+// l = ceil(log2(divisor)): multiplier = floor(2^(31+l) / divisor) + 1 and shift = l - 1. A divisor of 1 has
+// multiplier 0, which stands for "n itself".
+struct FastDivisor {
+  unsigned divisor;
+  unsigned multiplier;
+  unsigned shift;
+};
+
+struct LaunchParams {
+  TensorParams q;
+  TensorParams k;
+  const void* position_ids;  // null where positions count up from first_position
+  long long first_position;
+  long long position_batch_stride;
+  long long position_token_stride;
+  unsigned tokens;           // of all sequences together, below 2^31
+  unsigned tokens_per_slab;  // gridDim.y counts slabs of this many tokens, so that thread indices fit 32 bits
+  FastDivisor sequence;      // divides a token's number into sequence and place in it
+};
+
+}  // namespace ropejit

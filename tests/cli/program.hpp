@@ -1,0 +1,101 @@
+// Runs the built program `ropejit` as a process of its own, with an environment of its own.
+#pragma once
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <map>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "support/scratch_folder.hpp"
+
+namespace ropejit::test {
+
+struct Finished {
+  int status = -1;  ///< exit status; 1000 + the signal where one ended it
+  std::string out;
+  std::string err;
+};
+
+/// The environment variable ROPEJIT_CLI, else where the program was when the tests were built, else "".
+inline std::string program_path() {
+  if (const char* moved = std::getenv("ROPEJIT_CLI")) return moved;
+#ifdef ROPEJIT_CLI_PATH
+  return ROPEJIT_CLI_PATH;
+#else
+  return {};
+#endif
+}
+
+/// A scratch folder, and the program run with its HOME and its cache there.
+class Program {
+ public:
+  Program() {
+    for (const char* name : {"PATH", "TMPDIR", "CUDA_HOME", "LD_LIBRARY_PATH", "ROPEJIT_NVRTC", "ROPEJIT_HOST_CXX"}) {
+      if (const char* value = std::getenv(name)) environment[name] = value;
+    }
+    environment["HOME"] = folder.path();
+    environment["ROPEJIT_CACHE_DIR"] = cache();
+  }
+
+  std::string cache() const { return folder / "cache"; }
+
+  /// Writes a file into the folder and returns its path.
+  std::string file(const std::string& name, std::string_view text) const {
+    write_text(folder / name, text);
+    return folder / name;
+  }
+
+  Finished operator()(const std::vector<std::string>& arguments) const { return run(arguments, outputs / "out"); }
+
+  /// With stdout on the file named; "": closed.
+  Finished run(const std::vector<std::string>& arguments, const std::string& out) const {
+    std::vector<std::string> words = arguments;
+    words.insert(words.begin(), program_path());
+    std::vector<std::string> pairs;
+    for (const auto& [name, value] : environment) pairs.push_back(name + "=" + value);
+
+    const std::string err = outputs / "err";
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    if (out.empty()) {
+      posix_spawn_file_actions_addclose(&actions, 1);
+    } else {
+      posix_spawn_file_actions_addopen(&actions, 1, out.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    }
+    posix_spawn_file_actions_addopen(&actions, 2, err.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    pid_t child = 0;
+    const int problem =
+        ::posix_spawn(&child, words[0].c_str(), &actions, nullptr, pointers(words).data(), pointers(pairs).data());
+    posix_spawn_file_actions_destroy(&actions);
+    if (problem != 0) throw std::runtime_error("cannot run " + words[0]);
+    int status = 0;
+    if (::waitpid(child, &status, 0) != child) throw std::runtime_error("waitpid failed");
+
+    Finished finished;
+    finished.status = WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+    if (out == outputs / "out") finished.out = read_text(out);
+    finished.err = read_text(err);
+    return finished;
+  }
+
+  std::map<std::string, std::string> environment;  ///< what the program sees
+  ScratchFolder folder;                            ///< HOME, and files of the test
+
+ private:
+  static std::vector<char*> pointers(std::vector<std::string>& texts) {
+    std::vector<char*> result;
+    for (std::string& text : texts) result.push_back(text.data());
+    result.push_back(nullptr);
+    return result;
+  }
+
+  ScratchFolder outputs;  ///< apart, so that a test may ask what was left in `folder`
+};
+
+}  // namespace ropejit::test

@@ -1,0 +1,39 @@
+// class/1 layout=interleaved dtype=bf16 sigma=+1 scaled=0 rotary=64 q=16x192+128 k=1x576+512 placement=out_of_place strides=contiguous positions=ids64
+// flat_v16_h4_t128
+#include "flat.cuh"
+
+namespace {
+constexpr ropejit::KernelConfig config = {
+    .layout = ropejit::Layout::interleaved,
+    .element = ropejit::Element::bf16,
+    .negate_sin = false,
+    .scaled = false,
+    .attention_scale = 0x1p+0f,
+    .rotary_dim = 64,
+    .q = {.heads = 16, .head_dim = 192, .first_lane = 128},
+    .k = {.heads = 1, .head_dim = 576, .first_lane = 512},
+    .positions = ropejit::PositionSource::ids64,
+    .copies_still_lanes = true,
+    .strides = ropejit::Strides::contiguous,
+    .access_bytes = 16,
+    .heads_per_thread = 4,
+    .threads = 128,
+};
+
+// Turns per position of each pair, in units of 2^-64.
+alignas(16) __device__ const ropejit::u64 steps[32] = {
+    0x28be60db9391054a, 0x1e8dae29db02bb88, 0x16e96ecaebf83f44, 0x112e743e936615ee,
+    0x0ce2601005b0277c, 0x09a96eb80f7efaf3, 0x073ed00d7f5d2561, 0x056ee9ce86c0d77b,
+    0x041309af8ec1b3bb, 0x030e2b042f8045f4, 0x024a8b144acc0654, 0x01b7d86ca8570231,
+    0x0149d66800919d8c, 0x00f757df34bfe5e5, 0x00b97b348cbc83bd, 0x008b176173e0158c,
+    0x00684dc4c179c52c, 0x004e37806b266d65, 0x003aa782077acd6f, 0x002bfc0adda24d05,
+    0x0020fbd73341c2f4, 0x0018bbfcb87996fd, 0x00128c520e12d9f9, 0x000de8bcf1fccef4,
+    0x000a6e2d468c2d51, 0x0007d259a450a48a, 0x0005dd8d00bf7af1, 0x000466011629d480,
+    0x00034c6251ecf9e5, 0x00027932df3f5be6, 0x0001dad5016848ff, 0x00016412e4ffae4c,
+};
+}  // namespace
+
+extern "C" __global__ void __launch_bounds__(config.threads)
+rope_interleaved_bf16_q16x192at128_k1x576at512_r64_outofplace_contiguous_ids64_flat_v16_h4_t128(const __grid_constant__ ropejit::LaunchParams params) {
+  ropejit::flat<config>(params, steps);
+}

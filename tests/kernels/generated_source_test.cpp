@@ -1,0 +1,100 @@
+#include <algorithm>
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+#include "codegen/generate.hpp"
+#include "cuda/nvrtc_compiler.hpp"
+#include "cuda/ptxas_report.hpp"
+#include "ropejit/error.hpp"
+#include "support/catch.hpp"
+#include "support/sample_plans.hpp"
+#include "support/scratch_folder.hpp"
+#include "support/test_files.hpp"
+
+using namespace ropejit;
+
+TEST_CASE("Generated source is what a person approved (ROPEJIT_APPROVE=1 writes it anew)", "[codegen]") {
+  for (const test::SamplePlan& sample : test::sample_plans()) {
+    const std::string text = internal::generate(sample.plan, sample.variant).text;
+    const std::string name = "golden/sources/" + sample.name + ".cu";
+    if (std::getenv("ROPEJIT_APPROVE") != nullptr) test::write_text(test::test_data_dir() + "/" + name, text);
+    INFO(name);
+    CHECK(text == test::read_test_file(name));
+  }
+}
+
+TEST_CASE("An illegal variant is refused with the reason", "[codegen]") {
+  const internal::RotationPlan plan = test::sample_plans().front().plan;
+  CHECK_THROWS_AS(internal::generate(plan, {internal::Family::flat, 16, 33, 128}), Error);
+}
+
+TEST_CASE("Every sample plan compiles for four architectures without spills or local memory", "[nvrtc]") {
+  const internal::NvrtcInfo nvrtc = internal::nvrtc_info(std::nullopt);
+  INFO(nvrtc.problem);
+  REQUIRE(nvrtc.available);
+  for (const char* arch : {"sm_80", "sm_90", "sm_100", "sm_120"}) {
+    // NVRTC 12.4 to 12.7 know nothing after Hopper.
+    if (std::find(nvrtc.archs.begin(), nvrtc.archs.end(), arch) == nvrtc.archs.end()) {
+      WARN("NVRTC " << nvrtc.version << " does not know " << arch);
+      continue;
+    }
+    const auto compiler = internal::nvrtc_compiler(arch, std::nullopt);
+    for (const test::SamplePlan& sample : test::sample_plans()) {
+      const internal::KernelSource source = internal::generate(sample.plan, sample.variant);
+      const internal::CompiledBinary binary = compiler->compile(source);
+      INFO(arch << " " << source.entry);
+      CHECK(binary.image.substr(1, 3) == "ELF");
+      CHECK(binary.image.find(source.entry) != std::string::npos);
+      CHECK(binary.registers > 0);
+      CHECK(binary.spill_bytes == 0);
+      CHECK(binary.stack_bytes == 0);
+      CHECK(binary.compile_ms > 0);
+    }
+  }
+}
+
+TEST_CASE("A source that does not compile gives an error with the compiler's words", "[nvrtc]") {
+  const auto compiler = internal::nvrtc_compiler("sm_90", std::nullopt);
+  try {
+    compiler->compile({"broken", "extern \"C\" __global__ void broken() { no_such_thing(); }\n"});
+    FAIL("compiled");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::compile_failed);
+    CHECK(std::string(error.what()).find("broken") != std::string::npos);
+    CHECK(error.log().find("no_such_thing") != std::string::npos);
+    CHECK(error.log().find("broken.cu(1)") != std::string::npos);
+  }
+}
+
+TEST_CASE("An architecture that NVRTC does not know is refused by name", "[nvrtc]") {
+  for (const char* arch : {"sm_1", "sm_90x", "compute_90", "", "90", "sm_90 --evil"}) {
+    INFO(arch);
+    try {
+      internal::nvrtc_compiler(arch, std::nullopt);
+      FAIL("taken");
+    } catch (const Error& error) {
+      CHECK(error.code() == ErrorCode::invalid_argument);
+      CHECK(std::string(error.what()).find("sm_90") != std::string::npos);
+    }
+  }
+}
+
+TEST_CASE("NVRTC that is not where it was said to be is an error that names the place", "[nvrtc]") {
+  const internal::NvrtcInfo info = internal::nvrtc_info("/no/such/place/libnvrtc.so");
+  CHECK_FALSE(info.available);
+  CHECK(info.problem.find("/no/such/place/libnvrtc.so") != std::string::npos);
+  CHECK(info.problem.find("ROPEJIT_NVRTC") != std::string::npos);
+}
+
+TEST_CASE("ptxas's report is read, and a log of another form is no error", "[nvrtc]") {
+  const internal::PtxasReport report = internal::read_ptxas_report(
+      "ptxas info    : 60 bytes gmem\n    8 bytes stack frame, 12 bytes spill stores, 16 bytes spill loads\n"
+      "ptxas info    : Used 24 registers, used 0 barriers\n");
+  CHECK(report.registers == 24);
+  CHECK(report.spill_bytes == 28);
+  CHECK(report.stack_bytes == 8);
+  for (const char* log : {"", "registers", " registers", "x registers", "99999999999999999999 registers"}) {
+    CHECK(internal::read_ptxas_report(log).registers == -1);
+  }
+}

@@ -1,0 +1,105 @@
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "host/host_target.hpp"
+#include "launch_params.cuh"
+#include "ropejit/error.hpp"
+#include "support/catch.hpp"
+
+namespace {
+
+using namespace ropejit;
+
+/// Compiles `body` as the kernel `entry` for the host and runs it on `out`, an array of u32s.
+int run(const std::string& body, const internal::LaunchGeometry& geometry, std::vector<std::uint32_t>& out) {
+  const auto target = internal::host_target(std::nullopt);
+  const std::string text = "#include \"primitives.cuh\"\n#include \"launch_params.cuh\"\nusing ropejit::u32;\n"
+                           "extern \"C\" __global__ void probe(const __grid_constant__ ropejit::LaunchParams params) {\n"
+                           "u32* out = static_cast<u32*>(params.q.out);\n" + body + "\n}\n";
+  const internal::CompiledBinary binary = target->compiler().compile({"probe", text});
+  const auto kernel = target->load(binary.image, "probe");
+  LaunchParams params{};
+  params.q.out = out.data();
+  return kernel->launch(geometry, params, nullptr);
+}
+
+}  // namespace
+
+TEST_CASE("A block's threads on the host meet at barriers and share memory", "[host]") {
+  // A tree reduction: wrong if any barrier lets a thread through early.
+  const std::string body = R"(
+    __shared__ u32 sum[256];
+    const u32 i = threadIdx.x;
+    sum[i] = blockIdx.x * 1000 + i;
+    __syncthreads();
+    for (u32 half = blockDim.x / 2; half > 0; half /= 2) {
+      if (i < half) sum[i] += sum[i + half];
+      __syncthreads();
+    }
+    if (i == 0) out[blockIdx.y * gridDim.x + blockIdx.x] = sum[0];)";
+  std::vector<std::uint32_t> out(6);
+  REQUIRE(run(body, {3, 2, 256}, out) == 0);
+  for (std::uint32_t y = 0; y < 2; ++y) {
+    for (std::uint32_t x = 0; x < 3; ++x) CHECK(out[y * 3 + x] == x * 256000 + 255 * 128);
+  }
+}
+
+TEST_CASE("Lanes of a warp on the host exchange values by shuffles, warps on their own", "[host]") {
+  const std::string body = R"(
+    u32 value = threadIdx.x + 1;
+    for (int step = 16; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
+    const u32 first = __shfl_sync(0xffffffffu, threadIdx.x, 0);
+    const unsigned long long wide = __shfl_sync(0xffffffffu, (1ull << 40) + threadIdx.x, 5);
+    out[threadIdx.x] = value * 1000 + first + static_cast<u32>(wide >> 40) + static_cast<u32>(wide);)";
+  std::vector<std::uint32_t> out(64);
+  REQUIRE(run(body, {1, 1, 64}, out) == 0);
+  for (std::uint32_t i = 0; i < 64; ++i) {
+    const std::uint32_t warp = i / 32 * 32;
+    const std::uint32_t sum = 32 * warp + 33 * 16;
+    CHECK(out[i] == sum * 1000 + warp + 1 + warp + 5);
+  }
+}
+
+TEST_CASE("Threads that return early do not hold up the others at a barrier", "[host]") {
+  const std::string body = R"(
+    __shared__ u32 seen;
+    if (threadIdx.x == 0) seen = 0;
+    __syncthreads();
+    if (threadIdx.x >= 10) return;
+    seen += 1;
+    __syncthreads();
+    out[threadIdx.x] = seen;)";
+  std::vector<std::uint32_t> out(32);
+  REQUIRE(run(body, {1, 1, 32}, out) == 0);
+  for (std::uint32_t i = 0; i < 32; ++i) CHECK(out[i] == (i < 10 ? 10U : 0U));
+}
+
+TEST_CASE("A barrier that not all threads reach is an error on the host, not a hang", "[host]") {
+  std::vector<std::uint32_t> out(32);
+  CHECK(run("if (threadIdx.x % 2) __syncthreads(); else __syncwarp(); out[threadIdx.x] = 1;", {1, 1, 32}, out) != 0);
+}
+
+TEST_CASE("A host binary that is none is refused, and so is an entry that it lacks", "[host]") {
+  const auto target = internal::host_target(std::nullopt);
+  CHECK_THROWS_AS(target->load("not a shared object", "probe"), Error);
+  CHECK_THROWS_AS(target->load("", "probe"), Error);
+  const internal::CompiledBinary binary = target->compiler().compile({"probe", "extern \"C\" __global__ void probe() {}"});
+  CHECK_NOTHROW(target->load(binary.image, "probe"));
+  CHECK_THROWS_AS(target->load(binary.image, "another"), Error);
+}
+
+TEST_CASE("A host compiler that is missing or fails is an error that says so", "[host]") {
+  const auto nowhere = internal::host_target("no-such-compiler");
+  CHECK_THROWS_AS(nowhere->compiler(), Error);
+  const auto failing = internal::host_target("false");
+  CHECK_THROWS_AS(failing->compiler(), Error);
+  const auto target = internal::host_target(std::nullopt);
+  try {
+    target->compiler().compile({"broken", "this is no program"});
+    FAIL("compiled");
+  } catch (const Error& error) {
+    CHECK(error.code() == ErrorCode::compile_failed);
+    CHECK_FALSE(error.log().empty());
+  }
+}

@@ -1,0 +1,139 @@
+#include <algorithm>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "codegen/legality.hpp"
+#include "spec/lower.hpp"
+#include "support/catch.hpp"
+#include "support/numeric_case.hpp"
+
+namespace {
+
+using namespace ropejit;
+
+RopeSpec spec_of(Layout layout, DType dtype, std::int64_t rotary_dim, Operand q, std::optional<Operand> k) {
+  RopeSpec spec;
+  spec.layout = layout;
+  spec.dtype = dtype;
+  spec.rotary_dim = rotary_dim;
+  spec.q = q;
+  spec.k = k;
+  return spec;
+}
+
+bool contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+/// All of `space` on a GPU; on the host, where a compile takes a third of a second, one in `stride`.
+std::vector<internal::Variant> sample(const std::vector<internal::Variant>& space, const internal::Target& target,
+                                      std::size_t stride) {
+  if (target.name() != "host") return space;
+  std::vector<internal::Variant> chosen;
+  for (std::size_t i = 0; i < space.size(); i += stride) chosen.push_back(space[i]);
+  return chosen;
+}
+
+}  // namespace
+
+TEST_CASE("All variants of a plan, and its universal entry, give the same bits", "[numeric]") {
+  struct Row {
+    RopeSpec spec;
+    LaunchForm form;
+  };
+  const std::vector<Row> rows = {
+      {spec_of(Layout::split_half, DType::bf16, 128, {32, 128, 0}, Operand{8, 128, 0}), LaunchForm::in_place_ids()},
+      {spec_of(Layout::interleaved, DType::fp16, 64, {71, 64, 0}, Operand{1, 64, 0}),
+       LaunchForm::out_of_place_ids(PositionSource::ids32)},
+      {spec_of(Layout::split_half, DType::fp32, 24, {9, 96, 0}, Operand{3, 96, 0}), LaunchForm::out_of_place_start()},
+      {spec_of(Layout::interleaved, DType::bf16, 64, {16, 192, 128}, Operand{1, 576, 512}),
+       LaunchForm::out_of_place_ids()},
+      {spec_of(Layout::split_half, DType::bf16, 64, {16, 256, 0}, Operand{2, 256, 0}),
+       LaunchForm::in_place_start().with_free_strides()},
+  };
+  for (const test::TargetPtr& target : test::targets()) {
+    for (const Row& row : rows) {
+      const internal::RotationPlan plan = internal::lower(row.spec, row.form);
+      const internal::Variant universal = internal::universal_variant(plan.kernel_class);
+      test::NumericCase given;
+      given.spec = row.spec;
+      given.form = row.form;
+      given.batch = 2;
+      given.tokens = 5;
+      given.positions = {0, 1, 2, 4095, 131071, 1000000, 16777217, 2147483647, -1, -77};
+      // Lanes apart break every fast kernel's promise: the universal entry serves.
+      test::NumericCase strided = given;
+      strided.in = strided.out = test::Arrangement::lane_strided;
+      std::optional<std::vector<unsigned char>> bits;
+      for (const internal::Variant& variant :
+           sample(internal::variant_space(plan.kernel_class), *target, 11)) {
+        INFO(target->name() << " " << plan.kernel_class.text() << " " << to_string(variant));
+        const internal::PreparedKernel kernel = test::prepare(target, plan, variant, universal);
+        const test::NumericResult result = test::run_case(kernel, given, 7);
+        INFO(result.to_string());
+        REQUIRE(result.passed());
+        if (!bits) {
+          bits = result.out_bytes;
+          // Another arrangement, the same numbers: forces the universal entry by a table that holds it alone.
+          const internal::PreparedKernel slow = test::prepare(target, plan, universal, universal);
+          CHECK(test::run_case(slow, given, 7).out_bytes == *bits);
+          CHECK(test::run_case(kernel, strided, 7).passed());
+        }
+        CHECK(result.out_bytes == *bits);
+      }
+    }
+  }
+}
+
+TEST_CASE("The host target and the GPU give the same bits", "[numeric][cuda]") {
+  const std::vector<test::TargetPtr> targets = test::targets();
+  if (targets.size() < 2) {
+    WARN("no GPU here: nothing to compare");
+    return;
+  }
+  for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
+    test::NumericCase given;
+    given.spec = spec_of(Layout::split_half, dtype, 128, {8, 128, 0}, Operand{2, 128, 0});
+    given.form = LaunchForm::in_place_start();
+    given.tokens = 512;
+    given.positions = {2147483000};
+    const internal::RotationPlan plan = internal::lower(given.spec, given.form);
+    std::vector<std::vector<unsigned char>> outputs;
+    for (const test::TargetPtr& target : targets) {
+      outputs.push_back(test::run_case(test::prepare(target, plan), given, 3).out_bytes);
+    }
+    CHECK(outputs[0] == outputs[1]);
+  }
+}
+
+TEST_CASE("A variant's name reads back as the variant and nothing else does", "[codegen]") {
+  const internal::Variant variant{internal::Family::flat, 16, 8, 128};
+  CHECK(internal::parse_variant(to_string(variant)) == variant);
+  for (const char* text : {"", "flat", "flat_v16", "flat_v16_h8", "flat_v16_h8_t128 ", "flat_v16_h8_t128x",
+                           "flat_v016_h8_t128", "flat_v-1_h8_t128", "round_v16_h8_t128", "flat_h8_v16_t128",
+                           "flat_v99999999999_h8_t128"}) {
+    INFO(text);
+    CHECK_FALSE(internal::parse_variant(text).has_value());
+  }
+}
+
+TEST_CASE("Every variant of a space is legal, and the reasons of the others name what is wrong", "[codegen]") {
+  const internal::RotationPlan plan =
+      internal::lower(spec_of(Layout::split_half, DType::bf16, 20, {32, 80, 0}, Operand{32, 80, 0}),
+                      LaunchForm::in_place_ids());
+  const std::vector<internal::Variant> space = internal::variant_space(plan.kernel_class);
+  REQUIRE_FALSE(space.empty());
+  for (const internal::Variant& variant : space) {
+    INFO(to_string(variant));
+    CHECK(internal::why_illegal(plan.kernel_class, variant).empty());
+    CHECK(variant.access_bytes <= 4);  // 10 pairs: halves of 20 bytes
+  }
+  using internal::Family;
+  const auto why = [&plan](internal::Variant variant) { return internal::why_illegal(plan.kernel_class, variant); };
+  CHECK(contains(why({Family::flat, 8, 1, 128}), "10 lanes"));
+  CHECK(contains(why({Family::flat, 4, 0, 128}), "heads_per_thread 0"));
+  CHECK(contains(why({Family::flat, 4, 33, 128}), "heads_per_thread 33"));
+  CHECK(contains(why({Family::flat, 4, 1, 100}), "threads 100"));
+  CHECK(contains(why({Family::flat, 1, 1, 128}), "access_bytes 1"));
+  CHECK(contains(why({Family::flat, 32, 1, 128}), "access_bytes 32"));
+  CHECK(contains(why({Family::universal, 4, 1, 128}), "single elements"));
+}

@@ -1,0 +1,33 @@
+/* ropejit.h as C11 sees it, and a whole session through it. */
+#include <assert.h>
+
+#include "ropejit/ropejit.h"
+
+/* The layout is the ABI: a member that moves breaks every program that was compiled before. */
+static_assert(offsetof(ropejit_tensor, lane_stride) == 32 && sizeof(ropejit_tensor) == 40, "ropejit_tensor");
+static_assert(offsetof(ropejit_args, size) == 0, "args.size");
+static_assert(offsetof(ropejit_args, q) == 8, "args.q");
+static_assert(offsetof(ropejit_args, k_out) == 128, "args.k_out");
+static_assert(offsetof(ropejit_args, position_source) == 168, "args.position_source");
+static_assert(offsetof(ropejit_args, position_ids) == 176, "args.position_ids");
+static_assert(offsetof(ropejit_args, position_token_stride) == 200, "args.position_token_stride");
+static_assert(offsetof(ropejit_args, tokens) == 216 && sizeof(ropejit_args) == 224, "args.tokens");
+
+ropejit_status ropejit_test_session_in_c(const char* spec_json, float* q, int64_t tokens);
+
+/* Rotates q in place from position 0; the code of the first call that failed. */
+ropejit_status ropejit_test_session_in_c(const char* spec_json, float* q, int64_t tokens) {
+  ropejit_service* service = NULL;
+  ropejit_kernel* kernel = NULL;
+  ropejit_args args = ropejit_args_default();
+  ropejit_status status = ropejit_service_create("{\"device\": \"host\", \"cache_dir\": \"\"}", &service);
+  if (status == ROPEJIT_OK) status = ropejit_get(service, spec_json, "{\"positions\": \"start\"}", &kernel);
+  /* Kernels outlive the service that made them. */
+  ropejit_service_release(service);
+  args.q = ropejit_contiguous(q);
+  args.position_source = ROPEJIT_POSITIONS_START;
+  args.tokens = tokens;
+  if (status == ROPEJIT_OK) status = ropejit_launch(kernel, &args, NULL);
+  ropejit_kernel_release(kernel);
+  return status;
+}

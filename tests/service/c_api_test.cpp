@@ -1,0 +1,195 @@
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "ropejit/ropejit.h"
+#include "ropejit/version.hpp"
+#include "support/catch.hpp"
+
+extern "C" ropejit_status ropejit_test_session_in_c(const char* spec_json, float* q, int64_t tokens);
+
+namespace {
+
+const char* const kSpec = R"({"schema":1,"dtype":"fp32","q":{"heads":2,"head_dim":4}})";
+const char* const kHost = R"({"device":"host","cache_dir":""})";
+
+struct Service {
+  Service() { REQUIRE(ropejit_service_create(kHost, &handle) == ROPEJIT_OK); }
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+  ~Service() { ropejit_service_release(handle); }
+  ropejit_service* handle = nullptr;
+};
+
+struct Kernel {
+  Kernel(const Service& service, const char* form) {
+    INFO(ropejit_last_error());
+    REQUIRE(ropejit_get(service.handle, kSpec, form, &handle) == ROPEJIT_OK);
+  }
+  Kernel(const Kernel&) = delete;
+  Kernel& operator=(const Kernel&) = delete;
+  ~Kernel() { ropejit_kernel_release(handle); }
+  ropejit_kernel* handle = nullptr;
+};
+
+bool error_names(const char* text) { return std::strstr(ropejit_last_error(), text) != nullptr; }
+
+}  // namespace
+
+TEST_CASE("a session in C rotates as the formula says") {
+  std::vector<float> q(2 * 2 * 4, 1.0F);
+  REQUIRE(ropejit_test_session_in_c(kSpec, q.data(), 2) == ROPEJIT_OK);
+  for (std::size_t i = 0; i < 8; ++i) CHECK(q[i] == 1.0F);  // position 0
+  for (const std::size_t head : {8, 12}) {
+    for (std::size_t pair = 0; pair < 2; ++pair) {
+      const double t = pair == 0 ? 1.0 : 0.01;
+      CHECK(std::fabs(q[head + pair] - (std::cos(t) - std::sin(t))) < 1e-6);
+      CHECK(std::fabs(q[head + pair + 2] - (std::cos(t) + std::sin(t))) < 1e-6);
+    }
+  }
+}
+
+TEST_CASE("the C version is the headers' version") { CHECK(std::string(ropejit_version()) == ROPEJIT_VERSION); }
+
+TEST_CASE("a null pointer is a code and a line, never a crash") {
+  const Service service;
+  const Kernel kernel(service, nullptr);
+  const ropejit_args args = ropejit_args_default();
+  ropejit_kernel* got = kernel.handle;
+
+  CHECK(ropejit_service_create(kHost, nullptr) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("service"));
+  CHECK(ropejit_get(nullptr, kSpec, nullptr, &got) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("service"));
+  CHECK(got == nullptr);
+  CHECK(ropejit_get(service.handle, nullptr, nullptr, &got) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("spec_json"));
+  CHECK(ropejit_get(service.handle, kSpec, nullptr, nullptr) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("kernel"));
+  CHECK(ropejit_launch(nullptr, &args, nullptr) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("kernel"));
+  CHECK(ropejit_launch(kernel.handle, nullptr, nullptr) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("args"));
+  ropejit_service_release(nullptr);
+  ropejit_kernel_release(nullptr);
+}
+
+TEST_CASE("bad options, specs and forms are codes, and lines that name the field") {
+  struct Row {
+    const char* options;
+    const char* spec;
+    const char* form;
+    ropejit_status status;
+    const char* named;
+  };
+  const Row row = GENERATE(values<Row>({
+      {R"({"speed":"high"})", kSpec, nullptr, ROPEJIT_PARSE_ERROR, "speed"},
+      {R"({"device":7})", kSpec, nullptr, ROPEJIT_PARSE_ERROR, "device"},
+      {R"({"device":"toaster"})", kSpec, nullptr, ROPEJIT_INVALID_ARGUMENT, "toaster"},
+      {"", kSpec, nullptr, ROPEJIT_PARSE_ERROR, "no text"},
+      {kHost, "{", nullptr, ROPEJIT_PARSE_ERROR, ""},
+      {kHost, R"({"schema":1,"q":{"heads":1,"head_dim":3}})", nullptr, ROPEJIT_INVALID_ARGUMENT, "head_dim"},
+      {kHost, kSpec, "[]", ROPEJIT_PARSE_ERROR, ""},
+      {kHost, kSpec, R"({"placement":"nowhere"})", ROPEJIT_INVALID_ARGUMENT, "nowhere"},
+      {kHost, kSpec, R"({"place":"in_place"})", ROPEJIT_PARSE_ERROR, "place"},
+  }));
+  ropejit_service* service = nullptr;
+  ropejit_kernel* kernel = nullptr;
+  ropejit_status status = ropejit_service_create(row.options, &service);
+  CHECK((service != nullptr) == (status == ROPEJIT_OK));
+  if (status == ROPEJIT_OK) status = ropejit_get(service, row.spec, row.form, &kernel);
+  INFO("options " << row.options << "\nspec " << row.spec << "\nerror: " << ropejit_last_error());
+  CHECK(status == row.status);
+  CHECK(kernel == nullptr);
+  CHECK(error_names(row.named));
+  CHECK(std::strlen(ropejit_last_error()) > 0);
+  CHECK(std::strchr(ropejit_last_error(), '\n') == nullptr);
+  ropejit_service_release(service);
+}
+
+TEST_CASE("a compiler that is not there is compile_failed, not a crash") {
+  ropejit_service* service = nullptr;
+  ropejit_kernel* kernel = nullptr;
+  REQUIRE(ropejit_service_create(R"({"device":"host","cache_dir":"","host_compiler":"/nonexistent/c++"})", &service) ==
+          ROPEJIT_OK);
+  CHECK(ropejit_get(service, kSpec, nullptr, &kernel) == ROPEJIT_COMPILE_FAILED);
+  CHECK(error_names("/nonexistent/c++"));
+  CHECK(kernel == nullptr);
+  ropejit_service_release(service);
+}
+
+TEST_CASE("a launch refuses arguments that it cannot mean") {
+  const Service service;
+  const Kernel kernel(service, R"({"positions":"start"})");
+  alignas(16) float q[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+  struct Row {
+    const char* named;
+    void (*spoil)(ropejit_args&);
+  };
+  const Row row = GENERATE(values<Row>({
+      {"args.size", [](ropejit_args& args) { args.size = 0; }},
+      {"args.size", [](ropejit_args& args) { args.size = sizeof args - 1; }},
+      {"args.size", [](ropejit_args& args) { args.size = SIZE_MAX; }},
+      {"args.reserved", [](ropejit_args& args) { args.reserved = 1; }},
+      {"position_source", [](ropejit_args& args) { args.position_source = 3; }},
+      {"position_source", [](ropejit_args& args) { args.position_source = -1; }},
+      {"position", [](ropejit_args& args) { args.position_source = ROPEJIT_POSITIONS_IDS64; }},
+      {"q", [](ropejit_args& args) { args.q.data = nullptr; }},
+      {"tokens", [](ropejit_args& args) { args.tokens = -1; }},
+      {"overlap", [](ropejit_args& args) { args.q.head_stride = 0; }},
+  }));
+  INFO("wanted: " << row.named);
+  ropejit_args args = ropejit_args_default();
+  args.q = ropejit_contiguous(q);
+  args.position_source = ROPEJIT_POSITIONS_START;
+  args.first_position = 1;
+  args.tokens = 1;
+  row.spoil(args);
+  const ropejit_status status = ropejit_launch(kernel.handle, &args, nullptr);
+  INFO("error: " << ropejit_last_error());
+  CHECK(status != ROPEJIT_OK);
+  CHECK(error_names(row.named));
+  for (const float value : q) CHECK(value == 1.0F);
+}
+
+TEST_CASE("arguments of a later version are read as far as they are known, and refused beyond") {
+  const Service service;
+  const Kernel kernel(service, R"({"positions":"start"})");
+  alignas(16) float q[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+  struct {
+    ropejit_args args;
+    unsigned char later[16];
+  } longer = {ropejit_args_default(), {}};
+  longer.args.size = sizeof longer;
+  longer.args.q = ropejit_contiguous(q);
+  longer.args.position_source = ROPEJIT_POSITIONS_START;
+  longer.args.first_position = 1;
+  longer.args.tokens = 1;
+  longer.later[15] = 1;
+  CHECK(ropejit_launch(kernel.handle, &longer.args, nullptr) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("does not know"));
+  CHECK(q[0] == 1.0F);
+  longer.later[15] = 0;
+  CHECK(ropejit_launch(kernel.handle, &longer.args, nullptr) == ROPEJIT_OK);
+  CHECK(q[0] != 1.0F);
+}
+
+TEST_CASE("the last error belongs to a thread and outlives success") {
+  const Service service;
+  ropejit_kernel* kernel = nullptr;
+  CHECK(ropejit_get(service.handle, "{", nullptr, &kernel) == ROPEJIT_PARSE_ERROR);
+  const std::string mine = ropejit_last_error();
+  CHECK(!mine.empty());
+  std::string of_other = "unset";
+  std::thread([&] {
+    of_other = ropejit_last_error();
+    static_cast<void>(ropejit_service_create(kHost, nullptr));
+  }).join();
+  CHECK(of_other.empty());
+  CHECK(ropejit_get(service.handle, kSpec, nullptr, &kernel) == ROPEJIT_OK);
+  CHECK(ropejit_last_error() == mine);
+  ropejit_kernel_release(kernel);
+}

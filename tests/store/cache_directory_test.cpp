@@ -1,0 +1,72 @@
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "store/store.hpp"
+#include "support/catch.hpp"
+
+using ropejit::internal::cache_directory;
+
+namespace {
+
+// Sets an environment variable (or unsets it), and puts back what was there.
+class ScopedVariable {
+ public:
+  ScopedVariable(std::string name, const char* value) : name_(std::move(name)) {
+    if (const char* old = std::getenv(name_.c_str())) old_ = old;
+    set(value);
+  }
+  ScopedVariable(const ScopedVariable&) = delete;
+  ScopedVariable& operator=(const ScopedVariable&) = delete;
+  ~ScopedVariable() { set(old_ ? old_->c_str() : nullptr); }
+
+ private:
+  void set(const char* value) const {
+    if (value == nullptr) {
+      ::unsetenv(name_.c_str());
+    } else {
+      ::setenv(name_.c_str(), value, 1);
+    }
+  }
+
+  std::string name_;
+  std::optional<std::string> old_;
+};
+
+}  // namespace
+
+TEST_CASE("The cache directory is the first that is set of option, variable, XDG and home") {
+  struct Case {
+    std::optional<std::string> option;
+    const char* own;
+    const char* xdg;
+    const char* home;
+    std::string expected;
+  };
+  const Case cases[] = {
+      {"/option", "/own", "/xdg", "/home/u", "/option"},
+      {"", "/own", "/xdg", "/home/u", ""},
+      {"relative", nullptr, nullptr, nullptr, "relative"},
+      {{}, "/own", "/xdg", "/home/u", "/own"},
+      {{}, "own/relative", "/xdg", "/home/u", "own/relative"},
+      {{}, "", "/xdg", "/home/u", "/xdg/ropejit"},
+      {{}, nullptr, "/xdg", "/home/u", "/xdg/ropejit"},
+      {{}, nullptr, "/xdg", nullptr, "/xdg/ropejit"},
+      {{}, nullptr, "xdg/relative", "/home/u", "/home/u/.cache/ropejit"},
+      {{}, nullptr, "", "/home/u", "/home/u/.cache/ropejit"},
+      {{}, nullptr, nullptr, "/home/u", "/home/u/.cache/ropejit"},
+      {{}, nullptr, nullptr, "", ""},
+      {{}, nullptr, nullptr, "home/relative", ""},
+      {{}, nullptr, nullptr, nullptr, ""},
+      {{}, "", "", "", ""},
+  };
+  for (const Case& c : cases) {
+    const ScopedVariable own("ROPEJIT_CACHE_DIR", c.own);
+    const ScopedVariable xdg("XDG_CACHE_HOME", c.xdg);
+    const ScopedVariable home("HOME", c.home);
+    INFO("expected " << c.expected);
+    CHECK(cache_directory(c.option) == c.expected);
+  }
+}

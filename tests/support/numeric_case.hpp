@@ -1,0 +1,60 @@
+// One launch on real memory, every byte of which is accounted for: tensors in any arrangement between guard zones,
+// outputs against the oracle, everything else unchanged.
+#pragma once
+
+#include <cstdint>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "ropejit/form.hpp"
+#include "ropejit/spec.hpp"
+#include "support/targets.hpp"
+#include "verify/comparison.hpp"
+
+namespace ropejit::test {
+
+/// How a tensor lies in memory.
+enum class Arrangement {
+  bshd,          ///< contiguous
+  bhsd,          ///< heads outside tokens
+  sbhd,          ///< tokens outside sequences
+  packed_qkv,    ///< q, k and a v of k's size in one row of one buffer (in place and as inputs)
+  padded,        ///< bshd with 16 elements between rows
+  lane_strided,  ///< bshd with every stride doubled: lanes apart
+  misaligned,    ///< bshd from an address aligned to its element only
+  expanded,      ///< one head's memory for all heads (inputs alone)
+};
+const char* to_string(Arrangement arrangement);
+
+struct NumericCase {
+  RopeSpec spec;
+  LaunchForm form;
+  std::int64_t batch = 1;
+  std::int64_t tokens = 1;
+  Arrangement in = Arrangement::bshd;   ///< in place: of the tensors themselves
+  Arrangement out = Arrangement::bshd;  ///< out of place
+  std::vector<std::int64_t> positions;  ///< batch * tokens ids; for a start form: one
+  bool share_positions = false;         ///< one row of `tokens` ids for every sequence
+  bool pass_k = true;
+
+  std::string to_string() const;
+};
+
+struct NumericResult {
+  LaunchStatus status;
+  internal::Comparison comparison;
+  std::string stray_write;                ///< empty, or where a byte changed that must not
+  std::vector<unsigned char> out_bytes;   ///< all buffers as they came out, for bit-for-bit comparisons
+
+  bool passed() const { return status && comparison.passed() && stray_write.empty(); }
+  std::string to_string() const;
+};
+
+/// Fills the inputs from `seed`, launches, checks.
+NumericResult run_case(const internal::PreparedKernel& kernel, const NumericCase& given, std::uint64_t seed);
+
+/// Positions of every kind: small, around powers of two, up to 2^31 - 1 and down to -2^31.
+std::vector<std::int64_t> random_positions(std::mt19937_64& random, std::size_t count);
+
+}  // namespace ropejit::test

@@ -1,0 +1,63 @@
+#include "support/targets.hpp"
+
+#include <cstdlib>
+#include <string>
+
+#include "codegen/default_variant.hpp"
+#include "codegen/generate.hpp"
+#include "codegen/legality.hpp"
+#include "codegen/work.hpp"
+#include "cuda/cuda_target.hpp"
+#include "host/host_target.hpp"
+
+namespace ropejit::test {
+namespace {
+
+internal::PreparedVariant prepare_variant(const TargetPtr& target, const internal::RotationPlan& plan,
+                                          const internal::Variant& variant, std::int64_t min_tokens) {
+  const internal::KernelSource source = internal::generate(plan, variant);
+  const internal::CompiledBinary binary = target->compiler().compile(source);
+  return {min_tokens, variant, internal::items_per_token(plan.kernel_class, variant),
+          target->load(binary.image, source.entry)};
+}
+
+}  // namespace
+
+std::vector<TargetPtr> targets() {
+  static const std::vector<TargetPtr> all = [] {
+    const char* chosen = std::getenv("ROPEJIT_TEST_DEVICES");
+    const std::string names = chosen != nullptr ? chosen : "host,cuda";
+    std::vector<TargetPtr> found;
+    if (names.find("host") != std::string::npos) found.push_back(internal::host_target(std::nullopt));
+    if (names.find("cuda") != std::string::npos && internal::cuda_info().devices > 0) {
+      found.push_back(internal::cuda_target(0, std::nullopt));
+    }
+    return found;
+  }();
+  for (const TargetPtr& target : all) target->make_current();
+  return all;
+}
+
+internal::PreparedKernel prepare(const TargetPtr& target, const internal::RotationPlan& plan,
+                                 const internal::Variant& fast, const internal::Variant& universal) {
+  internal::PreparedKernel kernel;
+  kernel.target = target;
+  kernel.kernel_class = plan.kernel_class;
+  kernel.table.push_back(prepare_variant(target, plan, fast, 0));
+  kernel.universal = prepare_variant(target, plan, universal, 0);
+  return kernel;
+}
+
+internal::PreparedKernel prepare(const TargetPtr& target, const internal::RotationPlan& plan) {
+  internal::PreparedKernel kernel;
+  kernel.target = target;
+  kernel.kernel_class = plan.kernel_class;
+  for (const internal::VariantChoice& choice :
+       internal::default_variants(plan.kernel_class, target->multiprocessors())) {
+    kernel.table.push_back(prepare_variant(target, plan, choice.variant, choice.min_tokens));
+  }
+  kernel.universal = prepare_variant(target, plan, internal::universal_variant(plan.kernel_class), 0);
+  return kernel;
+}
+
+}  // namespace ropejit::test

@@ -1,0 +1,221 @@
+#include "verify/oracle.hpp"
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <vector>
+
+#include "support/catch.hpp"
+
+using namespace ropejit;
+using namespace ropejit::internal;
+
+namespace {
+
+RopeSpec spec_of(std::int64_t head_dim, std::int64_t rotary_dim, double theta, Layout layout = Layout::split_half,
+                 std::int64_t first_lane = 0) {
+  RopeSpec spec;
+  spec.layout = layout;
+  spec.theta = theta;
+  spec.rotary_dim = rotary_dim;
+  spec.q = {1, head_dim, first_lane};
+  return spec;
+}
+
+std::vector<double> rotated(const RopeSpec& spec, std::int64_t position, const std::vector<double>& in) {
+  const Oracle oracle(spec);
+  std::vector<double> out(in.size());
+  std::vector<double> bound(in.size());
+  oracle.expect(oracle.angles(position), spec.q, in, out, bound);
+  return out;
+}
+
+// Values from a run of mpmath with 300 bits.
+struct AngleRow {
+  double theta;
+  std::int64_t rotary_dim;
+  std::int64_t pair;
+  std::int64_t position;
+  long double angle;
+};
+
+}  // namespace
+
+TEST_CASE("the oracle's angles are those of a computation in 300 bits") {
+  const AngleRow row = GENERATE(values<AngleRow>({
+      {10000, 2, 0, 1, 1.0L},
+      {10000, 128, 1, std::int64_t{1} << 40, 1.678767722664366522919L},
+      {10000, 128, 3, -(std::int64_t{1} << 40) + 12345, -2.753961128275228357877L},
+      {500000, 128, 7, 2147483647, -2.127177319707652473816L},
+      {10000, 2, 0, (std::int64_t{1} << 40) + 1, -1.723842610921788162355L},
+      {1000000, 64, 31, std::int64_t{1} << 40, -0.5225144133249876407053L},
+      {10000.5, 96, 5, 999999999999, -0.3765199397746972880971L},
+      {0.5, 8, 3, 123456789, -1.787209311841239190963L},
+  }));
+  INFO("theta " << row.theta << " pair " << row.pair << " position " << row.position);
+  const Oracle oracle(spec_of(row.rotary_dim, row.rotary_dim, row.theta));
+  CHECK(static_cast<double>(std::fabs(oracle.angle(row.pair, row.position) - row.angle)) < 1e-15);
+  CHECK(oracle.angle(row.pair, -row.position) == -oracle.angle(row.pair, row.position));
+}
+
+TEST_CASE("llama3 scaling keeps fast pairs, divides slow ones and blends between") {
+  RopeSpec spec = spec_of(128, 128, 500000);
+  spec.scaling = Llama3Scaling{8, 1, 4, 8192};
+  const Oracle oracle(spec);
+  const Oracle plain(spec_of(128, 128, 500000));
+  int kept = 0;
+  int divided = 0;
+  for (std::int64_t i = 0; i < oracle.pairs(); ++i) {
+    if (oracle.frequency(i) == plain.frequency(i)) ++kept;
+    if (oracle.frequency(i) == plain.frequency(i) / 8) ++divided;
+  }
+  CHECK(kept == 29);
+  CHECK(divided == 29);
+
+  struct Row {
+    std::int64_t pair;
+    long double w;
+  };
+  // 28 is the last that is kept, 29 to 34 are blended, 35 is the first that is divided.
+  const std::array<Row, 7> rows{{{0, 1.0L},
+                                 {28, 0.003211445994752591018543L},
+                                 {29, 0.002166570763503358609342L},
+                                 {30, 0.0013718935677611381604L},
+                                 {34, 0.0001785078127679964185237L},
+                                 {35, 0.00009556212353964683019868L},
+                                 {63, 3.068925988914511089052e-7L}}};
+  for (const Row& row : rows) {
+    INFO("pair " << row.pair);
+    CHECK(static_cast<double>(std::fabs(oracle.frequency(row.pair) / row.w - 1)) < 1e-18);
+  }
+}
+
+TEST_CASE("llama3 scaling with equal factors has no blend and no NaN") {
+  RopeSpec spec = spec_of(128, 128, 500000);
+  spec.scaling = Llama3Scaling{16, 1, 1, 8192};
+  const Oracle oracle(spec);
+  const Oracle plain(spec_of(128, 128, 500000));
+  for (std::int64_t i = 0; i < oracle.pairs(); ++i) {
+    const long double ratio = plain.frequency(i) / oracle.frequency(i);
+    const long double wavelength = 6.283185307179586476925L / plain.frequency(i);
+    INFO("pair " << i);
+    CHECK(static_cast<double>(ratio) == (wavelength < 8192 ? 1.0 : 16.0));
+  }
+}
+
+TEST_CASE("linear scaling divides every frequency") {
+  RopeSpec spec = spec_of(64, 64, 10000);
+  spec.scaling = LinearScaling{4};
+  const Oracle oracle(spec);
+  const Oracle plain(spec_of(64, 64, 10000));
+  for (std::int64_t i = 0; i < oracle.pairs(); ++i) CHECK(oracle.frequency(i) == plain.frequency(i) / 4);
+}
+
+TEST_CASE("position 1 of one pair is a turn by one radian") {
+  const Layout layout = GENERATE(Layout::split_half, Layout::interleaved);
+  const std::vector<double> out = rotated(spec_of(2, 2, 10000, layout), 1, {1, 0});
+  CHECK(out[0] == std::cos(1.0));
+  CHECK(out[1] == std::sin(1.0));
+}
+
+TEST_CASE("layouts and first lane decide which lanes turn together") {
+  struct Row {
+    Layout layout;
+    std::int64_t first_lane;
+    std::int64_t partner_of_first;
+  };
+  const Row row = GENERATE(values<Row>({{Layout::split_half, 0, 2},
+                                        {Layout::interleaved, 0, 1},
+                                        {Layout::split_half, 4, 6},
+                                        {Layout::interleaved, 2, 3}}));
+  INFO(to_string(row.layout) << " first lane " << row.first_lane);
+  std::vector<double> in(8, 0.0);
+  in[static_cast<std::size_t>(row.first_lane)] = 1;
+  const std::vector<double> out = rotated(spec_of(8, 4, 10000, row.layout, row.first_lane), 1, in);
+  for (std::int64_t lane = 0; lane < 8; ++lane) {
+    const double expected = lane == row.first_lane ? std::cos(1.0) : lane == row.partner_of_first ? std::sin(1.0) : 0.0;
+    INFO("lane " << lane);
+    CHECK(out[static_cast<std::size_t>(lane)] == expected);
+  }
+}
+
+TEST_CASE("a rotation keeps the norm and the adjoint undoes it") {
+  const Layout layout = GENERATE(Layout::split_half, Layout::interleaved);
+  const std::int64_t position = GENERATE(0, 1, 4097, 2147483647, -5);
+  RopeSpec spec = spec_of(96, 64, 500000, layout, 32);
+  std::vector<double> in(96);
+  double norm = 0;
+  for (std::size_t lane = 0; lane < in.size(); ++lane) {
+    in[lane] = std::sin(static_cast<double>(lane * lane) + 0.5);
+    norm += in[lane] * in[lane];
+  }
+  const std::vector<double> turned = rotated(spec, position, in);
+  double turned_norm = 0;
+  for (const double value : turned) turned_norm += value * value;
+  CHECK(std::fabs(turned_norm - norm) < 1e-13);
+
+  spec.direction = Direction::adjoint;
+  const std::vector<double> back = rotated(spec, position, turned);
+  for (std::size_t lane = 0; lane < in.size(); ++lane) {
+    INFO("lane " << lane);
+    CHECK(std::fabs(back[lane] - in[lane]) < 1e-14);
+    if (lane < 32) CHECK(turned[lane] == in[lane]);
+  }
+  if (position != 0) CHECK(std::fabs(turned[40] - in[40]) > 1e-9);
+}
+
+TEST_CASE("the bound is half an ulp of the dtype and 2^-20 of what goes in") {
+  RopeSpec spec = spec_of(2, 2, 10000);
+  const double ulp = GENERATE(0x1p-8, 0x1p-11, 0x1p-24);
+  spec.dtype = ulp == 0x1p-8 ? DType::bf16 : ulp == 0x1p-11 ? DType::fp16 : DType::fp32;
+  const Oracle oracle(spec);
+  std::array<double, 2> out{};
+  std::array<double, 2> bound{};
+  oracle.expect(oracle.angles(0), spec.q, std::array<double, 2>{1.5, -0.25}, out, bound);
+  CHECK(bound[0] == ulp + 0x1p-20 * 1.75);
+  CHECK(bound[1] == ulp / 4 + 0x1p-20 * 1.75);
+}
+
+TEST_CASE("a check of elements finds the smallest wrong rotation and the slightest touch of other lanes") {
+  for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
+    RopeSpec spec = spec_of(8, 4, 10000, Layout::split_half, 2);
+    spec.dtype = dtype;
+    Oracle oracle(spec);
+    const Angles& angles = oracle.at(12345);
+    // Strided by 3 elements, so that strides are seen to count.
+    std::vector<unsigned char> before(8 * 3 * element_bytes(dtype));
+    std::vector<unsigned char> after(before.size());
+    std::vector<double> in(8);
+    std::vector<double> out(8);
+    std::vector<double> bound(8);
+    for (std::int64_t lane = 0; lane < 8; ++lane) {
+      store_bits(dtype, before.data(), 3 * lane, encode(dtype, 0.3 + 0.1 * static_cast<double>(lane)));
+      in[static_cast<std::size_t>(lane)] = decode(dtype, load_bits(dtype, before.data(), 3 * lane));
+    }
+    oracle.expect(angles, spec.q, in, out, bound);
+    for (std::int64_t lane = 0; lane < 8; ++lane) {
+      store_bits(dtype, after.data(), 3 * lane, encode(dtype, out[static_cast<std::size_t>(lane)]));
+    }
+    const auto check = [&] {
+      Comparison result;
+      oracle.check(angles, spec.q, {before.data(), 3}, {after.data(), 3}, {1, 2, 3, 0}, result);
+      return result;
+    };
+    INFO(to_string(dtype) << ": " << check().to_string());
+    CHECK(check().passed());
+    CHECK(check().count() == 8);
+
+    for (std::int64_t lane = 0; lane < 8; ++lane) {
+      const bool rotates = lane >= 2 && lane < 6;
+      const ElementBits right = load_bits(dtype, after.data(), 3 * lane);
+      const ElementBits off = dtype == DType::fp32 && rotates ? 64 : rotates ? 2 : 1;
+      store_bits(dtype, after.data(), 3 * lane, right + off);
+      const Comparison result = check();
+      INFO("lane " << lane);
+      CHECK(result.failures() == 1);
+      REQUIRE(result.first_failure().has_value());
+      CHECK(result.first_failure()->index == ElementIndex{1, 2, 3, lane});
+      store_bits(dtype, after.data(), 3 * lane, right);
+    }
+  }
+}
