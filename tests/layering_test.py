@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Reads every #include under include/, src/ and templates/ and fails on one that breaks a rule of the architecture.
+"""Reads every #include under include/, src/ and templates/ and fails on one that breaks a rule of the architecture,
+and on a source that no CMakeLists.txt names.
 
 Usage: layering_test.py [REPOSITORY]. Before it judges the repository it judges small made-up ones, to show that each
 rule can fail.
@@ -103,6 +104,32 @@ def problems_in(root):
     return problems, judged
 
 
+def unbuilt_in(root):
+    """Sources that no CMakeLists.txt names: tests that never run, above all."""
+    unbuilt = []
+    for area, pattern in (("src", "*.cpp"), ("tests", "*_test.cpp"), ("templates", "*.cuh")):
+        lists = root / ("src" if area == "templates" else area) / "CMakeLists.txt"
+        named = set(re.split(r"[\s()]+", lists.read_text(encoding="utf-8"))) if lists.is_file() else set()
+        for file in sorted((root / area).rglob(pattern)):
+            if file.relative_to(root / area).as_posix() not in named:
+                unbuilt.append(f"{file.relative_to(root)}: not named in {lists.relative_to(root)}")
+    return unbuilt
+
+
+def self_test_unbuilt():
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        files = {"src/CMakeLists.txt": "set(a spec/a.cpp\n  b.cuh)", "tests/CMakeLists.txt": "set(b a/x_test.cpp)",
+                 "src/spec/a.cpp": "", "src/spec/b.cpp": "", "templates/b.cuh": "", "templates/c.cuh": "",
+                 "tests/a/x_test.cpp": "", "tests/b/x_test.cpp": ""}
+        for path, content in files.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(content, encoding="utf-8")
+        found = [problem.split(":")[0] for problem in unbuilt_in(root)]
+        if found != ["src/spec/b.cpp", "tests/b/x_test.cpp", "templates/c.cuh"]:
+            sys.exit(f"self-test: unbuilt sources: found {found}")
+
+
 def self_test():
     """Each row: a file, its text, and whether the rules allow it, in a tree that has the files of `always`."""
     always = {
@@ -160,10 +187,12 @@ def self_test():
 
 def main():
     rows = self_test()
+    self_test_unbuilt()
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parent.parent)
     problems, judged = problems_in(root)
     if judged < 20:
         sys.exit(f"{root}: found {judged} includes, which cannot be all")
+    problems += unbuilt_in(root)
     for problem in problems:
         print(problem)
     print(f"layering: {rows} made-up files judged rightly; {judged} includes of the repository, {len(problems)} wrong")

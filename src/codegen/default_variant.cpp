@@ -3,38 +3,65 @@
 #include <algorithm>
 
 #include "codegen/legality.hpp"
-#include "codegen/work.hpp"
 
 namespace ropejit::internal {
 namespace {
 
-/// The widest legal access up to `most` bytes; a single element is always legal.
-std::uint32_t widest_access(const KernelClass& kernel_class, std::uint32_t most) {
-  for (std::uint32_t access = most; access > 2; access /= 2) {
-    if (why_illegal(kernel_class, {Family::flat, access, 1, 128}).empty()) return access;
-  }
-  return static_cast<std::uint32_t>(size_of(kernel_class.dtype));
-}
+// Three regimes, by the bytes that a launch moves for each multiprocessor; measured with bench/variant_sweep on an
+// H100 over eight shapes and seven sizes (bench/results), where each choice stays within 1.1 of the best variant:
+//  - small launches are latency: many narrow threads;
+//  - launches that the L2 cache holds are bound by it and by arithmetic: angles shared by many heads;
+//  - larger ones are bound by memory: one head a thread, so that a block's accesses lie together.
+struct Regime {
+  std::uint64_t from_bytes;  // for each multiprocessor
+  std::uint32_t pairs;       // a thread
+  std::uint32_t heads;       // a thread
+  std::uint32_t threads;     // a block
+};
+constexpr Regime kRegimes[] = {
+    {0, 2, 2, 128},
+    {53'000, 4, 8, 64},
+    {230'000, 4, 1, 256},
+};
 
-/// `heads`, or fewer where the class has fewer or a thread could not hold them.
-Variant legal_variant(const KernelClass& kernel_class, std::uint32_t access, std::uint32_t heads,
-                      std::uint32_t threads) {
-  Variant variant{Family::flat, access, heads, threads};
+/// The legal variant closest to a regime from below.
+Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
+  const auto element = static_cast<std::uint32_t>(size_of(kernel_class.dtype));
+  const std::uint32_t words = kernel_class.layout == Layout::split_half ? 2 : 1;  // a thread's, for one head
+  Variant variant{Family::flat, std::min(16U, regime.pairs * 2 / words * element), regime.heads, regime.threads};
+  while (variant.access_bytes > element &&
+         !why_illegal(kernel_class, {Family::flat, variant.access_bytes, 1, 128}).empty()) {
+    variant.access_bytes /= 2;
+  }
   while (variant.heads_per_thread > 1 && !why_illegal(kernel_class, variant).empty()) --variant.heads_per_thread;
   return variant;
+}
+
+/// Read and written for one token.
+std::uint64_t bytes_per_token(const KernelClass& kernel_class) {
+  const bool in_place = kernel_class.placement == Placement::in_place;
+  std::uint64_t lanes = 0;
+  for (const PlanOperand& operand : {kernel_class.q, kernel_class.k}) {
+    lanes += static_cast<std::uint64_t>(operand.heads) * (in_place ? kernel_class.rotary_dim : operand.head_dim);
+  }
+  return 2 * lanes * static_cast<std::uint64_t>(size_of(kernel_class.dtype));
 }
 
 }  // namespace
 
 std::vector<VariantChoice> default_variants(const KernelClass& kernel_class, std::uint32_t multiprocessors) {
-  const Variant spread = legal_variant(kernel_class, widest_access(kernel_class, 4), 1, 64);
-  const Variant wide = legal_variant(kernel_class, widest_access(kernel_class, 16), 4, 128);
-  // A few tokens leave most of the GPU idle: narrow shares put more threads to work. The rule turns where the narrow
-  // shares would fill every multiprocessor about four times over.
-  const std::uint64_t threads_to_fill = static_cast<std::uint64_t>(std::max(multiprocessors, 1U)) * 2048 * 4;
-  const auto turn = static_cast<std::int64_t>(threads_to_fill / items_per_token(kernel_class, spread)) + 1;
-  if (spread == wide) return {{0, wide}};
-  return {{0, spread}, {turn, wide}};
+  std::vector<VariantChoice> choices;
+  for (const Regime& regime : kRegimes) {
+    const Variant variant = variant_for(kernel_class, regime);
+    if (!choices.empty() && choices.back().variant == variant) continue;
+    const std::uint64_t from_bytes = regime.from_bytes * std::max(multiprocessors, 1U);
+    const std::uint64_t each = bytes_per_token(kernel_class);
+    const auto from_tokens = static_cast<std::int64_t>((from_bytes + each - 1) / each);
+    // Where one token already fills the next regime, the earlier one never serves.
+    if (from_tokens <= 1) choices.clear();
+    choices.push_back({from_tokens <= 1 ? 0 : from_tokens, variant});
+  }
+  return choices;
 }
 
 }  // namespace ropejit::internal

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <mutex>
-#include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include "cuda/cuda_kernel.hpp"
+#include "cuda/device_timer.hpp"
 #include "cuda/driver_api.hpp"
 #include "cuda/nvrtc_compiler.hpp"
 #include "cuda/nvrtc_recipe.hpp"
@@ -15,25 +15,6 @@
 
 namespace ropejit::internal {
 namespace {
-
-/// An event of the current context.
-class Event {
- public:
-  explicit Event(const DriverApi& api) : api_(api) {
-    if (const CUresult result = api_.p_cuEventCreate(&event_, CU_EVENT_DEFAULT); result != CUDA_SUCCESS) {
-      throw Error(ErrorCode::device_unavailable, "device",
-                  fmt::format("cuEventCreate: {}", driver_error_text(api_, result)));
-    }
-  }
-  ~Event() { api_.p_cuEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  CUevent get() const { return event_; }
-
- private:
-  const DriverApi& api_;
-  CUevent event_ = nullptr;
-};
 
 class CudaTarget : public Target {
  public:
@@ -97,21 +78,16 @@ class CudaTarget : public Target {
   void synchronize() const override { check(api_.p_cuCtxSynchronize(), "cuCtxSynchronize"); }
 
   double time_us(const std::function<void()>& launch, int repeats) const override {
-    const Event before(api_);
-    const Event after(api_);
     launch();
-    std::vector<double> times;
-    for (int i = 0; i < repeats; ++i) {
-      check(api_.p_cuEventRecord(before.get(), nullptr), "cuEventRecord");
-      launch();
-      check(api_.p_cuEventRecord(after.get(), nullptr), "cuEventRecord");
-      check(api_.p_cuEventSynchronize(after.get()), "cuEventSynchronize");
-      float ms = 0;
-      check(api_.p_cuEventElapsedTime(&ms, before.get(), after.get()), "cuEventElapsedTime");
-      times.push_back(static_cast<double>(ms) * 1000.0);
-    }
-    std::sort(times.begin(), times.end());
-    return times.empty() ? 0.0 : times[times.size() / 2];
+    return median_us(api_, nullptr, launch, repeats);
+  }
+  double time_replayed_us(const std::function<void(void* stream, int i)>& launch, int launches,
+                          int replays) const override {
+    const CapturedGraph graph(api_, [&](void* stream) {
+      for (int i = 0; i < launches; ++i) launch(stream, i);
+    });
+    graph.replay();
+    return median_us(api_, graph.stream(), [&graph] { graph.replay(); }, replays) / launches;
   }
 
  private:
@@ -122,9 +98,7 @@ class CudaTarget : public Target {
   }
 
   void check(CUresult result, const char* call) const {
-    if (result == CUDA_SUCCESS) return;
-    throw Error(ErrorCode::device_unavailable, "device",
-                fmt::format("{}: {}", call, driver_error_text(api_, result)));
+    check_driver(api_, result, call);
   }
 
   const DriverApi& api_;

@@ -76,4 +76,9 @@ std::string driver_error_text(const DriverApi& api, CUresult result) {
   return fmt::format("{} ({})", name, static_cast<int>(result));
 }
 
+void check_driver(const DriverApi& api, CUresult result, const char* call) {
+  if (result == CUDA_SUCCESS) return;
+  throw Error(ErrorCode::device_unavailable, "device", fmt::format("{}: {}", call, driver_error_text(api, result)));
+}
+
 }  // namespace ropejit::internal

@@ -38,7 +38,15 @@ namespace ropejit::internal {
   X(cuEventRecord, 2000)                   \
   X(cuEventSynchronize, 2000)              \
   X(cuEventElapsedTime, 2000)              \
-  X(cuEventDestroy, 4000)
+  X(cuEventDestroy, 4000)                  \
+  X(cuStreamCreate, 2000)                  \
+  X(cuStreamDestroy, 4000)                 \
+  X(cuStreamBeginCapture, 10010)           \
+  X(cuStreamEndCapture, 10000)             \
+  X(cuGraphInstantiateWithFlags, 11040)    \
+  X(cuGraphLaunch, 10000)                  \
+  X(cuGraphExecDestroy, 10000)             \
+  X(cuGraphDestroy, 10000)
 
 struct DriverApi {
   // decltype of the header's names: its macros rename them to the versioned ones, with the same signatures.
@@ -56,5 +64,8 @@ const DriverApi& require_driver_api();
 
 /// "CUDA_ERROR_INVALID_VALUE (1)".
 std::string driver_error_text(const DriverApi& api, CUresult result);
+
+/// Throws Error{device_unavailable} unless `result` is success. `call`: the function's name.
+void check_driver(const DriverApi& api, CUresult result, const char* call);
 
 }  // namespace ropejit::internal

@@ -49,6 +49,17 @@ class HostKernel : public LoadedKernel {
   void (*kernel_)(LaunchParams);
 };
 
+double median_us(const std::function<void()>& work, int repeats) {
+  std::vector<double> times;
+  for (int i = 0; i < repeats; ++i) {
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    times.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
+  }
+  std::sort(times.begin(), times.end());
+  return times.empty() ? 0.0 : times[times.size() / 2];
+}
+
 class HostTarget : public Target {
  public:
   explicit HostTarget(std::optional<std::string> compiler) : compiler_choice_(std::move(compiler)) {}
@@ -85,14 +96,14 @@ class HostTarget : public Target {
 
   double time_us(const std::function<void()>& launch, int repeats) const override {
     launch();
-    std::vector<double> times;
-    for (int i = 0; i < repeats; ++i) {
-      const auto start = std::chrono::steady_clock::now();
-      launch();
-      times.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
-    }
-    std::sort(times.begin(), times.end());
-    return times.empty() ? 0.0 : times[times.size() / 2];
+    return median_us(launch, repeats);
+  }
+  double time_replayed_us(const std::function<void(void* stream, int i)>& launch, int launches,
+                          int replays) const override {
+    const auto all = [&] {
+      for (int i = 0; i < launches; ++i) launch(nullptr, i);
+    };
+    return median_us(all, replays) / launches;
   }
 
  private:

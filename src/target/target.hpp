@@ -87,8 +87,14 @@ class Target {
   virtual void upload(void* to, const void* from, std::size_t bytes) const = 0;
   virtual void download(void* to, const void* from, std::size_t bytes) const = 0;
   virtual void synchronize() const = 0;
-  /// Runs `launch` once to warm up and then `repeats` times, each timed on the device: median, microseconds.
+  /// Runs `launch` once to warm up and then `repeats` times, each timed on the device: median, microseconds. What a
+  /// launch costs by itself (some microseconds on a GPU) is in it.
   virtual double time_us(const std::function<void()>& launch, int repeats) const = 0;
+  /// Queues launch(stream, i) for i = 0 .. launches - 1 as one CUDA graph, replays it `replays` times, and returns the
+  /// median over replays of the time of one launch, microseconds: what the kernel costs without the host. Let i choose
+  /// among several buffers where the tensors would otherwise stay in the cache. (The host target just runs them.)
+  virtual double time_replayed_us(const std::function<void(void* stream, int i)>& launch, int launches,
+                                  int replays) const = 0;
 };
 
 }  // namespace ropejit::internal

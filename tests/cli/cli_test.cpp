@@ -2,6 +2,7 @@
 #include <llvm/Support/JSON.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -48,6 +49,11 @@ double number(const llvm::json::Object& object, const char* key) {
 Finished run_json(const Program& program, const std::string& model, std::vector<std::string> more = {}) {
   more.insert(more.begin(), {"run", "--model", model, "--device", "host", "--tokens", "7", "--json"});
   return program(more);
+}
+
+std::string real_compiler() {
+  const char* chosen = std::getenv("ROPEJIT_HOST_CXX");
+  return chosen != nullptr ? chosen : "c++";
 }
 
 std::vector<std::string> entries_of(const Program& program) { return files_below(program.cache()); }
@@ -120,6 +126,39 @@ TEST_CASE("run without --json tells a person the same") {
   for (const char* word : {"lower", "generate", "get", "launch", "verify", "miss", "verified 728 elements"}) {
     INFO("wanted: " << word);
     CHECK(finished.out.find(word) != std::string::npos);
+  }
+}
+
+TEST_CASE("a kernel that is wrong is status 1, and what is wrong is said") {
+  struct Row {
+    const char* edit;  // of the generated source, on its way to the compiler
+    std::vector<std::string> options;
+    const char* problem;
+  };
+  const std::vector<Row> rows = {
+      {"s/negate_sin = false/negate_sin = true/", {}, "q: "},
+      {"s/(params, steps);/;/", {"--out-of-place"}, "q: "},
+      {"s/(params, steps);/&static_cast<char*>(params.q.out)[-1] = 0;/", {}, "q: memory before the tensor"},
+      {"s/(params, steps);/&static_cast<char*>(params.k.out)[7*2*16*2] = 0;/", {}, "k: memory behind the tensor"},
+      {"s/(params, steps);/&static_cast<char*>(const_cast<void*>(params.k.in))[-1] = 0;/",
+       {"--out-of-place"},
+       "k: the input was written to"},
+  };
+  for (const Row& row : rows) {
+    INFO(row.edit);
+    Program program;
+    const std::string model = program.file("spec.json", kSpec);
+    const std::string compiler = program.file(
+        "c++", "#!/bin/sh\nfor word in \"$@\"; do case \"$word\" in *kernel.cpp) sed -i '" + std::string(row.edit) +
+                   "' \"$word\";; esac; done\nexec " + real_compiler() + " \"$@\"\n");
+    std::filesystem::permissions(compiler, std::filesystem::perms::owner_all);
+    program.environment["ROPEJIT_HOST_CXX"] = compiler;
+    const Finished finished = run_json(program, model, row.options);
+    INFO("stdout: " << finished.out << "\nstderr: " << finished.err);
+    CHECK(finished.status == 1);
+    const llvm::json::Object report = object(finished);
+    CHECK(report.getBoolean("verified") == false);
+    CHECK(text(report, "problem").rfind(row.problem, 0) == 0);
   }
 }
 

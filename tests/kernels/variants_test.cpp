@@ -1,8 +1,8 @@
-#include <algorithm>
 #include <optional>
 #include <string_view>
 #include <vector>
 
+#include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "spec/lower.hpp"
 #include "support/catch.hpp"
@@ -53,7 +53,8 @@ TEST_CASE("All variants of a plan, and its universal entry, give the same bits",
   for (const test::TargetPtr& target : test::targets()) {
     for (const Row& row : rows) {
       const internal::RotationPlan plan = internal::lower(row.spec, row.form);
-      const internal::Variant universal = internal::universal_variant(plan.kernel_class);
+      const internal::PreparedVariant universal =
+          test::prepare_variant(target, plan, internal::universal_variant(plan.kernel_class));
       test::NumericCase given;
       given.spec = row.spec;
       given.form = row.form;
@@ -63,22 +64,18 @@ TEST_CASE("All variants of a plan, and its universal entry, give the same bits",
       // Lanes apart break every fast kernel's promise: the universal entry serves.
       test::NumericCase strided = given;
       strided.in = strided.out = test::Arrangement::lane_strided;
-      std::optional<std::vector<unsigned char>> bits;
+      const std::vector<unsigned char> bits =
+          test::run_case(test::kernel_of(target, plan, universal, universal), given, 7).out_bytes;
       for (const internal::Variant& variant :
            sample(internal::variant_space(plan.kernel_class), *target, 11)) {
         INFO(target->name() << " " << plan.kernel_class.text() << " " << to_string(variant));
-        const internal::PreparedKernel kernel = test::prepare(target, plan, variant, universal);
+        const internal::PreparedKernel kernel =
+            test::kernel_of(target, plan, test::prepare_variant(target, plan, variant), universal);
         const test::NumericResult result = test::run_case(kernel, given, 7);
         INFO(result.to_string());
         REQUIRE(result.passed());
-        if (!bits) {
-          bits = result.out_bytes;
-          // Another arrangement, the same numbers: forces the universal entry by a table that holds it alone.
-          const internal::PreparedKernel slow = test::prepare(target, plan, universal, universal);
-          CHECK(test::run_case(slow, given, 7).out_bytes == *bits);
-          CHECK(test::run_case(kernel, strided, 7).passed());
-        }
-        CHECK(result.out_bytes == *bits);
+        CHECK(result.out_bytes == bits);
+        CHECK(test::run_case(kernel, strided, 7).passed());
       }
     }
   }
@@ -102,6 +99,29 @@ TEST_CASE("The host target and the GPU give the same bits", "[numeric][cuda]") {
       outputs.push_back(test::run_case(test::prepare(target, plan), given, 3).out_bytes);
     }
     CHECK(outputs[0] == outputs[1]);
+  }
+}
+
+TEST_CASE("Default variants are legal, cover every size from none up, and turn at growing token counts", "[codegen]") {
+  for (const Layout layout : {Layout::split_half, Layout::interleaved}) {
+    for (const DType dtype : {DType::bf16, DType::fp32}) {
+      for (const std::int64_t rotary : {2, 20, 64, 128}) {
+        for (const std::int64_t heads : {1, 3, 71, 65536}) {
+          for (const std::uint32_t multiprocessors : {0U, 1U, 132U}) {
+            const RopeSpec spec = spec_of(layout, dtype, rotary, {heads, 128, 0}, std::nullopt);
+            const internal::KernelClass kernel_class = internal::lower(spec, LaunchForm::in_place_ids()).kernel_class;
+            INFO(kernel_class.text() << " on " << multiprocessors);
+            const auto choices = internal::default_variants(kernel_class, multiprocessors);
+            REQUIRE_FALSE(choices.empty());
+            CHECK(choices.front().min_tokens == 0);
+            for (std::size_t i = 0; i < choices.size(); ++i) {
+              CHECK(internal::why_illegal(kernel_class, choices[i].variant).empty());
+              if (i > 0) CHECK(choices[i].min_tokens > choices[i - 1].min_tokens);
+            }
+          }
+        }
+      }
+    }
   }
 }
 

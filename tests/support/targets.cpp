@@ -11,18 +11,6 @@
 #include "host/host_target.hpp"
 
 namespace ropejit::test {
-namespace {
-
-internal::PreparedVariant prepare_variant(const TargetPtr& target, const internal::RotationPlan& plan,
-                                          const internal::Variant& variant, std::int64_t min_tokens) {
-  const internal::KernelSource source = internal::generate(plan, variant);
-  const internal::CompiledBinary binary = target->compiler().compile(source);
-  return {min_tokens, variant, internal::items_per_token(plan.kernel_class, variant),
-          target->load(binary.image, source.entry)};
-}
-
-}  // namespace
-
 std::vector<TargetPtr> targets() {
   static const std::vector<TargetPtr> all = [] {
     const char* chosen = std::getenv("ROPEJIT_TEST_DEVICES");
@@ -38,13 +26,21 @@ std::vector<TargetPtr> targets() {
   return all;
 }
 
-internal::PreparedKernel prepare(const TargetPtr& target, const internal::RotationPlan& plan,
-                                 const internal::Variant& fast, const internal::Variant& universal) {
+internal::PreparedVariant prepare_variant(const TargetPtr& target, const internal::RotationPlan& plan,
+                                          const internal::Variant& variant, std::int64_t min_tokens) {
+  const internal::KernelSource source = internal::generate(plan, variant);
+  const internal::CompiledBinary binary = target->compiler().compile(source);
+  return {min_tokens, variant, internal::items_per_token(plan.kernel_class, variant),
+          target->load(binary.image, source.entry)};
+}
+
+internal::PreparedKernel kernel_of(const TargetPtr& target, const internal::RotationPlan& plan,
+                                   const internal::PreparedVariant& fast, const internal::PreparedVariant& universal) {
   internal::PreparedKernel kernel;
   kernel.target = target;
   kernel.kernel_class = plan.kernel_class;
-  kernel.table.push_back(prepare_variant(target, plan, fast, 0));
-  kernel.universal = prepare_variant(target, plan, universal, 0);
+  kernel.table.push_back(fast);
+  kernel.universal = universal;
   return kernel;
 }
 

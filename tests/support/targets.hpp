@@ -17,9 +17,13 @@ using TargetPtr = std::shared_ptr<const internal::Target>;
 /// Opened once a process, current on the calling thread.
 std::vector<TargetPtr> targets();
 
-/// A kernel whose table and universal entry are these variants alone, compiled afresh: nothing is kept.
-internal::PreparedKernel prepare(const TargetPtr& target, const internal::RotationPlan& plan,
-                                 const internal::Variant& fast, const internal::Variant& universal);
+/// A variant, compiled and loaded afresh: nothing is kept.
+internal::PreparedVariant prepare_variant(const TargetPtr& target, const internal::RotationPlan& plan,
+                                          const internal::Variant& variant, std::int64_t min_tokens = 0);
+
+/// A kernel whose table is one variant.
+internal::PreparedKernel kernel_of(const TargetPtr& target, const internal::RotationPlan& plan,
+                                   const internal::PreparedVariant& fast, const internal::PreparedVariant& universal);
 
 /// With the default variants, as RopeService::get makes it.
 internal::PreparedKernel prepare(const TargetPtr& target, const internal::RotationPlan& plan);

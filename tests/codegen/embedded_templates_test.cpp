@@ -1,0 +1,20 @@
+#include <set>
+#include <string>
+
+#include "codegen/kernel_source.hpp"
+#include "support/catch.hpp"
+#include "support/test_files.hpp"
+
+using namespace ropejit::internal;
+
+TEST_CASE("The embedded templates are the files of templates/, byte for byte") {
+  std::set<std::string> names;
+  for (const TemplateFile& file : template_files()) {
+    INFO(file.name);
+    names.insert(std::string(file.name));
+    CHECK(file.text == ropejit_test::read_test_file("../templates/" + std::string(file.name)));
+  }
+  CHECK(names.size() == template_files().size());
+  CHECK(names.count("flat.cuh") == 1);
+  CHECK(names.count("launch_params.cuh") == 1);
+}
