@@ -12,7 +12,7 @@ TEST_CASE("The embedded templates are the files of templates/, byte for byte") {
   for (const TemplateFile& file : template_files()) {
     INFO(file.name);
     names.insert(std::string(file.name));
-    CHECK(file.text == ropejit_test::read_test_file("../templates/" + std::string(file.name)));
+    CHECK(file.text == ropejit::test::read_test_file("../templates/" + std::string(file.name)));
   }
   CHECK(names.size() == template_files().size());
   CHECK(names.count("flat.cuh") == 1);
