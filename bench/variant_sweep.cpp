@@ -69,7 +69,8 @@ class Tensors {
   Tensors(const Target& target, const Shape& shape, std::int64_t tokens) : shape_(shape), tokens_(tokens) {
     const auto element = static_cast<std::size_t>(size_of(shape.spec.dtype));
     q_bytes_ = static_cast<std::size_t>(tokens * shape.spec.q.heads * shape.spec.q.head_dim) * element;
-    if (shape.spec.k) k_bytes_ = static_cast<std::size_t>(tokens * shape.spec.k->heads * shape.spec.k->head_dim) * element;
+    if (shape.spec.k)
+      k_bytes_ = static_cast<std::size_t>(tokens * shape.spec.k->heads * shape.spec.k->head_dim) * element;
     const bool out = shape.form.placement == Placement::out_of_place;
     set_bytes_ = (round(q_bytes_) + round(k_bytes_)) * (out ? 2 : 1);
     sets_ = set_bytes_ < kFitsL2 ? 1 : std::max<std::size_t>(2, kBeyondL2 / set_bytes_);
@@ -127,21 +128,24 @@ class Tensors {
 
 /// Copies 16-byte words from in to out, `words` a thread.
 KernelSource copy_source(int words) {
-  return {fmt::format("copy_w{}", words),
-          fmt::format("#include \"launch_params.cuh\"\n#include \"primitives.cuh\"\n"
-                      "extern \"C\" __global__ void __launch_bounds__(256)\n"
-                      "copy_w{0}(const __grid_constant__ ropejit::LaunchParams params) {{\n"
-                      "  const ropejit::u32 first = blockIdx.x * 256 * {0} + threadIdx.x;\n"
-                      "  ropejit::Word<16> word[{0}];\n"
-                      "#pragma unroll\n"
-                      "  for (ropejit::u32 i = 0; i < {0}; ++i)\n"
-                      "    if (first + i * 256 < params.tokens)\n"
-                      "      word[i] = ropejit::load_word<16>(static_cast<const char*>(params.q.in) + 16ull * (first + i * 256));\n"
-                      "#pragma unroll\n"
-                      "  for (ropejit::u32 i = 0; i < {0}; ++i)\n"
-                      "    if (first + i * 256 < params.tokens)\n"
-                      "      ropejit::store_word(static_cast<char*>(params.q.out) + 16ull * (first + i * 256), word[i]);\n"
-                      "}}\n", words)};
+  return {
+      fmt::format("copy_w{}", words),
+      fmt::format(
+          "#include \"launch_params.cuh\"\n#include \"primitives.cuh\"\n"
+          "extern \"C\" __global__ void __launch_bounds__(256)\n"
+          "copy_w{0}(const __grid_constant__ ropejit::LaunchParams params) {{\n"
+          "  const ropejit::u32 first = blockIdx.x * 256 * {0} + threadIdx.x;\n"
+          "  ropejit::Word<16> word[{0}];\n"
+          "#pragma unroll\n"
+          "  for (ropejit::u32 i = 0; i < {0}; ++i)\n"
+          "    if (first + i * 256 < params.tokens)\n"
+          "      word[i] = ropejit::load_word<16>(static_cast<const char*>(params.q.in) + 16ull * (first + i * 256));\n"
+          "#pragma unroll\n"
+          "  for (ropejit::u32 i = 0; i < {0}; ++i)\n"
+          "    if (first + i * 256 < params.tokens)\n"
+          "      ropejit::store_word(static_cast<char*>(params.q.out) + 16ull * (first + i * 256), word[i]);\n"
+          "}}\n",
+          words)};
 }
 
 struct Compiled {
@@ -158,7 +162,8 @@ std::vector<Compiled> compile_all(const Target& target, const RotationPlan& plan
   std::vector<std::thread> threads;
   for (unsigned i = 0; i < std::max(1U, std::thread::hardware_concurrency()); ++i) {
     threads.emplace_back([&] {
-      for (std::size_t at = next++; at < all.size(); at = next++) all[at].binary = target.compiler().compile(all[at].source);
+      for (std::size_t at = next++; at < all.size(); at = next++)
+        all[at].binary = target.compiler().compile(all[at].source);
     });
   }
   for (std::thread& thread : threads) thread.join();
@@ -213,10 +218,14 @@ int main(int argc, char** argv) try {
       continue;
     }
     ++i;
-    if (flag == "--device") options.device = value;
-    else if (flag == "--out") out_path = value;
-    else if (flag == "--tokens") token_counts = read_list(value);
-    else return std::fprintf(stderr, "variant_sweep: unknown flag %s\n", flag.c_str()), 2;
+    if (flag == "--device")
+      options.device = value;
+    else if (flag == "--out")
+      out_path = value;
+    else if (flag == "--tokens")
+      token_counts = read_list(value);
+    else
+      return std::fprintf(stderr, "variant_sweep: unknown flag %s\n", flag.c_str()), 2;
   }
   const auto target = open_target(options);
   target->make_current();
@@ -241,11 +250,12 @@ int main(int argc, char** argv) try {
       double floor = copy_floor(*target, tensors, quick);
       std::map<Variant, double> times;
       for (const auto& [compiled, kernel] : kernels) {
-        times[compiled.variant] = time_of(*target, tensors.moved_bytes() / 2, quick, [&, &k = kernel](void* stream, int i) {
-          if (const LaunchStatus status = launch_prepared(k, tensors.args(i), stream); !status) {
-            throw Error(status.code, "launch", status.message());
-          }
-        });
+        times[compiled.variant] =
+            time_of(*target, tensors.moved_bytes() / 2, quick, [&, &k = kernel](void* stream, int i) {
+              if (const LaunchStatus status = launch_prepared(k, tensors.args(i), stream); !status) {
+                throw Error(status.code, "launch", status.message());
+              }
+            });
       }
       floor = std::min(floor, copy_floor(*target, tensors, quick));
       const auto best = std::min_element(times.begin(), times.end(),

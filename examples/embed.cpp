@@ -3,7 +3,7 @@
 
 #include "ropejit/ropejit.hpp"
 
-int main() {  // get throws ropejit::Error; launch returns a status
+int main() {               // get throws ropejit::Error; launch returns a status
   ropejit::RopeSpec spec;  // or ropejit::RopeSpec::from_hf_config(text of a model's config.json)
   spec.dtype = ropejit::DType::fp32;
   spec.rotary_dim = 64;

@@ -173,8 +173,9 @@ __device__ __forceinline__ void flat(const LaunchParams& params, const u64* step
     item -= q_split.items();
   }
 
-  const u32 sequence =
-      params.sequence.multiplier == 0 ? token : multiply_high(token, params.sequence.multiplier) >> params.sequence.shift;
+  const u32 sequence = params.sequence.multiplier == 0
+                           ? token
+                           : multiply_high(token, params.sequence.multiplier) >> params.sequence.shift;
   const u32 place = token - sequence * params.sequence.divisor;
   const Share share = share_of<C>(params.q, params.k, is_k, item, token, sequence, place);
   if (share.chunk < q_split.rotating_chunks) {

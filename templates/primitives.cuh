@@ -126,16 +126,12 @@ __device__ __forceinline__ void load_readonly_pair(const u64* at, u64& first, u6
 }
 __device__ __forceinline__ i64 load_position32(const void* ids, i64 index) {
   i32 value;
-  asm("ld.global.nc.b32 %0, [%1];"
-      : "=r"(value)
-      : "l"(__cvta_generic_to_global(static_cast<const i32*>(ids) + index)));
+  asm("ld.global.nc.b32 %0, [%1];" : "=r"(value) : "l"(__cvta_generic_to_global(static_cast<const i32*>(ids) + index)));
   return value;
 }
 __device__ __forceinline__ i64 load_position64(const void* ids, i64 index) {
   i64 value;
-  asm("ld.global.nc.b64 %0, [%1];"
-      : "=l"(value)
-      : "l"(__cvta_generic_to_global(static_cast<const i64*>(ids) + index)));
+  asm("ld.global.nc.b64 %0, [%1];" : "=l"(value) : "l"(__cvta_generic_to_global(static_cast<const i64*>(ids) + index)));
   return value;
 }
 

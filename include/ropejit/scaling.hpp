@@ -21,9 +21,9 @@ struct LinearScaling {
 /// W_i < L / high_freq_factor keeps f_i; W_i > L / low_freq_factor gives f_i / factor; between them
 /// m = (L / W_i - low) / (high - low) blends (1 - m) f_i / factor + m f_i. With low == high there is no between.
 struct Llama3Scaling {
-  double factor = 8.0;            ///< finite, above 0
-  double low_freq_factor = 1.0;   ///< finite, above 0, at most high_freq_factor
-  double high_freq_factor = 4.0;  ///< finite
+  double factor = 8.0;                                   ///< finite, above 0
+  double low_freq_factor = 1.0;                          ///< finite, above 0, at most high_freq_factor
+  double high_freq_factor = 4.0;                         ///< finite
   std::int64_t original_max_position_embeddings = 8192;  ///< tokens, above 0
 };
 
@@ -32,8 +32,7 @@ using Scaling = std::variant<NoScaling, LinearScaling, Llama3Scaling>;
 inline bool operator==(const NoScaling&, const NoScaling&) noexcept { return true; }
 inline bool operator==(const LinearScaling& a, const LinearScaling& b) noexcept { return a.factor == b.factor; }
 inline bool operator==(const Llama3Scaling& a, const Llama3Scaling& b) noexcept {
-  return a.factor == b.factor && a.low_freq_factor == b.low_freq_factor &&
-         a.high_freq_factor == b.high_freq_factor &&
+  return a.factor == b.factor && a.low_freq_factor == b.low_freq_factor && a.high_freq_factor == b.high_freq_factor &&
          a.original_max_position_embeddings == b.original_max_position_embeddings;
 }
 

@@ -40,8 +40,8 @@ ROPEJIT_EXPORT const char* to_string(CacheRung rung) noexcept;
 
 /// One of the binaries behind a kernel.
 struct VariantInfo {
-  std::string variant;  ///< "flat_v16_h8_t128": see `ropejit inspect`; "universal_..." takes any strides
-  std::string entry;    ///< the name a profiler shows
+  std::string variant;          ///< "flat_v16_h8_t128": see `ropejit inspect`; "universal_..." takes any strides
+  std::string entry;            ///< the name a profiler shows
   std::int64_t min_tokens = 0;  ///< the table serves it from this many tokens (batch * tokens) on
   CacheRung cache = CacheRung::miss;
   double compile_ms = 0;  ///< 0 unless it was compiled now
@@ -52,10 +52,10 @@ struct VariantInfo {
 
 /// What `get` did and what it made.
 struct KernelInfo {
-  std::string device;      ///< "NVIDIA H100 80GB HBM3", or "host"
-  std::string arch;        ///< "sm_90", or "host-x86_64"
-  std::string class_hash;  ///< of the kernel class: 32 hex digits
-  std::string plan_hash;   ///< of class and steps
+  std::string device;                 ///< "NVIDIA H100 80GB HBM3", or "host"
+  std::string arch;                   ///< "sm_90", or "host-x86_64"
+  std::string class_hash;             ///< of the kernel class: 32 hex digits
+  std::string plan_hash;              ///< of class and steps
   std::vector<VariantInfo> variants;  ///< by min_tokens; the universal entry last
 };
 

@@ -36,10 +36,10 @@ struct TensorView {
 /// overlap what the launch writes. Token s of sequence b reads ids[b*batch_stride + s*token_stride].
 struct Positions {
   PositionSource source = PositionSource::start;
-  const void* ids = nullptr;               ///< device memory
-  std::int64_t first = 0;                  ///< for PositionSource::start: the position of token 0; may be negative
-  std::int64_t batch_stride = kContiguous; ///< in ids; kContiguous: tokens; 0: one row shared by all sequences
-  std::int64_t token_stride = kContiguous; ///< in ids; kContiguous: 1
+  const void* ids = nullptr;                ///< device memory
+  std::int64_t first = 0;                   ///< for PositionSource::start: the position of token 0; may be negative
+  std::int64_t batch_stride = kContiguous;  ///< in ids; kContiguous: tokens; 0: one row shared by all sequences
+  std::int64_t token_stride = kContiguous;  ///< in ids; kContiguous: 1
 
   static Positions start(std::int64_t first) {
     Positions positions;

@@ -21,8 +21,7 @@ std::uint32_t most_heads(const KernelClass& kernel_class) {
   return std::max(kernel_class.q.heads, kernel_class.k.heads);
 }
 
-std::string why_row_refuses(const char* name, const PlanOperand& operand, std::uint32_t element,
-                            std::uint32_t access) {
+std::string why_row_refuses(const char* name, const PlanOperand& operand, std::uint32_t element, std::uint32_t access) {
   if (operand.heads == 0) return {};
   if (operand.head_dim * element % access != 0) {
     return fmt::format("{}.head_dim {} is not a multiple of {} bytes", name, operand.head_dim, access);
@@ -41,7 +40,8 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
   if (!std::has_single_bit(variant.threads) || variant.threads < 32 || variant.threads > 1024) {
     return fmt::format("threads {}, allowed: a power of two from 32 to 1024", variant.threads);
   }
-  if (variant.heads_per_thread == 0 || variant.heads_per_thread > std::min(kMaxHeadsPerThread, most_heads(kernel_class))) {
+  if (variant.heads_per_thread == 0 ||
+      variant.heads_per_thread > std::min(kMaxHeadsPerThread, most_heads(kernel_class))) {
     return fmt::format("heads_per_thread {}, allowed: 1 to {}", variant.heads_per_thread,
                        std::min(kMaxHeadsPerThread, most_heads(kernel_class)));
   }

@@ -34,8 +34,8 @@ std::optional<Variant> parse_variant(std::string_view text) {
     variant.family = family;
     rest.remove_prefix(name_of(family).size());
     const bool whole = take_number(rest, "_v", variant.access_bytes) &&
-                       take_number(rest, "_h", variant.heads_per_thread) &&
-                       take_number(rest, "_t", variant.threads) && rest.empty();
+                       take_number(rest, "_h", variant.heads_per_thread) && take_number(rest, "_t", variant.threads) &&
+                       rest.empty();
     // Reading back what was read refuses other spellings of the same numbers ("_v016").
     if (whole && to_string(variant) == text) return variant;
     break;

@@ -15,10 +15,9 @@ constexpr std::uint64_t kMaxGridY = 65535;
 std::uint64_t items(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand) {
   if (operand.heads == 0) return 0;
   const auto element = static_cast<std::uint32_t>(size_of(kernel_class.dtype));
-  const RowSplit split = split_row(operand.heads, operand.head_dim, kernel_class.rotary_dim,
-                                   kernel_class.layout == Layout::interleaved,
-                                   kernel_class.placement == Placement::out_of_place, variant.access_bytes / element,
-                                   variant.heads_per_thread);
+  const RowSplit split = split_row(
+      operand.heads, operand.head_dim, kernel_class.rotary_dim, kernel_class.layout == Layout::interleaved,
+      kernel_class.placement == Placement::out_of_place, variant.access_bytes / element, variant.heads_per_thread);
   return split.items();
 }
 

@@ -87,7 +87,9 @@ class CudaTarget : public Target {
       for (int i = 0; i < launches; ++i) launch(stream, i);
     });
     graph.replay();
-    return median_us(api_, graph.stream(), [&graph] { graph.replay(); }, replays) / launches;
+    return median_us(
+               api_, graph.stream(), [&graph] { graph.replay(); }, replays) /
+           launches;
   }
 
  private:
@@ -97,9 +99,7 @@ class CudaTarget : public Target {
     return value;
   }
 
-  void check(CUresult result, const char* call) const {
-    check_driver(api_, result, call);
-  }
+  void check(CUresult result, const char* call) const { check_driver(api_, result, call); }
 
   const DriverApi& api_;
   const std::optional<std::string> nvrtc_choice_;

@@ -10,9 +10,9 @@
 namespace ropejit::internal {
 
 struct CudaInfo {
-  int devices = 0;           ///< 0: see problem
-  std::string driver;        ///< "13.0", what the driver supports
-  std::string problem;       ///< one line, when there is no usable driver or device
+  int devices = 0;      ///< 0: see problem
+  std::string driver;   ///< "13.0", what the driver supports
+  std::string problem;  ///< one line, when there is no usable driver or device
 };
 CudaInfo cuda_info();
 

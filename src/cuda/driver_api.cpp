@@ -13,14 +13,14 @@ using GetProcAddress = CUresult (*)(const char*, void**, int, cuuint64_t, CUdriv
 /// Empty on success.
 std::string fill(DriverApi& api, GetProcAddress get_proc_address) {
   // #name is the plain name: an argument of # is not expanded, so the header's renaming macros do not reach it.
-#define ROPEJIT_LOOK_UP(name, version)                                                                    \
-  {                                                                                                       \
-    void* address = nullptr;                                                                              \
+#define ROPEJIT_LOOK_UP(name, version)                                                                      \
+  {                                                                                                         \
+    void* address = nullptr;                                                                                \
     if (get_proc_address(#name, &address, version, CU_GET_PROC_ADDRESS_DEFAULT, nullptr) != CUDA_SUCCESS || \
-        address == nullptr) {                                                                             \
-      return "the CUDA driver has no " #name ": it is older than 12.0";                                   \
-    }                                                                                                     \
-    api.p_##name = reinterpret_cast<decltype(api.p_##name)>(address);                                     \
+        address == nullptr) {                                                                               \
+      return "the CUDA driver has no " #name ": it is older than 12.0";                                     \
+    }                                                                                                       \
+    api.p_##name = reinterpret_cast<decltype(api.p_##name)>(address);                                       \
   }
   ROPEJIT_DRIVER_FUNCTIONS(ROPEJIT_LOOK_UP)
 #undef ROPEJIT_LOOK_UP

@@ -61,8 +61,7 @@ class Program {
  private:
   void check(nvrtcResult result, const char* call) const {
     if (result == NVRTC_SUCCESS) return;
-    throw Error(ErrorCode::compile_failed, "compile",
-                fmt::format("{}: {}", call, nvrtc_.nvrtcGetErrorString(result)));
+    throw Error(ErrorCode::compile_failed, "compile", fmt::format("{}: {}", call, nvrtc_.nvrtcGetErrorString(result)));
   }
 
   const NvrtcLibrary& nvrtc_;

@@ -43,7 +43,7 @@ std::vector<std::string> places(const std::optional<std::string>& choice) {
 
 /// Empty where `library` is usable, else what is wrong with it.
 std::string fill(NvrtcLibrary& library) {
-#define ROPEJIT_LOOK_UP(name)                                                            \
+#define ROPEJIT_LOOK_UP(name)                                                             \
   library.name = reinterpret_cast<decltype(library.name)>(library.library.symbol(#name)); \
   if (library.name == nullptr) return "it has no function " #name;
   ROPEJIT_NVRTC_FUNCTIONS(ROPEJIT_LOOK_UP)
@@ -82,10 +82,11 @@ std::shared_ptr<const NvrtcLibrary> load_nvrtc(const std::optional<std::string>&
     }
     if (first_problem.empty()) first_problem = problem;
   }
-  throw Error(ErrorCode::compile_failed, "compile",
-              fmt::format("NVRTC {}.{} or newer cannot be loaded ({}); install the CUDA toolkit or set ROPEJIT_NVRTC to "
-                          "libnvrtc or its directory",
-                          kLeastMajor, kLeastMinor, first_problem));
+  throw Error(
+      ErrorCode::compile_failed, "compile",
+      fmt::format("NVRTC {}.{} or newer cannot be loaded ({}); install the CUDA toolkit or set ROPEJIT_NVRTC to "
+                  "libnvrtc or its directory",
+                  kLeastMajor, kLeastMinor, first_problem));
 }
 
 }  // namespace ropejit::internal

@@ -7,8 +7,6 @@
 namespace ropejit::internal {
 
 /// Never --use_fast_math: it maps sinf to a sine that is wrong by 1e-2 at position 131,071.
-inline std::vector<std::string> nvrtc_options() {
-  return {"--std=c++20", "--fmad=false", "--ptxas-options=-v"};
-}
+inline std::vector<std::string> nvrtc_options() { return {"--std=c++20", "--fmad=false", "--ptxas-options=-v"}; }
 
 }  // namespace ropejit::internal

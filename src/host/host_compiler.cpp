@@ -22,8 +22,8 @@ namespace {
 
 // No contraction and no fast math: the arithmetic is written with explicit fused operations.
 constexpr const char* kOptions[] = {
-    "-std=c++20", "-O2",       "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-exceptions",
-    "-fno-rtti",  "-w",        "-Wl,-Bsymbolic",
+    "-std=c++20", "-O2", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-exceptions",
+    "-fno-rtti",  "-w",  "-Wl,-Bsymbolic",
 };
 
 [[noreturn]] void fail(const std::string& message, std::string log = {}) {

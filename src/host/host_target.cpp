@@ -86,7 +86,8 @@ class HostTarget : public Target {
     constexpr std::align_val_t kAlignment{256};
     void* data = ::operator new(std::max<std::size_t>(bytes, 1), kAlignment, std::nothrow);
     if (data == nullptr) {
-      throw Error(ErrorCode::device_unavailable, "device", fmt::format("cannot allocate {} bytes of host memory", bytes));
+      throw Error(ErrorCode::device_unavailable, "device",
+                  fmt::format("cannot allocate {} bytes of host memory", bytes));
     }
     return {data, [](void* pointer) { ::operator delete(pointer, kAlignment); }};
   }

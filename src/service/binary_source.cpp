@@ -35,8 +35,7 @@ std::optional<LoadedBinary> BinarySource::load_stored() {
     return std::nullopt;
   }
   try {
-    LoadedBinary binary =
-        loaded(read.entry->payload, read.entry->metadata.registers, read.entry->metadata.spill_bytes);
+    LoadedBinary binary = loaded(read.entry->payload, read.entry->metadata.registers, read.entry->metadata.spill_bytes);
     binary.info.cache = CacheRung::disk;
     binary.info.load_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
     return binary;

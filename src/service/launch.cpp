@@ -15,8 +15,7 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, const RopeArgs& args,
   if (const LaunchStatus status = check_arguments(kernel.kernel_class, args, arguments); !status) return status;
   if (arguments.tokens == 0) return {};
   const PreparedVariant& fast = kernel.table[row_for(kernel, arguments.tokens)];
-  const PreparedVariant& chosen =
-      arguments.vector_bytes >= fast.variant.access_bytes ? fast : kernel.universal;
+  const PreparedVariant& chosen = arguments.vector_bytes >= fast.variant.access_bytes ? fast : kernel.universal;
   const Grid grid = grid_for(arguments.tokens, chosen.items_per_token, chosen.variant.threads);
   if (grid.x == 0) {
     return {ErrorCode::invalid_argument, 0, "tokens: found more than one launch can hold, allowed: fewer at a time"};

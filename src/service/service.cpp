@@ -24,8 +24,7 @@ struct Made {
 };
 
 struct ServiceState {
-  explicit ServiceState(ServiceOptions given)
-      : options(std::move(given)), store(cache_directory(options.cache_dir)) {}
+  explicit ServiceState(ServiceOptions given) : options(std::move(given)), store(cache_directory(options.cache_dir)) {}
 
   std::shared_ptr<const Target> target() {
     const std::lock_guard lock(mutex);
@@ -102,7 +101,8 @@ const char* to_string(CacheRung rung) noexcept {
   return "?";
 }
 
-RopeService::RopeService(ServiceOptions options) : state_(std::make_shared<internal::ServiceState>(std::move(options))) {}
+RopeService::RopeService(ServiceOptions options)
+    : state_(std::make_shared<internal::ServiceState>(std::move(options))) {}
 RopeService::~RopeService() = default;
 RopeService::RopeService(const RopeService&) = default;
 RopeService::RopeService(RopeService&&) noexcept = default;
@@ -144,7 +144,8 @@ RopeKernel& RopeKernel::operator=(const RopeKernel&) = default;
 RopeKernel& RopeKernel::operator=(RopeKernel&&) noexcept = default;
 
 LaunchStatus RopeKernel::launch(const RopeArgs& args, void* stream) const noexcept {
-  if (!state_) return {ErrorCode::not_prepared, 0, "the kernel handle is empty, allowed: one that RopeService::get returned"};
+  if (!state_)
+    return {ErrorCode::not_prepared, 0, "the kernel handle is empty, allowed: one that RopeService::get returned"};
   return internal::launch_prepared(*state_->prepared, args, stream);
 }
 

@@ -20,10 +20,10 @@ namespace ropejit::internal {
 /// What compile made. `image` is a cubin or a shared object.
 struct CompiledBinary {
   std::string image;
-  std::string compiler;   ///< "NVRTC 13.0", "g++ (Debian 12.2.0-14) 12.2.0": metadata, never part of a key
-  int registers = -1;     ///< of a thread; -1: not known
-  int spill_bytes = -1;   ///< stores and loads together; -1: not known
-  int stack_bytes = -1;   ///< local memory of a thread; -1: not known
+  std::string compiler;  ///< "NVRTC 13.0", "g++ (Debian 12.2.0-14) 12.2.0": metadata, never part of a key
+  int registers = -1;    ///< of a thread; -1: not known
+  int spill_bytes = -1;  ///< stores and loads together; -1: not known
+  int stack_bytes = -1;  ///< local memory of a thread; -1: not known
   double compile_ms = 0;
 };
 

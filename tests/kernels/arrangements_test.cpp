@@ -32,9 +32,9 @@ TEST_CASE("Tensors in any arrangement are rotated where they lie, whatever the f
       for (const Placement placement : {Placement::in_place, Placement::out_of_place}) {
         test::NumericCase given = small_case({placement, strides, PositionSource::ids64});
         const internal::PreparedKernel kernel = test::prepare(target, internal::lower(given.spec, given.form));
-        for (const Arrangement in : {Arrangement::bshd, Arrangement::bhsd, Arrangement::sbhd, Arrangement::packed_qkv,
-                                     Arrangement::padded, Arrangement::lane_strided, Arrangement::misaligned,
-                                     Arrangement::expanded}) {
+        for (const Arrangement in :
+             {Arrangement::bshd, Arrangement::bhsd, Arrangement::sbhd, Arrangement::packed_qkv, Arrangement::padded,
+              Arrangement::lane_strided, Arrangement::misaligned, Arrangement::expanded}) {
           if (in == Arrangement::expanded && placement == Placement::in_place) continue;
           for (const Arrangement out : {Arrangement::bshd, Arrangement::bhsd, Arrangement::lane_strided}) {
             if (placement == Placement::in_place && out != Arrangement::bshd) continue;
@@ -79,10 +79,9 @@ TEST_CASE("Angles hold the bound at every position, long, negative and beyond wh
       given.spec.rotary_dim = 128;
       given.spec.q = {2, 128, 0};
       given.form = LaunchForm::out_of_place_ids();
-      given.positions = {0,         1,          -1,          2,           2047,        2048,          2049,
-                         4095,      4096,       4097,        131071,      1000000,     10000000,      16777215,
-                         16777217,  -16777217,  100000000,   2147483647,  -2147483648, 4294967296,    -4294967297,
-                         1LL << 40, -(1LL << 40)};
+      given.positions = {0,         1,          -1,          2,          2047,        2048,      2049,        4095,
+                         4096,      4097,       131071,      1000000,    10000000,    16777215,  16777217,    -16777217,
+                         100000000, 2147483647, -2147483648, 4294967296, -4294967297, 1LL << 40, -(1LL << 40)};
       given.tokens = static_cast<std::int64_t>(given.positions.size());
       INFO(target->name() << " theta " << theta);
       const internal::PreparedKernel kernel = test::prepare(target, internal::lower(given.spec, given.form));

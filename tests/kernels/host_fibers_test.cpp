@@ -14,9 +14,11 @@ using namespace ropejit;
 /// Compiles `body` as the kernel `entry` for the host and runs it on `out`, an array of u32s.
 int run(const std::string& body, const internal::LaunchGeometry& geometry, std::vector<std::uint32_t>& out) {
   const auto target = internal::host_target(std::nullopt);
-  const std::string text = "#include \"primitives.cuh\"\n#include \"launch_params.cuh\"\nusing ropejit::u32;\n"
-                           "extern \"C\" __global__ void probe(const __grid_constant__ ropejit::LaunchParams params) {\n"
-                           "u32* out = static_cast<u32*>(params.q.out);\n" + body + "\n}\n";
+  const std::string text =
+      "#include \"primitives.cuh\"\n#include \"launch_params.cuh\"\nusing ropejit::u32;\n"
+      "extern \"C\" __global__ void probe(const __grid_constant__ ropejit::LaunchParams params) {\n"
+      "u32* out = static_cast<u32*>(params.q.out);\n" +
+      body + "\n}\n";
   const internal::CompiledBinary binary = target->compiler().compile({"probe", text});
   const auto kernel = target->load(binary.image, "probe");
   LaunchParams params{};
@@ -84,7 +86,8 @@ TEST_CASE("A host binary that is none is refused, and so is an entry that it lac
   const auto target = internal::host_target(std::nullopt);
   CHECK_THROWS_AS(target->load("not a shared object", "probe"), Error);
   CHECK_THROWS_AS(target->load("", "probe"), Error);
-  const internal::CompiledBinary binary = target->compiler().compile({"probe", "extern \"C\" __global__ void probe() {}"});
+  const internal::CompiledBinary binary =
+      target->compiler().compile({"probe", "extern \"C\" __global__ void probe() {}"});
   CHECK_NOTHROW(target->load(binary.image, "probe"));
   CHECK_THROWS_AS(target->load(binary.image, "another"), Error);
 }

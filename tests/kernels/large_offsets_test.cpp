@@ -105,8 +105,9 @@ TEST_CASE("A contiguous tensor of more than 2^32 elements is rotated to its end"
   for (const test::TargetPtr& target : test::targets()) {
     if (target->name() == "host") continue;  // minutes there
     SparseRows rows(*target, spec, tokens * row);
-    const std::vector<std::int64_t> written = {0, 1, (1LL << 31) / row - 1, (1LL << 31) / row, (1LL << 32) / row - 1,
-                                               (1LL << 32) / row, tokens - 2, tokens - 1};
+    const std::vector<std::int64_t> written = {
+        0,          1,         (1LL << 31) / row - 1, (1LL << 31) / row, (1LL << 32) / row - 1, (1LL << 32) / row,
+        tokens - 2, tokens - 1};
     for (const std::int64_t s : written) rows.write(s * row);
     const internal::PreparedKernel kernel = test::prepare(target, internal::lower(spec, LaunchForm::in_place_start()));
     RopeArgs args;

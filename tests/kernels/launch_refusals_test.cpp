@@ -87,8 +87,8 @@ TEST_CASE("A launch with wrong arguments is refused, and the reason names the fi
       {"outputs the same", out_of_place, [](RopeArgs& a) { a.k_out.data = a.q_out.data; }, "q_out and k_out"},
       {"output is the input", out_of_place, [](RopeArgs& a) { a.q_out.data = a.q.data; }, "q_out"},
       {"k's output is q", out_of_place, [](RopeArgs& a) { a.k_out.data = a.q.data; }, "k_out"},
-      {"output half on the input", out_of_place,
-       [](RopeArgs& a) { a.q_out.data = address(0x10000 + kQBytes / 2); }, "q_out"},
+      {"output half on the input", out_of_place, [](RopeArgs& a) { a.q_out.data = address(0x10000 + kQBytes / 2); },
+       "q_out"},
   };
   for (const Row& row : rows) {
     const LaunchStatus status = check(row.form, row.change);
@@ -111,12 +111,23 @@ TEST_CASE("A launch that only looks wrong is taken", "[launch]") {
   const LaunchForm out_of_place = LaunchForm::out_of_place_ids();
   const std::vector<Row> rows = {
       {"as it is", in_place, [](RopeArgs&) {}},
-      {"no tokens, no pointers", in_place, [](RopeArgs& a) { a = RopeArgs{}; a.positions = Positions::ids64(nullptr); }},
+      {"no tokens, no pointers", in_place,
+       [](RopeArgs& a) {
+         a = RopeArgs{};
+         a.positions = Positions::ids64(nullptr);
+       }},
       {"k left out", in_place, [](RopeArgs& a) { a.k.data = nullptr; }},
-      {"one token: its stride does not matter", in_place, [](RopeArgs& a) { a.tokens = 1; a.q.token_stride = 0; }},
+      {"one token: its stride does not matter", in_place,
+       [](RopeArgs& a) {
+         a.tokens = 1;
+         a.q.token_stride = 0;
+       }},
       {"inputs expanded", out_of_place, [](RopeArgs& a) { a.q.head_stride = a.q.token_stride = 0; }},
       {"input backwards", out_of_place,
-       [](RopeArgs& a) { a.q.data = address(0x10000 + kQBytes); a.q.token_stride = -64; }},
+       [](RopeArgs& a) {
+         a.q.data = address(0x10000 + kQBytes);
+         a.q.token_stride = -64;
+       }},
       {"k right after q", in_place, [](RopeArgs& a) { a.k.data = address(0x10000 + kQBytes); }},
       {"packed rows", in_place,
        [](RopeArgs& a) {
@@ -148,7 +159,12 @@ TEST_CASE("Tensors that keep the form's promise get vector accesses, others the 
   const LaunchForm free = contiguous.with_free_strides();
   const std::vector<Row> rows = {
       {"contiguous", contiguous, [](RopeArgs&) {}, 16},
-      {"contiguous by hand", contiguous, [](RopeArgs& a) { a.q.token_stride = 64; a.q.head_stride = 16; }, 16},
+      {"contiguous by hand", contiguous,
+       [](RopeArgs& a) {
+         a.q.token_stride = 64;
+         a.q.head_stride = 16;
+       },
+       16},
       {"aligned to 8", contiguous, [](RopeArgs& a) { a.q.data = address(0x10008); }, 8},
       {"aligned to 2", contiguous, [](RopeArgs& a) { a.k.data = address(0x20002); }, 2},
       {"padded rows", contiguous, [](RopeArgs& a) { a.q.token_stride = 80; }, 0},
@@ -156,7 +172,12 @@ TEST_CASE("Tensors that keep the form's promise get vector accesses, others the 
       {"rows 4 bytes off, free", free, [](RopeArgs& a) { a.q.token_stride = 66; }, 4},
       {"rows 2 bytes off, free", free, [](RopeArgs& a) { a.q.token_stride = 67; }, 2},
       {"lanes apart, free", free,
-       [](RopeArgs& a) { a.q.lane_stride = 2; a.q.head_stride = 32; a.q.token_stride = 128; }, 0},
+       [](RopeArgs& a) {
+         a.q.lane_stride = 2;
+         a.q.head_stride = 32;
+         a.q.token_stride = 128;
+       },
+       0},
   };
   for (const Row& row : rows) {
     RopeArgs args = good_args(row.form);

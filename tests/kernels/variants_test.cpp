@@ -66,8 +66,7 @@ TEST_CASE("All variants of a plan, and its universal entry, give the same bits",
       strided.in = strided.out = test::Arrangement::lane_strided;
       const std::vector<unsigned char> bits =
           test::run_case(test::kernel_of(target, plan, universal, universal), given, 7).out_bytes;
-      for (const internal::Variant& variant :
-           sample(internal::variant_space(plan.kernel_class), *target, 11)) {
+      for (const internal::Variant& variant : sample(internal::variant_space(plan.kernel_class), *target, 11)) {
         INFO(target->name() << " " << plan.kernel_class.text() << " " << to_string(variant));
         const internal::PreparedKernel kernel =
             test::kernel_of(target, plan, test::prepare_variant(target, plan, variant), universal);
@@ -128,18 +127,17 @@ TEST_CASE("Default variants are legal, cover every size from none up, and turn a
 TEST_CASE("A variant's name reads back as the variant and nothing else does", "[codegen]") {
   const internal::Variant variant{internal::Family::flat, 16, 8, 128};
   CHECK(internal::parse_variant(to_string(variant)) == variant);
-  for (const char* text : {"", "flat", "flat_v16", "flat_v16_h8", "flat_v16_h8_t128 ", "flat_v16_h8_t128x",
-                           "flat_v016_h8_t128", "flat_v-1_h8_t128", "round_v16_h8_t128", "flat_h8_v16_t128",
-                           "flat_v99999999999_h8_t128"}) {
+  for (const char* text :
+       {"", "flat", "flat_v16", "flat_v16_h8", "flat_v16_h8_t128 ", "flat_v16_h8_t128x", "flat_v016_h8_t128",
+        "flat_v-1_h8_t128", "round_v16_h8_t128", "flat_h8_v16_t128", "flat_v99999999999_h8_t128"}) {
     INFO(text);
     CHECK_FALSE(internal::parse_variant(text).has_value());
   }
 }
 
 TEST_CASE("Every variant of a space is legal, and the reasons of the others name what is wrong", "[codegen]") {
-  const internal::RotationPlan plan =
-      internal::lower(spec_of(Layout::split_half, DType::bf16, 20, {32, 80, 0}, Operand{32, 80, 0}),
-                      LaunchForm::in_place_ids());
+  const internal::RotationPlan plan = internal::lower(
+      spec_of(Layout::split_half, DType::bf16, 20, {32, 80, 0}, Operand{32, 80, 0}), LaunchForm::in_place_ids());
   const std::vector<internal::Variant> space = internal::variant_space(plan.kernel_class);
   REQUIRE_FALSE(space.empty());
   for (const internal::Variant& variant : space) {

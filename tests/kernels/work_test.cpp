@@ -50,8 +50,9 @@ StridedBox random_box(std::mt19937& random) {
 
 TEST_CASE("A fast divisor divides every number below 2^31 exactly", "[launch]") {
   std::mt19937 random(5);
-  std::vector<std::uint32_t> divisors = {1, 2, 3, 5, 7, 641, 4096, 65535, 65536, 65537, (1U << 30) - 1,
-                                         1U << 30, (1U << 30) + 1, 0x7ffffffeU, 0x7fffffffU};
+  std::vector<std::uint32_t> divisors = {
+      1,           2,          3, 5, 7, 641, 4096, 65535, 65536, 65537, (1U << 30) - 1, 1U << 30, (1U << 30) + 1,
+      0x7ffffffeU, 0x7fffffffU};
   for (int i = 0; i < 500; ++i) divisors.push_back(static_cast<std::uint32_t>(1 + random() % 0x7fffffffU));
   for (const std::uint32_t divisor : divisors) {
     const FastDivisor fast = internal::fast_divisor(divisor);
@@ -118,9 +119,9 @@ TEST_CASE("Boxes called injective or disjoint are so, element by element", "[lau
 TEST_CASE("Packed q, k and v are seen to be disjoint in every order of dimensions", "[launch]") {
   struct Row {
     const char* what;
-    std::array<std::int64_t, 4> count;   // batch, token, head, lane
+    std::array<std::int64_t, 4> count;  // batch, token, head, lane
     std::array<std::int64_t, 4> stride;
-    std::int64_t distance;               // from q to k
+    std::int64_t distance;  // from q to k
   };
   const std::vector<Row> rows = {
       {"[B, S, (q k v), H, D]", {2, 5, 4, 8}, {5 * 96, 96, 8, 1}, 32},

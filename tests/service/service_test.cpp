@@ -7,9 +7,9 @@
 
 #include "ropejit/ropejit.hpp"
 #include "service/single_flight.hpp"
+#include "store/store.hpp"
 #include "support/catch.hpp"
 #include "support/scratch_folder.hpp"
-#include "store/store.hpp"
 
 namespace {
 
@@ -138,7 +138,11 @@ TEST_CASE("A valid entry whose payload the target refuses is a miss and stays wh
   const internal::BinaryStore store(folder.path());
   for (const internal::EntryListing& listing : store.list()) {
     REQUIRE(listing.metadata.has_value());
-    REQUIRE(store.write({*listing.metadata, "\x7f" "ELF but not really"}).empty());
+    REQUIRE(store
+                .write({*listing.metadata,
+                        "\x7f"
+                        "ELF but not really"})
+                .empty());
   }
   const std::vector<std::string> files = test::files_below(folder.path());
   std::vector<std::string> before;

@@ -52,12 +52,8 @@ class Arena {
     Placed placed;
     std::int64_t elements = batch * tokens * heads * dim;
     switch (arrangement) {
-      case Arrangement::bhsd:
-        placed = {0, 0, heads * tokens * dim, dim, tokens * dim, 1};
-        break;
-      case Arrangement::sbhd:
-        placed = {0, 0, heads * dim, batch * heads * dim, dim, 1};
-        break;
+      case Arrangement::bhsd: placed = {0, 0, heads * tokens * dim, dim, tokens * dim, 1}; break;
+      case Arrangement::sbhd: placed = {0, 0, heads * dim, batch * heads * dim, dim, 1}; break;
       case Arrangement::padded: {
         const std::int64_t row = heads * dim + kPadding;
         placed = {0, 0, tokens * row, row, dim, 1};
@@ -72,9 +68,7 @@ class Arena {
         placed = {0, 0, tokens * dim, dim, 0, 1};
         elements = batch * tokens * dim;
         break;
-      default:
-        placed = {0, 0, tokens * heads * dim, heads * dim, dim, 1};
-        break;
+      default: placed = {0, 0, tokens * heads * dim, heads * dim, dim, 1}; break;
     }
     if (arrangement == Arrangement::misaligned) {
       placed.offset = 1;

@@ -44,8 +44,8 @@ struct NumericCase {
 struct NumericResult {
   LaunchStatus status;
   internal::Comparison comparison;
-  std::string stray_write;                ///< empty, or where a byte changed that must not
-  std::vector<unsigned char> out_bytes;   ///< all buffers as they came out, for bit-for-bit comparisons
+  std::string stray_write;               ///< empty, or where a byte changed that must not
+  std::vector<unsigned char> out_bytes;  ///< all buffers as they came out, for bit-for-bit comparisons
 
   bool passed() const { return status && comparison.passed() && stray_write.empty(); }
   std::string to_string() const;

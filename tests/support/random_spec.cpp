@@ -69,8 +69,8 @@ NumericCase random_case(std::mt19937_64& random) {
   result.tokens = 1 + static_cast<std::int64_t>(random() % 9);
   result.pass_k = random() % 8 != 0;
 
-  constexpr Arrangement kAny[] = {Arrangement::bshd,       Arrangement::bshd,   Arrangement::bhsd,
-                                  Arrangement::sbhd,       Arrangement::padded, Arrangement::lane_strided,
+  constexpr Arrangement kAny[] = {Arrangement::bshd,       Arrangement::bshd,      Arrangement::bhsd,
+                                  Arrangement::sbhd,       Arrangement::padded,    Arrangement::lane_strided,
                                   Arrangement::misaligned, Arrangement::packed_qkv};
   result.in = result.form.strides == Strides::contiguous && random() % 3 != 0 ? Arrangement::bshd : pick(random, kAny);
   result.out = result.form.strides == Strides::contiguous && random() % 3 != 0 ? Arrangement::bshd : pick(random, kAny);
