@@ -25,6 +25,8 @@ function(ropejit_compile_settings target)
   target_compile_options(${target} PRIVATE -ffunction-sections -fdata-sections)
   if(ROPEJIT_DEVELOPMENT)
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+    # GCC 12 warns of its own std::string (GCC bug 105651).
+    target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
   endif()
   if(ROPEJIT_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${ROPEJIT_SANITIZE} -fno-omit-frame-pointer)
