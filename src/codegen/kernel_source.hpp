@@ -12,7 +12,7 @@ struct KernelSource {
   std::string text;   ///< a few lines over the templates
 };
 
-/// A device header as it is included: {"ropejit/flat.cuh", text}.
+/// A device header as it is included: {"flat.cuh", text}.
 struct TemplateFile {
   std::string_view name;
   std::string_view text;

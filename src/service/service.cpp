@@ -27,9 +27,9 @@ struct ServiceState {
   explicit ServiceState(ServiceOptions given) : options(std::move(given)), store(cache_directory(options.cache_dir)) {}
 
   std::shared_ptr<const Target> target() {
-    const std::lock_guard lock(mutex);
-    if (!opened) opened = open_target(options);
-    return opened;
+    const std::lock_guard lock(mutex_);
+    if (!opened_) opened_ = open_target(options);
+    return opened_;
   }
 
   const ServiceOptions options;
@@ -37,8 +37,8 @@ struct ServiceState {
   SingleFlight<std::string, Made> kernels;  ///< by plan hash
 
  private:
-  std::mutex mutex;
-  std::shared_ptr<const Target> opened;
+  std::mutex mutex_;
+  std::shared_ptr<const Target> opened_;
 };
 
 namespace {

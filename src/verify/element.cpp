@@ -75,7 +75,8 @@ double decode(DType dtype, ElementBits bits) noexcept {
     const double value = static_cast<double>(fraction) * power_of_two(format.least - format.fraction);
     return sign != 0 ? -value : value;
   }
-  const auto exponent = static_cast<std::uint64_t>(field - 1 + format.least + kDoubleBias);
+  const std::uint64_t exponent =
+      static_cast<std::uint64_t>(field) + static_cast<std::uint64_t>(format.least - 1 + kDoubleBias);
   return std::bit_cast<double>(sign | (exponent << kDoubleFraction) | (fraction << widen));
 }
 
