@@ -240,8 +240,8 @@ int main(int argc, char** argv) try {
     for (Compiled& compiled : compile_all(*target, plan)) {
       PreparedKernel kernel;
       kernel.kernel_class = plan.kernel_class;
-      kernel.table.push_back({0, compiled.variant, items_per_token(plan.kernel_class, compiled.variant),
-                              target->load(compiled.binary.image, compiled.source.entry)});
+      kernel.table.push_back(prepared_variant(plan.kernel_class, compiled.variant, 0,
+                                              target->load(compiled.binary.image, compiled.source.entry)));
       kernel.universal = kernel.table.front();
       kernels.emplace_back(std::move(compiled), std::move(kernel));
     }

@@ -44,15 +44,35 @@ __device__ __forceinline__ CosSin cos_sin_of(u32 phase) {
   return turn;
 }
 
+// What the plan does to every cosine and sine.
 template <KernelConfig C>
-__device__ __forceinline__ CosSin pair_cos_sin(i64 position, u64 step) {
-  CosSin turn = cos_sin_of(phase_of(position, step));
+__device__ __forceinline__ CosSin planned(CosSin turn) {
   if constexpr (C.negate_sin) turn.sin = -turn.sin;
   if constexpr (C.scaled) {
     turn.cos = multiply(turn.cos, C.attention_scale);
     turn.sin = multiply(turn.sin, C.attention_scale);
   }
   return turn;
+}
+
+// Cosines and sines of the pairs first .. first + pairs - 1, from their steps.
+template <KernelConfig C, u32 pairs>
+__device__ __forceinline__ void computed_turns(i64 position, const u64* steps, u32 first, CosSin (&turn)[pairs]) {
+  if constexpr (pairs % 2 == 0) {
+#pragma unroll
+    for (u32 i = 0; i < pairs; i += 2) {
+      u64 step;
+      u64 next;
+      load_readonly_pair(steps + first + i, step, next);
+      turn[i] = planned<C>(cos_sin_of(phase_of(position, step)));
+      turn[i + 1] = planned<C>(cos_sin_of(phase_of(position, next)));
+    }
+  } else {
+#pragma unroll
+    for (u32 i = 0; i < pairs; ++i) {
+      turn[i] = planned<C>(cos_sin_of(phase_of(position, load_readonly(steps + first + i))));
+    }
+  }
 }
 
 // Position of token `place` of sequence `sequence`.

@@ -19,6 +19,15 @@ enum class Strides : u32 {
   any,         // run-time strides throughout
 };
 enum class PositionSource : u32 { start, ids32, ids64 };
+enum class AngleSource : u32 {
+  computed,  // from the steps
+  half,      // cos and sin of pair i at i of two rows
+  full,      // the same: the right half of a row repeats the left
+  repeated,  // cos and sin of pair i at 2i of two rows
+  complex,   // cos at 2i, sin at 2i + 1 of one row
+  cos_sin,   // cos at i, sin at rotary_dim/2 + i of one row
+  radians,   // fp32 angles at i of one row
+};
 
 struct OperandShape {
   u32 heads;  // 0: absent
@@ -37,6 +46,8 @@ struct KernelConfig {
   OperandShape q;
   OperandShape k;
   PositionSource positions;
+  AngleSource angles;
+  Element table_element;    // of the caller's cos and sin
   bool copies_still_lanes;  // out of place: lanes that do not rotate are copied
   // How.
   Strides strides;
@@ -45,6 +56,7 @@ struct KernelConfig {
   u32 threads;
 
   ROPEJIT_ANYWHERE constexpr u32 element_bytes() const { return element == Element::fp32 ? 4 : 2; }
+  ROPEJIT_ANYWHERE constexpr u32 table_element_bytes() const { return table_element == Element::fp32 ? 4 : 2; }
   ROPEJIT_ANYWHERE constexpr RowSplit split(OperandShape shape) const {
     return split_row(shape.heads, shape.head_dim, rotary_dim, layout == Layout::interleaved, copies_still_lanes,
                      access_bytes / element_bytes(), heads_per_thread);

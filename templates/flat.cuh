@@ -8,6 +8,7 @@
 
 #include "launch_params.cuh"
 #include "pairs.cuh"
+#include "table.cuh"
 
 namespace ropejit {
 
@@ -84,7 +85,8 @@ __device__ __forceinline__ u32 rotating_lane(u32 first_lane, u32 chunk, u32 w) {
 }
 
 template <KernelConfig C>
-__device__ __forceinline__ void rotate_share(const Share& share, i64 position, const u64* steps) {
+__device__ __forceinline__ void rotate_share(const LaunchParams& params, const Share& share, u32 sequence, i64 position,
+                                             const u64* steps) {
   constexpr RowSplit split = C.split(C.q);
   constexpr u32 words = split.words_per_thread;
   constexpr u32 pairs = split.pairs_per_thread;
@@ -103,19 +105,10 @@ __device__ __forceinline__ void rotate_share(const Share& share, i64 position, c
   }
 
   CosSin turn[pairs];
-  const u64* step = steps + share.chunk * pairs;
-  if constexpr (pairs % 2 == 0) {
-#pragma unroll
-    for (u32 i = 0; i < pairs; i += 2) {
-      u64 first;
-      u64 second;
-      load_readonly_pair(step + i, first, second);
-      turn[i] = pair_cos_sin<C>(position, first);
-      turn[i + 1] = pair_cos_sin<C>(position, second);
-    }
+  if constexpr (C.angles == AngleSource::computed) {
+    computed_turns<C>(position, steps, share.chunk * pairs, turn);
   } else {
-#pragma unroll
-    for (u32 i = 0; i < pairs; ++i) turn[i] = pair_cos_sin<C>(position, load_readonly(step + i));
+    table_turns<C>(params, sequence, position, share.chunk * pairs, turn);
   }
 
 #pragma unroll
@@ -179,7 +172,7 @@ __device__ __forceinline__ void flat(const LaunchParams& params, const u64* step
   const u32 place = token - sequence * params.sequence.divisor;
   const Share share = share_of<C>(params.q, params.k, is_k, item, token, sequence, place);
   if (share.chunk < q_split.rotating_chunks) {
-    rotate_share<C>(share, position_of<C>(params, sequence, place), steps);
+    rotate_share<C>(params, share, sequence, position_of<C>(params, sequence, place), steps);
   } else {
     copy_share<C>(share);
   }

@@ -34,6 +34,11 @@ struct LaunchParams {
   long long first_position;
   long long position_batch_stride;
   long long position_token_stride;
+  const void* table_cos;  // the caller's table, of kernels that read one; see AngleSource in config.cuh
+  const void* table_sin;
+  long long table_batch_stride;
+  long long table_row_stride;
+  long long table_rows;      // a position outside [0, table_rows) has no row: its token comes out NaN
   unsigned tokens;           // of all sequences together, below 2^31
   unsigned tokens_per_slab;  // gridDim.y counts slabs of this many tokens, so that thread indices fit 32 bits
   FastDivisor sequence;      // divides a token's number into sequence and place in it

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "ropejit/export.hpp"
+#include "ropejit/spec.hpp"
 
 namespace ropejit {
 inline namespace v0 {
@@ -30,10 +31,24 @@ enum class PositionSource {
   ids64,  ///< an int64 position for every token, in device memory
 };
 
+/// Where cos and sin come from. All but `computed` read a table of the caller's (RopeArgs::table) instead of the
+/// spec's frequencies; h is rotary_dim/2, i the pair.
+enum class AngleSource {
+  computed,  ///< exact, from the spec's theta and scaling
+  half,      ///< cos and sin, rows of h: pair i at i (flash-attn)
+  full,      ///< cos and sin, rows of rotary_dim whose right half repeats the left: pair i at i (Hugging Face, Liger)
+  repeated,  ///< cos and sin, rows of rotary_dim: pair i at 2i and again at 2i + 1 (the paper's form)
+  complex,   ///< one tensor, rows of (cos, sin) pairs: freqs_cis viewed as reals (Meta, fairseq2)
+  cos_sin,   ///< one tensor, rows of h cosines and then h sines: the cache of vLLM and FlashInfer
+  radians,   ///< one fp32 tensor of angles, rows of h or more: TransformerEngine's freqs
+};
+
 struct ROPEJIT_EXPORT LaunchForm {
   Placement placement = Placement::in_place;
   Strides strides = Strides::contiguous;
   PositionSource positions = PositionSource::ids64;
+  AngleSource angles = AngleSource::computed;
+  DType table_dtype = DType::fp32;  ///< of the caller's cos and sin; radians are fp32
 
   static LaunchForm in_place_ids(PositionSource ids = PositionSource::ids64);
   static LaunchForm in_place_start();
@@ -43,7 +58,11 @@ struct ROPEJIT_EXPORT LaunchForm {
   /// The same form for tensors of any strides.
   LaunchForm with_free_strides() const;
 
-  /// {"placement": "in_place", "strides": "contiguous", "positions": "ids64"}; absent keys take the defaults above.
+  /// The same form reading the caller's table. Arithmetic stays fp32, with one rounding at the end.
+  LaunchForm with_table(AngleSource source, DType dtype = DType::fp32) const;
+
+  /// {"placement": "in_place", "strides": "contiguous", "positions": "ids64"} and, for tables, "angles": "cos_sin",
+  /// "table_dtype": "fp32"; absent keys take the defaults above.
   static LaunchForm from_json(std::string_view text);
   std::string to_json() const;
 };
@@ -54,6 +73,7 @@ inline bool operator!=(const LaunchForm& a, const LaunchForm& b) noexcept { retu
 ROPEJIT_EXPORT const char* to_string(Placement placement) noexcept;
 ROPEJIT_EXPORT const char* to_string(Strides strides) noexcept;
 ROPEJIT_EXPORT const char* to_string(PositionSource positions) noexcept;
+ROPEJIT_EXPORT const char* to_string(AngleSource angles) noexcept;
 
 }  // namespace v0
 }  // namespace ropejit

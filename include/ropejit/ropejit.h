@@ -136,6 +136,14 @@ typedef struct ropejit_args {
   int64_t position_token_stride; /* in ids; ROPEJIT_CONTIGUOUS: 1 */
   int64_t batch;                 /* sequences; 0 launches nothing */
   int64_t tokens;                /* of each sequence; batch * tokens below 2^31; 0 launches nothing */
+  /* The caller's cos and sin, read by forms whose "angles" are not "computed" and ignored by the others. Row p belongs
+   * to position p; a table gathered for the tokens beforehand goes with ROPEJIT_POSITIONS_START and first_position 0.
+   * A token whose position has no row comes out NaN; nothing outside the table is read. */
+  const void* table_cos;      /* device memory; forms complex, cos_sin and radians: the one tensor */
+  const void* table_sin;      /* forms half, full and repeated; else NULL */
+  int64_t table_rows;         /* positions 0 to table_rows - 1 have a row */
+  int64_t table_row_stride;   /* in elements; ROPEJIT_CONTIGUOUS: rows without gaps */
+  int64_t table_batch_stride; /* in elements; 0: one table for all sequences */
 } ropejit_args;
 
 /* A tensor without gaps at `data`. */
@@ -165,6 +173,11 @@ static inline ropejit_args ropejit_args_default(void) {
   args.position_token_stride = ROPEJIT_CONTIGUOUS;
   args.batch = 1;
   args.tokens = 0;
+  args.table_cos = NULL;
+  args.table_sin = NULL;
+  args.table_rows = 0;
+  args.table_row_stride = ROPEJIT_CONTIGUOUS;
+  args.table_batch_stride = 0;
   return args;
 }
 

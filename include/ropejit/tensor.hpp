@@ -58,6 +58,18 @@ struct Positions {
   }
 };
 
+/// The caller's cos and sin, for forms whose angles are not computed. Row p belongs to position p; for a table gathered
+/// beforehand for the tokens of the launch (Hugging Face's position_embeddings) use Positions::start(0). Sequence b
+/// reads from element b*batch_stride + p*row_stride on. A token whose position has no row comes out NaN; nothing
+/// outside the table is read.
+struct AngleTable {
+  const void* cos = nullptr;              ///< device memory; complex, cos_sin, radians: the one tensor
+  const void* sin = nullptr;              ///< half, full and repeated; kept null for the others
+  std::int64_t rows = 0;                  ///< positions 0 to rows - 1 have a row
+  std::int64_t row_stride = kContiguous;  ///< in elements; kContiguous: rows without gaps, radians of h
+  std::int64_t batch_stride = 0;          ///< in elements; 0: one table for all sequences
+};
+
 /// Arguments of one launch. batch * tokens is at most 2^31 - 1; 0 of either launches nothing and is fine.
 struct RopeArgs {
   TensorView q;      ///< [batch, tokens, spec.q.heads, spec.q.head_dim]
@@ -65,6 +77,7 @@ struct RopeArgs {
   TensorView q_out;  ///< out of place: like q, written in full. In place: leave it empty.
   TensorView k_out;
   Positions positions;
+  AngleTable table;  ///< read by forms whose angles are not computed, ignored by the others
   std::int64_t batch = 1;
   std::int64_t tokens = 0;  ///< tokens of each sequence
 };

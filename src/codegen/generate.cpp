@@ -43,6 +43,8 @@ std::string config_of(const RotationPlan& plan, const Variant& variant) {
   field("q", operand_initializer(c.q));
   field("k", operand_initializer(c.k));
   field("positions", fmt::format("ropejit::PositionSource::{}", to_string(c.positions)));
+  field("angles", fmt::format("ropejit::AngleSource::{}", to_string(c.angles)));
+  field("table_element", fmt::format("ropejit::Element::{}", to_string(c.table_dtype)));
   field("copies_still_lanes", c.placement == Placement::out_of_place);
   field("strides", fmt::format("ropejit::Strides::{}", strides_of(c, variant)));
   field("access_bytes", variant.access_bytes);
@@ -52,6 +54,8 @@ std::string config_of(const RotationPlan& plan, const Variant& variant) {
 }
 
 std::string steps_of(const RotationPlan& plan) {
+  if (plan.kernel_class.reads_table())
+    return "constexpr const ropejit::u64* steps = nullptr;  // a table has the angles\n";
   std::string text = fmt::format(
       "// Turns per position of each pair, in units of 2^-64.\n"
       "alignas(16) __device__ const ropejit::u64 steps[{}] = {{",
@@ -66,9 +70,11 @@ std::string steps_of(const RotationPlan& plan) {
 
 std::string entry_name(const KernelClass& kernel_class, const Variant& variant) {
   const KernelClass& c = kernel_class;
-  return fmt::format("rope_{}_{}{}{}_r{}{}{}_{}_{}_{}_{}", to_string(c.layout), to_string(c.dtype),
+  const std::string table =
+      c.reads_table() ? fmt::format("_{}_{}", to_string(c.angles), to_string(c.table_dtype)) : std::string();
+  return fmt::format("rope_{}_{}{}{}_r{}{}{}{}_{}_{}_{}_{}", to_string(c.layout), to_string(c.dtype),
                      operand_name('q', c.q), operand_name('k', c.k), c.rotary_dim, c.negate_sin ? "_adjoint" : "",
-                     c.scaled ? "_scaled" : "", c.placement == Placement::in_place ? "inplace" : "outofplace",
+                     c.scaled ? "_scaled" : "", table, c.placement == Placement::in_place ? "inplace" : "outofplace",
                      strides_of(c, variant), to_string(c.positions), to_string(variant));
 }
 

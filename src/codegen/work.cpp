@@ -12,19 +12,29 @@ namespace {
 constexpr std::uint64_t kSlabThreads = (1ULL << 31) - 1024;
 constexpr std::uint64_t kMaxGridY = 65535;
 
-std::uint64_t items(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand) {
-  if (operand.heads == 0) return 0;
+RowSplit split_of(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand) {
   const auto element = static_cast<std::uint32_t>(size_of(kernel_class.dtype));
-  const RowSplit split = split_row(
-      operand.heads, operand.head_dim, kernel_class.rotary_dim, kernel_class.layout == Layout::interleaved,
-      kernel_class.placement == Placement::out_of_place, variant.access_bytes / element, variant.heads_per_thread);
-  return split.items();
+  return split_row(operand.heads, operand.head_dim, kernel_class.rotary_dim, kernel_class.layout == Layout::interleaved,
+                   kernel_class.placement == Placement::out_of_place, variant.access_bytes / element,
+                   variant.heads_per_thread);
+}
+
+std::uint64_t items(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand) {
+  return operand.heads == 0 ? 0 : split_of(kernel_class, variant, operand).items();
 }
 
 }  // namespace
 
 std::uint64_t items_per_token(const KernelClass& kernel_class, const Variant& variant) {
   return items(kernel_class, variant, kernel_class.q) + items(kernel_class, variant, kernel_class.k);
+}
+
+std::uint32_t table_access_bytes(const KernelClass& kernel_class, const Variant& variant) {
+  if (!kernel_class.reads_table()) return 0;
+  const bool two_a_pair = kernel_class.angles == AngleSource::complex || kernel_class.angles == AngleSource::repeated;
+  const std::uint32_t pairs = split_of(kernel_class, variant, kernel_class.q).pairs_per_thread;
+  const auto element = static_cast<std::uint32_t>(size_of(kernel_class.table_dtype));
+  return std::min(16U, pairs * (two_a_pair ? 2 : 1) * element);
 }
 
 Grid grid_for(std::uint32_t tokens, std::uint64_t items_per_token, std::uint32_t threads) noexcept {

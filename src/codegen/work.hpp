@@ -12,6 +12,9 @@ namespace ropejit::internal {
 /// Threads that one token needs. Both may be launched with k left out; its threads then do nothing.
 std::uint64_t items_per_token(const KernelClass& kernel_class, const Variant& variant);
 
+/// Width of the variant's widest access to a caller's table, in bytes; 0 where the class reads none.
+std::uint32_t table_access_bytes(const KernelClass& kernel_class, const Variant& variant);
+
 struct Grid {
   std::uint32_t x = 0;
   std::uint32_t y = 0;  ///< slabs of tokens_per_slab tokens

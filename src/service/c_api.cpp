@@ -30,7 +30,7 @@ static_assert(ROPEJIT_POSITIONS_START == static_cast<int>(ropejit::PositionSourc
 static_assert(ROPEJIT_POSITIONS_IDS64 == static_cast<int>(ropejit::PositionSource::ids64));
 
 // The size of the first version of ropejit_args: what every caller has.
-constexpr std::size_t kLeastArgsSize = offsetof(ropejit_args, tokens) + sizeof(int64_t);
+constexpr std::size_t kLeastArgsSize = offsetof(ropejit_args, table_batch_stride) + sizeof(int64_t);
 
 // A buffer, so that launch can say what failed without an allocation. Long lists of allowed values are cut.
 thread_local char last_error[2048] = "";
@@ -164,6 +164,11 @@ ropejit_status ropejit_launch(const ropejit_kernel* kernel, const ropejit_args* 
   launch.positions.first = args->first_position;
   launch.positions.batch_stride = args->position_batch_stride;
   launch.positions.token_stride = args->position_token_stride;
+  launch.table.cos = args->table_cos;
+  launch.table.sin = args->table_sin;
+  launch.table.rows = args->table_rows;
+  launch.table.row_stride = args->table_row_stride;
+  launch.table.batch_stride = args->table_batch_stride;
   launch.batch = args->batch;
   launch.tokens = args->tokens;
   const ropejit::LaunchStatus status = kernel->kernel.launch(launch, stream);

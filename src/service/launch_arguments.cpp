@@ -197,6 +197,48 @@ const char* fill_positions(const KernelClass& kernel_class, const RopeArgs& args
   return nullptr;
 }
 
+/// Elements between rows that have no gaps.
+std::int64_t table_row(const KernelClass& kernel_class) noexcept {
+  switch (kernel_class.angles) {
+    case AngleSource::half:
+    case AngleSource::radians: return kernel_class.pairs();
+    default: return kernel_class.rotary_dim;
+  }
+}
+
+const char* fill_table(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params,
+                       std::uint32_t& vector_bytes) noexcept {
+  if (!kernel_class.reads_table()) return nullptr;
+  const AngleTable& table = args.table;
+  const std::int64_t element = size_of(kernel_class.table_dtype);
+  const bool two_tensors = kernel_class.angles == AngleSource::half || kernel_class.angles == AngleSource::full ||
+                           kernel_class.angles == AngleSource::repeated;
+  if (table.cos == nullptr) return "table.cos: found null, allowed: a device pointer";
+  if (two_tensors && table.sin == nullptr) return "table.sin: found null, allowed: a device pointer";
+  if (!two_tensors && table.sin != nullptr) return "table.sin: found a pointer, allowed: null (table.cos has both)";
+  if (table.rows <= 0) return "table.rows: found less than 1, allowed: the number of positions that have a row";
+  params.table_cos = table.cos;
+  params.table_sin = table.sin;
+  params.table_rows = table.rows;
+  params.table_row_stride = stride_or(table.row_stride, table_row(kernel_class));
+  params.table_batch_stride = table.batch_stride;
+  if (kernel_class.angles == AngleSource::cos_sin) {
+    params.table_sin = static_cast<const char*>(table.cos) + kernel_class.pairs() * element;
+  }
+  if (reaches_too_far(table.rows, params.table_row_stride) || reaches_too_far(args.batch, table.batch_stride)) {
+    return "table: found a stride that reaches beyond any address space";
+  }
+  const auto addresses =
+      reinterpret_cast<std::uintptr_t>(params.table_cos) | reinterpret_cast<std::uintptr_t>(params.table_sin);
+  if (addresses % static_cast<std::uintptr_t>(element) != 0) {
+    return "table: found a pointer that is not aligned to its element";
+  }
+  vector_bytes =
+      1U << std::countr_zero(static_cast<std::uint64_t>(params.table_row_stride * element) |
+                             static_cast<std::uint64_t>(params.table_batch_stride * element) | addresses | 16U);
+  return nullptr;
+}
+
 }  // namespace
 
 LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept {
@@ -220,6 +262,7 @@ LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& ar
   if (const char* why = check_overlaps(q, k, in_place)) return refuse(why);
   LaunchParams& params = out.params;
   if (const char* why = fill_positions(kernel_class, args, params)) return refuse(why);
+  if (const char* why = fill_table(kernel_class, args, params, out.table_vector_bytes)) return refuse(why);
   fill(params.q, q);
   if (k.present) {
     fill(params.k, k);

@@ -17,6 +17,7 @@ struct LaunchArguments {
   /// Largest power of two up to 16 that divides every address a vector access of the form's fast kernels would
   /// start at; 0: the tensors break the form's promise (strides, lanes apart) and only the universal entry serves.
   std::uint32_t vector_bytes = 0;
+  std::uint32_t table_vector_bytes = 0;  ///< the same for the rows of the caller's table
 };
 
 /// ok, or which field is wrong.

@@ -17,8 +17,12 @@ struct PreparedVariant {
   std::int64_t min_tokens = 0;
   Variant variant;
   std::uint64_t items_per_token = 0;
+  std::uint32_t table_bytes = 0;  ///< width of its accesses to a caller's table; 0: it reads none
   std::shared_ptr<const LoadedKernel> kernel;
 };
+
+PreparedVariant prepared_variant(const KernelClass& kernel_class, const Variant& variant, std::int64_t min_tokens,
+                                 std::shared_ptr<const LoadedKernel> kernel);
 
 struct PreparedKernel {
   std::shared_ptr<const Target> target;  ///< keeps the driver's device alive as long as the handles

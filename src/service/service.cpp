@@ -78,8 +78,8 @@ Made prepare(const RotationPlan& plan, ServiceState& state) {
   for (std::size_t i = 0; i < choices.size(); ++i) {
     binaries[i].info.min_tokens = choices[i].min_tokens;
     made.variants.push_back(std::move(binaries[i].info));
-    kernel->table.push_back({choices[i].min_tokens, choices[i].variant,
-                             items_per_token(kernel_class, choices[i].variant), std::move(binaries[i].kernel)});
+    kernel->table.push_back(
+        prepared_variant(kernel_class, choices[i].variant, choices[i].min_tokens, std::move(binaries[i].kernel)));
   }
   kernel->universal = std::move(kernel->table.back());
   kernel->table.pop_back();

@@ -31,24 +31,38 @@ LaunchForm LaunchForm::with_free_strides() const {
   return form;
 }
 
+LaunchForm LaunchForm::with_table(AngleSource source, DType dtype) const {
+  LaunchForm form = *this;
+  form.angles = source;
+  form.table_dtype = dtype;
+  return form;
+}
+
 LaunchForm LaunchForm::from_json(std::string_view text) {
   const llvm::json::Object object = internal::parse_json_object(text);
   const internal::ObjectReader reader(object);
-  reader.reject_unknown_keys({"placement", "strides", "positions"});
+  reader.reject_unknown_keys({"placement", "strides", "positions", "angles", "table_dtype"});
   LaunchForm form;
   form.placement = internal::read_enum(reader, "placement", form.placement);
   form.strides = internal::read_enum(reader, "strides", form.strides);
   form.positions = internal::read_enum(reader, "positions", form.positions);
+  form.angles = internal::read_enum(reader, "angles", form.angles);
+  form.table_dtype = internal::read_enum(reader, "table_dtype", form.table_dtype);
   return form;
 }
 
 std::string LaunchForm::to_json() const {
-  return fmt::format(R"({{"placement":"{}","strides":"{}","positions":"{}"}})", to_string(placement),
-                     to_string(strides), to_string(positions));
+  std::string table;
+  if (angles != AngleSource::computed) {
+    table = fmt::format(R"(,"angles":"{}","table_dtype":"{}")", to_string(angles), to_string(table_dtype));
+  }
+  return fmt::format(R"({{"placement":"{}","strides":"{}","positions":"{}"{}}})", to_string(placement),
+                     to_string(strides), to_string(positions), table);
 }
 
 bool operator==(const LaunchForm& a, const LaunchForm& b) noexcept {
-  return a.placement == b.placement && a.strides == b.strides && a.positions == b.positions;
+  return a.placement == b.placement && a.strides == b.strides && a.positions == b.positions && a.angles == b.angles &&
+         a.table_dtype == b.table_dtype;
 }
 
 const char* to_string(Placement placement) noexcept {
@@ -72,6 +86,19 @@ const char* to_string(PositionSource positions) noexcept {
     case PositionSource::start: return "start";
     case PositionSource::ids32: return "ids32";
     case PositionSource::ids64: return "ids64";
+  }
+  return "unknown";
+}
+
+const char* to_string(AngleSource angles) noexcept {
+  switch (angles) {
+    case AngleSource::computed: return "computed";
+    case AngleSource::half: return "half";
+    case AngleSource::full: return "full";
+    case AngleSource::repeated: return "repeated";
+    case AngleSource::complex: return "complex";
+    case AngleSource::cos_sin: return "cos_sin";
+    case AngleSource::radians: return "radians";
   }
   return "unknown";
 }

@@ -20,6 +20,11 @@ RotationPlan lower(const RopeSpec& spec, const LaunchForm& form) {
   require_enum(form.placement, "placement");
   require_enum(form.strides, "strides");
   require_enum(form.positions, "positions");
+  require_enum(form.angles, "angles");
+  require_enum(form.table_dtype, "table_dtype");
+  if (form.angles == AngleSource::radians && form.table_dtype != DType::fp32) {
+    throw field_error(ErrorCode::invalid_argument, "table_dtype", to_string(form.table_dtype), "fp32 for radians");
+  }
 
   Frequencies data = frequencies(spec);
   RotationPlan plan;
@@ -34,9 +39,16 @@ RotationPlan lower(const RopeSpec& spec, const LaunchForm& form) {
   kernel_class.placement = form.placement;
   kernel_class.strides = form.strides;
   kernel_class.positions = form.positions;
-  plan.steps = std::move(data.steps);
   plan.inv_freq = std::move(data.inv_freq);
-  plan.attention_scale = data.attention_scale;
+  if (form.angles == AngleSource::computed) {
+    plan.steps = std::move(data.steps);
+    plan.attention_scale = data.attention_scale;
+  } else {
+    // The table is all there is to know, its scale included.
+    kernel_class.angles = form.angles;
+    kernel_class.table_dtype = form.table_dtype;
+    kernel_class.scaled = false;
+  }
   return plan;
 }
 

@@ -44,6 +44,13 @@ struct Values<PositionSource> {
   static constexpr std::array all{PositionSource::start, PositionSource::ids32, PositionSource::ids64};
 };
 
+template <>
+struct Values<AngleSource> {
+  static constexpr std::array all{AngleSource::computed, AngleSource::half,    AngleSource::full,
+                                  AngleSource::repeated, AngleSource::complex, AngleSource::cos_sin,
+                                  AngleSource::radians};
+};
+
 /// "bf16, fp16, fp32".
 template <class E>
 std::string names_of() {

@@ -26,10 +26,12 @@ void append_little_endian(std::string& out, std::uint64_t value) {
 }  // namespace
 
 std::string KernelClass::text() const {
-  return fmt::format(
+  std::string text = fmt::format(
       "class/1 layout={} dtype={} sigma={} scaled={} rotary={} q={} k={} placement={} strides={} positions={}",
       to_string(layout), to_string(dtype), negate_sin ? "-1" : "+1", scaled ? 1 : 0, rotary_dim, operand_text(q),
       operand_text(k), to_string(placement), to_string(strides), to_string(positions));
+  if (reads_table()) text += fmt::format(" angles={} table={}", to_string(angles), to_string(table_dtype));
+  return text;
 }
 
 std::string KernelClass::hash() const { return blake3_hex(text(), kHashBytes); }

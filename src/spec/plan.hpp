@@ -29,6 +29,10 @@ struct KernelClass {
   Placement placement = Placement::in_place;
   Strides strides = Strides::contiguous;
   PositionSource positions = PositionSource::ids64;
+  AngleSource angles = AngleSource::computed;
+  DType table_dtype = DType::fp32;  ///< fp32 where angles are computed
+
+  bool reads_table() const { return angles != AngleSource::computed; }
 
   std::uint32_t pairs() const { return rotary_dim / 2; }
 
@@ -40,7 +44,8 @@ struct KernelClass {
 
 struct RotationPlan {
   KernelClass kernel_class;
-  /// Turns per position of each pair, as fractions of 2^64: round(w_i / (2 pi) * 2^64) mod 2^64.
+  /// Turns per position of each pair, as fractions of 2^64: round(w_i / (2 pi) * 2^64) mod 2^64. Empty where the kernel
+  /// reads a table: such plans do not depend on theta and scaling.
   std::vector<std::uint64_t> steps;
   /// Multiplied into cos and sin; 1 for every rule of this version.
   double attention_scale = 1.0;

@@ -101,6 +101,38 @@ TEST_CASE("A launch with wrong arguments is refused, and the reason names the fi
   }
 }
 
+TEST_CASE("A launch that needs a table is refused without a whole one", "[launch]") {
+  struct Row {
+    const char* what;
+    AngleSource source;
+    std::function<void(AngleTable&)> change;
+    const char* field;
+  };
+  const std::vector<Row> rows = {
+      {"no cos", AngleSource::half, [](AngleTable& t) { t.cos = nullptr; }, "table.cos"},
+      {"no sin", AngleSource::full, [](AngleTable& t) { t.sin = nullptr; }, "table.sin"},
+      {"sin that is not read", AngleSource::complex, [](AngleTable&) {}, "table.sin"},
+      {"no rows", AngleSource::half, [](AngleTable& t) { t.rows = 0; }, "table.rows"},
+      {"rows beyond memory", AngleSource::half, [](AngleTable& t) { t.rows = INT64_MAX; }, "table"},
+      {"stride beyond memory", AngleSource::half, [](AngleTable& t) { t.row_stride = INT64_MAX / 2; }, "table"},
+      {"unaligned", AngleSource::repeated, [](AngleTable& t) { t.sin = address(0x60002); }, "table"},
+  };
+  for (const Row& row : rows) {
+    const LaunchForm form = LaunchForm::in_place_ids().with_table(row.source);
+    RopeArgs args = good_args(form);
+    args.table.cos = address(0x60000);
+    args.table.sin = address(0x70000);
+    args.table.rows = 10;
+    row.change(args.table);
+    internal::LaunchArguments out;
+    const LaunchStatus status = internal::check_arguments(internal::lower(small_spec(), form).kernel_class, args, out);
+    INFO(row.what << ": " << status.message());
+    CHECK(status.code == ErrorCode::invalid_argument);
+    REQUIRE(status.reason != nullptr);
+    CHECK(std::strstr(status.reason, row.field) != nullptr);
+  }
+}
+
 TEST_CASE("A launch that only looks wrong is taken", "[launch]") {
   struct Row {
     const char* what;

@@ -1,5 +1,6 @@
 #include "support/numeric_case.hpp"
 
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -113,7 +114,8 @@ class Arena {
     const unsigned char* after = buffers_[out.buffer].after.data();
     for (std::int64_t b = 0; b < given_.batch; ++b) {
       for (std::int64_t s = 0; s < given_.tokens; ++s) {
-        const internal::Angles angles = oracle.angles(position(b, s));
+        const internal::Angles angles =
+            table_.empty() ? oracle.angles(position(b, s)) : table_angles(b, position(b, s));
         for (std::int64_t h = 0; h < operand.heads; ++h) {
           oracle.check(angles, operand, {before + in.at(b, s, h, 0) * element_, in.lane_stride},
                        {after + out.at(b, s, h, 0) * element_, out.lane_stride}, {b, s, h, 0}, comparison);
@@ -145,7 +147,91 @@ class Arena {
     return bytes;
   }
 
+  /// Makes the caller's table and fills in the arguments that point to it.
+  AngleTable make_table(const internal::Oracle& oracle) {
+    const LaunchForm& form = given_.form;
+    const std::int64_t pairs = oracle.pairs();
+    const std::int64_t element = size_of(form.table_dtype);
+    const bool one_tensor = form.angles == AngleSource::complex || form.angles == AngleSource::cos_sin ||
+                            form.angles == AngleSource::radians;
+    const std::int64_t row =
+        form.angles == AngleSource::half || form.angles == AngleSource::radians ? pairs : 2 * pairs;
+    const std::int64_t batches = given_.table_per_batch ? given_.batch : 1;
+    const std::int64_t offset = given_.table_misaligned ? 1 : 0;
+    const std::int64_t tensor = batches * given_.table_rows * row;
+    std::vector<unsigned char> bytes(static_cast<std::size_t>((2 * tensor + offset) * element));
+    table_.resize(static_cast<std::size_t>(batches * given_.table_rows));
+    const auto put = [&](std::int64_t at, double value) {
+      const internal::ElementBits bits = internal::encode(form.table_dtype, value);
+      internal::store_bits(form.table_dtype, bytes.data(), offset + at, bits);
+      return internal::decode(form.table_dtype, bits);
+    };
+    for (std::int64_t b = 0; b < batches; ++b) {
+      for (std::int64_t p = 0; p < given_.table_rows; ++p) {
+        const std::int64_t at = (b * given_.table_rows + p) * row;
+        internal::Angles exact = oracle.angles(p + 3 * b);
+        for (std::int64_t i = 0; i < pairs; ++i) {
+          double& cos = exact.cos[static_cast<std::size_t>(i)];
+          double& sin = exact.sin[static_cast<std::size_t>(i)];
+          // The table is of the forward direction; the kernel turns the sign.
+          const double sign = given_.spec.direction == Direction::adjoint ? -1.0 : 1.0;
+          switch (form.angles) {
+            case AngleSource::complex:
+              cos = put(at + 2 * i, cos);
+              sin = sign * put(at + 2 * i + 1, sign * sin);
+              break;
+            case AngleSource::cos_sin:
+              cos = put(at + i, cos);
+              sin = sign * put(at + pairs + i, sign * sin);
+              break;
+            case AngleSource::radians: {
+              const double angle =
+                  put(at + i, static_cast<double>(static_cast<long double>(p + 3 * b) * oracle.frequency(i)));
+              cos = static_cast<double>(std::cos(static_cast<long double>(angle)));
+              sin = sign * static_cast<double>(std::sin(static_cast<long double>(angle)));
+              break;
+            }
+            case AngleSource::repeated:
+              put(at + 2 * i + 1, cos);
+              put(tensor + at + 2 * i + 1, sign * sin);
+              cos = put(at + 2 * i, cos);
+              sin = sign * put(tensor + at + 2 * i, sign * sin);
+              break;
+            default:
+              if (form.angles == AngleSource::full) {
+                put(at + pairs + i, cos);
+                put(tensor + at + pairs + i, sign * sin);
+              }
+              cos = put(at + i, cos);
+              sin = sign * put(tensor + at + i, sign * sin);
+              break;
+          }
+        }
+        table_[static_cast<std::size_t>(b * given_.table_rows + p)] = std::move(exact);
+      }
+    }
+    table_device_ = target_.allocate(bytes.size());
+    target_.upload(table_device_.data(), bytes.data(), bytes.size());
+    AngleTable table;
+    table.cos = static_cast<char*>(table_device_.data()) + offset * element;
+    if (!one_tensor) table.sin = static_cast<const char*>(table.cos) + tensor * element;
+    table.rows = given_.table_rows;
+    if (given_.table_per_batch) table.batch_stride = given_.table_rows * row;
+    return table;
+  }
+
  private:
+  /// What the table says of a position: NaN where it has no row.
+  internal::Angles table_angles(std::int64_t b, std::int64_t p) const {
+    if (p >= 0 && p < given_.table_rows) {
+      return table_[static_cast<std::size_t>((given_.table_per_batch ? b : 0) * given_.table_rows + p)];
+    }
+    internal::Angles none = table_.front();
+    for (double& value : none.cos) value = std::nan("");
+    for (double& value : none.sin) value = std::nan("");
+    return none;
+  }
+
   std::int64_t position(std::int64_t b, std::int64_t s) const {
     if (given_.form.positions == PositionSource::start) return given_.positions[0] + s;
     return given_.positions[static_cast<std::size_t>(given_.share_positions ? s : b * given_.tokens + s)];
@@ -172,6 +258,8 @@ class Arena {
   const std::int64_t element_;
   std::mt19937_64 random_;
   std::vector<Buffer> buffers_;
+  std::vector<internal::Angles> table_;
+  DeviceBuffer table_device_;
 };
 
 template <class Id>
@@ -242,11 +330,13 @@ NumericResult run_case(const internal::PreparedKernel& kernel, const NumericCase
   }
   if (given.share_positions) args.positions.batch_stride = 0;
 
+  const internal::Oracle oracle(spec);
+  if (given.form.angles != AngleSource::computed) args.table = arena.make_table(oracle);
+
   NumericResult result;
   result.status = internal::launch_prepared(kernel, args, nullptr);
   target.synchronize();
   arena.download();
-  const internal::Oracle oracle(spec);
   arena.check(oracle, spec.q, q, q_out, result.comparison);
   if (with_k) arena.check(oracle, *spec.k, k, k_out, result.comparison);
   result.stray_write = arena.stray_write();

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ropejit/error.hpp"
 #include "ropejit/form.hpp"
 #include "ropejit/spec.hpp"
 #include "support/targets.hpp"
@@ -37,6 +38,11 @@ struct NumericCase {
   std::vector<std::int64_t> positions;  ///< batch * tokens ids; for a start form: one
   bool share_positions = false;         ///< one row of `tokens` ids for every sequence
   bool pass_k = true;
+  // For forms that read a table: it holds the exact angles of positions 0 to table_rows - 1, rounded to its dtype
+  // (radians: reduced by nothing, so up to table_rows); sequence b's rows are those of positions shifted by 3 b.
+  std::int64_t table_rows = 64;
+  bool table_per_batch = false;
+  bool table_misaligned = false;
 
   std::string to_string() const;
 };

@@ -30,8 +30,7 @@ internal::PreparedVariant prepare_variant(const TargetPtr& target, const interna
                                           const internal::Variant& variant, std::int64_t min_tokens) {
   const internal::KernelSource source = internal::generate(plan, variant);
   const internal::CompiledBinary binary = target->compiler().compile(source);
-  return {min_tokens, variant, internal::items_per_token(plan.kernel_class, variant),
-          target->load(binary.image, source.entry)};
+  return internal::prepared_variant(plan.kernel_class, variant, min_tokens, target->load(binary.image, source.entry));
 }
 
 internal::PreparedKernel kernel_of(const TargetPtr& target, const internal::RotationPlan& plan,

@@ -13,6 +13,8 @@ constexpr ropejit::KernelConfig config = {
     .q = {.heads = 71, .head_dim = 64, .first_lane = 0},
     .k = {.heads = 1, .head_dim = 64, .first_lane = 0},
     .positions = ropejit::PositionSource::ids32,
+    .angles = ropejit::AngleSource::computed,
+    .table_element = ropejit::Element::fp32,
     .copies_still_lanes = true,
     .strides = ropejit::Strides::contiguous,
     .access_bytes = 8,

@@ -13,6 +13,8 @@ constexpr ropejit::KernelConfig config = {
     .q = {.heads = 16, .head_dim = 192, .first_lane = 128},
     .k = {.heads = 1, .head_dim = 576, .first_lane = 512},
     .positions = ropejit::PositionSource::ids64,
+    .angles = ropejit::AngleSource::computed,
+    .table_element = ropejit::Element::fp32,
     .copies_still_lanes = true,
     .strides = ropejit::Strides::contiguous,
     .access_bytes = 16,

@@ -13,6 +13,8 @@ constexpr ropejit::KernelConfig config = {
     .q = {.heads = 32, .head_dim = 128, .first_lane = 0},
     .k = {.heads = 8, .head_dim = 128, .first_lane = 0},
     .positions = ropejit::PositionSource::ids64,
+    .angles = ropejit::AngleSource::computed,
+    .table_element = ropejit::Element::fp32,
     .copies_still_lanes = false,
     .strides = ropejit::Strides::contiguous,
     .access_bytes = 16,

@@ -13,6 +13,8 @@ constexpr ropejit::KernelConfig config = {
     .q = {.heads = 32, .head_dim = 80, .first_lane = 0},
     .k = {.heads = 32, .head_dim = 80, .first_lane = 0},
     .positions = ropejit::PositionSource::ids32,
+    .angles = ropejit::AngleSource::computed,
+    .table_element = ropejit::Element::fp32,
     .copies_still_lanes = false,
     .strides = ropejit::Strides::rows,
     .access_bytes = 4,
