@@ -3,8 +3,8 @@
 //
 // What it means: for every token at position p, every head and every pair i = 0 .. rotary_dim/2 - 1,
 //     t = p * w_i                        (w_i: theta and scaling; see scaling.hpp)
-//     out[a_i] = x[a_i] cos t - x[b_i] sin t
-//     out[b_i] = x[b_i] cos t + x[a_i] sin t
+//     out[a_i] = A (x[a_i] cos t - x[b_i] sin t)     (A: the scaling rule's, 1 for most)
+//     out[b_i] = A (x[b_i] cos t + x[a_i] sin t)
 // where (a_i, b_i) are lanes of the head: first_lane + (i, i + rotary_dim/2) for split_half and
 // first_lane + (2i, 2i + 1) for interleaved. Lanes that do not rotate keep their values.
 // Angles are exact: any position a 64-bit integer holds up to about 2^40, negative ones too.
@@ -32,7 +32,7 @@ enum class Layout {
 
 enum class Direction {
   forward,
-  adjoint,  ///< the gradient: rotates by -t
+  adjoint,  ///< the gradient: rotates by -t, keeps A
 };
 
 /// One of the two tensors that rotate together, as [tokens, heads, head_dim].
@@ -51,6 +51,9 @@ struct ROPEJIT_EXPORT RopeSpec {
   Operand q;
   std::optional<Operand> k;  ///< absent: one tensor rotates alone
   Scaling scaling = NoScaling{};
+  /// The length in tokens that rules which depend on one (dynamic, longrope) are resolved for, above 0: a longer one
+  /// is another spec. Without it such a spec is valid, but nothing can be made of it: Error{unsupported}.
+  std::optional<std::int64_t> max_length;
 
   /// Throws Error{invalid_argument} naming the first field that is out of range.
   void validate() const;
@@ -64,6 +67,10 @@ struct ROPEJIT_EXPORT RopeSpec {
   /// rope_scaling or rope_parameters, partial_rotary_factor, dtype; the layout by model_type. Keys it does not
   /// know are ignored. Throws Error where the model's RoPE is not one this version builds, rather than guess.
   static RopeSpec from_hf_config(std::string_view text);
+
+  /// What such a model multiplies the usual 1/sqrt(head_dim) of its attention by: g(s, mscale_all_dim)^2 for
+  /// deepseek_yarn, and for yarn with scale_softmax; 1 otherwise. No kernel applies it: that is for the caller.
+  double softmax_scale() const;
 
   /// One line for people: "split_half bf16 q 32x128 k 8x128 rotary 128 theta 500000 llama3(...) forward".
   std::string to_string() const;

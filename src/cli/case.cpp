@@ -65,6 +65,7 @@ std::vector<Flag> case_flags() {
       {"--tokens", "N", "tokens of a launch (4096)"},
       {"--dtype", "TYPE", "bf16, fp16 or fp32 (the model's)"},
       {"--layout", "LAYOUT", "split_half or interleaved (the model's)"},
+      {"--max-length", "N", "tokens that dynamic and longrope scaling are resolved for (the spec's)"},
       {"--direction", "WAY", "forward or adjoint (forward)"},
       {"--out-of-place", "", "write other tensors than those read (in place)"},
       {"--strides", "KIND", "contiguous or free (contiguous)"},
@@ -82,6 +83,9 @@ Case read_case(const Arguments& arguments) {
   override_with(arguments, "--positions",
                 std::array{PositionSource::start, PositionSource::ids32, PositionSource::ids64}, result.form.positions);
   RopeSpec overrides;
+  if (arguments.has("--max-length")) {
+    overrides.max_length = arguments.integer("--max-length", 1, 1, std::int64_t{1} << 53);
+  }
   override_with(arguments, "--dtype", std::array{DType::bf16, DType::fp16, DType::fp32}, overrides.dtype);
   override_with(arguments, "--layout", std::array{Layout::split_half, Layout::interleaved}, overrides.layout);
   override_with(arguments, "--direction", std::array{Direction::forward, Direction::adjoint}, overrides.direction);
@@ -89,6 +93,7 @@ Case read_case(const Arguments& arguments) {
   result.spec = read_model(path);
   if (arguments.has("--dtype")) result.spec.dtype = overrides.dtype;
   if (arguments.has("--layout")) result.spec.layout = overrides.layout;
+  if (arguments.has("--max-length")) result.spec.max_length = overrides.max_length;
   if (arguments.has("--direction")) result.spec.direction = overrides.direction;
   return result;
 }

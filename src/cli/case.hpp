@@ -20,7 +20,7 @@ struct Case {
   std::int64_t tokens = 0;
 };
 
-/// --model, --tokens, --dtype, --layout, --direction, --out-of-place, --strides, --positions.
+/// --model, --tokens, --dtype, --layout, --max-length, --direction, --out-of-place, --strides, --positions.
 std::vector<Flag> case_flags();
 Case read_case(const Arguments& arguments);
 

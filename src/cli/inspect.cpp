@@ -35,6 +35,7 @@ std::string inspect_json(const RopeSpec& spec, const RotationPlan& plan) {
         for (const std::uint64_t step : plan.steps) out.value(fmt::format("{}", step));
       });
       attribute(out, "attention_scale", plan.attention_scale);
+      attribute(out, "softmax_scale", spec.softmax_scale());
       attribute(out, "class_hash", plan.kernel_class.hash());
       attribute(out, "plan_hash", plan.hash());
     });
@@ -45,6 +46,9 @@ std::string inspect_table(const RopeSpec& spec, const RotationPlan& plan) {
   constexpr double kTwoPi = 6.283185307179586;
   std::string text =
       fmt::format("{}\n\nclass {}\nplan  {}\n\n", spec.to_string(), plan.kernel_class.hash(), plan.hash());
+  const double softmax_scale = spec.softmax_scale();
+  if (plan.attention_scale != 1) text += fmt::format("cos and sin times {:.17g}\n\n", plan.attention_scale);
+  if (softmax_scale != 1) text += fmt::format("the caller's softmax scale times {:.17g}\n\n", softmax_scale);
   text += fmt::format("{:>5}  {:>24}  {:>20}  {:>14}\n", "pair", "radians per position", "step (2^-64 turns)",
                       "wavelength");
   const std::size_t pairs = plan.steps.size();

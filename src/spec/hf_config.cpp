@@ -92,12 +92,17 @@ double read_theta(const ObjectReader& config, const HfFamily& family, const HfRo
   return RopeSpec{}.theta;
 }
 
-std::int64_t read_rotary_dim(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict,
-                             std::int64_t head_dim) {
+// How many of the lanes rotate, under any of its names.
+std::optional<SourcedNumber> read_fraction(const ObjectReader& config, const HfRopeDict& dict) {
   std::optional<SourcedNumber> fraction = dict.fraction;
   for (const char* key : {"partial_rotary_factor", "rotary_pct", "rope_pct", "rotary_emb_fraction"}) {
     take(fraction, config, key, kFraction);
   }
+  return fraction;
+}
+
+std::int64_t read_rotary_dim(const ObjectReader& config, const HfFamily& family,
+                             const std::optional<SourcedNumber>& fraction, std::int64_t head_dim) {
   std::optional<std::int64_t> of_fraction;
   if (fraction) of_fraction = rotary_dim_of_fraction(head_dim, fraction->value, fraction->field.c_str());
   const std::optional<std::int64_t> lanes = config.find_int("rotary_dim", IntRange{2, head_dim, true});
@@ -155,10 +160,17 @@ RopeSpec RopeSpec::from_hf_config(std::string_view text) {
   spec.q.heads = config.get_int(key_of(config, family, "num_attention_heads", "n_head"), kHeads);
   spec.q.head_dim = read_head_dim(config, family, spec.q.heads);
   spec.k = Operand{read_kv_heads(config, family, spec.q.heads), spec.q.head_dim, 0};
-  const HfRopeDict dict = read_hf_rope_dict(config);
+  const HfRopeDict dict = read_hf_rope_dict(config, family);
   spec.scaling = dict.scaling;
   spec.theta = read_theta(config, family, dict);
-  spec.rotary_dim = read_rotary_dim(config, family, dict, spec.q.head_dim);
+  const std::optional<SourcedNumber> fraction = read_fraction(config, dict);
+  if (auto* rule = std::get_if<ProportionalScaling>(&spec.scaling)) {
+    // The fraction is the rule's: all lanes of the head form its pairs.
+    if (fraction) rule->partial_rotary_factor = fraction->value;
+    spec.rotary_dim = spec.q.head_dim;
+  } else {
+    spec.rotary_dim = read_rotary_dim(config, family, fraction, spec.q.head_dim);
+  }
   spec.validate();
   return spec;
 }

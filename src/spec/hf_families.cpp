@@ -75,6 +75,12 @@ constexpr std::string_view kNeedHeadDim[] = {
     "gemma", "gemma2", "glm", "glm4", "helium", "qwen3", "qwen3_moe", "qwen3_next",
 };
 
+// Those whose attention has it in transformers 5.23, whether or not this version builds the rotation.
+constexpr std::string_view kScaleSoftmax[] = {
+    "axk1",        "axk2",  "bailing_hybrid", "deepseek_v2", "deepseek_v3", "deepseek_v32",   "glm4_moe_lite",
+    "glm_moe_dsa", "hy_v4", "longcat_flash",  "minicpm3",    "mistral4",    "mistral_large4", "youtu",
+};
+
 template <class Table>
 bool contains(const Table& table, std::string_view name) {
   return std::find(std::begin(table), std::end(table), name) != std::end(table);
@@ -100,6 +106,12 @@ HfFamily hf_family(std::string_view model_type) {
   family.needs_fraction = contains(kNeedFraction, model_type);
   family.needs_head_dim = contains(kNeedHeadDim, model_type);
   family.gpt_j_names = model_type == "gptj" || model_type == "codegen";
+  const bool phi_3 = model_type == "phi3" || model_type == "phi4_multimodal";
+  family.alpha_is_ntk = model_type.substr(0, 7) == "hunyuan";
+  family.yarn_is_longrope = phi_3;
+  family.longrope_mscales = model_type == "phimoe";
+  family.scales_softmax = contains(kScaleSoftmax, model_type);
+  family.original_length = phi_3 ? 4096 : 0;
   family.falcon_heads = model_type == "falcon";
   return family;
 }

@@ -1,7 +1,8 @@
 // What a config.json does not say about its model's rotary embedding, by model_type: facts about the code of Hugging
-// Face transformers (c49429ed), which this project's tests do not run.
+// Face transformers (c49429ed; scaling: 5.23), which this project's tests do not run.
 #pragma once
 
+#include <cstdint>
 #include <string_view>
 
 #include "ropejit/spec.hpp"
@@ -17,7 +18,13 @@ struct HfFamily {
   bool needs_fraction = false;  ///< its default is not "all lanes rotate"
   bool needs_head_dim = false;  ///< its default is not hidden_size / num_attention_heads
   bool gpt_j_names = false;     ///< n_embd and n_head, as well as the usual names
-  bool falcon_heads = false;    ///< multi_query counts unless new_decoder_architecture is set; num_kv_heads
+  // Quirks of rope dictionaries; see spec/hf_scaling.cpp.
+  bool alpha_is_ntk = false;         ///< dynamic with an alpha is ntk
+  bool yarn_is_longrope = false;     ///< and "su", as everywhere
+  bool longrope_mscales = false;     ///< short_mscale and long_mscale are the attention scale
+  bool scales_softmax = false;       ///< the softmax scale is multiplied by g(s, mscale_all_dim)^2
+  std::int64_t original_length = 0;  ///< the class's own original_max_position_embeddings; 0: it has none
+  bool falcon_heads = false;         ///< multi_query counts unless new_decoder_architecture is set; num_kv_heads
 };
 
 /// A type that no table knows is taken for a Llama: split_half, everything the usual way.

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ropejit/error.hpp"
+#include "spec/hf_scaling.hpp"
 #include "spec/limits.hpp"
 #include "spec/scaling_rules.hpp"
 #include "support/field_error.hpp"
@@ -32,10 +33,10 @@ void refuse_what_is_not_built(const ObjectReader& dict) {
 }
 
 // rope_type, or type in configs of older releases; transformers prefers the former too.
-Scaling read_scaling(const ObjectReader& dict) {
+Scaling read_scaling(const ObjectReader& dict, const HfScalingContext& context) {
   for (const char* key : {"rope_type", "type"}) {
     const std::optional<std::string> name = dict.find_string(key, scaling_rule_names());
-    if (name) return require_scaling_rule(*name, dict.path(key)).read(dict);
+    if (name) return read_hf_scaling(dict, *name, dict.path(key), context);
   }
   // Without a type, a dictionary may hold only what is no scaling.
   for (const auto& member : dict.object()) {
@@ -59,14 +60,14 @@ void take(std::optional<SourcedNumber>& kept, const ObjectReader& reader, const 
   }
 }
 
-HfRopeDict read_hf_rope_dict(const ObjectReader& config) {
+HfRopeDict read_hf_rope_dict(const ObjectReader& config, const HfFamily& family) {
   HfRopeDict result;
   std::optional<std::string> read_from;
   for (const char* key : {"rope_parameters", "rope_scaling"}) {
     const std::optional<ObjectReader> dict = config.find_object(key);
     if (!dict) continue;
     refuse_what_is_not_built(*dict);
-    const Scaling scaling = read_scaling(*dict);
+    const Scaling scaling = read_scaling(*dict, HfScalingContext{config, family});
     if (read_from && !(scaling == result.scaling)) {
       throw field_error(ErrorCode::invalid_argument, config.path(key), scaling_to_string(scaling),
                         fmt::format("the same as {}, which is {}", *read_from, scaling_to_string(result.scaling)));

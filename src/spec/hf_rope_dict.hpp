@@ -6,6 +6,7 @@
 #include <string>
 
 #include "ropejit/scaling.hpp"
+#include "spec/hf_families.hpp"
 #include "support/json.hpp"
 
 namespace ropejit::internal {
@@ -27,6 +28,6 @@ struct HfRopeDict {
 
 /// Keys it does not know are ignored. Throws Error{unsupported} for a rope_type of a later version, for dictionaries
 /// nested by kind of layer and for positions on several axes.
-HfRopeDict read_hf_rope_dict(const ObjectReader& config);
+HfRopeDict read_hf_rope_dict(const ObjectReader& config, const HfFamily& family);
 
 }  // namespace ropejit::internal

@@ -10,18 +10,38 @@
 namespace ropejit::internal {
 namespace {
 
-struct Factor {
+double least(const std::vector<double>& values) {
+  return values.empty() ? 1.0 : *std::min_element(values.begin(), values.end());
+}
+
+// The number that frequencies are divided by at most where it is below 1. Stretching the base by alpha^(d / (d - 2))
+// divides the last frequency by alpha, and those before it by less.
+struct Divisor {
   double operator()(const NoScaling&) const { return 1.0; }
   double operator()(const LinearScaling& rule) const { return rule.factor; }
   double operator()(const Llama3Scaling& rule) const { return rule.factor; }
+  double operator()(const DynamicScaling&) const { return 1.0; }
+  double operator()(const NtkScaling& rule) const { return rule.alpha; }
+  double operator()(const YarnScaling& rule) const { return rule.factor; }
+  double operator()(const LongRopeScaling& rule) const {
+    return std::min(least(rule.short_factor), least(rule.long_factor));
+  }
+  double operator()(const ProportionalScaling& rule) const { return rule.factor; }
+  double operator()(const DeepseekYarnScaling& rule) const { return rule.factor; }
+  double operator()(const InvFreqScaling&) const { return 1.0; }
 };
 
 }  // namespace
 
 double log2_largest_frequency(const RopeSpec& spec) {
+  if (const auto* rule = std::get_if<InvFreqScaling>(&spec.scaling)) {
+    double largest = 1.0;
+    for (const double w : rule->inv_freq) largest = std::max(largest, w);
+    return std::log2(largest);
+  }
   const double rotary_dim = static_cast<double>(spec.rotary_dim);
   const double unscaled = std::max(0.0, -std::log2(spec.theta) * (rotary_dim - 2) / rotary_dim);
-  return unscaled + std::max(0.0, -std::log2(std::visit(Factor{}, spec.scaling)));
+  return unscaled + std::max(0.0, -std::log2(std::visit(Divisor{}, spec.scaling)));
 }
 
 std::int64_t rotary_dim_of_fraction(std::int64_t head_dim, double fraction, const char* field) {

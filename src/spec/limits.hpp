@@ -14,14 +14,21 @@ inline constexpr IntRange kFirstLane{0, 4'094, true};
 inline constexpr IntRange kRotaryDim{2, 4'096, true};
 /// Tokens. The largest integer that every JSON reader keeps exact.
 inline constexpr IntRange kContextLength{1, std::int64_t{1} << 53};
+/// longrope divides by the logarithm of it.
+inline constexpr IntRange kLongRopeContextLength{2, std::int64_t{1} << 53};
 inline constexpr PositiveRange kTheta{};
 inline constexpr PositiveRange kFactor{};
 inline constexpr PositiveRange kFraction{1.0};
+inline constexpr PositiveRange kShare{1.0, true};
+inline constexpr PositiveRange kMscale{1e6, true};
+/// Radians per position. Below 2^kMaxLog2Frequency.
+inline constexpr PositiveRange kInvFreq{1e300, true};
 
 /// Above this many bits a frequency is no frequency any more (2^1000 radians per position), nor a double.
 inline constexpr double kMaxLog2Frequency = 1000.0;
 
-/// An upper bound of log2 of the largest w_i, good to 1e-9: above 0 only for theta or a factor below 1.
+/// An upper bound of log2 of the largest w_i, good to 1e-9: above 0 only for theta or a factor below 1, and for
+/// frequencies given one by one. The rule's fields must be in range.
 double log2_largest_frequency(const RopeSpec& spec);
 
 /// int(head_dim * fraction), as Hugging Face computes it. Throws Error{invalid_argument} naming `field` where that is

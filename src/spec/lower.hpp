@@ -5,7 +5,8 @@
 
 namespace ropejit::internal {
 
-/// Validates `spec` (throws Error{invalid_argument}) and lowers it for `form`.
+/// Validates `spec` (throws Error{invalid_argument}) and lowers it for `form`. Throws Error{unsupported} where its
+/// scaling depends on a length that it does not give.
 RotationPlan lower(const RopeSpec& spec, const LaunchForm& form);
 
 }  // namespace ropejit::internal

@@ -47,7 +47,7 @@ struct RotationPlan {
   /// Turns per position of each pair, as fractions of 2^64: round(w_i / (2 pi) * 2^64) mod 2^64. Empty where the kernel
   /// reads a table: such plans do not depend on theta and scaling.
   std::vector<std::uint64_t> steps;
-  /// Multiplied into cos and sin; 1 for every rule of this version.
+  /// A, multiplied into cos and sin (as a float); 1 for most rules.
   double attention_scale = 1.0;
   /// w_i in radians per position, rounded to double: for people to read, not part of the plan's identity.
   std::vector<double> inv_freq;

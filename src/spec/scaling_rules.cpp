@@ -3,98 +3,138 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <vector>
+#include <array>
+#include <iterator>
+#include <utility>
 
 #include "ropejit/error.hpp"
-#include "spec/limits.hpp"
+#include "spec/scaling_fields.hpp"
 #include "support/field_error.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
 namespace {
 
-constexpr std::string_view kDefaultKeys[] = {"rope_type"};
-constexpr std::string_view kLinearKeys[] = {"rope_type", "factor"};
-constexpr std::string_view kLlama3Keys[] = {"rope_type", "factor", "low_freq_factor", "high_freq_factor",
-                                            "original_max_position_embeddings"};
+struct KeyCollector {
+  std::vector<std::string_view> keys{"rope_type"};
 
-void require_ordered(const Llama3Scaling& rule, const std::string& low_field) {
-  if (rule.low_freq_factor <= rule.high_freq_factor) return;
-  throw field_error(ErrorCode::invalid_argument, low_field, fmt::format("{}", rule.low_freq_factor),
-                    fmt::format("a finite number above 0 and at most high_freq_factor {}", rule.high_freq_factor));
+  template <class... Rest>
+  void number(const char* key, Rest&&...) {
+    keys.emplace_back(key);
+  }
+  template <class... Rest>
+  void maybe(const char* key, Rest&&...) {
+    keys.emplace_back(key);
+  }
+  template <class... Rest>
+  void count(const char* key, Rest&&...) {
+    keys.emplace_back(key);
+  }
+  template <class... Rest>
+  void flag(const char* key, Rest&&...) {
+    keys.emplace_back(key);
+  }
+  template <class... Rest>
+  void list(const char* key, Rest&&...) {
+    keys.emplace_back(key);
+  }
+};
+
+struct FieldReader {
+  const ObjectReader& dict;
+
+  void number(const char* key, const char*, double& value, const PositiveRange& range, std::optional<double> fallback) {
+    value = fallback ? dict.find_number(key, range).value_or(*fallback) : dict.get_number(key, range);
+  }
+  void maybe(const char* key, const char*, std::optional<double>& value, const PositiveRange& range) {
+    value = dict.find_number(key, range);
+  }
+  void count(const char* key, const char*, std::int64_t& value, const IntRange& range) {
+    value = dict.get_int(key, range);
+  }
+  void flag(const char* key, const char*, bool& value, bool fallback) {
+    value = dict.find_bool(key).value_or(fallback);
+  }
+  void list(const char* key, const char*, std::vector<double>& value, const PositiveRange& range) {
+    value = read_number_list(dict, key, range);
+  }
+};
+
+struct JsonWriter {
+  std::string text;
+
+  void number(const char* key, const char*, double value, const PositiveRange&, std::optional<double>) {
+    text += fmt::format(R"(,"{}":{})", key, value);
+  }
+  void maybe(const char* key, const char*, const std::optional<double>& value, const PositiveRange&) {
+    if (value) text += fmt::format(R"(,"{}":{})", key, *value);
+  }
+  void count(const char* key, const char*, std::int64_t value, const IntRange&) {
+    text += fmt::format(R"(,"{}":{})", key, value);
+  }
+  void flag(const char* key, const char*, bool value, bool) { text += fmt::format(R"(,"{}":{})", key, value); }
+  void list(const char* key, const char*, const std::vector<double>& value, const PositiveRange&) {
+    text += fmt::format(R"(,"{}":[{}])", key, fmt::join(value, ","));
+  }
+};
+
+struct TextWriter {
+  std::vector<std::string> parts;
+
+  void number(const char*, const char* label, double value, const PositiveRange&, std::optional<double> fallback) {
+    if (value != fallback) parts.push_back(fmt::format("{} {}", label, value));
+  }
+  void maybe(const char*, const char* label, const std::optional<double>& value, const PositiveRange&) {
+    if (value) parts.push_back(fmt::format("{} {}", label, *value));
+  }
+  void count(const char*, const char* label, std::int64_t value, const IntRange&) {
+    parts.push_back(fmt::format("{} {}", label, value));
+  }
+  void flag(const char*, const char* label, bool value, bool fallback) {
+    if (value != fallback) parts.push_back(fmt::format("{} {}", label, value));
+  }
+  void list(const char*, const char* label, const std::vector<double>& value, const PositiveRange&) {
+    parts.push_back(fmt::format("{} {} numbers", label, value.size()));
+  }
+};
+
+template <class Rule>
+std::vector<std::string_view> keys_of() {
+  Rule rule;
+  KeyCollector collector;
+  visit_fields(rule, collector);
+  return collector.keys;
 }
 
-Scaling read_default(const ObjectReader&) { return NoScaling{}; }
-
-Scaling read_linear(const ObjectReader& dict) { return LinearScaling{dict.get_number("factor", kFactor)}; }
-
-Scaling read_llama3(const ObjectReader& dict) {
-  Llama3Scaling rule;
-  rule.factor = dict.get_number("factor", kFactor);
-  rule.low_freq_factor = dict.get_number("low_freq_factor", kFactor);
-  rule.high_freq_factor = dict.get_number("high_freq_factor", kFactor);
-  rule.original_max_position_embeddings = dict.get_int("original_max_position_embeddings", kContextLength);
-  require_ordered(rule, dict.path("low_freq_factor"));
+template <class Rule>
+Scaling read_rule(const ObjectReader& dict) {
+  Rule rule;
+  FieldReader reader{dict};
+  visit_fields(rule, reader);
   return rule;
 }
 
-constexpr ScalingRule kRules[] = {
-    {"default", kDefaultKeys, read_default},
-    {"linear", kLinearKeys, read_linear},
-    {"llama3", kLlama3Keys, read_llama3},
-};
-
-void require_factor(double value, const char* key) {
-  if (kFactor.contains(value)) return;
-  throw field_error(ErrorCode::invalid_argument, fmt::format("rope_scaling.{}", key), fmt::format("{}", value),
-                    kFactor.describe());
+template <class Rule>
+constexpr ScalingRule row(std::string_view name) {
+  return {name, keys_of<Rule>, read_rule<Rule>};
 }
 
-struct Validate {
-  void operator()(const NoScaling&) const {}
-  void operator()(const LinearScaling& rule) const { require_factor(rule.factor, "factor"); }
-  void operator()(const Llama3Scaling& rule) const {
-    require_factor(rule.factor, "factor");
-    require_factor(rule.low_freq_factor, "low_freq_factor");
-    require_factor(rule.high_freq_factor, "high_freq_factor");
-    require_ordered(rule, "rope_scaling.low_freq_factor");
-    if (!kContextLength.contains(rule.original_max_position_embeddings)) {
-      throw field_error(ErrorCode::invalid_argument, "rope_scaling.original_max_position_embeddings",
-                        fmt::format("{}", rule.original_max_position_embeddings), kContextLength.describe());
-    }
-  }
-};
+// As the alternatives of Scaling.
+constexpr std::string_view kNames[] = {"default", "linear",   "llama3",       "dynamic",       "ntk",
+                                       "yarn",    "longrope", "proportional", "deepseek_yarn", "inv_freq"};
+static_assert(std::size(kNames) == std::variant_size_v<Scaling>);
 
-struct ToJson {
-  std::string operator()(const NoScaling&) const { return R"({"rope_type":"default"})"; }
-  std::string operator()(const LinearScaling& rule) const {
-    return fmt::format(R"({{"rope_type":"linear","factor":{}}})", rule.factor);
-  }
-  std::string operator()(const Llama3Scaling& rule) const {
-    return fmt::format(R"({{"rope_type":"llama3","factor":{},"low_freq_factor":{},"high_freq_factor":{},)"
-                       R"("original_max_position_embeddings":{}}})",
-                       rule.factor, rule.low_freq_factor, rule.high_freq_factor, rule.original_max_position_embeddings);
-  }
-};
-
-struct ToString {
-  std::string operator()(const NoScaling&) const { return "none"; }
-  std::string operator()(const LinearScaling& rule) const { return fmt::format("linear(factor {})", rule.factor); }
-  std::string operator()(const Llama3Scaling& rule) const {
-    return fmt::format("llama3(factor {}, low {}, high {}, original {})", rule.factor, rule.low_freq_factor,
-                       rule.high_freq_factor, rule.original_max_position_embeddings);
-  }
-};
+template <std::size_t... I>
+constexpr std::array<ScalingRule, sizeof...(I)> rows(std::index_sequence<I...>) {
+  return {row<std::variant_alternative_t<I, Scaling>>(kNames[I])...};
+}
+constexpr auto kRules = rows(std::make_index_sequence<std::variant_size_v<Scaling>>());
 
 }  // namespace
 
 std::span<const ScalingRule> scaling_rules() { return kRules; }
 
-std::string scaling_rule_names() {
-  std::vector<std::string_view> names;
-  for (const ScalingRule& rule : kRules) names.push_back(rule.name);
-  return fmt::format("{}", fmt::join(names, ", "));
-}
+std::string scaling_rule_names() { return fmt::format("{}", fmt::join(kNames, ", ")); }
 
 const ScalingRule* find_scaling_rule(std::string_view name) {
   for (const ScalingRule& rule : kRules) {
@@ -108,10 +148,38 @@ const ScalingRule& require_scaling_rule(std::string_view name, std::string_view 
   throw field_error(ErrorCode::unsupported, field, quoted(name), scaling_rule_names());
 }
 
-void validate_scaling(const Scaling& scaling) { std::visit(Validate{}, scaling); }
+std::string_view scaling_rule_name(const Scaling& scaling) { return kNames[scaling.index()]; }
 
-std::string scaling_to_json(const Scaling& scaling) { return std::visit(ToJson{}, scaling); }
+std::vector<double> read_number_list(const ObjectReader& dict, std::string_view key, const PositiveRange& range) {
+  constexpr const char* kArray = "an array of numbers";
+  const llvm::json::Value* value = dict.find(key);
+  if (value == nullptr) throw missing_field(dict.path(key), kArray);
+  const llvm::json::Array* array = value->getAsArray();
+  if (array == nullptr) throw field_error(ErrorCode::parse_error, dict.path(key), describe(*value), kArray);
+  std::vector<double> numbers;
+  numbers.reserve(array->size());
+  for (const llvm::json::Value& element : *array) {
+    const auto number = element.getAsNumber();
+    if (!number || !range.contains(*number)) {
+      throw field_error(number ? ErrorCode::invalid_argument : ErrorCode::parse_error,
+                        fmt::format("{}[{}]", dict.path(key), numbers.size()), describe(element), range.describe());
+    }
+    numbers.push_back(*number);
+  }
+  return numbers;
+}
 
-std::string scaling_to_string(const Scaling& scaling) { return std::visit(ToString{}, scaling); }
+std::string scaling_to_json(const Scaling& scaling) {
+  JsonWriter writer;
+  std::visit([&](const auto& rule) { visit_fields(rule, writer); }, scaling);
+  return fmt::format(R"({{"rope_type":"{}"{}}})", scaling_rule_name(scaling), writer.text);
+}
+
+std::string scaling_to_string(const Scaling& scaling) {
+  if (std::holds_alternative<NoScaling>(scaling)) return "none";
+  TextWriter writer;
+  std::visit([&](const auto& rule) { visit_fields(rule, writer); }, scaling);
+  return fmt::format("{}({})", scaling_rule_name(scaling), fmt::join(writer.parts, ", "));
+}
 
 }  // namespace ropejit::internal

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "ropejit/error.hpp"
+#include "spec/attention_scale.hpp"
 #include "spec/limits.hpp"
 #include "spec/names.hpp"
 #include "spec/scaling_rules.hpp"
@@ -60,7 +61,8 @@ void RopeSpec::validate() const {
   require(rotary_dim, kRotaryDim, "rotary_dim");
   validate_fit(q, rotary_dim, "q");
   if (k) validate_fit(*k, rotary_dim, "k");
-  validate_scaling(scaling);
+  if (max_length) require(*max_length, kContextLength, "max_length");
+  validate_scaling(*this);
   const double log2_largest = log2_largest_frequency(*this);
   if (log2_largest > kMaxLog2Frequency) {
     throw field_error(ErrorCode::invalid_argument, "rope_theta",
@@ -70,12 +72,18 @@ void RopeSpec::validate() const {
   }
 }
 
+double RopeSpec::softmax_scale() const {
+  validate();
+  return internal::softmax_scale(scaling);
+}
+
 std::string RopeSpec::to_string() const {
   using namespace internal;
   std::string text = fmt::format("{} {} q {}", v0::to_string(layout), v0::to_string(dtype), operand_to_string(q));
   if (k) text += fmt::format(" k {}", operand_to_string(*k));
   text += fmt::format(" rotary {} theta {}", rotary_dim, theta);
   if (!std::holds_alternative<NoScaling>(scaling)) text += fmt::format(" {}", scaling_to_string(scaling));
+  if (max_length) text += fmt::format(" max_length {}", *max_length);
   return fmt::format("{} {}", text, v0::to_string(direction));
 }
 
@@ -85,7 +93,8 @@ bool operator==(const Operand& a, const Operand& b) noexcept {
 
 bool operator==(const RopeSpec& a, const RopeSpec& b) noexcept {
   return a.layout == b.layout && a.direction == b.direction && a.dtype == b.dtype && a.theta == b.theta &&
-         a.rotary_dim == b.rotary_dim && a.q == b.q && a.k == b.k && a.scaling == b.scaling;
+         a.rotary_dim == b.rotary_dim && a.q == b.q && a.k == b.k && a.scaling == b.scaling &&
+         a.max_length == b.max_length;
 }
 
 const char* to_string(DType dtype) noexcept {

@@ -39,7 +39,7 @@ std::int64_t read_rotary_dim(const ObjectReader& reader, std::int64_t head_dim) 
 Scaling read_strict_scaling(const ObjectReader& dict) {
   const std::string name = dict.get_string("rope_type", scaling_rule_names());
   const ScalingRule& rule = require_scaling_rule(name, dict.path("rope_type"));
-  dict.reject_unknown_keys(rule.keys);
+  dict.reject_unknown_keys(rule.keys());
   return rule.read(dict);
 }
 
@@ -58,7 +58,7 @@ RopeSpec RopeSpec::from_json(std::string_view text) {
   const llvm::json::Object object = parse_json_object(text);
   const ObjectReader reader(object);
   reader.reject_unknown_keys({"schema", "layout", "direction", "dtype", "rope_theta", "rotary_dim",
-                              "partial_rotary_factor", "q", "k", "rope_scaling"});
+                              "partial_rotary_factor", "q", "k", "rope_scaling", "max_length"});
   reader.get_int("schema", kSchema);
 
   RopeSpec spec;
@@ -72,6 +72,7 @@ RopeSpec RopeSpec::from_json(std::string_view text) {
   if (const std::optional<ObjectReader> dict = reader.find_object("rope_scaling")) {
     spec.scaling = read_strict_scaling(*dict);
   }
+  spec.max_length = reader.find_int("max_length", kContextLength);
   spec.validate();
   return spec;
 }
@@ -83,7 +84,9 @@ std::string RopeSpec::to_json() const {
       R"({{"schema":1,"layout":"{}","direction":"{}","dtype":"{}","rope_theta":{},"rotary_dim":{},"q":{})",
       v0::to_string(layout), v0::to_string(direction), v0::to_string(dtype), theta, rotary_dim, operand_to_json(q));
   if (k) text += fmt::format(R"(,"k":{})", operand_to_json(*k));
-  return text + fmt::format(R"(,"rope_scaling":{}}})", scaling_to_json(scaling));
+  text += fmt::format(R"(,"rope_scaling":{})", scaling_to_json(scaling));
+  if (max_length) text += fmt::format(R"(,"max_length":{})", *max_length);
+  return text + "}";
 }
 
 }  // namespace v0

@@ -19,12 +19,15 @@ struct IntRange {
   std::string describe() const;
 };
 
-/// Finite numbers above 0; with `max`, at most that.
+/// Finite numbers above 0; with `max`, at most that; with `or_zero`, 0 too.
 struct PositiveRange {
   double max = std::numeric_limits<double>::infinity();
+  bool or_zero = false;
 
-  bool contains(double value) const { return std::isfinite(value) && value > 0 && value <= max; }
-  /// "a finite number above 0", "a number above 0 and at most 1".
+  bool contains(double value) const {
+    return std::isfinite(value) && (value > 0 || (or_zero && value == 0)) && value <= max;
+  }
+  /// "a finite number above 0", "a number above 0 and at most 1", "a number from 0 to 1".
   std::string describe() const;
 };
 

@@ -4,9 +4,9 @@
 // Frequencies are carried as sums of two long doubles (about 128 bits where long double has 64, as on x86), so an
 // angle p * w is right to about 1e-15 while |p * w| < 2^60. cos and sin are then double, products too: far below
 // the bound that is checked,
-//     |error| <= 1/2 ulp of the dtype + 2^-20 (|x_a| + |x_b|)
-// where the ulp is that of the expected value (of the largest magnitude that the second term allows it, so that a
-// value at a power of two is judged by the spacing it may land in). The attention scale is 1 in this version.
+//     |error| <= 1/2 ulp of the dtype + 2^-20 A (|x_a| + |x_b|)
+// where A is the attention scale and the ulp is that of the expected value (of the largest magnitude that the second
+// term allows it, so that a value at a power of two is judged by the spacing it may land in).
 #pragma once
 
 #include <cstdint>
@@ -17,16 +17,11 @@
 #include "ropejit/spec.hpp"
 #include "verify/comparison.hpp"
 #include "verify/element.hpp"
+#include "verify/wide_number.hpp"
 
 namespace ropejit::internal {
 
-/// A number as hi + lo, |lo| at most half an ulp of hi.
-struct WideNumber {
-  long double hi = 0;
-  long double lo = 0;
-};
-
-/// cos and sin (sign of the direction included) of every pair at one position.
+/// cos and sin (sign of the direction and attention scale included) of every pair at one position.
 struct Angles {
   std::vector<double> cos;
   std::vector<double> sin;
@@ -40,11 +35,14 @@ struct HeadRow {
 
 class Oracle {
  public:
-  /// `spec` must be valid (the oracle does not check; it is the tests that compare validation with tables).
+  /// `spec` must be valid, with a max_length where its scaling depends on one (the oracle does not check; it is the
+  /// tests that compare validation with tables).
   explicit Oracle(const RopeSpec& spec);
 
   const RopeSpec& spec() const { return spec_; }
   std::int64_t pairs() const { return static_cast<std::int64_t>(frequencies_.size()); }
+  /// A.
+  double attention_scale() const { return attention_scale_; }
   /// w of pair i, in radians per position.
   long double frequency(std::int64_t pair) const { return frequencies_[static_cast<std::size_t>(pair)].hi; }
   /// p * w of pair i, reduced to [-pi, pi].
@@ -75,6 +73,7 @@ class Oracle {
 
   RopeSpec spec_;
   std::vector<WideNumber> frequencies_;
+  double attention_scale_;
   std::unordered_map<std::int64_t, Angles> remembered_;
 };
 

@@ -2,6 +2,7 @@
 #include <llvm/Support/JSON.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -237,8 +238,8 @@ TEST_CASE("inspect prints the frequencies and hashes of a real model") {
   for (const auto& item : report) keys.push_back(llvm::StringRef(item.first).str());
   std::sort(keys.begin(), keys.end());
   CHECK(keys == std::vector<std::string>{"attention_scale", "class_hash", "dtype", "first_lane", "head_dim", "inv_freq",
-                                         "kv_heads", "layout", "plan_hash", "q_heads", "rotary_dim", "scaling", "steps",
-                                         "theta"});
+                                         "kv_heads", "layout", "plan_hash", "q_heads", "rotary_dim", "scaling",
+                                         "softmax_scale", "steps", "theta"});
   CHECK(text(report, "layout") == "split_half");
   CHECK(text(report, "dtype") == "bf16");
   CHECK(number(report, "head_dim") == 128);
@@ -248,6 +249,7 @@ TEST_CASE("inspect prints the frequencies and hashes of a real model") {
   CHECK(number(report, "kv_heads") == 8);
   CHECK(number(report, "theta") == 500000);
   CHECK(number(report, "attention_scale") == 1);
+  CHECK(number(report, "softmax_scale") == 1);
   REQUIRE(report.getObject("scaling") != nullptr);
   CHECK(text(*report.getObject("scaling"), "rope_type") == "llama3");
   REQUIRE(report.getArray("inv_freq") != nullptr);
@@ -263,6 +265,32 @@ TEST_CASE("inspect prints the frequencies and hashes of a real model") {
   CHECK(person.status == 0);
   CHECK(person.out.find("served by") != std::string::npos);
   CHECK(person.out.find("universal_") != std::string::npos);
+}
+
+TEST_CASE("inspect reports both scales, and asks for the length that a rule depends on") {
+  const Program program;
+  const auto spec_with = [&](const char* scaling) {
+    return program.file(
+        "spec.json",
+        std::string(R"({"schema": 1, "q": {"heads": 4, "head_dim": 8}, "rope_scaling": )") + scaling + "}");
+  };
+  const std::string yarn = spec_with(R"({"rope_type": "yarn", "factor": 40, "original_max_position_embeddings": 4096,
+                                         "mscale_all_dim": 1, "scale_softmax": true})");
+  const llvm::json::Object report = object(program({"inspect", "--model", yarn, "--json"}));
+  CHECK(std::fabs(number(report, "attention_scale") - 1.36888795) < 1e-8);
+  CHECK(std::fabs(number(report, "softmax_scale") - 1.87385421) < 1e-8);
+  const Finished person = program({"inspect", "--model", yarn});
+  CHECK(person.out.find("cos and sin times 1.36") != std::string::npos);
+  CHECK(person.out.find("softmax scale times 1.87") != std::string::npos);
+
+  const std::string dynamic = spec_with(R"({"rope_type": "dynamic", "factor": 2, "max_position_embeddings": 2048})");
+  const Finished refused = program({"inspect", "--model", dynamic});
+  CHECK(refused.status == 2);
+  CHECK(refused.err.find("max_length") != std::string::npos);
+  CHECK(std::count(refused.err.begin(), refused.err.end(), '\n') == 1);
+  const Finished resolved = program({"inspect", "--model", dynamic, "--max-length", "8192"});
+  CHECK(resolved.status == 0);
+  CHECK(resolved.out.find("max_length 8192") != std::string::npos);
 }
 
 TEST_CASE("source prints what is compiled, or writes it with its templates") {

@@ -1,7 +1,10 @@
 // Whatever is wrong with a spec, a config or a struct: an Error with one line that names the field, and nothing worse.
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include "ropejit/error.hpp"
 #include "ropejit/spec.hpp"
@@ -164,7 +167,7 @@ TEST_CASE("a bad spec as JSON names its field") {
       {with(R"("k": {"heads": 8, "head_dim": 128})", R"("k": {"heads": 8})"), "k.head_dim", kParse},
       {with(R"("k": {"heads": 8)", R"("k": {"heads": 65537)"), "k.heads", kRange},
       {with(R"("k": {"heads": 8, "head_dim": 128})", R"("k": [])"), "k", kParse},
-      {with("llama3", "yarn"), "rope_scaling.rope_type", kUnsupported},
+      {with("llama3", "su"), "rope_scaling.rope_type", kUnsupported},
       {with("llama3", "Llama3"), "rope_scaling.rope_type", kUnsupported},
       {with(R"("rope_type": "llama3", )", ""), "rope_scaling.rope_type", kParse},
       {with(R"("rope_type")", R"("type")"), "rope_scaling.rope_type", kParse},
@@ -185,11 +188,94 @@ TEST_CASE("a bad spec as JSON names its field") {
       {with("8192", "8192.5"), "rope_scaling.original_max_position_embeddings", kRange},
       {with("8192", "9007199254740993"), "rope_scaling.original_max_position_embeddings", kRange},
       {with(R"("factor": 8.0)", R"("factor": 8.0, "attention_factor": 1)"), "rope_scaling.attention_factor", kParse},
+      {with(R"("schema": 1)", R"("schema": 1, "max_length": 0)"), "max_length", kRange},
+      {with(R"("schema": 1)", R"("schema": 1, "max_length": 1.5)"), "max_length", kRange},
+      {with(R"("schema": 1)", R"("schema": 1, "max_length": "4096")"), "max_length", kParse},
       {with("rope_theta", "theta"), "theta", kParse},
       {with(R"("schema": 1)", R"("schema": 1, "a\u0007\nb": 2)"), "a\\x07\\nb", kParse},
       {with("split_half", "\\n\\u001b[31m"), "layout", kRange},
       {replaced(kSpec, R"("schema": 1)", R"("schema": 1, ")" + long_key + R"(": 2)"), "...", kParse},
       {replaced(kSpec, "split_half", long_key), "layout", kRange},
+  };
+  for (const Row& row : rows) check(row, RopeSpec::from_json);
+}
+
+TEST_CASE("a bad scaling dictionary names its field") {
+  const auto spec = [](const std::string& scaling, const char* rest = "") {
+    return R"({"schema": 1, "q": {"heads": 1, "head_dim": 4}, )" + std::string(rest) +
+           R"("rope_scaling": {"rope_type": )" + scaling + "}}";
+  };
+  const auto yarn = [&](const std::string& fields, const char* rest = "") {
+    return spec(R"("yarn", "factor": 4, "original_max_position_embeddings": 4096, )" + fields, rest);
+  };
+  const auto longrope = [&](const std::string& lists, const std::string& fields = R"("factor": 4)") {
+    return spec(R"("longrope", "original_max_position_embeddings": 4096, )" + lists + ", " + fields);
+  };
+  const char* const two = R"("short_factor": [1, 2], "long_factor": [1, 2])";
+  const Row rows[] = {
+      {spec(R"("dynamic", "factor": 2)"), "rope_scaling.max_position_embeddings", kParse},
+      {spec(R"("dynamic", "max_position_embeddings": 2048)"), "rope_scaling.factor", kParse},
+      {spec(R"("dynamic", "factor": 0, "max_position_embeddings": 2048)"), "rope_scaling.factor", kRange},
+      {spec(R"("dynamic", "factor": 2, "max_position_embeddings": 0)"), "rope_scaling.max_position_embeddings", kRange},
+      {spec(R"("dynamic", "factor": 2, "max_position_embeddings": 2048)", R"("rotary_dim": 2, )"), "rotary_dim",
+       kRange},
+      {spec(R"("ntk")"), "rope_scaling.alpha", kParse},
+      {spec(R"("ntk", "alpha": -1)"), "rope_scaling.alpha", kRange},
+      {spec(R"("ntk", "alpha": NaN)"), "rope_scaling.alpha", kParse},
+      {spec(R"("ntk", "alpha": 2, "factor": 2)"), "rope_scaling.factor", kParse},
+      {spec(R"("ntk", "alpha": 2)", R"("rotary_dim": 2, )"), "rotary_dim", kRange},
+      {spec(R"("yarn", "original_max_position_embeddings": 4096)"), "rope_scaling.factor", kParse},
+      {spec(R"("yarn", "factor": 4)"), "rope_scaling.original_max_position_embeddings", kParse},
+      {spec(R"("yarn", "factor": 0, "original_max_position_embeddings": 4096)"), "rope_scaling.factor", kRange},
+      {spec(R"("yarn", "factor": NaN, "original_max_position_embeddings": 4096)"), "rope_scaling.factor", kParse},
+      {yarn(R"("beta_fast": 0)"), "rope_scaling.beta_fast", kRange},
+      {yarn(R"("beta_slow": -1)"), "rope_scaling.beta_slow", kRange},
+      {yarn(R"("beta_fast": 1, "beta_slow": 2)"), "rope_scaling.beta_fast", kRange},
+      {yarn(R"("truncate": 1)"), "rope_scaling.truncate", kParse},
+      {yarn(R"("attention_factor": 0)"), "rope_scaling.attention_factor", kRange},
+      {yarn(R"("attention_factor": -1)"), "rope_scaling.attention_factor", kRange},
+      {yarn(R"("attention_factor": 1e7)"), "rope_scaling", kRange},
+      {yarn(R"("attention_factor": 1e-7)"), "rope_scaling", kRange},
+      {yarn(R"("attn_factor": 0)"), "rope_scaling.attn_factor", kRange},
+      {yarn(R"("attn_factor": 1e300)"), "rope_scaling", kRange},
+      {yarn(R"("mscale": -1)"), "rope_scaling.mscale", kRange},
+      {yarn(R"("mscale": 1e7)"), "rope_scaling.mscale", kRange},
+      {yarn(R"("mscale_all_dim": -0.5)"), "rope_scaling.mscale_all_dim", kRange},
+      {yarn(R"("extrapolation_factor": 1.5)"), "rope_scaling.extrapolation_factor", kRange},
+      {yarn(R"("extrapolation_factor": -0.5)"), "rope_scaling.extrapolation_factor", kRange},
+      {yarn(R"("scale_softmax": "yes")"), "rope_scaling.scale_softmax", kParse},
+      {yarn(R"("ext_factor": 1)"), "rope_scaling.ext_factor", kParse},
+      {yarn(R"("truncate": true)", R"("rope_theta": 1, )"), "rope_theta", kRange},
+      {yarn(R"("truncate": true)", R"("rope_theta": 0.5, )"), "rope_theta", kRange},
+      {spec(R"("deepseek_yarn", "factor": 4, "original_max_position_embeddings": 4096, "truncate": false)"),
+       "rope_scaling.truncate", kParse},
+      {spec(R"("deepseek_yarn", "factor": -4, "original_max_position_embeddings": 4096)"), "rope_scaling.factor",
+       kRange},
+      {spec(R"("deepseek_yarn", "factor": 4, "original_max_position_embeddings": 4096)", R"("rope_theta": 1, )"),
+       "rope_theta", kRange},
+      {longrope(R"("long_factor": [1, 2])"), "rope_scaling.short_factor", kParse},
+      {longrope(R"("short_factor": [1, 2])"), "rope_scaling.long_factor", kParse},
+      {longrope(R"("short_factor": 1, "long_factor": [1, 2])"), "rope_scaling.short_factor", kParse},
+      {longrope(R"("short_factor": [1, 2, 3], "long_factor": [1, 2])"), "rope_scaling.short_factor", kRange},
+      {longrope(R"("short_factor": [1, 2], "long_factor": [])"), "rope_scaling.long_factor", kRange},
+      {longrope(R"("short_factor": [1, 0], "long_factor": [1, 2])"), "rope_scaling.short_factor[1]", kRange},
+      {longrope(R"("short_factor": [1, 2], "long_factor": [-1, 2])"), "rope_scaling.long_factor[0]", kRange},
+      {longrope(R"("short_factor": [1, "2"], "long_factor": [1, 2])"), "rope_scaling.short_factor[1]", kParse},
+      {longrope(two, R"("factor": 0)"), "rope_scaling.factor", kRange},
+      {longrope(two, R"("short_mscale": 1)"), "rope_scaling.factor", kParse},
+      {longrope(two, R"("factor": 4, "attention_factor": 0)"), "rope_scaling.attention_factor", kRange},
+      {longrope(two, R"("factor": 4, "long_mscale": 1e9)"), "rope_scaling", kRange},
+      {spec(R"("longrope", "factor": 4, "original_max_position_embeddings": 1, )" + std::string(two)),
+       "rope_scaling.original_max_position_embeddings", kRange},
+      {spec(R"("proportional")"), "rope_scaling.partial_rotary_factor", kParse},
+      {spec(R"("proportional", "partial_rotary_factor": 1.5)"), "rope_scaling.partial_rotary_factor", kRange},
+      {spec(R"("proportional", "partial_rotary_factor": 0.5, "factor": 0)"), "rope_scaling.factor", kRange},
+      {spec(R"("inv_freq")"), "rope_scaling.inv_freq", kParse},
+      {spec(R"("inv_freq", "inv_freq": [1])"), "rope_scaling.inv_freq", kRange},
+      {spec(R"("inv_freq", "inv_freq": [1, -0.5])"), "rope_scaling.inv_freq[1]", kRange},
+      {spec(R"("inv_freq", "inv_freq": [1, 1e301])"), "rope_scaling.inv_freq[1]", kRange},
+      {spec(R"("inv_freq", "inv_freq": [1, NaN])"), "rope_scaling.inv_freq[1]", kParse},
+      {spec(R"("inv_freq", "inv_freq": [1, 2], "attention_factor": -1)"), "rope_scaling.attention_factor", kRange},
   };
   for (const Row& row : rows) check(row, RopeSpec::from_json);
 }
@@ -335,6 +421,36 @@ TEST_CASE("a bad struct names its field") {
       {"rope_scaling.original_max_position_embeddings",
        [](RopeSpec& s) {
          s.scaling = Llama3Scaling{8, 1, 4, 0};
+       }},
+      {"max_length", [](RopeSpec& s) { s.max_length = 0; }},
+      {"max_length", [](RopeSpec& s) { s.max_length = -4096; }},
+      {"rope_scaling.factor",
+       [&](RopeSpec& s) {
+         s.scaling = DynamicScaling{nan, 2048};
+       }},
+      {"rope_scaling.alpha", [&](RopeSpec& s) { s.scaling = NtkScaling{inf}; }},
+      {"rope_scaling.factor",
+       [&](RopeSpec& s) {
+         s.scaling = YarnScaling{nan, 4096};
+       }},
+      {"rope_scaling.beta_slow",
+       [&](RopeSpec& s) {
+         s.scaling = YarnScaling{4, 4096, 32, nan};
+       }},
+      {"rope_scaling.attention_factor", [&](RopeSpec& s) { s.scaling = YarnScaling{4, 4096, 32, 1, true, nan}; }},
+      {"rope_scaling.mscale", [&](RopeSpec& s) { s.scaling = YarnScaling{4, 4096, 32, 1, true, std::nullopt, nan}; }},
+      {"rope_scaling.extrapolation_factor",
+       [&](RopeSpec& s) { s.scaling = DeepseekYarnScaling{4, 4096, 32, 1, 1, 1, nan}; }},
+      {"rope_scaling.short_factor",
+       [](RopeSpec& s) { s.scaling = LongRopeScaling{{}, {}, 4096, 4.0, std::nullopt, std::nullopt, std::nullopt}; }},
+      {"rope_scaling.partial_rotary_factor",
+       [&](RopeSpec& s) {
+         s.scaling = ProportionalScaling{1, nan};
+       }},
+      {"rope_scaling.inv_freq[63]",
+       [&](RopeSpec& s) {
+         s.scaling = InvFreqScaling{std::vector<double>(64, 1.0), std::nullopt};
+         std::get<InvFreqScaling>(s.scaling).inv_freq[63] = nan;
        }},
   };
   const RopeSpec good = RopeSpec::from_json(kSpec);

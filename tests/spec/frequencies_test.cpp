@@ -4,7 +4,9 @@
 #include <bit>
 #include <chrono>
 #include <cmath>
+#include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "spec/scaling_rules.hpp"
@@ -67,19 +69,23 @@ TEST_CASE("every step and inverse frequency is the correctly rounded one that mp
   const llvm::json::Object golden = parse_json_object(ropejit::test::read_test_file("golden/frequencies.json"));
   const llvm::json::Array* cases = golden.getArray("cases");
   REQUIRE(cases != nullptr);
-  REQUIRE(cases->size() >= 20);
+  REQUIRE(cases->size() >= 50);
   int in_full = 0;
+  std::set<std::size_t> rules;
   for (const llvm::json::Value& value : *cases) {
     const ObjectReader reader(*value.getAsObject());
     Scaling scaling = NoScaling{};
     if (const auto dict = reader.find_object("rope_scaling")) {
       scaling = require_scaling_rule(dict->get_string("rope_type", ""), "rope_type").read(*dict);
     }
-    const RopeSpec spec = spec_of(reader.get_number("rope_theta", {}), reader.get_int("rotary_dim", {}), scaling);
+    RopeSpec spec = spec_of(reader.get_number("rope_theta", {}), reader.get_int("rotary_dim", {}), scaling);
+    spec.max_length = reader.find_int("max_length", {});
     INFO(spec.to_string());
     spec.validate();
+    rules.insert(spec.scaling.index());
     const Frequencies result = frequencies(spec);
-    CHECK(result.attention_scale == 1.0);
+    CHECK(result.attention_scale == reader.get_number("attention_scale", {}));
+    CHECK(spec.softmax_scale() == reader.get_number("softmax_scale", {}));
     CHECK(steps_hash(result.steps) == reader.get_string("steps_blake3", ""));
     const llvm::json::Value* steps = reader.find("steps");
     if (steps == nullptr) continue;
@@ -93,7 +99,8 @@ TEST_CASE("every step and inverse frequency is the correctly rounded one that mp
       CHECK(std::bit_cast<std::uint64_t>(result.inv_freq[i]) == std::bit_cast<std::uint64_t>(inv_freq_of(inv_freq[i])));
     }
   }
-  CHECK(in_full >= 10);
+  CHECK(in_full >= 40);
+  CHECK(rules.size() == std::variant_size_v<Scaling>);
 }
 
 TEST_CASE("the hashes of steps are those of the first release: they are cache keys") {

@@ -1,6 +1,9 @@
 #include <cmath>
+#include <optional>
 #include <random>
 #include <string>
+#include <variant>
+#include <vector>
 
 #include "ropejit/error.hpp"
 #include "ropejit/form.hpp"
@@ -26,6 +29,77 @@ class Random {
     return std::exp2(std::uniform_real_distribution<double>(log2_min, log2_max)(engine_));
   }
 
+  std::int64_t length() { return integer(1, std::int64_t{1} << integer(1, 53)); }
+  bool coin() { return integer(0, 1) == 1; }
+  std::optional<double> maybe(double value) { return coin() ? std::optional<double>(value) : std::nullopt; }
+  double scale() { return positive(-19, 19); }
+  std::vector<double> list(std::int64_t size, double log2_min, double log2_max) {
+    std::vector<double> values;
+    for (std::int64_t i = 0; i < size; ++i) values.push_back(positive(log2_min, log2_max));
+    return values;
+  }
+
+  /// The rule of that alternative of Scaling. Changes what of the spec would not go with it.
+  Scaling scaling(std::int64_t rule, RopeSpec& spec) {
+    const std::int64_t pairs = spec.rotary_dim / 2;
+    switch (rule) {
+      case 1: return LinearScaling{positive(-100, 1000)};
+      case 2: {
+        const double low = positive(-50, 50);
+        return Llama3Scaling{positive(-100, 1000), low, coin() ? low : low * positive(0, 30), length()};
+      }
+      case 3: return pairs > 1 ? Scaling{DynamicScaling{positive(-20, 20), length()}} : Scaling{NoScaling{}};
+      case 4: return pairs > 1 ? Scaling{NtkScaling{positive(-100, 1000)}} : Scaling{NoScaling{}};
+      case 5: {
+        spec.theta = positive(0.1, 1000);
+        YarnScaling yarn;
+        yarn.factor = positive(-100, 1000);
+        yarn.original_max_position_embeddings = length();
+        yarn.beta_slow = positive(-9, 9);
+        yarn.beta_fast = yarn.beta_slow * positive(0, 9);
+        yarn.truncate = coin();
+        yarn.attention_factor = maybe(scale());
+        if (coin()) yarn.mscale = positive(-9, 9);
+        if (coin()) yarn.mscale_all_dim = positive(-1, 1);
+        if (coin()) yarn.extrapolation_factor = positive(-9, 0);
+        if (coin()) yarn.attn_factor = positive(-3, 3);
+        yarn.scale_softmax = coin();
+        return yarn;
+      }
+      case 6: {
+        LongRopeScaling rope;
+        rope.short_factor = list(pairs, -9, 9);
+        rope.long_factor = list(pairs, -9, 9);
+        rope.original_max_position_embeddings = 1 + length();
+        rope.factor = positive(-9, 9);
+        rope.attention_factor = maybe(scale());
+        rope.short_mscale = maybe(scale());
+        rope.long_mscale = maybe(scale());
+        return rope;
+      }
+      case 7: return ProportionalScaling{positive(-9, 9), positive(-9, 0)};
+      case 8: {
+        spec.theta = positive(0.1, 1000);
+        DeepseekYarnScaling yarn;
+        yarn.factor = positive(-100, 1000);
+        yarn.original_max_position_embeddings = length();
+        yarn.beta_slow = positive(-9, 9);
+        yarn.beta_fast = yarn.beta_slow * positive(0, 9);
+        yarn.mscale = coin() ? 0 : positive(-3, 3);
+        yarn.mscale_all_dim = coin() ? 0 : positive(-3, 3);
+        yarn.extrapolation_factor = coin() ? 0 : positive(-9, 0);
+        yarn.attn_factor = positive(-3, 3);
+        return yarn;
+      }
+      case 9: {
+        InvFreqScaling given{list(pairs, -100, 100), maybe(scale())};
+        if (coin()) given.inv_freq.back() = 0;
+        return given;
+      }
+      default: return NoScaling{};
+    }
+  }
+
   RopeSpec spec() {
     RopeSpec spec;
     spec.layout = static_cast<Layout>(integer(0, 1));
@@ -39,13 +113,8 @@ class Random {
     };
     spec.q = operand();
     if (integer(0, 1) == 1) spec.k = operand();
-    const std::int64_t rule = integer(0, 2);
-    if (rule == 1) spec.scaling = LinearScaling{positive(-100, 1000)};
-    if (rule == 2) {
-      const double low = positive(-50, 50);
-      spec.scaling = Llama3Scaling{positive(-100, 1000), low, integer(0, 3) == 0 ? low : low * positive(0, 30),
-                                   integer(1, std::int64_t{1} << integer(1, 53))};
-    }
+    spec.scaling = scaling(integer(0, 9), spec);
+    if (integer(0, 2) == 0) spec.max_length = length();
     return spec;
   }
 
@@ -57,14 +126,66 @@ class Random {
 
 TEST_CASE("any valid spec survives JSON unchanged, to the last bit") {
   Random random(20240607);
-  for (int i = 0; i < 2000; ++i) {
+  std::vector<int> seen(std::variant_size_v<Scaling>);
+  for (int i = 0; i < 1000; ++i) {
     const RopeSpec spec = random.spec();
+    ++seen[spec.scaling.index()];
     INFO(spec.to_string());
     const std::string json = spec.to_json();
     const RopeSpec back = RopeSpec::from_json(json);
     CHECK(back == spec);
     CHECK(back.to_json() == json);
   }
+  for (const int count : seen) CHECK(count > 50);
+}
+
+TEST_CASE("every field of a rule has a key of its own, and optional ones are left out where they are absent") {
+  RopeSpec spec;
+  spec.rotary_dim = 4;
+  spec.q = Operand{1, 4, 0};
+  struct Row {
+    Scaling scaling;
+    const char* json;
+    const char* text;
+  };
+  const Row rows[] = {
+      {DynamicScaling{2, 4096}, R"({"rope_type":"dynamic","factor":2,"max_position_embeddings":4096})",
+       "dynamic(factor 2, trained 4096)"},
+      {NtkScaling{1000}, R"({"rope_type":"ntk","alpha":1000})", "ntk(alpha 1000)"},
+      {YarnScaling{4, 8192},
+       R"({"rope_type":"yarn","factor":4,"original_max_position_embeddings":8192,"beta_fast":32,"beta_slow":1,)"
+       R"("truncate":true,"mscale":0,"mscale_all_dim":0,"extrapolation_factor":1,"attn_factor":1,)"
+       R"("scale_softmax":false})",
+       "yarn(factor 4, original 8192)"},
+      {YarnScaling{4, 8192, 16, 2, false, 1.5, 0.7, 0.8, 0.5, 1.25, true},
+       R"({"rope_type":"yarn","factor":4,"original_max_position_embeddings":8192,"beta_fast":16,"beta_slow":2,)"
+       R"("truncate":false,"attention_factor":1.5,"mscale":0.7,"mscale_all_dim":0.8,"extrapolation_factor":0.5,)"
+       R"("attn_factor":1.25,"scale_softmax":true})",
+       "yarn(factor 4, original 8192, beta_fast 16, beta_slow 2, truncate false, attention_factor 1.5, mscale 0.7, "
+       "mscale_all_dim 0.8, extrapolation_factor 0.5, attn_factor 1.25, scale_softmax true)"},
+      {LongRopeScaling{{1, 2}, {3, 4.5}, 4096, 32.0, std::nullopt, 1.25, std::nullopt},
+       R"({"rope_type":"longrope","short_factor":[1,2],"long_factor":[3,4.5],)"
+       R"("original_max_position_embeddings":4096,"factor":32,"short_mscale":1.25})",
+       "longrope(short 2 numbers, long 2 numbers, original 4096, factor 32, short_mscale 1.25)"},
+      {ProportionalScaling{1, 0.25}, R"({"rope_type":"proportional","factor":1,"partial_rotary_factor":0.25})",
+       "proportional(fraction 0.25)"},
+      {DeepseekYarnScaling{40, 4096, 32, 1, 0.7, 0.5, 1, 1},
+       R"({"rope_type":"deepseek_yarn","factor":40,"original_max_position_embeddings":4096,"beta_fast":32,)"
+       R"("beta_slow":1,"mscale":0.7,"mscale_all_dim":0.5,"extrapolation_factor":1,"attn_factor":1})",
+       "deepseek_yarn(factor 40, original 4096, mscale 0.7, mscale_all_dim 0.5)"},
+      {InvFreqScaling{{1, 0}, 2.0}, R"({"rope_type":"inv_freq","inv_freq":[1,0],"attention_factor":2})",
+       "inv_freq(of 2 numbers, attention_factor 2)"},
+  };
+  for (const Row& row : rows) {
+    spec.scaling = row.scaling;
+    INFO(row.text);
+    CHECK(contains(spec.to_json(), std::string(R"("rope_scaling":)") + row.json + "}"));
+    CHECK(contains(spec.to_string(), row.text));
+    CHECK(RopeSpec::from_json(spec.to_json()) == spec);
+  }
+  spec.max_length = 4097;
+  CHECK(contains(spec.to_json(), R"(,"max_length":4097})"));
+  CHECK(contains(spec.to_string(), " max_length 4097 "));
 }
 
 TEST_CASE("the JSON of a spec has every field in a fixed order") {
@@ -137,6 +258,64 @@ TEST_CASE("equality of specs looks at every field") {
   CHECK(other != spec);
   other = spec, other.scaling = LinearScaling{123};
   CHECK(other != spec);
+  other = spec, other.max_length = spec.max_length.value_or(0) + 1;
+  CHECK(other != spec);
+}
+
+TEST_CASE("equality of rules looks at every field") {
+  // Each row differs from the one before it in one field.
+  const Scaling rows[] = {
+      LinearScaling{2},
+      LinearScaling{3},
+      Llama3Scaling{8, 1, 4, 8192},
+      Llama3Scaling{9, 1, 4, 8192},
+      Llama3Scaling{9, 2, 4, 8192},
+      Llama3Scaling{9, 2, 5, 8192},
+      Llama3Scaling{9, 2, 5, 8193},
+      DynamicScaling{2, 4096},
+      DynamicScaling{3, 4096},
+      DynamicScaling{3, 4097},
+      NtkScaling{2},
+      NtkScaling{3},
+      YarnScaling{4, 8192, 16, 2, false, 1.5, 0.7, 0.8, 0.5, 1.25, true},
+      YarnScaling{5, 8192, 16, 2, false, 1.5, 0.7, 0.8, 0.5, 1.25, true},
+      YarnScaling{5, 8193, 16, 2, false, 1.5, 0.7, 0.8, 0.5, 1.25, true},
+      YarnScaling{5, 8193, 17, 2, false, 1.5, 0.7, 0.8, 0.5, 1.25, true},
+      YarnScaling{5, 8193, 17, 3, false, 1.5, 0.7, 0.8, 0.5, 1.25, true},
+      YarnScaling{5, 8193, 17, 3, true, 1.5, 0.7, 0.8, 0.5, 1.25, true},
+      YarnScaling{5, 8193, 17, 3, true, std::nullopt, 0.7, 0.8, 0.5, 1.25, true},
+      YarnScaling{5, 8193, 17, 3, true, std::nullopt, 0.6, 0.8, 0.5, 1.25, true},
+      YarnScaling{5, 8193, 17, 3, true, std::nullopt, 0.6, 0.9, 0.5, 1.25, true},
+      YarnScaling{5, 8193, 17, 3, true, std::nullopt, 0.6, 0.9, 0.4, 1.25, true},
+      YarnScaling{5, 8193, 17, 3, true, std::nullopt, 0.6, 0.9, 0.4, 1.5, true},
+      YarnScaling{5, 8193, 17, 3, true, std::nullopt, 0.6, 0.9, 0.4, 1.5, false},
+      LongRopeScaling{{1}, {2}, 4096, 32.0, 1.5, 1.25, 1.75},
+      LongRopeScaling{{3}, {2}, 4096, 32.0, 1.5, 1.25, 1.75},
+      LongRopeScaling{{3}, {3}, 4096, 32.0, 1.5, 1.25, 1.75},
+      LongRopeScaling{{3}, {3}, 4097, 32.0, 1.5, 1.25, 1.75},
+      LongRopeScaling{{3}, {3}, 4097, std::nullopt, 1.5, 1.25, 1.75},
+      LongRopeScaling{{3}, {3}, 4097, std::nullopt, 2.5, 1.25, 1.75},
+      LongRopeScaling{{3}, {3}, 4097, std::nullopt, 2.5, 2.25, 1.75},
+      LongRopeScaling{{3}, {3}, 4097, std::nullopt, 2.5, 2.25, 2.75},
+      ProportionalScaling{1, 0.25},
+      ProportionalScaling{2, 0.25},
+      ProportionalScaling{2, 0.5},
+      DeepseekYarnScaling{40, 4096, 32, 1, 0.7, 0.5, 1, 1},
+      DeepseekYarnScaling{41, 4096, 32, 1, 0.7, 0.5, 1, 1},
+      DeepseekYarnScaling{41, 4097, 32, 1, 0.7, 0.5, 1, 1},
+      DeepseekYarnScaling{41, 4097, 33, 1, 0.7, 0.5, 1, 1},
+      DeepseekYarnScaling{41, 4097, 33, 2, 0.7, 0.5, 1, 1},
+      DeepseekYarnScaling{41, 4097, 33, 2, 0.8, 0.5, 1, 1},
+      DeepseekYarnScaling{41, 4097, 33, 2, 0.8, 0.6, 1, 1},
+      DeepseekYarnScaling{41, 4097, 33, 2, 0.8, 0.6, 0.5, 1},
+      DeepseekYarnScaling{41, 4097, 33, 2, 0.8, 0.6, 0.5, 2},
+      InvFreqScaling{{1, 2}, 1.5},
+      InvFreqScaling{{1, 3}, 1.5},
+      InvFreqScaling{{1, 3}, std::nullopt},
+  };
+  for (const Scaling& a : rows) {
+    for (const Scaling& b : rows) CHECK((a == b) == (&a == &b));
+  }
 }
 
 TEST_CASE("a form survives JSON, and its absent keys take the defaults") {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
+#include <vector>
 
 namespace ropejit::test {
 namespace {
@@ -29,15 +31,80 @@ Operand random_operand(std::mt19937_64& random, std::int64_t rotary_dim, std::in
   return operand;
 }
 
-Scaling random_scaling(std::mt19937_64& random) {
+std::vector<double> random_list(std::mt19937_64& random, std::int64_t size, double least, double most) {
+  std::uniform_real_distribution<double> between(least, most);
+  std::vector<double> values;
+  for (std::int64_t i = 0; i < size; ++i) values.push_back(between(random));
+  return values;
+}
+
+YarnScaling random_yarn(std::mt19937_64& random, double factor) {
+  constexpr double kFast[] = {32.0, 32.0, 24.5, 1.0};
+  constexpr double kMscale[] = {0.0, 0.0, 0.707, 1.0};
+  constexpr double kShare[] = {1.0, 1.0, 1.0, 0.5, 0.0};
+  constexpr std::int64_t kOriginal[] = {4096, 32768, 100, 16384};
+  YarnScaling yarn;
+  yarn.factor = factor;
+  yarn.original_max_position_embeddings = pick(random, kOriginal);
+  yarn.beta_fast = pick(random, kFast);
+  yarn.truncate = random() % 2 != 0;
+  if (random() % 4 == 0) yarn.attention_factor = 0.3125;
+  yarn.mscale = pick(random, kMscale);
+  yarn.mscale_all_dim = pick(random, kMscale);
+  yarn.extrapolation_factor = pick(random, kShare);
+  if (random() % 4 == 0) yarn.attn_factor = 1.3;
+  return yarn;
+}
+
+// Sets max_length where the rule needs it.
+Scaling random_scaling(std::mt19937_64& random, RopeSpec& spec) {
   constexpr double kFactors[] = {1.0, 2.0, 3.5, 8.0, 32.0, 0.5};
-  switch (random() % 3) {
+  constexpr std::int64_t kLengths[] = {1, 2048, 2049, 8192, 131072};
+  const double factor = pick(random, kFactors);
+  const std::int64_t pairs = spec.rotary_dim / 2;
+  switch (random() % 10) {
     case 0: return NoScaling{};
-    case 1: return LinearScaling{pick(random, kFactors)};
-    default: {
+    case 1: return LinearScaling{factor};
+    case 2: {
       constexpr double kHigh[] = {1.0, 2.0, 4.0};
       constexpr std::int64_t kOriginal[] = {512, 8192, 131072};
-      return Llama3Scaling{pick(random, kFactors), 1.0, pick(random, kHigh), pick(random, kOriginal)};
+      return Llama3Scaling{factor, 1.0, pick(random, kHigh), pick(random, kOriginal)};
+    }
+    case 3:
+      spec.rotary_dim = std::max<std::int64_t>(4, spec.rotary_dim);
+      spec.max_length = pick(random, kLengths);
+      return DynamicScaling{factor, 2048};
+    case 4: spec.rotary_dim = std::max<std::int64_t>(4, spec.rotary_dim); return NtkScaling{factor};
+    case 5: spec.theta = std::max(spec.theta, 1.5); return random_yarn(random, factor);
+    case 6: {
+      spec.max_length = pick(random, kLengths);
+      LongRopeScaling rope;
+      rope.short_factor = random_list(random, pairs, 0.9, 2.0);
+      rope.long_factor = random_list(random, pairs, 1.0, 64.0);
+      rope.original_max_position_embeddings = 2048;
+      rope.factor = factor;
+      if (random() % 4 == 0) rope.attention_factor = 1.5;
+      if (random() % 4 == 0) rope.long_mscale = 1.24;
+      return rope;
+    }
+    case 7: return ProportionalScaling{factor, random() % 2 != 0 ? 0.25 : 0.8};
+    case 8: {
+      spec.theta = std::max(spec.theta, 1.5);
+      const YarnScaling yarn = random_yarn(random, factor);
+      return DeepseekYarnScaling{factor,
+                                 yarn.original_max_position_embeddings,
+                                 yarn.beta_fast,
+                                 yarn.beta_slow,
+                                 yarn.mscale,
+                                 yarn.mscale_all_dim,
+                                 yarn.extrapolation_factor,
+                                 yarn.attn_factor};
+    }
+    default: {
+      InvFreqScaling given{random_list(random, pairs, 0.0, 3.0), std::nullopt};
+      given.inv_freq.back() = 0;
+      if (random() % 2 != 0) given.attention_factor = 2.5;
+      return given;
     }
   }
 }
@@ -57,7 +124,7 @@ NumericCase random_case(std::mt19937_64& random) {
   spec.dtype = pick(random, kTypes);
   spec.theta = pick(random, kTheta);
   spec.rotary_dim = pick(random, kRotary);
-  spec.scaling = random_scaling(random);
+  spec.scaling = random_scaling(random, spec);
   const std::int64_t heads = pick(random, kHeads);
   spec.q = random_operand(random, spec.rotary_dim, heads);
   if (random() % 4 != 0) spec.k = random_operand(random, spec.rotary_dim, std::max<std::int64_t>(1, heads / 4));

@@ -111,6 +111,72 @@ TEST_CASE("linear scaling divides every frequency") {
   for (std::int64_t i = 0; i < oracle.pairs(); ++i) CHECK(oracle.frequency(i) == plain.frequency(i) / 4);
 }
 
+TEST_CASE("the oracle's frequencies of every rule are those of a computation in 300 bits") {
+  struct Row {
+    double theta;
+    std::int64_t rotary_dim;
+    std::int64_t max_length;
+    Scaling scaling;
+    std::int64_t pair;
+    long double w;
+    double scale;
+  };
+  const std::vector<double> ones(48, 1.0);
+  const std::vector<double> tens(48, 10.0);
+  const Row rows[] = {
+      {10000.0, 128, 8192, DynamicScaling{2, 2048}, 1, 8.396257425643113911024121e-1L, 1},
+      {10000.0, 128, 8192, DynamicScaling{2, 2048}, 63, 1.649688549556368828094976e-5L, 1},
+      {10000.0, 128, 0, NtkScaling{1000}, 1, 7.760343630469744112979768e-1L, 1},
+      {10000.0, 128, 0, NtkScaling{1000}, 63, 1.154781984689458179666483e-7L, 1},
+      {10000.0, 64, 0, YarnScaling{40, 4096, 32, 1, true, {}, 1, 1}, 10, 5.62341325190349080394951e-2L, 1},
+      {10000.0, 64, 0, YarnScaling{40, 4096, 32, 1, true, {}, 1, 1}, 11, 3.900692656714385799263374e-2L, 1},
+      {10000.0, 64, 0, YarnScaling{40, 4096, 32, 1, true, {}, 1, 1}, 22, 1.778279410038922801225421e-4L, 1},
+      {10000.0, 64, 0, YarnScaling{40, 4096, 32, 1, true, {}, 1, 1}, 31, 3.333803580408310064189829e-6L, 1},
+      {150000.0, 64, 0, YarnScaling{32, 4096, 32, 1, false}, 8, 5.081327481546147362802052e-2L, 1.346573590279972655},
+      {150000.0, 64, 0, YarnScaling{32, 4096, 32, 1, false}, 9, 3.170569618466376598765548e-2L, 1.346573590279972655},
+      {150000.0, 64, 0, YarnScaling{32, 4096, 32, 1, false}, 17, 1.293187012450627206078608e-4L, 1.346573590279972655},
+      {150000.0, 64, 0, YarnScaling{32, 4096, 32, 1, false}, 18, 3.830881237375338291411281e-5L, 1.346573590279972655},
+      {10000.0, 64, 0, YarnScaling{8, 4096, 2, 2, false, {}, 0, 0, 0.5, 1.5}, 0, 5.625e-1L, 1.811916231251975389},
+      {10000.0, 64, 0, YarnScaling{8, 4096, 2, 2, false, {}, 0, 0, 0.5, 1.5}, 20, 1.778781183844713374249378e-3L,
+       1.811916231251975389},
+      {10000.0, 64, 0, YarnScaling{8, 4096, 2, 2, false, {}, 0, 0, 0.5, 1.5}, 21, 2.964217132077069077064691e-4L,
+       1.811916231251975389},
+      {10000.0, 64, 0, YarnScaling{8, 4096, 2, 2, false, {}, 0, 0, 0.5, 1.5}, 31, 1.666901790204155032094915e-5L,
+       1.811916231251975389},
+      {10000.0, 64, 0, DeepseekYarnScaling{40, 4096, 32, 1, 1, 0.5}, 15, 8.334508951020775160474573e-3L,
+       1.155721990196260885},
+      {10000.0, 96, 4096, LongRopeScaling{ones, tens, 4096, 32.0, {}, {}, {}}, 5, 3.831186849557287699111984e-1L,
+       1.190238071423808333},
+      {10000.0, 96, 4097, LongRopeScaling{ones, tens, 4096, 32.0, {}, {}, {}}, 5, 3.831186849557287699111984e-2L,
+       1.190238071423808333},
+      {1000000.0, 512, 0, ProportionalScaling{2, 0.25}, 0, 5.0e-1L, 1},
+      {1000000.0, 512, 0, ProportionalScaling{2, 0.25}, 63, 1.668812347146019273099131e-2L, 1},
+  };
+  for (const Row& row : rows) {
+    RopeSpec spec = spec_of(row.rotary_dim, row.rotary_dim, row.theta);
+    spec.scaling = row.scaling;
+    if (row.max_length != 0) spec.max_length = row.max_length;
+    INFO(spec.to_string() << " pair " << row.pair);
+    const Oracle oracle(spec);
+    CHECK(static_cast<double>(std::fabs(oracle.frequency(row.pair) / row.w - 1)) < 2e-19);
+    CHECK(std::fabs(oracle.attention_scale() / row.scale - 1) < 1e-15);
+  }
+}
+
+TEST_CASE("the attention scale multiplies what is expected and the arithmetic's part of the bound") {
+  RopeSpec spec = spec_of(2, 2, 10000);
+  spec.dtype = DType::fp32;
+  spec.scaling = InvFreqScaling{{1.0}, 4.0};
+  spec.direction = GENERATE(Direction::forward, Direction::adjoint);
+  const Oracle oracle(spec);
+  std::array<double, 2> out{};
+  std::array<double, 2> bound{};
+  oracle.expect(oracle.angles(1), spec.q, std::array<double, 2>{1.0, 0.0}, out, bound);
+  CHECK(out[0] == 4 * std::cos(1.0));
+  CHECK(out[1] == (spec.direction == Direction::forward ? 4 : -4) * std::sin(1.0));
+  CHECK(bound[0] == 0x1p-18 + 0x1p-23);
+}
+
 TEST_CASE("position 1 of one pair is a turn by one radian") {
   const Layout layout = GENERATE(Layout::split_half, Layout::interleaved);
   const std::vector<double> out = rotated(spec_of(2, 2, 10000, layout), 1, {1, 0});
