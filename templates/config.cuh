@@ -37,7 +37,8 @@ struct OperandShape {
 
 struct KernelConfig {
   // What is computed.
-  Layout layout;
+  Layout layout;      // read
+  Layout layout_out;  // written
   Element element;
   bool negate_sin;
   bool scaled;
@@ -58,8 +59,9 @@ struct KernelConfig {
   ROPEJIT_ANYWHERE constexpr u32 element_bytes() const { return element == Element::fp32 ? 4 : 2; }
   ROPEJIT_ANYWHERE constexpr u32 table_element_bytes() const { return table_element == Element::fp32 ? 4 : 2; }
   ROPEJIT_ANYWHERE constexpr RowSplit split(OperandShape shape) const {
-    return split_row(shape.heads, shape.head_dim, rotary_dim, layout == Layout::interleaved, copies_still_lanes,
-                     access_bytes / element_bytes(), heads_per_thread);
+    return split_row(shape.heads, shape.head_dim, rotary_dim, layout == Layout::interleaved,
+                     layout_out == Layout::interleaved, copies_still_lanes, access_bytes / element_bytes(),
+                     heads_per_thread);
   }
 };
 

@@ -73,15 +73,12 @@ __device__ __forceinline__ bool has_head(const Share& share, u32 h) {
   return share.group + h * share.groups < share.heads;
 }
 
-// The lane at which word `w` of a rotating chunk starts.
+// The lane at which word `w` of a rotating chunk starts, in words of `word_lanes`.
 template <KernelConfig C>
-__device__ __forceinline__ u32 rotating_lane(u32 first_lane, u32 chunk, u32 w) {
-  constexpr RowSplit split = C.split(C.q);
-  if constexpr (C.layout == Layout::split_half) {
-    return first_lane + chunk * split.word_lanes + w * (C.rotary_dim / 2);
-  } else {
-    return first_lane + chunk * (split.words_per_thread * split.word_lanes) + w * split.word_lanes;
-  }
+__device__ __forceinline__ u32 rotating_lane(Layout layout, u32 word_lanes, u32 first_lane, u32 chunk, u32 w) {
+  constexpr u32 pairs = C.split(C.q).pairs_per_thread;
+  return layout == Layout::split_half ? first_lane + chunk * pairs + w * (C.rotary_dim / 2)
+                                      : first_lane + chunk * (2 * pairs) + w * word_lanes;
 }
 
 template <KernelConfig C>
@@ -89,6 +86,8 @@ __device__ __forceinline__ void rotate_share(const LaunchParams& params, const S
                                              const u64* steps) {
   constexpr RowSplit split = C.split(C.q);
   constexpr u32 words = split.words_per_thread;
+  constexpr u32 out_words = split.out_words_per_thread;
+  constexpr u32 out_bytes = split.out_word_lanes * C.element_bytes();
   constexpr u32 pairs = split.pairs_per_thread;
 
   Word<C.access_bytes> word[C.heads_per_thread][words];
@@ -98,7 +97,7 @@ __device__ __forceinline__ void rotate_share(const LaunchParams& params, const S
     if (has_head<C>(share, h)) {
 #pragma unroll
       for (u32 w = 0; w < words; ++w) {
-        const u32 lane = rotating_lane<C>(share.first_lane, share.chunk, w);
+        const u32 lane = rotating_lane<C>(C.layout, split.word_lanes, share.first_lane, share.chunk, w);
         word[h][w] = load_word<C.access_bytes>(share.in + head * share.in_head_stride + lane * share.in_lane_stride);
       }
     }
@@ -115,11 +114,12 @@ __device__ __forceinline__ void rotate_share(const LaunchParams& params, const S
   for (u32 h = 0; h < C.heads_per_thread; ++h) {
     const u32 head = share.group + h * share.groups;
     if (has_head<C>(share, h)) {
-      rotate<C>(word[h], turn);
+      Word<out_bytes> rotated[out_words];
+      rotate<C>(word[h], turn, rotated);
 #pragma unroll
-      for (u32 w = 0; w < words; ++w) {
-        const u32 lane = rotating_lane<C>(share.first_lane, share.chunk, w);
-        store_word(share.out + head * share.out_head_stride + lane * share.out_lane_stride, word[h][w]);
+      for (u32 w = 0; w < out_words; ++w) {
+        const u32 lane = rotating_lane<C>(C.layout_out, split.out_word_lanes, share.first_lane, share.chunk, w);
+        store_word(share.out + head * share.out_head_stride + lane * share.out_lane_stride, rotated[w]);
       }
     }
   }

@@ -38,22 +38,27 @@ __device__ __forceinline__ Word<bytes> pack(const float (&lane)[lanes], u32 firs
   return word;
 }
 
-// Turns the pairs held in `words`: for split_half word 0 has the first members and word 1 the second ones, for
-// interleaved they alternate. The order of operations is fixed here, and with it the bits of every variant.
-template <KernelConfig C, u32 words_per_thread, u32 pairs>
-__device__ __forceinline__ void rotate(Word<C.access_bytes> (&words)[words_per_thread], const CosSin (&turn)[pairs]) {
-  constexpr u32 word_lanes = C.access_bytes / C.element_bytes();
-  float lane[2 * pairs];
-  for (u32 w = 0; w < words_per_thread; ++w) unpack<C.element>(words[w], lane, w * word_lanes);
+// Where the members of pair i of `pairs` stand among the lanes that a thread holds.
+__device__ __forceinline__ u32 first_member(Layout layout, u32 i) { return layout == Layout::split_half ? i : 2 * i; }
+__device__ __forceinline__ u32 second_member(Layout layout, u32 i, u32 pairs) {
+  return layout == Layout::split_half ? i + pairs : 2 * i + 1;
+}
+
+// Turns the pairs held in `in` and packs them as they are written. The order of operations is fixed here, and with it
+// the bits of every variant.
+template <KernelConfig C, u32 in_words, u32 in_bytes, u32 out_words, u32 out_bytes, u32 pairs>
+__device__ __forceinline__ void rotate(const Word<in_bytes> (&in)[in_words], const CosSin (&turn)[pairs],
+                                       Word<out_bytes> (&out)[out_words]) {
+  float read[2 * pairs];
+  float written[2 * pairs];
+  for (u32 w = 0; w < in_words; ++w) unpack<C.element>(in[w], read, w * (in_bytes / C.element_bytes()));
   for (u32 i = 0; i < pairs; ++i) {
-    const u32 a = C.layout == Layout::split_half ? i : 2 * i;
-    const u32 b = C.layout == Layout::split_half ? i + pairs : 2 * i + 1;
-    const float x = lane[a];
-    const float y = lane[b];
-    lane[a] = multiply_add(x, turn[i].cos, -multiply(y, turn[i].sin));
-    lane[b] = multiply_add(y, turn[i].cos, multiply(x, turn[i].sin));
+    const float x = read[first_member(C.layout, i)];
+    const float y = read[second_member(C.layout, i, pairs)];
+    written[first_member(C.layout_out, i)] = multiply_add(x, turn[i].cos, -multiply(y, turn[i].sin));
+    written[second_member(C.layout_out, i, pairs)] = multiply_add(y, turn[i].cos, multiply(x, turn[i].sin));
   }
-  for (u32 w = 0; w < words_per_thread; ++w) words[w] = pack<C.element, C.access_bytes>(lane, w * word_lanes);
+  for (u32 w = 0; w < out_words; ++w) out[w] = pack<C.element, out_bytes>(written, w * (out_bytes / C.element_bytes()));
 }
 
 }  // namespace ropejit

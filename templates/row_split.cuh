@@ -13,13 +13,16 @@ namespace ropejit {
 // The row of one head is read in words of `word_lanes` lanes. A thread takes one chunk of a row, for every head of a
 // head group:
 //  - a rotating chunk is words_per_thread words: for split_half one in each half, for interleaved one (two where a
-//    word holds a single lane, so that the thread still has a whole pair);
+//    word holds a single lane, so that the thread still has a whole pair). Where another layout is written, the same
+//    pairs make out_words_per_thread words of out_word_lanes lanes there;
 //  - a copying chunk is one word of lanes that do not rotate (out of place only).
 // Head group g holds the heads g, g + groups, g + 2 groups, ...: neighbouring threads stay on neighbouring heads,
 // and heads_per_thread need not divide the head count.
 struct RowSplit {
   unsigned word_lanes;
   unsigned words_per_thread;
+  unsigned out_word_lanes;
+  unsigned out_words_per_thread;
   unsigned pairs_per_thread;
   unsigned rotating_chunks;
   unsigned copying_chunks;
@@ -30,11 +33,14 @@ struct RowSplit {
 };
 
 ROPEJIT_ANYWHERE constexpr RowSplit split_row(unsigned heads, unsigned head_dim, unsigned rotary_dim, bool interleaved,
-                                              bool copies, unsigned word_lanes, unsigned heads_per_thread) {
+                                              bool out_interleaved, bool copies, unsigned word_lanes,
+                                              unsigned heads_per_thread) {
   RowSplit split{};
   split.word_lanes = word_lanes;
   split.words_per_thread = interleaved && word_lanes > 1 ? 1 : 2;
   split.pairs_per_thread = split.words_per_thread * word_lanes / 2;
+  split.out_word_lanes = interleaved && !out_interleaved ? split.pairs_per_thread : word_lanes;
+  split.out_words_per_thread = 2 * split.pairs_per_thread / split.out_word_lanes;
   split.rotating_chunks = rotary_dim / 2 / split.pairs_per_thread;
   split.copying_chunks = copies ? (head_dim - rotary_dim) / word_lanes : 0;
   split.groups = (heads + heads_per_thread - 1) / heads_per_thread;

@@ -33,6 +33,8 @@ enum class Layout {
 enum class Direction {
   forward,
   adjoint,  ///< the gradient: rotates by -t, keeps A
+  inverse,  ///< undoes forward: rotates by -t and divides by A
+  shift,    ///< moves what is rotated already: positions are signed differences, A is left out
 };
 
 /// One of the two tensors that rotate together, as [tokens, heads, head_dim].
@@ -44,6 +46,9 @@ struct Operand {
 
 struct ROPEJIT_EXPORT RopeSpec {
   Layout layout = Layout::split_half;
+  /// Where the pairs are written, absent: where they were read. Layout::interleaved read and Layout::split_half written
+  /// is DeepSeek-V3's de-interleaving rotation, in one pass. Out of place only.
+  std::optional<Layout> layout_out;
   Direction direction = Direction::forward;
   DType dtype = DType::bf16;
   double theta = 10000.0;       ///< base of the frequencies: finite, above 0

@@ -66,7 +66,7 @@ std::vector<Flag> case_flags() {
       {"--dtype", "TYPE", "bf16, fp16 or fp32 (the model's)"},
       {"--layout", "LAYOUT", "split_half or interleaved (the model's)"},
       {"--max-length", "N", "tokens that dynamic and longrope scaling are resolved for (the spec's)"},
-      {"--direction", "WAY", "forward or adjoint (forward)"},
+      {"--direction", "WAY", "forward, adjoint, inverse or shift (forward)"},
       {"--out-of-place", "", "write other tensors than those read (in place)"},
       {"--strides", "KIND", "contiguous or free (contiguous)"},
       {"--positions", "KIND", "start, ids32 or ids64 (ids64)"},
@@ -88,7 +88,9 @@ Case read_case(const Arguments& arguments) {
   }
   override_with(arguments, "--dtype", std::array{DType::bf16, DType::fp16, DType::fp32}, overrides.dtype);
   override_with(arguments, "--layout", std::array{Layout::split_half, Layout::interleaved}, overrides.layout);
-  override_with(arguments, "--direction", std::array{Direction::forward, Direction::adjoint}, overrides.direction);
+  override_with(arguments, "--direction",
+                std::array{Direction::forward, Direction::adjoint, Direction::inverse, Direction::shift},
+                overrides.direction);
 
   result.spec = read_model(path);
   if (arguments.has("--dtype")) result.spec.dtype = overrides.dtype;

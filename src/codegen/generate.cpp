@@ -34,6 +34,7 @@ std::string config_of(const RotationPlan& plan, const Variant& variant) {
     text += fmt::format("    .{} = {},\n", name, value);
   };
   field("layout", fmt::format("ropejit::Layout::{}", to_string(c.layout)));
+  field("layout_out", fmt::format("ropejit::Layout::{}", to_string(c.layout_out)));
   field("element", fmt::format("ropejit::Element::{}", to_string(c.dtype)));
   field("negate_sin", c.negate_sin);
   field("scaled", c.scaled);
@@ -72,8 +73,9 @@ std::string entry_name(const KernelClass& kernel_class, const Variant& variant) 
   const KernelClass& c = kernel_class;
   const std::string table =
       c.reads_table() ? fmt::format("_{}_{}", to_string(c.angles), to_string(c.table_dtype)) : std::string();
-  return fmt::format("rope_{}_{}{}{}_r{}{}{}{}_{}_{}_{}_{}", to_string(c.layout), to_string(c.dtype),
-                     operand_name('q', c.q), operand_name('k', c.k), c.rotary_dim, c.negate_sin ? "_adjoint" : "",
+  const std::string written = c.layout_out != c.layout ? fmt::format("_to_{}", to_string(c.layout_out)) : std::string();
+  return fmt::format("rope_{}{}_{}{}{}_r{}{}{}{}_{}_{}_{}_{}", to_string(c.layout), written, to_string(c.dtype),
+                     operand_name('q', c.q), operand_name('k', c.k), c.rotary_dim, c.negate_sin ? "_reversed" : "",
                      c.scaled ? "_scaled" : "", table, c.placement == Placement::in_place ? "inplace" : "outofplace",
                      strides_of(c, variant), to_string(c.positions), to_string(variant));
 }

@@ -15,8 +15,8 @@ constexpr std::uint64_t kMaxGridY = 65535;
 RowSplit split_of(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand) {
   const auto element = static_cast<std::uint32_t>(size_of(kernel_class.dtype));
   return split_row(operand.heads, operand.head_dim, kernel_class.rotary_dim, kernel_class.layout == Layout::interleaved,
-                   kernel_class.placement == Placement::out_of_place, variant.access_bytes / element,
-                   variant.heads_per_thread);
+                   kernel_class.layout_out == Layout::interleaved, kernel_class.placement == Placement::out_of_place,
+                   variant.access_bytes / element, variant.heads_per_thread);
 }
 
 std::uint64_t items(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand) {

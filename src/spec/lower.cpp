@@ -1,5 +1,7 @@
 #include "spec/lower.hpp"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "spec/frequencies.hpp"
@@ -26,12 +28,28 @@ RotationPlan lower(const RopeSpec& spec, const LaunchForm& form) {
     throw field_error(ErrorCode::invalid_argument, "table_dtype", to_string(form.table_dtype), "fp32 for radians");
   }
 
+  const Layout layout_out = spec.layout_out.value_or(spec.layout);
+  if (layout_out != spec.layout && form.placement == Placement::in_place) {
+    throw field_error(ErrorCode::unsupported, "layout_out",
+                      fmt::format("{} with layout {} in place", to_string(layout_out), to_string(spec.layout)),
+                      "another layout out of place, or the same");
+  }
+  const bool divides = spec.direction == Direction::inverse;
+  const bool unscaled = spec.direction == Direction::shift;
+  if ((divides || unscaled) && form.angles != AngleSource::computed) {
+    // Only whoever made the table knows what A is in it.
+    throw field_error(ErrorCode::unsupported, "direction", to_string(spec.direction),
+                      "forward or adjoint for cos and sin from the caller");
+  }
   Frequencies data = frequencies(spec);
+  if (divides) data.attention_scale = 1.0 / data.attention_scale;
+  if (unscaled) data.attention_scale = 1.0;
   RotationPlan plan;
   KernelClass& kernel_class = plan.kernel_class;
   kernel_class.layout = spec.layout;
   kernel_class.dtype = spec.dtype;
-  kernel_class.negate_sin = spec.direction == Direction::adjoint;
+  kernel_class.layout_out = layout_out;
+  kernel_class.negate_sin = spec.direction == Direction::adjoint || divides;
   kernel_class.scaled = data.attention_scale != 1.0;
   kernel_class.rotary_dim = static_cast<std::uint32_t>(spec.rotary_dim);
   kernel_class.q = lower_operand(spec.q);

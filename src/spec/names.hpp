@@ -29,7 +29,7 @@ struct Values<Layout> {
 };
 template <>
 struct Values<Direction> {
-  static constexpr std::array all{Direction::forward, Direction::adjoint};
+  static constexpr std::array all{Direction::forward, Direction::adjoint, Direction::inverse, Direction::shift};
 };
 template <>
 struct Values<Placement> {

@@ -30,6 +30,7 @@ std::string KernelClass::text() const {
       "class/1 layout={} dtype={} sigma={} scaled={} rotary={} q={} k={} placement={} strides={} positions={}",
       to_string(layout), to_string(dtype), negate_sin ? "-1" : "+1", scaled ? 1 : 0, rotary_dim, operand_text(q),
       operand_text(k), to_string(placement), to_string(strides), to_string(positions));
+  if (layout_out != layout) text += fmt::format(" written={}", to_string(layout_out));
   if (reads_table()) text += fmt::format(" angles={} table={}", to_string(angles), to_string(table_dtype));
   return text;
 }

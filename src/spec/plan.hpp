@@ -19,9 +19,10 @@ struct PlanOperand {
 };
 
 struct KernelClass {
-  Layout layout = Layout::split_half;
+  Layout layout = Layout::split_half;      ///< read
+  Layout layout_out = Layout::split_half;  ///< written; another one out of place only
   DType dtype = DType::bf16;
-  bool negate_sin = false;  ///< the adjoint: sigma = -1
+  bool negate_sin = false;  ///< sigma = -1: the adjoint and the inverse
   bool scaled = false;      ///< cos and sin are multiplied by the plan's attention_scale
   std::uint32_t rotary_dim = 0;
   PlanOperand q;

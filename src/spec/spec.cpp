@@ -51,6 +51,7 @@ inline namespace v0 {
 void RopeSpec::validate() const {
   using namespace internal;
   require_enum(layout, "layout");
+  if (layout_out) require_enum(*layout_out, "layout_out");
   require_enum(direction, "direction");
   require_enum(dtype, "dtype");
   if (!kTheta.contains(theta)) {
@@ -79,7 +80,9 @@ double RopeSpec::softmax_scale() const {
 
 std::string RopeSpec::to_string() const {
   using namespace internal;
-  std::string text = fmt::format("{} {} q {}", v0::to_string(layout), v0::to_string(dtype), operand_to_string(q));
+  std::string text = v0::to_string(layout);
+  if (layout_out) text += fmt::format(" to {}", v0::to_string(*layout_out));
+  text += fmt::format(" {} q {}", v0::to_string(dtype), operand_to_string(q));
   if (k) text += fmt::format(" k {}", operand_to_string(*k));
   text += fmt::format(" rotary {} theta {}", rotary_dim, theta);
   if (!std::holds_alternative<NoScaling>(scaling)) text += fmt::format(" {}", scaling_to_string(scaling));
@@ -92,8 +95,8 @@ bool operator==(const Operand& a, const Operand& b) noexcept {
 }
 
 bool operator==(const RopeSpec& a, const RopeSpec& b) noexcept {
-  return a.layout == b.layout && a.direction == b.direction && a.dtype == b.dtype && a.theta == b.theta &&
-         a.rotary_dim == b.rotary_dim && a.q == b.q && a.k == b.k && a.scaling == b.scaling &&
+  return a.layout == b.layout && a.layout_out == b.layout_out && a.direction == b.direction && a.dtype == b.dtype &&
+         a.theta == b.theta && a.rotary_dim == b.rotary_dim && a.q == b.q && a.k == b.k && a.scaling == b.scaling &&
          a.max_length == b.max_length;
 }
 
@@ -118,6 +121,8 @@ const char* to_string(Direction direction) noexcept {
   switch (direction) {
     case Direction::forward: return "forward";
     case Direction::adjoint: return "adjoint";
+    case Direction::inverse: return "inverse";
+    case Direction::shift: return "shift";
   }
   return "unknown";
 }

@@ -57,12 +57,15 @@ RopeSpec RopeSpec::from_json(std::string_view text) {
   using namespace internal;
   const llvm::json::Object object = parse_json_object(text);
   const ObjectReader reader(object);
-  reader.reject_unknown_keys({"schema", "layout", "direction", "dtype", "rope_theta", "rotary_dim",
+  reader.reject_unknown_keys({"schema", "layout", "layout_out", "direction", "dtype", "rope_theta", "rotary_dim",
                               "partial_rotary_factor", "q", "k", "rope_scaling", "max_length"});
   reader.get_int("schema", kSchema);
 
   RopeSpec spec;
   spec.layout = read_enum(reader, "layout", spec.layout);
+  if (reader.find_string("layout_out", names_of<Layout>())) {
+    spec.layout_out = read_enum(reader, "layout_out", spec.layout);
+  }
   spec.direction = read_enum(reader, "direction", spec.direction);
   spec.dtype = read_enum(reader, "dtype", spec.dtype);
   spec.theta = reader.find_number("rope_theta", kTheta).value_or(spec.theta);
@@ -81,8 +84,9 @@ std::string RopeSpec::to_json() const {
   using namespace internal;
   validate();
   std::string text = fmt::format(
-      R"({{"schema":1,"layout":"{}","direction":"{}","dtype":"{}","rope_theta":{},"rotary_dim":{},"q":{})",
-      v0::to_string(layout), v0::to_string(direction), v0::to_string(dtype), theta, rotary_dim, operand_to_json(q));
+      R"({{"schema":1,"layout":"{}",{}"direction":"{}","dtype":"{}","rope_theta":{},"rotary_dim":{},"q":{})",
+      v0::to_string(layout), layout_out ? fmt::format(R"("layout_out":"{}",)", v0::to_string(*layout_out)) : "",
+      v0::to_string(direction), v0::to_string(dtype), theta, rotary_dim, operand_to_json(q));
   if (k) text += fmt::format(R"(,"k":{})", operand_to_json(*k));
   text += fmt::format(R"(,"rope_scaling":{})", scaling_to_json(scaling));
   if (max_length) text += fmt::format(R"(,"max_length":{})", *max_length);

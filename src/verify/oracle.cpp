@@ -19,7 +19,10 @@ double bound_of(DType dtype, double expected, double slack) {
 }  // namespace
 
 Oracle::Oracle(const RopeSpec& spec)
-    : spec_(spec), frequencies_(oracle_frequencies(spec)), attention_scale_(oracle_attention_scale(spec)) {}
+    : spec_(spec), frequencies_(oracle_frequencies(spec)), attention_scale_(oracle_attention_scale(spec)) {
+  if (spec.direction == Direction::inverse) attention_scale_ = 1.0 / attention_scale_;
+  if (spec.direction == Direction::shift) attention_scale_ = 1.0;
+}
 
 long double Oracle::angle(std::int64_t pair, std::int64_t position) const {
   const WideNumber product = wide_integer(position) * frequencies_[static_cast<std::size_t>(pair)];
@@ -32,7 +35,9 @@ Angles Oracle::angles(std::int64_t position) const {
   Angles result;
   result.cos.reserve(frequencies_.size());
   result.sin.reserve(frequencies_.size());
-  const double sine_scale = spec_.direction == Direction::adjoint ? -attention_scale_ : attention_scale_;
+  const double sine_scale = spec_.direction == Direction::adjoint || spec_.direction == Direction::inverse
+                                ? -attention_scale_
+                                : attention_scale_;
   for (std::int64_t i = 0; i < pairs(); ++i) {
     const long double t = angle(i, position);
     result.cos.push_back(attention_scale_ * static_cast<double>(cosl(t)));
@@ -48,8 +53,8 @@ const Angles& Oracle::at(std::int64_t position) {
   return remembered_.emplace(position, angles(position)).first->second;
 }
 
-Oracle::Pair Oracle::lanes(const Operand& operand, std::int64_t pair) const {
-  if (spec_.layout == Layout::interleaved) {
+Oracle::Pair Oracle::lanes(Layout layout, const Operand& operand, std::int64_t pair) const {
+  if (layout == Layout::interleaved) {
     return {operand.first_lane + 2 * pair, operand.first_lane + 2 * pair + 1};
   }
   return {operand.first_lane + pair, operand.first_lane + pair + pairs()};
@@ -62,16 +67,19 @@ void Oracle::expect(const Angles& angles, const Operand& operand, std::span<cons
     bound[lane] = 0;
   }
   for (std::int64_t i = 0; i < pairs(); ++i) {
-    const Pair pair = lanes(operand, i);
+    const Pair pair = lanes(spec_.layout, operand, i);
+    const Pair written = lanes(spec_.layout_out.value_or(spec_.layout), operand, i);
     const auto a = static_cast<std::size_t>(pair.a);
     const auto b = static_cast<std::size_t>(pair.b);
+    const auto to_a = static_cast<std::size_t>(written.a);
+    const auto to_b = static_cast<std::size_t>(written.b);
     const double c = angles.cos[static_cast<std::size_t>(i)];
     const double s = angles.sin[static_cast<std::size_t>(i)];
     const double slack = slack_of(attention_scale_, in[a], in[b]);
-    out[a] = in[a] * c - in[b] * s;
-    out[b] = in[b] * c + in[a] * s;
-    bound[a] = bound_of(spec_.dtype, out[a], slack);
-    bound[b] = bound_of(spec_.dtype, out[b], slack);
+    out[to_a] = in[a] * c - in[b] * s;
+    out[to_b] = in[b] * c + in[a] * s;
+    bound[to_a] = bound_of(spec_.dtype, out[to_a], slack);
+    bound[to_b] = bound_of(spec_.dtype, out[to_b], slack);
   }
 }
 
@@ -89,7 +97,8 @@ void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& 
     result.copied(dtype, here, bits_of(before, lane), bits_of(after, lane));
   }
   for (std::int64_t i = 0; i < pairs(); ++i) {
-    const Pair pair = lanes(operand, i);
+    const Pair pair = lanes(spec_.layout, operand, i);
+    const Pair written = lanes(spec_.layout_out.value_or(spec_.layout), operand, i);
     const double xa = decode(dtype, bits_of(before, pair.a));
     const double xb = decode(dtype, bits_of(before, pair.b));
     const double c = angles.cos[static_cast<std::size_t>(i)];
@@ -97,10 +106,10 @@ void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& 
     const double slack = slack_of(attention_scale_, xa, xb);
     const double ya = xa * c - xb * s;
     const double yb = xb * c + xa * s;
-    here.lane = pair.a;
-    result.rotated(dtype, here, ya, bound_of(dtype, ya, slack), slack, decode(dtype, bits_of(after, pair.a)));
-    here.lane = pair.b;
-    result.rotated(dtype, here, yb, bound_of(dtype, yb, slack), slack, decode(dtype, bits_of(after, pair.b)));
+    here.lane = written.a;
+    result.rotated(dtype, here, ya, bound_of(dtype, ya, slack), slack, decode(dtype, bits_of(after, written.a)));
+    here.lane = written.b;
+    result.rotated(dtype, here, yb, bound_of(dtype, yb, slack), slack, decode(dtype, bits_of(after, written.b)));
   }
 }
 

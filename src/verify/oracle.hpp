@@ -69,7 +69,7 @@ class Oracle {
     std::int64_t a;
     std::int64_t b;
   };
-  Pair lanes(const Operand& operand, std::int64_t pair) const;
+  Pair lanes(Layout layout, const Operand& operand, std::int64_t pair) const;
 
   RopeSpec spec_;
   std::vector<WideNumber> frequencies_;

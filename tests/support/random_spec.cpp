@@ -120,7 +120,9 @@ NumericCase random_case(std::mt19937_64& random) {
   NumericCase result;
   RopeSpec& spec = result.spec;
   spec.layout = random() % 2 != 0 ? Layout::split_half : Layout::interleaved;
-  spec.direction = random() % 3 != 0 ? Direction::forward : Direction::adjoint;
+  constexpr Direction kDirections[] = {Direction::forward, Direction::forward, Direction::adjoint, Direction::inverse,
+                                       Direction::shift};
+  spec.direction = pick(random, kDirections);
   spec.dtype = pick(random, kTypes);
   spec.theta = pick(random, kTheta);
   spec.rotary_dim = pick(random, kRotary);
@@ -130,6 +132,9 @@ NumericCase random_case(std::mt19937_64& random) {
   if (random() % 4 != 0) spec.k = random_operand(random, spec.rotary_dim, std::max<std::int64_t>(1, heads / 4));
 
   result.form.placement = random() % 2 != 0 ? Placement::in_place : Placement::out_of_place;
+  if (result.form.placement == Placement::out_of_place && random() % 3 == 0) {
+    spec.layout_out = spec.layout == Layout::split_half ? Layout::interleaved : Layout::split_half;
+  }
   result.form.strides = random() % 2 != 0 ? Strides::contiguous : Strides::free;
   result.form.positions = pick(random, kSources);
   result.batch = 1 + static_cast<std::int64_t>(random() % 3);

@@ -5,6 +5,7 @@
 namespace {
 constexpr ropejit::KernelConfig config = {
     .layout = ropejit::Layout::split_half,
+    .layout_out = ropejit::Layout::split_half,
     .element = ropejit::Element::bf16,
     .negate_sin = false,
     .scaled = false,

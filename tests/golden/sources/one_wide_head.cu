@@ -5,6 +5,7 @@
 namespace {
 constexpr ropejit::KernelConfig config = {
     .layout = ropejit::Layout::interleaved,
+    .layout_out = ropejit::Layout::interleaved,
     .element = ropejit::Element::fp32,
     .negate_sin = false,
     .scaled = false,

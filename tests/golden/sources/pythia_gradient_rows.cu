@@ -5,6 +5,7 @@
 namespace {
 constexpr ropejit::KernelConfig config = {
     .layout = ropejit::Layout::split_half,
+    .layout_out = ropejit::Layout::split_half,
     .element = ropejit::Element::fp16,
     .negate_sin = true,
     .scaled = false,
@@ -31,6 +32,6 @@ alignas(16) __device__ const ropejit::u64 steps[10] = {
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(config.threads)
-rope_split_half_fp16_q32x80_k32x80_r20_adjoint_inplace_rows_ids32_flat_v4_h5_t32(const __grid_constant__ ropejit::LaunchParams params) {
+rope_split_half_fp16_q32x80_k32x80_r20_reversed_inplace_rows_ids32_flat_v4_h5_t32(const __grid_constant__ ropejit::LaunchParams params) {
   ropejit::flat<config>(params, steps);
 }
