@@ -3,6 +3,7 @@
 
 #include "ropejit/error.hpp"    // IWYU pragma: export
 #include "ropejit/form.hpp"     // IWYU pragma: export
+#include "ropejit/model.hpp"    // IWYU pragma: export
 #include "ropejit/options.hpp"  // IWYU pragma: export
 #include "ropejit/scaling.hpp"  // IWYU pragma: export
 #include "ropejit/service.hpp"  // IWYU pragma: export

@@ -70,7 +70,8 @@ struct ROPEJIT_EXPORT RopeSpec {
 
   /// Reads the text (not a path) of a Hugging Face config.json: head counts, head_dim, rope_theta,
   /// rope_scaling or rope_parameters, partial_rotary_factor, dtype; the layout by model_type. Keys it does not
-  /// know are ignored. Throws Error where the model's RoPE is not one this version builds, rather than guess.
+  /// know are ignored. Throws Error where the model's RoPE is not one this version builds, rather than guess, and
+  /// where its layers differ: see ModelRopes in model.hpp.
   static RopeSpec from_hf_config(std::string_view text);
 
   /// What such a model multiplies the usual 1/sqrt(head_dim) of its attention by: g(s, mscale_all_dim)^2 for

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <limits>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -39,13 +40,30 @@ bool has_schema(std::string_view text) {
   return false;
 }
 
-RopeSpec read_model(const std::string& path) {
+// Calls `read` with the text; its errors then name the file.
+template <typename Read>
+auto with_model_text(const std::string& path, const Read& read) {
   const std::string text = read_file("--model", path, kModelFileLimit);
   try {
-    return has_schema(text) ? RopeSpec::from_json(text) : RopeSpec::from_hf_config(text);
+    return read(text);
   } catch (const Error& error) {
     throw Error(error.code(), error.stage(), fmt::format("{}: {}", excerpt(path, 4096), error.what()), error.log());
   }
+}
+
+RopeSpec spec_of_layer(std::string_view text, std::int64_t layer) {
+  const ModelRopes model = ModelRopes::from_hf_config(text);
+  if (const RopeSpec* spec = model.find(layer)) return *spec;
+  throw Error(ErrorCode::unsupported, "spec",
+              fmt::format("layer: found {}, {} without a rotation; allowed: a layer that has one", layer,
+                          quoted(model.kind(layer))));
+}
+
+RopeSpec read_model(const std::string& path, std::optional<std::int64_t> layer) {
+  return with_model_text(path, [&](const std::string& text) {
+    if (has_schema(text)) return RopeSpec::from_json(text);
+    return layer ? spec_of_layer(text, *layer) : RopeSpec::from_hf_config(text);
+  });
 }
 
 // The enumerators of an option: names and values side by side.
@@ -62,6 +80,7 @@ void override_with(const Arguments& arguments, std::string_view flag, const std:
 std::vector<Flag> case_flags() {
   return {
       {"--model", "FILE", "a Hugging Face config.json, or a spec (JSON with \"schema\")"},
+      {"--layer", "N", "the layer that is meant, from 0, where a model's layers differ"},
       {"--tokens", "N", "tokens of a launch (4096)"},
       {"--dtype", "TYPE", "bf16, fp16 or fp32 (the model's)"},
       {"--layout", "LAYOUT", "split_half or interleaved (the model's)"},
@@ -92,12 +111,21 @@ Case read_case(const Arguments& arguments) {
                 std::array{Direction::forward, Direction::adjoint, Direction::inverse, Direction::shift},
                 overrides.direction);
 
-  result.spec = read_model(path);
+  std::optional<std::int64_t> layer;
+  if (arguments.has("--layer")) layer = arguments.integer("--layer", 0, 0, std::numeric_limits<std::int32_t>::max());
+  result.spec = read_model(path, layer);
   if (arguments.has("--dtype")) result.spec.dtype = overrides.dtype;
   if (arguments.has("--layout")) result.spec.layout = overrides.layout;
   if (arguments.has("--max-length")) result.spec.max_length = overrides.max_length;
   if (arguments.has("--direction")) result.spec.direction = overrides.direction;
   return result;
+}
+
+ModelRopes read_layers(const Arguments& arguments) {
+  return with_model_text(arguments.required("--model", "config.json"), [](const std::string& text) {
+    if (!has_schema(text)) return ModelRopes::from_hf_config(text);
+    throw Error(ErrorCode::invalid_argument, "arguments", "--layers: found a spec, allowed: a model's config.json");
+  });
 }
 
 Flag variant_flag() { return {"--variant", "ID", "how, e.g. flat_v16_h8_t128 (what serves --tokens by default)"}; }

@@ -8,6 +8,7 @@
 #include "cli/arguments.hpp"
 #include "codegen/variant.hpp"
 #include "ropejit/form.hpp"
+#include "ropejit/model.hpp"
 #include "ropejit/options.hpp"
 #include "ropejit/spec.hpp"
 #include "spec/plan.hpp"
@@ -20,9 +21,11 @@ struct Case {
   std::int64_t tokens = 0;
 };
 
-/// --model, --tokens, --dtype, --layout, --max-length, --direction, --out-of-place, --strides, --positions.
+/// --model, --layer, --tokens, --dtype, --layout, --max-length, --direction, --out-of-place, --strides, --positions.
 std::vector<Flag> case_flags();
 Case read_case(const Arguments& arguments);
+/// All layers of --model.
+ModelRopes read_layers(const Arguments& arguments);
 
 /// --variant, for the commands that stop before a launch.
 Flag variant_flag();

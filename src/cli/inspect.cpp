@@ -67,7 +67,45 @@ std::string inspect_table(const RopeSpec& spec, const RotationPlan& plan) {
                             to_string(universal_variant(plan.kernel_class)));
 }
 
+std::string layers_json(const ModelRopes& model) {
+  return json_text([&](llvm::json::OStream& out) {
+    out.object([&] {
+      out.attributeArray("layers", [&] {
+        for (std::int64_t layer = 0; layer < model.layers(); ++layer) {
+          out.object([&] {
+            attribute(out, "layer", layer);
+            attribute(out, "kind", model.kind(layer));
+            out.attributeBegin("spec");
+            const RopeSpec* spec = model.find(layer);
+            out.rawValue(spec != nullptr ? spec->to_json() : "null");
+            out.attributeEnd();
+          });
+        }
+      });
+    });
+  });
+}
+
+// A line for each run of layers that are alike.
+std::string layers_table(const ModelRopes& model) {
+  std::string text;
+  std::int64_t first = 0;
+  for (std::int64_t layer = 1; layer <= model.layers(); ++layer) {
+    const RopeSpec* spec = model.find(first);
+    if (layer < model.layers() && model.find(layer) == spec && model.kind(layer) == model.kind(first)) continue;
+    const std::string range = first + 1 == layer ? fmt::format("{}", first) : fmt::format("{}-{}", first, layer - 1);
+    text += fmt::format("{:>9}  {:<18}  {}\n", range, model.kind(first), spec != nullptr ? spec->to_string() : "none");
+    first = layer;
+  }
+  return text;
+}
+
 int run_inspect(const Arguments& arguments) {
+  if (arguments.has("--layers")) {
+    const ModelRopes model = read_layers(arguments);
+    print(arguments.has("--json") ? layers_json(model) : layers_table(model));
+    return 0;
+  }
   const Case given = read_case(arguments);
   const RotationPlan plan = lower(given.spec, given.form);
   print(arguments.has("--json") ? inspect_json(given.spec, plan) : inspect_table(given.spec, plan));
@@ -78,6 +116,7 @@ int run_inspect(const Arguments& arguments) {
 
 Command inspect_command() {
   std::vector<Flag> flags = case_flags();
+  flags.push_back({"--layers", "", "the rotation of every layer of the model instead"});
   flags.push_back({"--json", "", "one JSON object on stdout"});
   flags.push_back({"--help", "", "this text"});
   return {

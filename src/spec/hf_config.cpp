@@ -1,10 +1,8 @@
-// RopeSpec::from_hf_config: what a Hugging Face config.json says about the rotary embedding, refused rather than
-// guessed.
+// What a Hugging Face config.json says about the rotary embeddings of a model, refused rather than guessed.
 #include <fmt/format.h>
 
 #include "ropejit/error.hpp"
-#include "ropejit/spec.hpp"
-#include "spec/hf_families.hpp"
+#include "spec/hf_model.hpp"
 #include "spec/hf_rope_dict.hpp"
 #include "spec/limits.hpp"
 #include "support/field_error.hpp"
@@ -20,19 +18,28 @@ constexpr const char* kOneRotation = "a model whose layers share one rotation th
 
 // A key that, where it is set, makes the rotation depend on the layer or on something this version does not read.
 constexpr std::string_view kUnsupportedKeys[] = {
-    "compress_rope_theta", "global_head_dim",      "global_rope_theta", "layer_rope_theta", "local_rope_theta",
-    "qk_rope_head_dim",    "rope_local_base_freq", "rope_ratio",        "swa_rope_theta",   "xdrope_section",
+    "compress_rope_theta",  "force_rope",       "global_head_dim", "global_rope_theta",
+    "layer_rope_theta",     "local_rope_theta", "no_rope_layers",  "qk_rope_head_dim",
+    "rope_local_base_freq", "rope_ratio",       "swa_rope_theta",  "xdrope_section",
 };
 
-void refuse_unsupported_keys(const ObjectReader& config, Layout layout) {
+// Whether the family gives the key a meaning that this version knows.
+bool is_known(const HfFamily& family, std::string_view key) {
+  if (key == "qk_rope_head_dim") return family.latent;
+  if (key == "no_rope_layers") return family.no_rope_list;
+  return family.two_thetas != nullptr && (key == family.two_thetas->full_key || key == family.two_thetas->local_key);
+}
+
+void refuse_unsupported_keys(const ObjectReader& config, const HfFamily& family) {
   for (const std::string_view key : kUnsupportedKeys) {
     const llvm::json::Value* value = config.find(key);
-    if (value != nullptr) throw field_error(ErrorCode::unsupported, config.path(key), describe(*value), kOneRotation);
+    if (value == nullptr || value->getAsBoolean() == false || is_known(family, key)) continue;
+    throw field_error(ErrorCode::unsupported, config.path(key), describe(*value), kOneRotation);
   }
   if (config.find_bool("alibi").value_or(false)) {
     throw field_error(ErrorCode::unsupported, config.path("alibi"), "true", "a model with a rotary embedding");
   }
-  if (layout == Layout::split_half && config.find_bool("rope_interleave").value_or(false)) {
+  if (family.layout == Layout::split_half && config.find_bool("rope_interleave").value_or(false)) {
     throw field_error(ErrorCode::unsupported, config.path("rope_interleave"), "true", kOneRotation);
   }
   const std::optional<std::string> kind = config.find_string("position_embedding_type", "rope, rotary");
@@ -84,6 +91,7 @@ std::int64_t read_head_dim(const ObjectReader& config, const HfFamily& family, s
 }
 
 double read_theta(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict) {
+  if (dict.of_layer_kind && dict.theta) return dict.theta->value;
   std::optional<SourcedNumber> theta = dict.theta;
   take(theta, config, "rope_theta", kTheta);
   take(theta, config, "rotary_emb_base", kTheta);
@@ -141,28 +149,39 @@ ObjectReader language_model(const ObjectReader& top) {
   return top.find_object("text_config").value_or(top);
 }
 
-}  // namespace
-}  // namespace internal
+// A rank's share of the heads.
+std::int64_t share_q_heads(const ObjectReader& config, std::int64_t heads, std::int64_t tp) {
+  if (heads % tp == 0) return heads / tp;
+  throw field_error(ErrorCode::invalid_argument, "tp", fmt::format("{}", tp),
+                    fmt::format("a divisor of {} {}", config.path("num_attention_heads"), heads));
+}
 
-inline namespace v0 {
+std::int64_t share_kv_heads(const ObjectReader& config, std::int64_t heads, std::int64_t tp) {
+  if (heads % tp == 0) return heads / tp;
+  if (tp % heads == 0) return 1;
+  throw field_error(ErrorCode::invalid_argument, "tp", fmt::format("{}", tp),
+                    fmt::format("a divisor or a multiple of {} {}", config.path("num_key_value_heads"), heads));
+}
 
-RopeSpec RopeSpec::from_hf_config(std::string_view text) {
-  using namespace internal;
-  const llvm::json::Object object = parse_json_object(text);
-  const ObjectReader top(object);
-  const ObjectReader config = language_model(top);
-  const HfFamily family = supported_family(config, supported_family(top, HfFamily{}));
-  refuse_unsupported_keys(config, family.layout);
+// Latent attention: a rotating slice beside lanes that do not rotate, for k in the row that all heads share.
+void read_latent_operands(const ObjectReader& config, RopeSpec& spec) {
+  const std::int64_t rotary_dim = config.get_int("qk_rope_head_dim", kRotaryDim);
+  const std::int64_t still = config.get_int("qk_nope_head_dim", kFirstLane);
+  const std::int64_t latent = config.get_int("kv_lora_rank", kFirstLane);
+  spec.rotary_dim = rotary_dim;
+  spec.q.head_dim = still + rotary_dim;
+  spec.q.first_lane = still;
+  spec.k = Operand{1, latent + rotary_dim, latent};
+}
 
-  RopeSpec spec;
-  spec.layout = family.layout;
-  spec.dtype = read_dtype(config, read_dtype(top, spec.dtype));
-  spec.q.heads = config.get_int(key_of(config, family, "num_attention_heads", "n_head"), kHeads);
-  spec.q.head_dim = read_head_dim(config, family, spec.q.heads);
-  spec.k = Operand{read_kv_heads(config, family, spec.q.heads), spec.q.head_dim, 0};
-  const HfRopeDict dict = read_hf_rope_dict(config, family);
-  spec.scaling = dict.scaling;
-  spec.theta = read_theta(config, family, dict);
+void read_operands(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict, std::int64_t tp,
+                   RopeSpec& spec) {
+  const std::int64_t q_heads = config.get_int(key_of(config, family, "num_attention_heads", "n_head"), kHeads);
+  spec.q.heads = share_q_heads(config, q_heads, tp);
+  if (family.latent) return read_latent_operands(config, spec);
+  spec.q.head_dim = read_head_dim(config, family, q_heads);
+  const std::int64_t kv_heads = share_kv_heads(config, read_kv_heads(config, family, q_heads), tp);
+  spec.k = Operand{kv_heads, spec.q.head_dim, 0};
   const std::optional<SourcedNumber> fraction = read_fraction(config, dict);
   if (auto* rule = std::get_if<ProportionalScaling>(&spec.scaling)) {
     // The fraction is the rule's: all lanes of the head form its pairs.
@@ -171,9 +190,63 @@ RopeSpec RopeSpec::from_hf_config(std::string_view text) {
   } else {
     spec.rotary_dim = read_rotary_dim(config, family, fraction, spec.q.head_dim);
   }
+}
+
+// The rope dictionary of the layers of one kind.
+HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, const std::vector<HfLayer>& layers,
+                        const std::string& kind) {
+  HfRopeDict dict;
+  if (const auto nested = find_nested_rope_dicts(config, layers)) {
+    dict = read_nested_rope_dict(nested->get_object(kind), config, family);
+  } else {
+    dict = read_hf_rope_dict(config, family);
+    if (family.two_thetas == nullptr) return dict;
+    if (dict.theta) {
+      throw field_error(ErrorCode::unsupported, dict.theta->field, fmt::format("{}", dict.theta->value),
+                        "one for each kind of layer");
+    }
+    dict.of_layer_kind = true;
+    if (kind != "full_attention" && !family.two_thetas->scales_local) dict.scaling = NoScaling{};
+  }
+  if (family.two_thetas == nullptr || dict.theta) return dict;
+  const bool full = kind == "full_attention";
+  const char* key = full ? family.two_thetas->full_key : family.two_thetas->local_key;
+  const double otherwise = full ? family.two_thetas->full : family.two_thetas->local;
+  dict.theta = SourcedNumber{config.find_number(key, kTheta).value_or(otherwise), config.path(key)};
+  return dict;
+}
+
+}  // namespace
+
+HfModel::HfModel(const llvm::json::Object& object, bool lenient)
+    : top_(object),
+      config_(language_model(top_)),
+      family_(supported_family(config_, supported_family(top_, HfFamily{}))) {
+  refuse_unsupported_keys(config_, family_);
+  layers_ = read_hf_layers(config_, family_, lenient);
+}
+
+bool HfModel::rotates(std::size_t layer) const {
+  if (!layers_[layer].rotates) return false;
+  const auto nested = find_nested_rope_dicts(config_, layers_);
+  const llvm::json::Value* dict = nested ? nested->object().get(layers_[layer].kind) : nullptr;
+  return dict == nullptr || dict->kind() != llvm::json::Value::Null;
+}
+
+RopeSpec HfModel::spec(const std::string& kind, const ModelOptions& options) const {
+  RopeSpec spec;
+  spec.layout = family_.layout;
+  spec.dtype = options.dtype ? *options.dtype : read_dtype(config_, read_dtype(top_, spec.dtype));
+  const HfRopeDict dict = dict_of_kind(config_, family_, layers_, kind);
+  spec.scaling = dict.scaling;
+  spec.theta = read_theta(config_, family_, dict);
+  read_operands(config_, family_, dict, options.tp, spec);
+  const bool needs_length =
+      std::holds_alternative<DynamicScaling>(spec.scaling) || std::holds_alternative<LongRopeScaling>(spec.scaling);
+  if (needs_length) spec.max_length = options.max_model_len;
   spec.validate();
   return spec;
 }
 
-}  // namespace v0
+}  // namespace internal
 }  // namespace ropejit

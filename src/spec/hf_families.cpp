@@ -7,8 +7,8 @@ namespace ropejit::internal {
 namespace {
 
 constexpr std::string_view kInterleaved[] = {
-    "blt",  "codegen", "cohere", "cohere2",   "cohere2_moe",         "ernie4_5", "ernie4_5_moe", "glm",
-    "glm4", "gptj",    "helium", "moonshine", "moonshine_streaming",
+    "blt", "codegen", "cohere", "cohere2", "cohere2_moe", "deepseek_v2", "ernie4_5",  "ernie4_5_moe",
+    "glm", "glm4",    "gptj",   "helium",  "llama4",      "llama4_text", "moonshine", "moonshine_streaming",
 };
 
 struct Refusal {
@@ -18,7 +18,6 @@ struct Refusal {
 
 constexpr const char* kDeinterleaves = "whose rotation reads neighbouring lanes and writes halves";
 constexpr const char* kAxes = "whose tokens have positions on several axes";
-constexpr const char* kTwoWays = "whose local and global layers rotate in two ways";
 constexpr const char* kNoRope = "which has no rotary embedding";
 
 constexpr Refusal kRefused[] = {
@@ -27,12 +26,10 @@ constexpr Refusal kRefused[] = {
     {"bert", kNoRope},
     {"bloom", kNoRope},
     {"chatglm", "whose config is not of Hugging Face's own classes"},
-    {"deepseek_v2*", "which rotates a slice of each head, and another slice for k"},
     {"deepseek_v3*", kDeinterleaves},
     {"deepseek_v4*", "which rotates the last lanes and turns the output back"},
     {"distilbert", kNoRope},
     {"ernie4_5_vl*", kAxes},
-    {"gemma3*", kTwoWays},
     {"gemma4*", "whose layers rotate in two ways, one of them proportional"},
     {"glm4_moe_lite", kDeinterleaves},
     {"glm4v*", kAxes},
@@ -43,10 +40,10 @@ constexpr Refusal kRefused[] = {
     {"gpt_neo", kNoRope},
     {"hunyuan_vl*", kAxes},
     {"kimi*", kDeinterleaves},
-    {"llama4*", "whose layers rotate or not, and scale q by the position"},
     {"longcat_flash", kDeinterleaves},
+    {"llama4_vision*", kAxes},
     {"mistral4*", kDeinterleaves},
-    {"modernbert*", kTwoWays},
+    {"mistral_large4*", "whose layers rotate or not by rules of their own"},
     {"mpt", kNoRope},
     {"nanochat", "which rotates by the negative angle"},
     {"openpangu*", kAxes},
@@ -56,12 +53,13 @@ constexpr Refusal kRefused[] = {
 };
 
 constexpr std::string_view kNeedTheta[] = {
-    "apertus",   "bitnet",       "cohere",
-    "ernie4_5",  "ernie4_5_moe", "fuyu",
-    "gpt_oss",   "hy_v3",        "jina_embeddings_v3",
-    "lfm2",      "lfm2_moe",     "minimax_m3",
-    "mistral3",  "mixtral",      "nomic_bert",
-    "persimmon", "smollm3",
+    "apertus",  "bitnet",       "cohere",
+    "ernie4_5", "ernie4_5_moe", "fuyu",
+    "gpt_oss",  "hy_v3",        "jina_embeddings_v3",
+    "lfm2",     "lfm2_moe",     "minimax_m3",
+    "llama4",   "llama4_text",  "mistral3",
+    "mixtral",  "nomic_bert",   "persimmon",
+    "smollm3",
 };
 
 constexpr std::string_view kNeedFraction[] = {
@@ -72,13 +70,43 @@ constexpr std::string_view kNeedFraction[] = {
 };
 
 constexpr std::string_view kNeedHeadDim[] = {
-    "gemma", "gemma2", "glm", "glm4", "helium", "qwen3", "qwen3_moe", "qwen3_next",
+    "gemma", "gemma2", "gemma3", "gemma3_text", "gemma3n",   "gemma3n_text",
+    "glm",   "glm4",   "helium", "qwen3",       "qwen3_moe", "qwen3_next",
 };
 
 // Those whose attention has it in transformers 5.23, whether or not this version builds the rotation.
 constexpr std::string_view kScaleSoftmax[] = {
     "axk1",        "axk2",  "bailing_hybrid", "deepseek_v2", "deepseek_v3", "deepseek_v32",   "glm4_moe_lite",
     "glm_moe_dsa", "hy_v4", "longcat_flash",  "minicpm3",    "mistral4",    "mistral_large4", "youtu",
+};
+
+constexpr HfTwoThetas kGemma3{"rope_theta", 1e6, "rope_local_base_freq", 1e4, false};
+constexpr HfTwoThetas kModernBert{"global_rope_theta", 160000.0, "local_rope_theta", 1e4, true};
+constexpr HfTwoThetas kOlmo3{"rope_theta", 500000.0, "rope_theta", 500000.0, false};
+
+struct LayerRow {
+  std::string_view model_type;
+  const HfTwoThetas* two_thetas;
+  bool only_sliding_rotates;
+  std::int64_t full_every;
+  const char* full_every_key;
+};
+
+constexpr LayerRow kLayerRows[] = {
+    {"afmoe", nullptr, true, 4, "global_attn_every_n_layers"},
+    {"cohere2", nullptr, true, 4, "sliding_window_pattern"},
+    {"cohere2_moe", nullptr, true, 0, ""},
+    {"exaone4", nullptr, true, 4, "sliding_window_pattern"},
+    {"exaone4_5", nullptr, true, 0, ""},
+    {"exaone_moe", nullptr, true, 0, ""},
+    {"flint", nullptr, true, 0, ""},
+    {"gemma3", &kGemma3, false, 6, "sliding_window_pattern"},
+    {"gemma3_text", &kGemma3, false, 6, "sliding_window_pattern"},
+    {"gemma3n", &kGemma3, false, 5, "sliding_window_pattern"},
+    {"gemma3n_text", &kGemma3, false, 5, "sliding_window_pattern"},
+    {"kolibri1", nullptr, true, 0, ""},
+    {"modernbert", &kModernBert, false, 3, "global_attn_every_n_layers"},
+    {"olmo3", &kOlmo3, false, 4, "sliding_window_pattern"},
 };
 
 template <class Table>
@@ -106,6 +134,16 @@ HfFamily hf_family(std::string_view model_type) {
   family.needs_fraction = contains(kNeedFraction, model_type);
   family.needs_head_dim = contains(kNeedHeadDim, model_type);
   family.gpt_j_names = model_type == "gptj" || model_type == "codegen";
+  for (const LayerRow& row : kLayerRows) {
+    if (row.model_type != model_type) continue;
+    family.two_thetas = row.two_thetas;
+    family.only_sliding_rotates = row.only_sliding_rotates;
+    family.full_every = row.full_every;
+    family.full_every_key = row.full_every_key;
+  }
+  family.full_first = model_type == "modernbert";
+  family.no_rope_list = model_type == "llama4" || model_type == "llama4_text" || model_type == "smollm3";
+  family.latent = model_type == "deepseek_v2" || model_type == "minicpm3";
   const bool phi_3 = model_type == "phi3" || model_type == "phi4_multimodal";
   family.alpha_is_ntk = model_type.substr(0, 7) == "hunyuan";
   family.yarn_is_longrope = phi_3;

@@ -9,6 +9,15 @@
 
 namespace ropejit::internal {
 
+/// Two rotations in one model: that of full layers, and that of local ("sliding_attention") ones.
+struct HfTwoThetas {
+  const char* full_key;
+  double full;  ///< where the key is absent
+  const char* local_key;
+  double local;
+  bool scales_local;  ///< rope_scaling is for local layers too
+};
+
 struct HfFamily {
   Layout layout = Layout::split_half;
   /// Why this version does not build the family's rotation; null where it does.
@@ -18,6 +27,14 @@ struct HfFamily {
   bool needs_fraction = false;  ///< its default is not "all lanes rotate"
   bool needs_head_dim = false;  ///< its default is not hidden_size / num_attention_heads
   bool gpt_j_names = false;     ///< n_embd and n_head, as well as the usual names
+  bool latent = false;          ///< MLA: qk_nope_head_dim, qk_rope_head_dim, kv_lora_rank
+  // Layers; see spec/hf_layers.cpp.
+  const HfTwoThetas* two_thetas = nullptr;  ///< in static storage
+  bool no_rope_list = false;                ///< no_rope_layers, no_rope_layer_interval
+  bool only_sliding_rotates = false;        ///< full layers do not, unless sliding_window is null
+  std::int64_t full_every = 0;              ///< without layer_types, every n-th layer is full; 0: no such pattern
+  const char* full_every_key = "";          ///< the config's own n
+  bool full_first = false;                  ///< layers 0, n, 2n, ... are, not n - 1, 2n - 1, ...
   // Quirks of rope dictionaries; see spec/hf_scaling.cpp.
   bool alpha_is_ntk = false;         ///< dynamic with an alpha is ntk
   bool yarn_is_longrope = false;     ///< and "su", as everywhere

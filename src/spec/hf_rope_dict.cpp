@@ -60,6 +60,28 @@ void take(std::optional<SourcedNumber>& kept, const ObjectReader& reader, const 
   }
 }
 
+std::optional<ObjectReader> find_nested_rope_dicts(const ObjectReader& config, const std::vector<HfLayer>& layers) {
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    const std::optional<ObjectReader> dict = config.find_object(key);
+    if (!dict) continue;
+    for (const HfLayer& layer : layers) {
+      const llvm::json::Value* value = dict->find(layer.kind);
+      if (value != nullptr && value->getAsObject() != nullptr) return dict;
+    }
+  }
+  return std::nullopt;
+}
+
+HfRopeDict read_nested_rope_dict(const ObjectReader& dict, const ObjectReader& config, const HfFamily& family) {
+  refuse_what_is_not_built(dict);
+  HfRopeDict result;
+  result.of_layer_kind = true;
+  result.scaling = read_scaling(dict, HfScalingContext{config, family, true});
+  take(result.theta, dict, "rope_theta", kTheta);
+  take(result.fraction, dict, "partial_rotary_factor", kFraction);
+  return result;
+}
+
 HfRopeDict read_hf_rope_dict(const ObjectReader& config, const HfFamily& family) {
   HfRopeDict result;
   std::optional<std::string> read_from;

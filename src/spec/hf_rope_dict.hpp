@@ -4,9 +4,11 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "ropejit/scaling.hpp"
 #include "spec/hf_families.hpp"
+#include "spec/hf_layers.hpp"
 #include "support/json.hpp"
 
 namespace ropejit::internal {
@@ -21,13 +23,20 @@ struct SourcedNumber {
 void take(std::optional<SourcedNumber>& kept, const ObjectReader& reader, const char* key, const PositiveRange& range);
 
 struct HfRopeDict {
+  bool of_layer_kind = false;  ///< theta wins over the config's, as that of some layers alone
   Scaling scaling = NoScaling{};
   std::optional<SourcedNumber> theta;
   std::optional<SourcedNumber> fraction;
 };
 
-/// Keys it does not know are ignored. Throws Error{unsupported} for a rope_type of a later version, for dictionaries
-/// nested by kind of layer and for positions on several axes.
+/// The dictionaries by kind of layer, where rope_parameters (or rope_scaling) holds such; nothing where it does not.
+std::optional<ObjectReader> find_nested_rope_dicts(const ObjectReader& config, const std::vector<HfLayer>& layers);
+
+/// One of those. Keys it does not know are ignored.
+HfRopeDict read_nested_rope_dict(const ObjectReader& dict, const ObjectReader& config, const HfFamily& family);
+
+/// The dictionary of all layers. Keys it does not know are ignored. Throws Error{unsupported} for a rope_type of a
+/// later version, for dictionaries nested by kind of layer and for positions on several axes.
 HfRopeDict read_hf_rope_dict(const ObjectReader& config, const HfFamily& family);
 
 }  // namespace ropejit::internal

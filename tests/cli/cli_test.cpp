@@ -293,6 +293,38 @@ TEST_CASE("inspect reports both scales, and asks for the length that a rule depe
   CHECK(resolved.out.find("max_length 8192") != std::string::npos);
 }
 
+TEST_CASE("inspect tells the layers of a model apart, and --layer picks one") {
+  const Program program;
+  const std::string model = program.file(
+      "config.json", R"({"model_type": "cohere2", "num_attention_heads": 4, "head_dim": 8, "rope_theta": 50000,
+                         "num_hidden_layers": 8})");
+  const Finished all = program({"inspect", "--model", model, "--layers"});
+  CHECK(all.status == 0);
+  CHECK(std::count(all.out.begin(), all.out.end(), '\n') == 4);
+  CHECK(all.out.find("0-2  sliding_attention   interleaved bf16 q 4x8") != std::string::npos);
+  CHECK(all.out.find("7  full_attention      none") != std::string::npos);
+
+  const llvm::json::Object report = object(program({"inspect", "--model", model, "--layers", "--json"}));
+  const llvm::json::Array* layers = report.getArray("layers");
+  REQUIRE(layers != nullptr);
+  REQUIRE(layers->size() == 8);
+  CHECK(number(*(*layers)[3].getAsObject(), "layer") == 3);
+  CHECK((*layers)[3].getAsObject()->get("spec")->kind() == llvm::json::Value::Null);
+  CHECK(number(*(*layers)[0].getAsObject()->getObject("spec"), "rope_theta") == 50000);
+
+  CHECK(program({"inspect", "--model", model, "--layer", "0"}).status == 0);
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{}, {"--layer", "3"}, {"--layer", "8"}, {"--layer", "-1"}}) {
+    std::vector<std::string> words{"inspect", "--model", model};
+    words.insert(words.end(), more.begin(), more.end());
+    const Finished refused = program(words);
+    INFO(refused.err);
+    CHECK(refused.status == 2);
+    CHECK(refused.err.find("layer") != std::string::npos);
+    CHECK(std::count(refused.err.begin(), refused.err.end(), '\n') == 1);
+  }
+}
+
 TEST_CASE("source prints what is compiled, or writes it with its templates") {
   const Program program;
   const std::string model = program.file("spec.json", kSpec);
