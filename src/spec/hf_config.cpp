@@ -39,7 +39,7 @@ void refuse_unsupported_keys(const ObjectReader& config, const HfFamily& family)
   if (config.find_bool("alibi").value_or(false)) {
     throw field_error(ErrorCode::unsupported, config.path("alibi"), "true", "a model with a rotary embedding");
   }
-  if (family.layout == Layout::split_half && config.find_bool("rope_interleave").value_or(false)) {
+  if (family.layout == Layout::split_half && !family.deinterleaves && config.find_bool("rope_interleave").value_or(false)) {
     throw field_error(ErrorCode::unsupported, config.path("rope_interleave"), "true", kOneRotation);
   }
   const std::optional<std::string> kind = config.find_string("position_embedding_type", "rope, rotary");
@@ -236,6 +236,10 @@ bool HfModel::rotates(std::size_t layer) const {
 RopeSpec HfModel::spec(const std::string& kind, const ModelOptions& options) const {
   RopeSpec spec;
   spec.layout = family_.layout;
+  if (family_.deinterleaves && config_.find_bool("rope_interleave").value_or(true)) {
+    spec.layout = Layout::interleaved;
+    spec.layout_out = Layout::split_half;
+  }
   spec.dtype = options.dtype ? *options.dtype : read_dtype(config_, read_dtype(top_, spec.dtype));
   const HfRopeDict dict = dict_of_kind(config_, family_, layers_, kind);
   spec.scaling = dict.scaling;

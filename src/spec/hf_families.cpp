@@ -11,12 +11,15 @@ constexpr std::string_view kInterleaved[] = {
     "glm", "glm4",    "gptj",   "helium",  "llama4",      "llama4_text", "moonshine", "moonshine_streaming",
 };
 
+// They read neighbouring lanes and write halves, unless rope_interleave is false.
+constexpr std::string_view kDeinterleaving[] = {"deepseek_v3", "kimi_k2"};
+
 struct Refusal {
   std::string_view model_type;  // with a final '*': every type that begins so
   const char* why;
 };
 
-constexpr const char* kDeinterleaves = "whose rotation reads neighbouring lanes and writes halves";
+constexpr const char* kDeinterleaves = "whose de-interleaving attention this version does not know in detail";
 constexpr const char* kAxes = "whose tokens have positions on several axes";
 constexpr const char* kNoRope = "which has no rotary embedding";
 
@@ -26,7 +29,7 @@ constexpr Refusal kRefused[] = {
     {"bert", kNoRope},
     {"bloom", kNoRope},
     {"chatglm", "whose config is not of Hugging Face's own classes"},
-    {"deepseek_v3*", kDeinterleaves},
+    {"deepseek_v32*", kDeinterleaves},
     {"deepseek_v4*", "which rotates the last lanes and turns the output back"},
     {"distilbert", kNoRope},
     {"ernie4_5_vl*", kAxes},
@@ -129,7 +132,8 @@ const char* refusal_of(std::string_view model_type) {
 HfFamily hf_family(std::string_view model_type) {
   HfFamily family;
   if (contains(kInterleaved, model_type)) family.layout = Layout::interleaved;
-  family.refusal = refusal_of(model_type);
+  family.deinterleaves = contains(kDeinterleaving, model_type);
+  if (!family.deinterleaves) family.refusal = refusal_of(model_type);
   family.needs_theta = contains(kNeedTheta, model_type);
   family.needs_fraction = contains(kNeedFraction, model_type);
   family.needs_head_dim = contains(kNeedHeadDim, model_type);
@@ -143,12 +147,12 @@ HfFamily hf_family(std::string_view model_type) {
   }
   family.full_first = model_type == "modernbert";
   family.no_rope_list = model_type == "llama4" || model_type == "llama4_text" || model_type == "smollm3";
-  family.latent = model_type == "deepseek_v2" || model_type == "minicpm3";
+  family.latent = model_type == "deepseek_v2" || model_type == "minicpm3" || family.deinterleaves;
   const bool phi_3 = model_type == "phi3" || model_type == "phi4_multimodal";
   family.alpha_is_ntk = model_type.substr(0, 7) == "hunyuan";
   family.yarn_is_longrope = phi_3;
   family.longrope_mscales = model_type == "phimoe";
-  family.scales_softmax = contains(kScaleSoftmax, model_type);
+  family.scales_softmax = contains(kScaleSoftmax, model_type) || family.deinterleaves;
   family.original_length = phi_3 ? 4096 : 0;
   family.falcon_heads = model_type == "falcon";
   return family;

@@ -20,6 +20,7 @@ struct HfTwoThetas {
 
 struct HfFamily {
   Layout layout = Layout::split_half;
+  bool deinterleaves = false;  ///< reads interleaved and writes split_half, unless rope_interleave is false
   /// Why this version does not build the family's rotation; null where it does.
   const char* refusal = nullptr;
   // The family's class supplies a value of its own where a config has none, so that the usual default would be a guess.

@@ -1,5 +1,6 @@
 #include "ropejit/model.hpp"
 
+#include <cmath>
 #include <optional>
 #include <string>
 #include <vector>
@@ -274,7 +275,7 @@ TEST_CASE("a model's bad or missing layers are named") {
        "rope_parameters.rope_theta", ErrorCode::unsupported},
       {R"("model_type": "deepseek_v2", "num_hidden_layers": 1, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128)",
        "kv_lora_rank", kParse},
-      {R"("model_type": "deepseek_v3", "num_hidden_layers": 1)", "model_type", ErrorCode::unsupported},
+      {R"("model_type": "deepseek_v32", "num_hidden_layers": 1)", "model_type", ErrorCode::unsupported},
   };
   for (const Row& row : rows) {
     INFO(row.fields);
@@ -307,4 +308,23 @@ TEST_CASE("every model file of the tests gives its one rotation to all its layer
     CHECK(model.layers() >= 16);
     CHECK(model.single() == RopeSpec::from_hf_config(text));
   }
+}
+
+TEST_CASE("DeepSeek-V3 reads neighbouring lanes and writes halves, unless its config says otherwise") {
+  const std::string fields =
+      R"({"model_type": "deepseek_v3", "num_hidden_layers": 1, "hidden_size": 7168, "num_attention_heads": 128,
+          "num_key_value_heads": 128, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "kv_lora_rank": 512,
+          "v_head_dim": 128, "rope_theta": 10000, "max_position_embeddings": 163840,
+          "rope_scaling": {"type": "yarn", "factor": 40, "beta_fast": 32, "beta_slow": 1, "mscale": 1.0,
+                           "mscale_all_dim": 1.0, "original_max_position_embeddings": 4096})";
+  const RopeSpec spec = RopeSpec::from_hf_config(fields + "}");
+  CHECK(spec.layout == Layout::interleaved);
+  CHECK(spec.layout_out == Layout::split_half);
+  CHECK(spec.rotary_dim == 64);
+  CHECK(spec.q == Operand{128, 192, 128});
+  CHECK(spec.k == Operand{1, 576, 512});
+  CHECK(std::fabs(spec.softmax_scale() - 1.87385421) < 5e-9);
+  const RopeSpec plain = RopeSpec::from_hf_config(fields + R"(, "rope_interleave": false})");
+  CHECK(plain.layout == Layout::split_half);
+  CHECK_FALSE(plain.layout_out.has_value());
 }
