@@ -80,6 +80,27 @@ template <KernelConfig C, class Params>
 __device__ __forceinline__ i64 position_of(const Params& params, u32 sequence, u32 place) {
   if constexpr (C.positions == PositionSource::start) {
     return params.first_position + place;
+  } else if constexpr (C.positions == PositionSource::offsets32) {
+    return load_position32(params.position_ids, sequence * params.position_batch_stride) + place;
+  } else if constexpr (C.positions == PositionSource::offsets64) {
+    return load_position64(params.position_ids, sequence * params.position_batch_stride) + place;
+  } else if constexpr (C.positions == PositionSource::ragged) {
+    // The last sequence that begins at or before this token. Whatever cu_seqlens holds, only its elements are read.
+    u32 low = 0;
+    u32 high = params.ragged_sequences;
+    i64 first = load_position32(params.cu_seqlens, 0);
+    while (high - low > 1) {
+      const u32 middle = low + (high - low) / 2;
+      const i64 begin = load_position32(params.cu_seqlens, middle);
+      if (begin <= place) {
+        low = middle;
+        first = begin;
+      } else {
+        high = middle;
+      }
+    }
+    const i64 offset = params.position_ids == nullptr ? 0 : load_position32(params.position_ids, low);
+    return place - first + offset;
   } else {
     const i64 index = sequence * params.position_batch_stride + place * params.position_token_stride;
     return C.positions == PositionSource::ids32 ? load_position32(params.position_ids, index)

@@ -18,7 +18,7 @@ enum class Strides : u32 {
   rows,        // run-time strides, lanes side by side
   any,         // run-time strides throughout
 };
-enum class PositionSource : u32 { start, ids32, ids64 };
+enum class PositionSource : u32 { start, ids32, ids64, offsets32, offsets64, ragged };
 enum class AngleSource : u32 {
   computed,  // from the steps
   half,      // cos and sin of pair i at i of two rows

@@ -31,6 +31,8 @@ struct LaunchParams {
   TensorParams q;
   TensorParams k;
   const void* position_ids;  // null where positions count up from first_position
+  const int* cu_seqlens;     // of ragged sequences: their first tokens, and one past the last
+  unsigned ragged_sequences;
   long long first_position;
   long long position_batch_stride;
   long long position_token_stride;

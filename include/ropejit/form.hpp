@@ -26,9 +26,12 @@ enum class Strides {
 // kernel carries, which takes any stride and any element-aligned pointer, slower.
 
 enum class PositionSource {
-  start,  ///< token s of every sequence is at position start + s
-  ids32,  ///< an int32 position for every token, in device memory
-  ids64,  ///< an int64 position for every token, in device memory
+  start,      ///< token s of every sequence is at position start + s
+  ids32,      ///< an int32 position for every token, in device memory
+  ids64,      ///< an int64 position for every token, in device memory
+  offsets32,  ///< token s of sequence b is at offsets[b] + s: an int32 for every sequence, in device memory
+  offsets64,  ///< the same with int64
+  ragged,     ///< sequences of different lengths one after another (THD): cu_seqlens, with an int32 offset each or none
 };
 
 /// Where cos and sin come from. All but `computed` read a table of the caller's (RopeArgs::table) instead of the

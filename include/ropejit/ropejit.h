@@ -115,9 +115,12 @@ typedef struct ropejit_tensor {
 } ropejit_tensor;
 
 enum {
-  ROPEJIT_POSITIONS_START = 0, /* token s of every sequence stands at first_position + s */
-  ROPEJIT_POSITIONS_IDS32 = 1, /* token s of sequence b stands at ids[b*batch_stride + s*token_stride], int32_t */
-  ROPEJIT_POSITIONS_IDS64 = 2  /* the same, int64_t */
+  ROPEJIT_POSITIONS_START = 0,     /* token s of every sequence stands at first_position + s */
+  ROPEJIT_POSITIONS_IDS32 = 1,     /* token s of sequence b stands at ids[b*batch_stride + s*token_stride], int32_t */
+  ROPEJIT_POSITIONS_IDS64 = 2,     /* the same, int64_t */
+  ROPEJIT_POSITIONS_OFFSETS32 = 3, /* token s of sequence b stands at ids[b*batch_stride] + s, int32_t */
+  ROPEJIT_POSITIONS_OFFSETS64 = 4, /* the same, int64_t */
+  ROPEJIT_POSITIONS_RAGGED = 5     /* sequences of different lengths one after another: see cu_seqlens */
 };
 
 /* One launch. Fill it from ropejit_args_default(): later versions add members at the end, whose defaults keep today's
@@ -144,6 +147,10 @@ typedef struct ropejit_args {
   int64_t table_rows;         /* positions 0 to table_rows - 1 have a row */
   int64_t table_row_stride;   /* in elements; ROPEJIT_CONTIGUOUS: rows without gaps */
   int64_t table_batch_stride; /* in elements; 0: one table for all sequences */
+  /* With ROPEJIT_POSITIONS_RAGGED: batch is 1, token t belongs to sequence i with cu_seqlens[i] <= t <
+   * cu_seqlens[i + 1] and is at t - cu_seqlens[i], plus position_ids[i] (int32_t) where position_ids is not NULL. */
+  const int32_t* cu_seqlens; /* device memory, sequences + 1 numbers */
+  int64_t sequences;         /* 1 or more */
 } ropejit_args;
 
 /* A tensor without gaps at `data`. */
@@ -178,6 +185,8 @@ static inline ropejit_args ropejit_args_default(void) {
   args.table_rows = 0;
   args.table_row_stride = ROPEJIT_CONTIGUOUS;
   args.table_batch_stride = 0;
+  args.cu_seqlens = NULL;
+  args.sequences = 0;
   return args;
 }
 

@@ -32,14 +32,18 @@ struct TensorView {
   }
 };
 
-/// Where the tokens stand. Build it with one of the three functions; the kind must be the form's. Ids must not
+/// Where the tokens stand. Build it with one of the functions; the kind must be the form's. Ids must not
 /// overlap what the launch writes. Token s of sequence b reads ids[b*batch_stride + s*token_stride].
 struct Positions {
   PositionSource source = PositionSource::start;
   const void* ids = nullptr;                ///< device memory
   std::int64_t first = 0;                   ///< for PositionSource::start: the position of token 0; may be negative
-  std::int64_t batch_stride = kContiguous;  ///< in ids; kContiguous: tokens; 0: one row shared by all sequences
+  std::int64_t batch_stride = kContiguous;  ///< in ids; kContiguous: tokens (offsets: 1); 0: shared by all sequences
   std::int64_t token_stride = kContiguous;  ///< in ids; kContiguous: 1
+
+  const std::int32_t* cu_seqlens =
+      nullptr;                 ///< for ragged: device memory, sequences + 1 ascending token numbers from 0
+  std::int64_t sequences = 0;  ///< for ragged: 1 or more
 
   static Positions start(std::int64_t first) {
     Positions positions;
@@ -48,6 +52,19 @@ struct Positions {
   }
   static Positions ids32(const std::int32_t* ids) { return of(PositionSource::ids32, ids); }
   static Positions ids64(const std::int64_t* ids) { return of(PositionSource::ids64, ids); }
+
+  /// One offset for every sequence; with batch_stride 0, one for all (a decode step's position, kept on the device).
+  static Positions offsets32(const std::int32_t* offsets) { return of(PositionSource::offsets32, offsets); }
+  static Positions offsets64(const std::int64_t* offsets) { return of(PositionSource::offsets64, offsets); }
+  /// Token t belongs to the sequence i with cu_seqlens[i] <= t < cu_seqlens[i + 1] and is at t - cu_seqlens[i], plus
+  /// offsets[i] where there are any. Tokens beyond the last are counted on in the last sequence. RopeArgs::batch is 1.
+  static Positions ragged(const std::int32_t* cu_seqlens, std::int64_t sequences,
+                          const std::int32_t* offsets = nullptr) {
+    Positions positions = of(PositionSource::ragged, offsets);
+    positions.cu_seqlens = cu_seqlens;
+    positions.sequences = sequences;
+    return positions;
+  }
 
  private:
   static Positions of(PositionSource source, const void* ids) {

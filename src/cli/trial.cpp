@@ -152,6 +152,7 @@ RopeArgs Trial::args() const {
     case PositionSource::start: args.positions = Positions::start(first_position_); break;
     case PositionSource::ids32: args.positions = Positions::ids32(static_cast<const std::int32_t*>(ids_.data())); break;
     case PositionSource::ids64: args.positions = Positions::ids64(static_cast<const std::int64_t*>(ids_.data())); break;
+    default: throw Error(ErrorCode::internal, "run", "positions: a trial has a start or ids alone");
   }
   return args;
 }

@@ -28,9 +28,10 @@ static_assert(ROPEJIT_CONTIGUOUS == ropejit::kContiguous);
 static_assert(ROPEJIT_INTERNAL == static_cast<int>(ErrorCode::internal));
 static_assert(ROPEJIT_POSITIONS_START == static_cast<int>(ropejit::PositionSource::start));
 static_assert(ROPEJIT_POSITIONS_IDS64 == static_cast<int>(ropejit::PositionSource::ids64));
+static_assert(ROPEJIT_POSITIONS_RAGGED == static_cast<int>(ropejit::PositionSource::ragged));
 
 // The size of the first version of ropejit_args: what every caller has.
-constexpr std::size_t kLeastArgsSize = offsetof(ropejit_args, table_batch_stride) + sizeof(int64_t);
+constexpr std::size_t kLeastArgsSize = offsetof(ropejit_args, sequences) + sizeof(int64_t);
 
 // A buffer, so that launch can say what failed without an allocation. Long lists of allowed values are cut.
 thread_local char last_error[2048] = "";
@@ -109,8 +110,8 @@ const char* why_unreadable(const ropejit_args& args) noexcept {
     if (bytes[i] != 0) return "args: a member that this version of ropejit does not know is set, allowed: 0";
   }
   if (args.reserved != 0) return "args.reserved: not 0, allowed: 0";
-  if (args.position_source < ROPEJIT_POSITIONS_START || args.position_source > ROPEJIT_POSITIONS_IDS64) {
-    return "args.position_source: unknown, allowed: one of ROPEJIT_POSITIONS_START, _IDS32 and _IDS64";
+  if (args.position_source < ROPEJIT_POSITIONS_START || args.position_source > ROPEJIT_POSITIONS_RAGGED) {
+    return "args.position_source: unknown, allowed: one of the ROPEJIT_POSITIONS_ values";
   }
   return nullptr;
 }
@@ -164,6 +165,8 @@ ropejit_status ropejit_launch(const ropejit_kernel* kernel, const ropejit_args* 
   launch.positions.first = args->first_position;
   launch.positions.batch_stride = args->position_batch_stride;
   launch.positions.token_stride = args->position_token_stride;
+  launch.positions.cu_seqlens = args->cu_seqlens;
+  launch.positions.sequences = args->sequences;
   launch.table.cos = args->table_cos;
   launch.table.sin = args->table_sin;
   launch.table.rows = args->table_rows;

@@ -177,16 +177,34 @@ std::uint32_t vector_bytes_of(const KernelClass& kernel_class, const Side& q, co
   return 1U << std::countr_zero(bits);
 }
 
+const char* fill_ragged(const RopeArgs& args, LaunchParams& params) noexcept {
+  const Positions& positions = args.positions;
+  if (args.batch != 1) return "batch: found other than 1, allowed with ragged sequences: 1";
+  if (positions.cu_seqlens == nullptr) return "positions.cu_seqlens: found null, allowed: a device pointer";
+  if (positions.sequences < 1 || positions.sequences > kMaxTokens) {
+    return "positions.sequences: found less than 1 or more than 2147483647, allowed: the number of sequences";
+  }
+  const auto addresses =
+      reinterpret_cast<std::uintptr_t>(positions.cu_seqlens) | reinterpret_cast<std::uintptr_t>(positions.ids);
+  if (addresses % 4 != 0) return "positions.cu_seqlens: found a pointer that is not aligned to its element";
+  params.cu_seqlens = positions.cu_seqlens;
+  params.ragged_sequences = static_cast<unsigned>(positions.sequences);
+  return nullptr;
+}
+
 const char* fill_positions(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params) noexcept {
   const Positions& positions = args.positions;
   if (positions.source != kernel_class.positions) return "positions: not of the kind the form was prepared for";
   params.position_ids = positions.ids;
   params.first_position = positions.first;
-  params.position_batch_stride = stride_or(positions.batch_stride, args.tokens);
+  const bool offsets = positions.source == PositionSource::offsets32 || positions.source == PositionSource::offsets64;
+  params.position_batch_stride = stride_or(positions.batch_stride, offsets ? 1 : args.tokens);
   params.position_token_stride = stride_or(positions.token_stride, 1);
   if (positions.source == PositionSource::start) return nullptr;
+  if (positions.source == PositionSource::ragged) return fill_ragged(args, params);
   if (positions.ids == nullptr) return "positions.ids: found null, allowed: a device pointer";
-  const std::uintptr_t bytes = positions.source == PositionSource::ids32 ? 4 : 8;
+  const bool narrow = positions.source == PositionSource::ids32 || positions.source == PositionSource::offsets32;
+  const std::uintptr_t bytes = narrow ? 4 : 8;
   if (reinterpret_cast<std::uintptr_t>(positions.ids) % bytes != 0) {
     return "positions.ids: found a pointer that is not aligned to its element";
   }

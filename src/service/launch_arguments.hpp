@@ -12,7 +12,7 @@
 namespace ropejit::internal {
 
 struct LaunchArguments {
-  LaunchParams params;       ///< all but tokens_per_slab
+  LaunchParams params{};     ///< all but tokens_per_slab
   std::uint32_t tokens = 0;  ///< of all sequences; 0: nothing to launch
   /// Largest power of two up to 16 that divides every address a vector access of the form's fast kernels would
   /// start at; 0: the tensors break the form's promise (strides, lanes apart) and only the universal entry serves.

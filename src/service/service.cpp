@@ -44,13 +44,15 @@ struct ServiceState {
 namespace {
 
 /// The binaries of `sources`, in order. What the store lacks is compiled side by side: NVRTC and the host compiler
-/// both allow it.
+/// both allow it. Where no thread can be had, this one compiles.
 std::vector<LoadedBinary> load_all(std::vector<BinarySource>& sources) {
   std::vector<std::optional<LoadedBinary>> stored;
   for (BinarySource& source : sources) stored.push_back(source.load_stored());
   std::vector<std::future<CompiledBinary>> compiling(sources.size());
   for (std::size_t i = 0; i < sources.size(); ++i) {
-    if (!stored[i]) compiling[i] = std::async(std::launch::async, [&source = sources[i]] { return source.compile(); });
+    if (stored[i]) continue;
+    const auto compile = [&source = sources[i]] { return source.compile(); };
+    compiling[i] = std::async(std::launch::async | std::launch::deferred, compile);
   }
   std::vector<LoadedBinary> binaries;
   for (std::size_t i = 0; i < sources.size(); ++i) {

@@ -86,6 +86,9 @@ const char* to_string(PositionSource positions) noexcept {
     case PositionSource::start: return "start";
     case PositionSource::ids32: return "ids32";
     case PositionSource::ids64: return "ids64";
+    case PositionSource::offsets32: return "offsets32";
+    case PositionSource::offsets64: return "offsets64";
+    case PositionSource::ragged: return "ragged";
   }
   return "unknown";
 }

@@ -39,7 +39,8 @@ void refuse_unsupported_keys(const ObjectReader& config, const HfFamily& family)
   if (config.find_bool("alibi").value_or(false)) {
     throw field_error(ErrorCode::unsupported, config.path("alibi"), "true", "a model with a rotary embedding");
   }
-  if (family.layout == Layout::split_half && !family.deinterleaves && config.find_bool("rope_interleave").value_or(false)) {
+  if (family.layout == Layout::split_half && !family.deinterleaves &&
+      config.find_bool("rope_interleave").value_or(false)) {
     throw field_error(ErrorCode::unsupported, config.path("rope_interleave"), "true", kOneRotation);
   }
   const std::optional<std::string> kind = config.find_string("position_embedding_type", "rope, rotary");

@@ -41,7 +41,8 @@ struct Values<Strides> {
 };
 template <>
 struct Values<PositionSource> {
-  static constexpr std::array all{PositionSource::start, PositionSource::ids32, PositionSource::ids64};
+  static constexpr std::array all{PositionSource::start,     PositionSource::ids32,     PositionSource::ids64,
+                                  PositionSource::offsets32, PositionSource::offsets64, PositionSource::ragged};
 };
 
 template <>

@@ -70,6 +70,47 @@ TEST_CASE("Sequences may share one row of positions, and k may be left out of a 
   }
 }
 
+TEST_CASE("Every sequence may start at an offset of its own, kept on the device", "[numeric]") {
+  for (const test::TargetPtr& target : test::targets()) {
+    for (const PositionSource source : {PositionSource::offsets32, PositionSource::offsets64}) {
+      test::NumericCase given = small_case({Placement::in_place, Strides::contiguous, source});
+      given.positions = {1000000, -7};
+      const internal::PreparedKernel kernel = test::prepare(target, internal::lower(given.spec, given.form));
+      for (const bool share : {false, true}) {
+        given.share_positions = share;
+        INFO(target->name() << " " << given.to_string());
+        const test::NumericResult result = test::run_case(kernel, given, 14);
+        INFO(result.to_string());
+        CHECK(result.passed());
+      }
+    }
+  }
+}
+
+TEST_CASE("Sequences of different lengths one after another are told apart by cu_seqlens", "[numeric]") {
+  for (const test::TargetPtr& target : test::targets()) {
+    test::NumericCase given = small_case({Placement::in_place, Strides::contiguous, PositionSource::ragged});
+    given.batch = 1;
+    given.tokens = 12;
+    const internal::PreparedKernel kernel = test::prepare(target, internal::lower(given.spec, given.form));
+    // One sequence, several, empty ones at every place, and tokens beyond the last (padding).
+    for (const std::vector<std::int32_t>& cu_seqlens :
+         std::vector<std::vector<std::int32_t>>{{0, 12}, {0, 5, 12}, {0, 0, 5, 5, 5, 11, 12, 12}, {0, 3, 9}}) {
+      for (const bool offsets : {false, true}) {
+        given.cu_seqlens = cu_seqlens;
+        given.positions.clear();
+        for (std::size_t i = 0; offsets && i + 1 < cu_seqlens.size(); ++i) {
+          given.positions.push_back(static_cast<std::int64_t>(i * i) * 1000 - 50);
+        }
+        INFO(target->name() << " " << cu_seqlens.size() - 1 << " sequences, " << given.to_string());
+        const test::NumericResult result = test::run_case(kernel, given, 15);
+        INFO(result.to_string());
+        CHECK(result.passed());
+      }
+    }
+  }
+}
+
 TEST_CASE("Angles hold the bound at every position, long, negative and beyond what fp32 can count", "[numeric]") {
   for (const test::TargetPtr& target : test::targets()) {
     for (const double theta : {100.0, 10000.0, 500000.0, 1e7}) {

@@ -101,6 +101,35 @@ TEST_CASE("A launch with wrong arguments is refused, and the reason names the fi
   }
 }
 
+TEST_CASE("A launch of ragged sequences is refused without their lengths", "[launch]") {
+  struct Row {
+    const char* what;
+    std::function<void(RopeArgs&)> change;
+    const char* field;
+  };
+  const LaunchForm form{Placement::in_place, Strides::contiguous, PositionSource::ragged};
+  const std::vector<Row> rows = {
+      {"no cu_seqlens", [](RopeArgs& a) { a.positions.cu_seqlens = nullptr; }, "positions.cu_seqlens"},
+      {"unaligned", [](RopeArgs& a) { a.positions.ids = address(0x50002); }, "positions.cu_seqlens"},
+      {"no sequences", [](RopeArgs& a) { a.positions.sequences = 0; }, "positions.sequences"},
+      {"too many", [](RopeArgs& a) { a.positions.sequences = 1LL << 40; }, "positions.sequences"},
+      {"a batch of them", [](RopeArgs& a) { a.batch = 2; }, "batch"},
+  };
+  for (const Row& row : rows) {
+    RopeArgs args = good_args(LaunchForm::in_place_ids());
+    args.positions = Positions::ragged(static_cast<const std::int32_t*>(address(0x50000)), 4);
+    internal::LaunchArguments out;
+    const internal::KernelClass kernel_class = internal::lower(small_spec(), form).kernel_class;
+    REQUIRE(internal::check_arguments(kernel_class, args, out));
+    row.change(args);
+    const LaunchStatus status = internal::check_arguments(kernel_class, args, out);
+    INFO(row.what << ": " << status.message());
+    CHECK(status.code == ErrorCode::invalid_argument);
+    REQUIRE(status.reason != nullptr);
+    CHECK(std::strstr(status.reason, row.field) != nullptr);
+  }
+}
+
 TEST_CASE("A launch that needs a table is refused without a whole one", "[launch]") {
   struct Row {
     const char* what;

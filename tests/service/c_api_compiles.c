@@ -12,7 +12,7 @@ static_assert(offsetof(ropejit_args, position_source) == 168, "args.position_sou
 static_assert(offsetof(ropejit_args, position_ids) == 176, "args.position_ids");
 static_assert(offsetof(ropejit_args, position_token_stride) == 200, "args.position_token_stride");
 static_assert(offsetof(ropejit_args, tokens) == 216, "args.tokens");
-static_assert(offsetof(ropejit_args, table_batch_stride) + sizeof(int64_t) == sizeof(ropejit_args), "args");
+static_assert(offsetof(ropejit_args, sequences) + sizeof(int64_t) == sizeof(ropejit_args), "args");
 
 ropejit_status ropejit_test_session_in_c(const char* spec_json, float* q, int64_t tokens);
 

@@ -234,6 +234,14 @@ class Arena {
 
   std::int64_t position(std::int64_t b, std::int64_t s) const {
     if (given_.form.positions == PositionSource::start) return given_.positions[0] + s;
+    if (given_.form.positions == PositionSource::ragged) {
+      std::size_t sequence = 0;
+      while (sequence + 2 < given_.cu_seqlens.size() && given_.cu_seqlens[sequence + 1] <= s) ++sequence;
+      return s - given_.cu_seqlens[sequence] + (given_.positions.empty() ? 0 : given_.positions[sequence]);
+    }
+    if (given_.form.positions == PositionSource::offsets32 || given_.form.positions == PositionSource::offsets64) {
+      return given_.positions[static_cast<std::size_t>(given_.share_positions ? 0 : b)] + s;
+    }
     return given_.positions[static_cast<std::size_t>(given_.share_positions ? s : b * given_.tokens + s)];
   }
 
@@ -280,8 +288,8 @@ const char* to_string(Arrangement arrangement) {
 }
 
 std::string NumericCase::to_string() const {
-  return fmt::format("{} {} batch {} tokens {} in {} out {} first position {} {}{}", spec.to_string(), form.to_json(),
-                     batch, tokens, test::to_string(in), test::to_string(out), positions[0],
+  return fmt::format("{} {} batch {} tokens {} in {} out {} positions of {} {}{}", spec.to_string(), form.to_json(),
+                     batch, tokens, test::to_string(in), test::to_string(out), positions.empty() ? 0 : positions[0],
                      share_positions ? "shared " : "", pass_k ? "" : "without k");
 }
 
@@ -317,6 +325,7 @@ NumericResult run_case(const internal::PreparedKernel& kernel, const NumericCase
     if (with_k) args.k_out = arena.view(k_out);
   }
   DeviceBuffer ids;
+  DeviceBuffer cu_seqlens;
   switch (given.form.positions) {
     case PositionSource::start: args.positions = Positions::start(given.positions[0]); break;
     case PositionSource::ids32:
@@ -326,6 +335,21 @@ NumericResult run_case(const internal::PreparedKernel& kernel, const NumericCase
     case PositionSource::ids64:
       ids = upload_ids<std::int64_t>(target, given.positions);
       args.positions = Positions::ids64(static_cast<const std::int64_t*>(ids.data()));
+      break;
+    case PositionSource::offsets32:
+      ids = upload_ids<std::int32_t>(target, given.positions);
+      args.positions = Positions::offsets32(static_cast<const std::int32_t*>(ids.data()));
+      break;
+    case PositionSource::offsets64:
+      ids = upload_ids<std::int64_t>(target, given.positions);
+      args.positions = Positions::offsets64(static_cast<const std::int64_t*>(ids.data()));
+      break;
+    case PositionSource::ragged:
+      ids = upload_ids<std::int32_t>(target, given.positions);
+      cu_seqlens = upload_ids<std::int32_t>(target, {given.cu_seqlens.begin(), given.cu_seqlens.end()});
+      args.positions = Positions::ragged(
+          static_cast<const std::int32_t*>(cu_seqlens.data()), static_cast<std::int64_t>(given.cu_seqlens.size()) - 1,
+          given.positions.empty() ? nullptr : static_cast<const std::int32_t*>(ids.data()));
       break;
   }
   if (given.share_positions) args.positions.batch_stride = 0;

@@ -33,10 +33,11 @@ struct NumericCase {
   LaunchForm form;
   std::int64_t batch = 1;
   std::int64_t tokens = 1;
-  Arrangement in = Arrangement::bshd;   ///< in place: of the tensors themselves
-  Arrangement out = Arrangement::bshd;  ///< out of place
-  std::vector<std::int64_t> positions;  ///< batch * tokens ids; for a start form: one
-  bool share_positions = false;         ///< one row of `tokens` ids for every sequence
+  Arrangement in = Arrangement::bshd;    ///< in place: of the tensors themselves
+  Arrangement out = Arrangement::bshd;   ///< out of place
+  std::vector<std::int64_t> positions;   ///< batch * tokens ids; for a start form: one
+  std::vector<std::int32_t> cu_seqlens;  ///< for ragged forms; positions are then offsets, one a sequence, or none
+  bool share_positions = false;          ///< one row of `tokens` ids for every sequence
   bool pass_k = true;
   // For forms that read a table: it holds the exact angles of positions 0 to table_rows - 1, rounded to its dtype
   // (radians: reduced by nothing, so up to table_rows); sequence b's rows are those of positions shifted by 3 b.
