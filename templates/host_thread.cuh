@@ -15,6 +15,8 @@ struct HostServices {
   void (*warp_barrier)(HostThread* self);
   // The value that lane `lane` of this thread's warp passed in the same call; undefined where that lane is not there.
   unsigned long long (*shuffle)(HostThread* self, unsigned long long value, unsigned lane);
+  // An access that a GPU would fault on; the launch fails once it has run.
+  void (*misaligned_access)(HostThread* self);
 };
 
 struct HostThread {

@@ -18,8 +18,15 @@ struct Word<2> {
 
 #ifdef ROPEJIT_HOST_TARGET
 
+// A CPU reads at any address; a GPU faults. So that the host target finds what a GPU would.
+template <u32 bytes>
+inline void require_aligned(const void* at) {
+  if (reinterpret_cast<u64>(at) % bytes != 0) host_self->services->misaligned_access(host_self);
+}
+
 template <u32 bytes>
 inline Word<bytes> load_word(const void* at) {
+  require_aligned<bytes>(at);
   Word<bytes> word{};
   __builtin_memcpy(word.bits, at, bytes);
   return word;
@@ -27,11 +34,13 @@ inline Word<bytes> load_word(const void* at) {
 
 template <u32 bytes>
 inline void store_word(void* at, const Word<bytes>& word) {
+  require_aligned<bytes>(at);
   __builtin_memcpy(at, word.bits, bytes);
 }
 
 inline u64 load_readonly(const u64* at) { return *at; }
 inline void load_readonly_pair(const u64* at, u64& first, u64& second) {
+  require_aligned<16>(at);
   first = at[0];
   second = at[1];
 }

@@ -7,13 +7,16 @@
 
 namespace ropejit {
 
-// Width of one access to `count` table elements that lie together.
-template <KernelConfig C, u32 count>
-constexpr u32 table_access = count* C.table_element_bytes() < 16 ? count* C.table_element_bytes() : 16;
+// Width of one access to `count` table elements that lie together; the universal entry takes them one by one.
+template <KernelConfig C>
+__device__ constexpr u32 table_access(u32 count) {
+  const u32 bytes = C.strides == Strides::any ? C.table_element_bytes() : count * C.table_element_bytes();
+  return bytes < 16 ? bytes : 16;
+}
 
 template <KernelConfig C, u32 count>
 __device__ __forceinline__ void load_table(const char* at, float (&value)[count]) {
-  constexpr u32 bytes = table_access<C, count>;
+  constexpr u32 bytes = table_access<C>(count);
   constexpr u32 lanes = bytes / C.table_element_bytes();
 #pragma unroll
   for (u32 i = 0; i < count; i += lanes) {

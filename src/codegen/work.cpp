@@ -34,6 +34,7 @@ std::uint32_t table_access_bytes(const KernelClass& kernel_class, const Variant&
   const bool two_a_pair = kernel_class.angles == AngleSource::complex || kernel_class.angles == AngleSource::repeated;
   const std::uint32_t pairs = split_of(kernel_class, variant, kernel_class.q).pairs_per_thread;
   const auto element = static_cast<std::uint32_t>(size_of(kernel_class.table_dtype));
+  if (variant.family == Family::universal) return element;
   return std::min(16U, pairs * (two_a_pair ? 2 : 1) * element);
 }
 

@@ -12,7 +12,8 @@ namespace ropejit::internal {
 /// Threads that one token needs. Both may be launched with k left out; its threads then do nothing.
 std::uint64_t items_per_token(const KernelClass& kernel_class, const Variant& variant);
 
-/// Width of the variant's widest access to a caller's table, in bytes; 0 where the class reads none.
+/// Width of the variant's accesses to a caller's table, in bytes; 0 where the class reads none. The universal entry's
+/// are single elements.
 std::uint32_t table_access_bytes(const KernelClass& kernel_class, const Variant& variant);
 
 struct Grid {

@@ -27,7 +27,8 @@ struct SimulatedThread : HostThread {
 class Block {
  public:
   Block(const LaunchGeometry& geometry, const HostEntry& entry) : entry_(entry), threads_(geometry.threads) {
-    static constexpr HostServices kServices = {&Block::block_barrier, &Block::warp_barrier, &Block::shuffle};
+    static constexpr HostServices kServices = {&Block::block_barrier, &Block::warp_barrier, &Block::shuffle,
+                                               &Block::misaligned_access};
     for (unsigned i = 0; i < geometry.threads; ++i) {
       threads_[i].thread = {i, 0, 0};
       threads_[i].block_dim = {geometry.threads, 1, 1};
@@ -57,7 +58,7 @@ class Block {
     for (const SimulatedThread& thread : threads_) {
       if (thread.wait != Wait::done) return HostOutcome::deadlock;
     }
-    return HostOutcome::ok;
+    return misaligned_ ? HostOutcome::misaligned : HostOutcome::ok;
   }
 
  private:
@@ -146,12 +147,15 @@ class Block {
     return result;
   }
 
+  static void misaligned_access(HostThread* self) { simulated(self).block_state->misaligned_ = true; }
+
   const HostEntry& entry_;
   std::vector<SimulatedThread> threads_;
   std::vector<std::unique_ptr<Fiber>> fibers_;
   std::vector<Fiber*> idle_;
   std::deque<SimulatedThread*> ready_;
   std::size_t next_ = 0;
+  bool misaligned_ = false;
 };
 
 }  // namespace

@@ -82,6 +82,16 @@ TEST_CASE("A barrier that not all threads reach is an error on the host, not a h
   CHECK(run("if (threadIdx.x % 2) __syncthreads(); else __syncwarp(); out[threadIdx.x] = 1;", {1, 1, 32}, out) != 0);
 }
 
+TEST_CASE("An access that a GPU would fault on fails a launch on the host too", "[host]") {
+  std::vector<std::uint32_t> out(8);
+  const char* const good = "ropejit::store_word(out, ropejit::load_word<8>(out + 2));";
+  const char* const bad_load = "ropejit::store_word(out, ropejit::load_word<8>(out + 1));";
+  const char* const bad_store = "ropejit::store_word(out + 1, ropejit::load_word<8>(out));";
+  CHECK(run(good, {1, 1, 32}, out) == 0);
+  CHECK(run(bad_load, {1, 1, 32}, out) != 0);
+  CHECK(run(bad_store, {1, 1, 32}, out) != 0);
+}
+
 TEST_CASE("A host binary that is none is refused, and so is an entry that it lacks", "[host]") {
   const auto target = internal::host_target(std::nullopt);
   CHECK_THROWS_AS(target->load("not a shared object", "probe"), Error);

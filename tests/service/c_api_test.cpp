@@ -134,7 +134,7 @@ TEST_CASE("a launch refuses arguments that it cannot mean") {
       {"args.size", [](ropejit_args& args) { args.size = sizeof args - 1; }},
       {"args.size", [](ropejit_args& args) { args.size = SIZE_MAX; }},
       {"args.reserved", [](ropejit_args& args) { args.reserved = 1; }},
-      {"position_source", [](ropejit_args& args) { args.position_source = 3; }},
+      {"position_source", [](ropejit_args& args) { args.position_source = ROPEJIT_POSITIONS_RAGGED + 1; }},
       {"position_source", [](ropejit_args& args) { args.position_source = -1; }},
       {"position", [](ropejit_args& args) { args.position_source = ROPEJIT_POSITIONS_IDS64; }},
       {"q", [](ropejit_args& args) { args.q.data = nullptr; }},
