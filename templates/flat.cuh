@@ -28,15 +28,17 @@ struct Share {
 };
 
 template <KernelConfig C>
-__device__ __forceinline__ Share share_of(const TensorParams& q, const TensorParams& k, bool is_k, u32 item, u32 token,
-                                          u32 sequence, u32 place) {
+__device__ __forceinline__ Share share_of(const LaunchParams& params, bool is_k, u32 item, u32 token, u32 sequence,
+                                          u32 place) {
   constexpr RowSplit q_split = C.split(C.q);
   constexpr RowSplit k_split = C.split(C.k);
   constexpr u32 k_chunks = C.k.heads == 0 ? 1 : k_split.chunks();
   constexpr i64 bytes = C.element_bytes();
+  const TensorStrides& q = params.q_strides;
+  const TensorStrides& k = params.k_strides;
   Share share;
-  share.in = static_cast<const char*>(is_k ? k.in : q.in);
-  share.out = static_cast<char*>(is_k ? k.out : q.out);
+  share.in = static_cast<const char*>(is_k ? params.k.in : params.q.in);
+  share.out = static_cast<char*>(is_k ? params.k.out : params.q.out);
   share.in_lane_stride = share.out_lane_stride = bytes;
   if constexpr (C.strides == Strides::contiguous) {
     const u32 row = is_k ? C.k.heads * C.k.head_dim : C.q.heads * C.q.head_dim;
@@ -45,18 +47,14 @@ __device__ __forceinline__ Share share_of(const TensorParams& q, const TensorPar
     share.out += offset;
     share.in_head_stride = share.out_head_stride = (is_k ? C.k.head_dim : C.q.head_dim) * bytes;
   } else {
-    share.in += (sequence * (is_k ? k.in_batch_stride : q.in_batch_stride) +
-                 place * (is_k ? k.in_token_stride : q.in_token_stride)) *
-                bytes;
-    share.out += (sequence * (is_k ? k.out_batch_stride : q.out_batch_stride) +
-                  place * (is_k ? k.out_token_stride : q.out_token_stride)) *
-                 bytes;
-    share.in_head_stride = (is_k ? k.in_head_stride : q.in_head_stride) * bytes;
-    share.out_head_stride = (is_k ? k.out_head_stride : q.out_head_stride) * bytes;
+    share.in += (sequence * (is_k ? k.in_batch : q.in_batch) + place * (is_k ? k.in_token : q.in_token)) * bytes;
+    share.out += (sequence * (is_k ? k.out_batch : q.out_batch) + place * (is_k ? k.out_token : q.out_token)) * bytes;
+    share.in_head_stride = (is_k ? k.in_head : q.in_head) * bytes;
+    share.out_head_stride = (is_k ? k.out_head : q.out_head) * bytes;
   }
   if constexpr (C.strides == Strides::any) {
-    share.in_lane_stride = (is_k ? k.in_lane_stride : q.in_lane_stride) * bytes;
-    share.out_lane_stride = (is_k ? k.out_lane_stride : q.out_lane_stride) * bytes;
+    share.in_lane_stride = (is_k ? k.in_lane : q.in_lane) * bytes;
+    share.out_lane_stride = (is_k ? k.out_lane : q.out_lane) * bytes;
   }
   share.heads = is_k ? C.k.heads : C.q.heads;
   share.groups = is_k ? k_split.groups : q_split.groups;
@@ -170,7 +168,7 @@ __device__ __forceinline__ void flat(const LaunchParams& params, const u64* step
                            ? token
                            : multiply_high(token, params.sequence.multiplier) >> params.sequence.shift;
   const u32 place = token - sequence * params.sequence.divisor;
-  const Share share = share_of<C>(params.q, params.k, is_k, item, token, sequence, place);
+  const Share share = share_of<C>(params, is_k, item, token, sequence, place);
   if (share.chunk < q_split.rotating_chunks) {
     rotate_share<C>(params, share, sequence, position_of<C>(params, sequence, place), steps);
   } else {

@@ -4,18 +4,21 @@
 
 namespace ropejit {
 
-// Strides are in elements. The contiguous kernels read `in` and `out` alone.
 struct TensorParams {
   const void* in;
   void* out;  // null: this operand is left out of the launch
-  long long in_batch_stride;
-  long long in_token_stride;
-  long long in_head_stride;
-  long long in_lane_stride;
-  long long out_batch_stride;
-  long long out_token_stride;
-  long long out_head_stride;
-  long long out_lane_stride;
+};
+
+// In elements. The contiguous kernels read none of them.
+struct TensorStrides {
+  long long in_batch;
+  long long in_token;
+  long long in_head;
+  long long in_lane;
+  long long out_batch;
+  long long out_token;
+  long long out_head;
+  long long out_lane;
 };
 
 // n / divisor for n below 2^31, as one multiply-high and a shift (Granlund and Montgomery, PLDI 1994). With
@@ -27,23 +30,26 @@ struct FastDivisor {
   unsigned shift;
 };
 
+// What every kernel reads comes first, and together: a small launch waits for each line of parameters that it touches.
 struct LaunchParams {
   TensorParams q;
   TensorParams k;
-  const void* position_ids;  // null where positions count up from first_position
-  const int* cu_seqlens;     // of ragged sequences: their first tokens, and one past the last
+  unsigned tokens;           // of all sequences together, below 2^31
+  unsigned tokens_per_slab;  // gridDim.y counts slabs of this many tokens, so that thread indices fit 32 bits
+  FastDivisor sequence;      // divides a token's number into sequence and place in it
   unsigned ragged_sequences;
-  long long first_position;
+  const void* position_ids;  // null where positions count up from first_position
   long long position_batch_stride;
   long long position_token_stride;
+  long long first_position;
+  const int* cu_seqlens;  // of ragged sequences: their first tokens, and one past the last
   const void* table_cos;  // the caller's table, of kernels that read one; see AngleSource in config.cuh
   const void* table_sin;
   long long table_batch_stride;
   long long table_row_stride;
-  long long table_rows;      // a position outside [0, table_rows) has no row: its token comes out NaN
-  unsigned tokens;           // of all sequences together, below 2^31
-  unsigned tokens_per_slab;  // gridDim.y counts slabs of this many tokens, so that thread indices fit 32 bits
-  FastDivisor sequence;      // divides a token's number into sequence and place in it
+  long long table_rows;  // a position outside [0, table_rows) has no row: its token comes out NaN
+  TensorStrides q_strides;
+  TensorStrides k_strides;
 };
 
 }  // namespace ropejit

@@ -141,12 +141,10 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
   return nullptr;
 }
 
-void fill(TensorParams& params, const Side& side) noexcept {
-  params = {side.in.data,          const_cast<char*>(side.out.data),
-            side.in.batch_stride,  side.in.token_stride,
-            side.in.head_stride,   side.in.lane_stride,
-            side.out.batch_stride, side.out.token_stride,
-            side.out.head_stride,  side.out.lane_stride};
+void fill(TensorParams& params, TensorStrides& strides, const Side& side) noexcept {
+  params = {side.in.data, const_cast<char*>(side.out.data)};
+  strides = {side.in.batch_stride,  side.in.token_stride,  side.in.head_stride,  side.in.lane_stride,
+             side.out.batch_stride, side.out.token_stride, side.out.head_stride, side.out.lane_stride};
 }
 
 const char* check_overlaps(const Side& q, const Side& k, bool in_place) noexcept {
@@ -281,12 +279,8 @@ LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& ar
   LaunchParams& params = out.params;
   if (const char* why = fill_positions(kernel_class, args, params)) return refuse(why);
   if (const char* why = fill_table(kernel_class, args, params, out.table_vector_bytes)) return refuse(why);
-  fill(params.q, q);
-  if (k.present) {
-    fill(params.k, k);
-  } else {
-    params.k = {};
-  }
+  fill(params.q, params.q_strides, q);
+  if (k.present) fill(params.k, params.k_strides, k);
   params.tokens = out.tokens;
   params.sequence = fast_divisor(static_cast<std::uint32_t>(args.tokens));
   out.vector_bytes = vector_bytes_of(kernel_class, q, k);
