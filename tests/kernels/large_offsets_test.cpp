@@ -58,6 +58,23 @@ class SparseRows {
   std::vector<std::vector<unsigned char>> rows_;
 };
 
+/// Rotates in place from position `first` on, and checks the rows that were written, which stand at `positions`.
+void launch_and_check(const test::TargetPtr& target, const RopeSpec& spec, const LaunchForm& form, const TensorView& q,
+                      std::int64_t tokens, std::int64_t first, const SparseRows& rows,
+                      const std::vector<std::int64_t>& positions) {
+  const internal::PreparedKernel kernel = test::prepare(target, internal::lower(spec, form));
+  RopeArgs args;
+  args.q = q;
+  args.tokens = tokens;
+  args.positions = Positions::start(first);
+  REQUIRE(internal::launch_prepared(kernel, args, nullptr));
+  target->synchronize();
+  const internal::Comparison comparison = rows.check(positions);
+  INFO(target->name() << " " << comparison.to_string());
+  CHECK(comparison.passed());
+  CHECK(comparison.count() == static_cast<std::int64_t>(positions.size()) * spec.q.heads * spec.q.head_dim);
+}
+
 RopeSpec spec_of(std::int64_t heads, std::int64_t head_dim) {
   RopeSpec spec;
   spec.rotary_dim = head_dim;
@@ -82,18 +99,10 @@ TEST_CASE("Tokens more than 2^31 elements apart are rotated where they lie", "[n
         continue;
       }
       for (std::int64_t s = 0; s < 3; ++s) rows->write(s * stride);
-      const internal::PreparedKernel kernel = test::prepare(target, internal::lower(spec, form));
-      RopeArgs args;
-      args.q.data = rows->data();
-      args.q.token_stride = stride;
-      args.tokens = 3;
-      args.positions = Positions::start(100);
-      REQUIRE(internal::launch_prepared(kernel, args, nullptr));
-      target->synchronize();
-      const internal::Comparison comparison = rows->check({100, 101, 102});
-      INFO(comparison.to_string());
-      CHECK(comparison.passed());
-      CHECK(comparison.count() == 3 * 3 * 64);
+      TensorView q;
+      q.data = rows->data();
+      q.token_stride = stride;
+      launch_and_check(target, spec, form, q, 3, 100, *rows, {100, 101, 102});
     }
   }
 }
@@ -109,16 +118,9 @@ TEST_CASE("A contiguous tensor of more than 2^32 elements is rotated to its end"
         0,          1,         (1LL << 31) / row - 1, (1LL << 31) / row, (1LL << 32) / row - 1, (1LL << 32) / row,
         tokens - 2, tokens - 1};
     for (const std::int64_t s : written) rows.write(s * row);
-    const internal::PreparedKernel kernel = test::prepare(target, internal::lower(spec, LaunchForm::in_place_start()));
-    RopeArgs args;
-    args.q.data = rows.data();
-    args.tokens = tokens;
-    args.positions = Positions::start(0);
-    REQUIRE(internal::launch_prepared(kernel, args, nullptr));
-    target->synchronize();
-    const internal::Comparison comparison = rows.check(written);
-    INFO(target->name() << " " << comparison.to_string());
-    CHECK(comparison.passed());
+    TensorView q;
+    q.data = rows.data();
+    launch_and_check(target, spec, LaunchForm::in_place_start(), q, tokens, 0, rows, written);
   }
 }
 
@@ -133,15 +135,8 @@ TEST_CASE("A launch of more threads than 32 bits number is cut into slabs", "[nu
     // Off by one element: every access of the form's fast kernels would be unaligned.
     const std::vector<std::int64_t> written = {0, 1, tokens / 2, tokens - 1};
     for (const std::int64_t s : written) rows.write(s * row + 1);
-    const internal::PreparedKernel kernel = test::prepare(target, internal::lower(spec, LaunchForm::in_place_start()));
-    RopeArgs args;
-    args.q.data = static_cast<char*>(rows.data()) + 2;
-    args.tokens = tokens;
-    args.positions = Positions::start(0);
-    REQUIRE(internal::launch_prepared(kernel, args, nullptr));
-    target->synchronize();
-    const internal::Comparison comparison = rows.check(written);
-    INFO(target->name() << " " << comparison.to_string());
-    CHECK(comparison.passed());
+    TensorView q;
+    q.data = static_cast<char*>(rows.data()) + 2;
+    launch_and_check(target, spec, LaunchForm::in_place_start(), q, tokens, 0, rows, written);
   }
 }
