@@ -46,12 +46,41 @@ enum class AngleSource {
   radians,   ///< one fp32 tensor of angles, rows of h or more: TransformerEngine's freqs
 };
 
+/// What becomes of tokens at negative positions, which runtimes use to mark padding. With several axes, the position on
+/// axis 0 decides.
+enum class Padding {
+  rotate,  ///< nothing special: a negative position is a position
+  zero,    ///< rotating lanes come out 0 (fairseq2)
+  keep,    ///< they come out as they went in
+};
+
+/// Which tokens of a sequence this rank holds, where one is shared by several ranks (context parallelism). The token
+/// numbers of starts, offsets and ragged sequences are then those of the rank; ids say where each token is.
+enum class ContextParallel {
+  none,
+  contiguous,  ///< rank r has the r-th of `ranks` equal parts
+  zigzag,      ///< of 2 * ranks equal parts the r-th, then the r-th from the end, so that all ranks have equal work
+};
+
+/// Whether k is written to rows of a cache that a list names, instead of to its own tokens.
+enum class CacheRows {
+  none,
+  rows32,  ///< RopeArgs::k_rows has an int32 for every token
+  rows64,  ///< an int64
+};
+
 struct ROPEJIT_EXPORT LaunchForm {
   Placement placement = Placement::in_place;
   Strides strides = Strides::contiguous;
   PositionSource positions = PositionSource::ids64;
   AngleSource angles = AngleSource::computed;
   DType table_dtype = DType::fp32;  ///< of the caller's cos and sin; radians are fp32
+  Padding padding = Padding::rotate;
+  ContextParallel context_parallel = ContextParallel::none;  ///< for starts, offsets and ragged sequences
+  /// k is written to rows of k_out (out of place whatever `placement` says, which is then of q alone).
+  CacheRows k_rows = CacheRows::none;
+  /// Launches read the number of tokens from RopeArgs::token_count, on the device; those beyond it are left alone.
+  bool counted = false;
 
   static LaunchForm in_place_ids(PositionSource ids = PositionSource::ids64);
   static LaunchForm in_place_start();
@@ -64,8 +93,8 @@ struct ROPEJIT_EXPORT LaunchForm {
   /// The same form reading the caller's table. Arithmetic stays fp32, with one rounding at the end.
   LaunchForm with_table(AngleSource source, DType dtype = DType::fp32) const;
 
-  /// {"placement": "in_place", "strides": "contiguous", "positions": "ids64"} and, for tables, "angles": "cos_sin",
-  /// "table_dtype": "fp32"; absent keys take the defaults above.
+  /// {"placement": "in_place", "strides": "contiguous", "positions": "ids64"}, and where they are not the defaults
+  /// above: "angles", "table_dtype", "padding", "context_parallel", "k_rows", "counted". Absent keys take the defaults.
   static LaunchForm from_json(std::string_view text);
   std::string to_json() const;
 };
@@ -77,6 +106,9 @@ ROPEJIT_EXPORT const char* to_string(Placement placement) noexcept;
 ROPEJIT_EXPORT const char* to_string(Strides strides) noexcept;
 ROPEJIT_EXPORT const char* to_string(PositionSource positions) noexcept;
 ROPEJIT_EXPORT const char* to_string(AngleSource angles) noexcept;
+ROPEJIT_EXPORT const char* to_string(Padding padding) noexcept;
+ROPEJIT_EXPORT const char* to_string(ContextParallel order) noexcept;
+ROPEJIT_EXPORT const char* to_string(CacheRows rows) noexcept;
 
 }  // namespace v0
 }  // namespace ropejit

@@ -1,6 +1,7 @@
 // All of ropejit's C++ API. Headers need C++17 and the standard library, nothing else.
 #pragma once
 
+#include "ropejit/axes.hpp"     // IWYU pragma: export
 #include "ropejit/error.hpp"    // IWYU pragma: export
 #include "ropejit/form.hpp"     // IWYU pragma: export
 #include "ropejit/model.hpp"    // IWYU pragma: export

@@ -6,7 +6,8 @@
 //     out[a_i] = A (x[a_i] cos t - x[b_i] sin t)     (A: the scaling rule's, 1 for most)
 //     out[b_i] = A (x[b_i] cos t + x[a_i] sin t)
 // where (a_i, b_i) are lanes of the head: first_lane + (i, i + rotary_dim/2) for split_half and
-// first_lane + (2i, 2i + 1) for interleaved. Lanes that do not rotate keep their values.
+// first_lane + (2i, 2i + 1) for interleaved. Lanes that do not rotate keep their values. Tokens with several positions
+// (images, video) turn each pair by one of them: see Axes.
 // Angles are exact: any position a 64-bit integer holds up to about 2^40, negative ones too.
 #pragma once
 
@@ -15,19 +16,23 @@
 #include <string>
 #include <string_view>
 
+#include "ropejit/axes.hpp"
 #include "ropejit/export.hpp"
 #include "ropejit/scaling.hpp"
 
 namespace ropejit {
 inline namespace v0 {
 
-/// Element type of q and k, in memory. Arithmetic is fp32 whichever it is, with one rounding at the end.
+/// Element type of q and k, in memory.
 enum class DType { bf16, fp16, fp32 };
 
 /// Which lanes form a pair.
 enum class Layout {
   split_half,   ///< i with i + rotary_dim/2: Hugging Face's rotate_half, GPT-NeoX
   interleaved,  ///< 2i with 2i + 1: the paper's form, Meta's complex form, GPT-J
+  /// Each axis has lanes of its own, rotary_dim over the number of axes, and within them i goes with i + half of those:
+  /// Gemma 4's vision tower. Axes of equal sections in AxisOrder::chunked alone.
+  split_sections,
 };
 
 enum class Direction {
@@ -37,17 +42,44 @@ enum class Direction {
   shift,    ///< moves what is rotated already: positions are signed differences, A is left out
 };
 
+/// Where values are rounded between the angle and the result. `exact` comes closest to real arithmetic; the others are
+/// what models were trained through, and give their code's own bits where cos and sin are the same. For fp32 tensors
+/// p1, p2 and p3 are one. "cos" below includes A.
+enum class Rounding {
+  exact,  ///< cos and sin fp32, one fused multiply-add, one rounding to the output's dtype
+  p1,     ///< cos, sin, both products and their sum, each rounded to dtype: most Hugging Face models
+  p2,  ///< cos and sin rounded to dtype; products and sum to fp32; then the output: Cohere, ModernBERT, vLLM's kernel
+  p3,  ///< cos, sin, products and sum rounded to fp32; then the output: OLMo, ERNIE, Llama 4, Meta's reference
+};
+
+/// Where the angle is rounded before cos and sin are taken of it. Models compute in fp32 and lose the angle at long
+/// positions: 0.06 at a million (README).
+enum class AngleRounding {
+  exact,          ///< p * w_i modulo one turn, exactly
+  fp32_inv_freq,  ///< w_i rounded to fp32, as Hugging Face keeps it; all else exact
+  fp32,           ///< w_i and p rounded to fp32, and then their product: Hugging Face, vLLM, TransformerEngine
+};
+
+/// How cos and sin are computed.
+enum class Sine {
+  polynomial,  ///< within 1.5e-7, and the same bits on every GPU and on the host
+  hardware,  ///< the GPU's own instructions, within 4.3e-7: enough for 16-bit tensors. The host target differs in bits.
+};
+
 /// One of the two tensors that rotate together, as [tokens, heads, head_dim].
 struct Operand {
   std::int64_t heads = 0;       ///< 1 to 65,536
   std::int64_t head_dim = 0;    ///< lanes of a head: even, 2 to 4,096
   std::int64_t first_lane = 0;  ///< the first lane that rotates: even, first_lane + rotary_dim <= head_dim
+  /// Element type that is written, absent: the spec's dtype. Another one out of place only (k also with k_rows). Lanes
+  /// that do not rotate are converted too.
+  std::optional<DType> dtype_out = std::nullopt;
 };
 
 struct ROPEJIT_EXPORT RopeSpec {
   Layout layout = Layout::split_half;
   /// Where the pairs are written, absent: where they were read. Layout::interleaved read and Layout::split_half written
-  /// is DeepSeek-V3's de-interleaving rotation, in one pass. Out of place only.
+  /// is DeepSeek-V3's de-interleaving rotation, in one pass.
   std::optional<Layout> layout_out;
   Direction direction = Direction::forward;
   DType dtype = DType::bf16;
@@ -56,9 +88,13 @@ struct ROPEJIT_EXPORT RopeSpec {
   Operand q;
   std::optional<Operand> k;  ///< absent: one tensor rotates alone
   Scaling scaling = NoScaling{};
+  Axes axes;  ///< for tokens with several positions
   /// The length in tokens that rules which depend on one (dynamic, longrope) are resolved for, above 0: a longer one
-  /// is another spec. Without it such a spec is valid, but nothing can be made of it: Error{unsupported}.
+  /// is another spec. Without it the kernel is resolved later: see RopeKernel::at_length.
   std::optional<std::int64_t> max_length;
+  Rounding rounding = Rounding::exact;
+  AngleRounding angle = AngleRounding::exact;
+  Sine sine = Sine::polynomial;
 
   /// Throws Error{invalid_argument} naming the first field that is out of range.
   void validate() const;
@@ -89,6 +125,9 @@ inline bool operator!=(const RopeSpec& a, const RopeSpec& b) noexcept { return !
 ROPEJIT_EXPORT const char* to_string(DType dtype) noexcept;
 ROPEJIT_EXPORT const char* to_string(Layout layout) noexcept;
 ROPEJIT_EXPORT const char* to_string(Direction direction) noexcept;
+ROPEJIT_EXPORT const char* to_string(Rounding rounding) noexcept;
+ROPEJIT_EXPORT const char* to_string(AngleRounding rounding) noexcept;
+ROPEJIT_EXPORT const char* to_string(Sine sine) noexcept;
 /// Bytes of one element: 2, 2, 4.
 ROPEJIT_EXPORT std::int64_t size_of(DType dtype) noexcept;
 

@@ -45,6 +45,15 @@ struct Positions {
       nullptr;                 ///< for ragged: device memory, sequences + 1 ascending token numbers from 0
   std::int64_t sequences = 0;  ///< for ragged: 1 or more
 
+  /// In ids, between a token's positions on one axis and the next, where the spec has axes; kContiguous: batch *
+  /// tokens, as if ids were [axes, batch, tokens].
+  std::int64_t axis_stride = kContiguous;
+  /// For forms with context_parallel: 1 or more ranks, of which this is number `rank`, from 0. RopeArgs::tokens is what
+  /// this rank holds of each sequence, and even for zigzag. cu_seqlens are of the whole sequences, whose lengths must
+  /// be multiples of `ranks` (zigzag: 2 * ranks); this rank's tokens of sequence i begin at cu_seqlens[i] / ranks.
+  std::int64_t ranks = 1;
+  std::int64_t rank = 0;
+
   static Positions start(std::int64_t first) {
     Positions positions;
     positions.first = first;
@@ -97,7 +106,24 @@ struct RopeArgs {
   AngleTable table;  ///< read by forms whose angles are not computed, ignored by the others
   std::int64_t batch = 1;
   std::int64_t tokens = 0;  ///< tokens of each sequence
+
+  /// For forms with k_rows: device memory, for token s of sequence b at [b*tokens + s] the row of k_out that its k is
+  /// written to, -1 for none. Any other number outside [0, k_cache_rows) is skipped too, and flagged. Rows must be
+  /// distinct, or it is left open which token's k a row holds. k_out is then [k_cache_rows, heads, head_dim]: its
+  /// token_stride is between rows, its batch_stride is not used.
+  const void* k_rows = nullptr;
+  std::int64_t k_cache_rows = 0;  ///< 1 or more
+  /// For counted forms: device memory. Tokens b*tokens + s from *token_count on are neither read nor written.
+  const std::int32_t* token_count = nullptr;
+  /// Device memory, null: not wanted. What only the device can find is reported here, by setting bits: kNoTableRow,
+  /// kNoCacheRow. Never cleared; whoever owns it does that.
+  std::uint32_t* flags = nullptr;
 };
+
+/// A position for which the caller's table has no row: the token came out NaN.
+inline constexpr std::uint32_t kNoTableRow = 1;
+/// A number in k_rows that is neither -1 nor a row of the cache: the token's k was not written.
+inline constexpr std::uint32_t kNoCacheRow = 2;
 
 }  // namespace v0
 }  // namespace ropejit

@@ -62,7 +62,8 @@ std::string LaunchForm::to_json() const {
 
 bool operator==(const LaunchForm& a, const LaunchForm& b) noexcept {
   return a.placement == b.placement && a.strides == b.strides && a.positions == b.positions && a.angles == b.angles &&
-         a.table_dtype == b.table_dtype;
+         a.table_dtype == b.table_dtype && a.padding == b.padding && a.context_parallel == b.context_parallel &&
+         a.k_rows == b.k_rows && a.counted == b.counted;
 }
 
 const char* to_string(Placement placement) noexcept {
@@ -102,6 +103,33 @@ const char* to_string(AngleSource angles) noexcept {
     case AngleSource::complex: return "complex";
     case AngleSource::cos_sin: return "cos_sin";
     case AngleSource::radians: return "radians";
+  }
+  return "unknown";
+}
+
+const char* to_string(Padding padding) noexcept {
+  switch (padding) {
+    case Padding::rotate: return "rotate";
+    case Padding::zero: return "zero";
+    case Padding::keep: return "keep";
+  }
+  return "unknown";
+}
+
+const char* to_string(ContextParallel order) noexcept {
+  switch (order) {
+    case ContextParallel::none: return "none";
+    case ContextParallel::contiguous: return "contiguous";
+    case ContextParallel::zigzag: return "zigzag";
+  }
+  return "unknown";
+}
+
+const char* to_string(CacheRows rows) noexcept {
+  switch (rows) {
+    case CacheRows::none: return "none";
+    case CacheRows::rows32: return "rows32";
+    case CacheRows::rows64: return "rows64";
   }
   return "unknown";
 }

@@ -25,7 +25,39 @@ struct Values<DType> {
 };
 template <>
 struct Values<Layout> {
-  static constexpr std::array all{Layout::split_half, Layout::interleaved};
+  static constexpr std::array all{Layout::split_half, Layout::interleaved, Layout::split_sections};
+};
+template <>
+struct Values<Rounding> {
+  static constexpr std::array all{Rounding::exact, Rounding::p1, Rounding::p2, Rounding::p3};
+};
+template <>
+struct Values<AngleRounding> {
+  static constexpr std::array all{AngleRounding::exact, AngleRounding::fp32_inv_freq, AngleRounding::fp32};
+};
+template <>
+struct Values<Sine> {
+  static constexpr std::array all{Sine::polynomial, Sine::hardware};
+};
+template <>
+struct Values<AxisOrder> {
+  static constexpr std::array all{AxisOrder::chunked, AxisOrder::interleaved, AxisOrder::alternating};
+};
+template <>
+struct Values<AxisFrequencies> {
+  static constexpr std::array all{AxisFrequencies::shared, AxisFrequencies::restarted, AxisFrequencies::strided};
+};
+template <>
+struct Values<Padding> {
+  static constexpr std::array all{Padding::rotate, Padding::zero, Padding::keep};
+};
+template <>
+struct Values<ContextParallel> {
+  static constexpr std::array all{ContextParallel::none, ContextParallel::contiguous, ContextParallel::zigzag};
+};
+template <>
+struct Values<CacheRows> {
+  static constexpr std::array all{CacheRows::none, CacheRows::rows32, CacheRows::rows64};
 };
 template <>
 struct Values<Direction> {

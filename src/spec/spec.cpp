@@ -91,13 +91,14 @@ std::string RopeSpec::to_string() const {
 }
 
 bool operator==(const Operand& a, const Operand& b) noexcept {
-  return a.heads == b.heads && a.head_dim == b.head_dim && a.first_lane == b.first_lane;
+  return a.heads == b.heads && a.head_dim == b.head_dim && a.first_lane == b.first_lane && a.dtype_out == b.dtype_out;
 }
 
 bool operator==(const RopeSpec& a, const RopeSpec& b) noexcept {
   return a.layout == b.layout && a.layout_out == b.layout_out && a.direction == b.direction && a.dtype == b.dtype &&
          a.theta == b.theta && a.rotary_dim == b.rotary_dim && a.q == b.q && a.k == b.k && a.scaling == b.scaling &&
-         a.max_length == b.max_length;
+         a.axes == b.axes && a.max_length == b.max_length && a.rounding == b.rounding && a.angle == b.angle &&
+         a.sine == b.sine;
 }
 
 const char* to_string(DType dtype) noexcept {
@@ -113,6 +114,7 @@ const char* to_string(Layout layout) noexcept {
   switch (layout) {
     case Layout::split_half: return "split_half";
     case Layout::interleaved: return "interleaved";
+    case Layout::split_sections: return "split_sections";
   }
   return "unknown";
 }
@@ -123,6 +125,33 @@ const char* to_string(Direction direction) noexcept {
     case Direction::adjoint: return "adjoint";
     case Direction::inverse: return "inverse";
     case Direction::shift: return "shift";
+  }
+  return "unknown";
+}
+
+const char* to_string(Rounding rounding) noexcept {
+  switch (rounding) {
+    case Rounding::exact: return "exact";
+    case Rounding::p1: return "p1";
+    case Rounding::p2: return "p2";
+    case Rounding::p3: return "p3";
+  }
+  return "unknown";
+}
+
+const char* to_string(AngleRounding rounding) noexcept {
+  switch (rounding) {
+    case AngleRounding::exact: return "exact";
+    case AngleRounding::fp32_inv_freq: return "fp32_inv_freq";
+    case AngleRounding::fp32: return "fp32";
+  }
+  return "unknown";
+}
+
+const char* to_string(Sine sine) noexcept {
+  switch (sine) {
+    case Sine::polynomial: return "polynomial";
+    case Sine::hardware: return "hardware";
   }
   return "unknown";
 }
