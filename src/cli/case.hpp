@@ -30,8 +30,8 @@ ModelRopes read_layers(const Arguments& arguments);
 
 /// --variant, for the commands that stop before a launch.
 Flag variant_flag();
-/// The one named, if it is legal for the class, else the one that serves `tokens` by default.
-Variant read_variant(const Arguments& arguments, const KernelClass& kernel_class, std::int64_t tokens);
+/// The one named, if it can serve the plan, else the one that serves `tokens` by default.
+Variant read_variant(const Arguments& arguments, const RotationPlan& plan, std::int64_t tokens);
 
 /// --device and --cache-dir, and warnings on stderr.
 std::vector<Flag> service_flags();

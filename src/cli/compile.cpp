@@ -101,7 +101,7 @@ int run_compile(const Arguments& arguments) {
   const std::string directory = arguments.required("--out", "binaries");
   const Case given = read_case(arguments);
   const RotationPlan plan = lower(given.spec, given.form);
-  const Variant variant = read_variant(arguments, plan.kernel_class, given.tokens);
+  const Variant variant = read_variant(arguments, plan, given.tokens);
   const KernelSource source = generate(plan, variant);
   std::vector<Job> jobs = make_jobs(archs, directory, source.entry);
   parallel_for(static_cast<std::int64_t>(jobs.size()), [&](std::int64_t i) {

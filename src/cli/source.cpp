@@ -26,7 +26,7 @@ std::vector<std::string> write_sources(const KernelSource& source, const std::st
 int run_source(const Arguments& arguments) {
   const Case given = read_case(arguments);
   const RotationPlan plan = lower(given.spec, given.form);
-  const Variant variant = read_variant(arguments, plan.kernel_class, given.tokens);
+  const Variant variant = read_variant(arguments, plan, given.tokens);
   const KernelSource source = generate(plan, variant);
   const std::optional<std::string> directory = arguments.text("--out");
   const std::vector<std::string> files = directory ? write_sources(source, *directory) : std::vector<std::string>();
