@@ -14,7 +14,9 @@
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "ropejit/error.hpp"
+#include "spec/attention_scale.hpp"
 #include "spec/limits.hpp"
+#include "spec/lower.hpp"
 #include "spec/names.hpp"
 #include "support/text.hpp"
 
@@ -140,6 +142,12 @@ Case read_case(const Arguments& arguments) {
   return result;
 }
 
+RotationPlan plan_of(const Case& given) {
+  RotationPlan plan = lower(given.spec, given.form);
+  if (plan.needs_length) require_max_length(given.spec);
+  return plan;
+}
+
 ModelRopes read_layers(const Arguments& arguments) {
   return with_model_text(arguments.required("--model", "config.json"), [](const std::string& text) {
     if (!has_schema(text)) return ModelRopes::from_hf_config(text);
@@ -149,29 +157,22 @@ ModelRopes read_layers(const Arguments& arguments) {
 
 Flag variant_flag() { return {"--variant", "ID", "how, e.g. flat_v16_h8_t128 (what serves --tokens by default)"}; }
 
-Variant read_variant(const Arguments& arguments, const RotationPlan& plan, std::int64_t tokens) {
-  const KernelClass& kernel_class = plan.kernel_class;
-  const std::vector<VariantChoice> serving = serving_variants(plan, kAssumedMultiprocessors);
+Variant read_variant(const Arguments& arguments, const KernelClass& kernel_class, std::int64_t tokens) {
   const std::optional<std::string> name = arguments.text("--variant");
   if (!name) {
-    Variant chosen = serving.front().variant;
-    for (const VariantChoice& choice : serving) {
-      if (choice.variant.family != Family::universal && choice.min_tokens <= tokens) chosen = choice.variant;
+    const std::vector<VariantChoice> choices = default_variants(kernel_class, kAssumedMultiprocessors);
+    Variant chosen = choices.front().variant;
+    for (const VariantChoice& choice : choices) {
+      if (choice.min_tokens <= tokens) chosen = choice.variant;
     }
     return chosen;
   }
   const std::optional<Variant> variant = parse_variant(*name);
-  std::string problem = variant ? why_illegal(kernel_class, *variant) : "not the name of a variant";
-  if (problem.empty() && plan.needs_length && !variant->buffered_steps) {
-    problem = "its steps are built in, and these depend on a length; give --max-length, or a variant that reads them";
-  }
+  const std::string problem = variant ? why_illegal(kernel_class, *variant) : "not the name of a variant";
   if (problem.empty()) return *variant;
   std::vector<std::string> allowed;
-  for (Variant legal : variant_space(kernel_class)) {
-    legal.buffered_steps = plan.needs_length;
-    allowed.push_back(to_string(legal));
-  }
-  allowed.push_back(to_string(serving.back().variant));
+  for (const Variant& legal : variant_space(kernel_class)) allowed.push_back(to_string(legal));
+  allowed.push_back(to_string(universal_variant(kernel_class)));
   throw Error(ErrorCode::invalid_argument, "arguments",
               fmt::format("--variant: found {}: {}; allowed: {}", quoted(*name), problem, fmt::join(allowed, ", ")));
 }

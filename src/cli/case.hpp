@@ -25,13 +25,16 @@ struct Case {
 /// --out-of-place, --strides, --positions.
 std::vector<Flag> case_flags();
 Case read_case(const Arguments& arguments);
+/// The case's plan. Throws Error{unsupported} where its scaling depends on a length that nobody gave: a program of one
+/// launch has no later moment to learn it.
+RotationPlan plan_of(const Case& given);
 /// All layers of --model.
 ModelRopes read_layers(const Arguments& arguments);
 
 /// --variant, for the commands that stop before a launch.
 Flag variant_flag();
-/// The one named, if it can serve the plan, else the one that serves `tokens` by default.
-Variant read_variant(const Arguments& arguments, const RotationPlan& plan, std::int64_t tokens);
+/// The one named, if it is legal for the class, else the one that serves `tokens` by default.
+Variant read_variant(const Arguments& arguments, const KernelClass& kernel_class, std::int64_t tokens);
 
 /// --device and --cache-dir, and warnings on stderr.
 std::vector<Flag> service_flags();

@@ -16,8 +16,6 @@
 #include "ropejit/error.hpp"
 #include "ropejit/service.hpp"
 #include "service/targets.hpp"
-#include "spec/attention_scale.hpp"
-#include "spec/lower.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -85,9 +83,7 @@ Outcome run_case(const Case& given, std::int64_t first, const ServiceOptions& op
   outcome.given = given;
   outcome.first = first;
   Stages& stages = outcome.stages;
-  const RotationPlan plan = stages.time("lower", [&] { return lower(given.spec, given.form); });
-  // A start tells the length of each launch; ids are on the device. Said now, not after a compile.
-  if (plan.needs_length && given.form.positions != PositionSource::start) require_max_length(given.spec);
+  const RotationPlan plan = stages.time("lower", [&] { return plan_of(given); });
   const auto target = stages.time("open_device", [&] {
     std::shared_ptr<const Target> opened = open_target(options);
     opened->make_current();
