@@ -14,9 +14,9 @@
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "ropejit/error.hpp"
+#include "spec/attention_scale.hpp"
 #include "spec/limits.hpp"
 #include "spec/lower.hpp"
-#include "spec/attention_scale.hpp"
 #include "spec/names.hpp"
 #include "support/text.hpp"
 
