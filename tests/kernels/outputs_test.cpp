@@ -73,10 +73,10 @@ TEST_CASE("In place any layout becomes any other, at every head size and in ever
         given.form = LaunchForm::in_place_start();
         given.tokens = 3;
         given.positions = {1000};
-        const internal::PreparedKernel kernel = test::prepare(target, internal::lower(given.spec, given.form));
-        test::check_case(kernel, given, 52);
+        test::check_case_quickly(target, given, 52, false);
+        if (dtype != kTypes[number % 3]) continue;
         given.in = test::Arrangement::lane_strided;
-        test::check_case(kernel, given, 53);
+        test::check_case_quickly(target, given, 53, true);
       }
     }
   }

@@ -1,9 +1,11 @@
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <vector>
 
 #include "spec/lower.hpp"
+#include "support/arena.hpp"
 #include "support/catch.hpp"
 #include "support/numeric_case.hpp"
 
@@ -120,6 +122,44 @@ TEST_CASE("Angles in radians are reduced exactly, however large", "[numeric]") {
     const test::NumericResult result = test::run_case(kernel, given, 25);
     INFO(target->name() << " " << result.to_string());
     CHECK(result.passed());
+  }
+}
+
+TEST_CASE("A table's inverse undoes what the table did, and a shift keeps what it turned as long as it was",
+          "[numeric]") {
+  // Norms in fp32, at the precision of a bf16 table: the table's numbers are not of length 1.
+  for (const test::TargetPtr& target : test::targets()) {
+    RopeSpec spec;
+    spec.dtype = DType::fp32;
+    spec.rotary_dim = 2;
+    spec.q = {1, 2, 0};
+    const LaunchForm form = LaunchForm::in_place_start().with_table(AngleSource::complex);
+    test::Inputs inputs(*target);
+    const float* table = inputs.put(std::vector<float>{3.0F, 4.0F});
+    const internal::DeviceBuffer buffer = target->allocate(8);
+    const std::vector<float> in = {0.75F, -2.0F};
+    target->upload(buffer.data(), in.data(), 8);
+    const auto turned = [&](Direction direction) {
+      spec.direction = direction;
+      RopeArgs args;
+      args.q.data = buffer.data();
+      args.tokens = 1;
+      args.table.cos = table;
+      args.table.rows = 1;
+      REQUIRE(internal::launch_prepared(test::prepare(target, internal::lower(spec, form)), args, nullptr));
+      target->synchronize();
+      std::vector<float> out(2);
+      target->download(out.data(), buffer.data(), 8);
+      return out;
+    };
+    INFO(target->name());
+    CHECK(turned(Direction::forward) == std::vector<float>{0.75F * 3 + 2.0F * 4, -2.0F * 3 + 0.75F * 4});
+    const std::vector<float> back = turned(Direction::inverse);
+    CHECK(std::fabs(back[0] - in[0]) < 1e-6F);
+    CHECK(std::fabs(back[1] - in[1]) < 1e-6F);
+    const std::vector<float> moved = turned(Direction::shift);
+    CHECK(std::fabs(moved[0] - (in[0] * 0.6F - in[1] * 0.8F)) < 1e-6F);
+    CHECK(std::fabs(moved[1] - (in[1] * 0.6F + in[0] * 0.8F)) < 1e-6F);
   }
 }
 

@@ -40,7 +40,7 @@ TEST_CASE("All variants of a plan, and its universal entry, give the same bits",
     RopeSpec spec;
     LaunchForm form;
   };
-  const std::vector<Row> rows = {
+  std::vector<Row> rows = {
       {spec_of(Layout::split_half, DType::bf16, 128, {32, 128, 0}, Operand{8, 128, 0}), LaunchForm::in_place_ids()},
       {spec_of(Layout::interleaved, DType::fp16, 64, {71, 64, 0}, Operand{1, 64, 0}),
        LaunchForm::out_of_place_ids(PositionSource::ids32)},
@@ -50,6 +50,23 @@ TEST_CASE("All variants of a plan, and its universal entry, give the same bits",
       {spec_of(Layout::split_half, DType::bf16, 64, {16, 256, 0}, Operand{2, 256, 0}),
        LaunchForm::in_place_start().with_free_strides()},
   };
+  // What is new to plans: axes and sections, other types and layouts written, roundings, tokens that stand aside.
+  Row image = {spec_of(Layout::split_sections, DType::bf16, 64, {8, 96, 16}, Operand{2, 64, 0}),
+               LaunchForm::in_place_ids()};
+  image.spec.axes = {{16, 16}, AxisOrder::chunked, AxisFrequencies::restarted};
+  image.spec.layout_out = Layout::interleaved;
+  image.spec.rounding = Rounding::p1;
+  image.form.padding = Padding::zero;
+  rows.push_back(image);
+  Row cache = {spec_of(Layout::interleaved, DType::bf16, 64, {16, 64, 0}, Operand{4, 64, 0}),
+               LaunchForm::out_of_place_ids(PositionSource::ids32)};
+  cache.spec.layout_out = Layout::split_half;
+  cache.spec.q.dtype_out = DType::fp32;
+  cache.spec.rounding = Rounding::p2;
+  cache.spec.angle = AngleRounding::fp32;
+  cache.form.k_rows = CacheRows::rows32;
+  cache.form.counted = true;
+  rows.push_back(cache);
   for (const test::TargetPtr& target : test::targets()) {
     for (const Row& row : rows) {
       const internal::RotationPlan plan = internal::lower(row.spec, row.form);
@@ -61,6 +78,11 @@ TEST_CASE("All variants of a plan, and its universal entry, give the same bits",
       given.batch = 2;
       given.tokens = 5;
       given.positions = {0, 1, 2, 4095, 131071, 1000000, 16777217, 2147483647, -1, -77};
+      for (std::size_t i = 0; !row.spec.axes.sections.empty() && i < 10; ++i)
+        given.positions.push_back(given.positions[9 - i]);
+      given.k_rows = {3, 11, 0, -1, 7, 1, 2, 9, 4, 5};
+      given.k_cache_rows = 12;
+      given.token_count = 9;
       // Lanes apart break every fast kernel's promise: the universal entry serves.
       test::NumericCase strided = given;
       strided.in = strided.out = test::Arrangement::lane_strided;
