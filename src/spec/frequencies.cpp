@@ -1,6 +1,9 @@
 #include "spec/frequencies.hpp"
 
+#include <utility>
+
 #include "spec/attention_scale.hpp"
+#include "spec/axes.hpp"
 #include "spec/frequency_rules.hpp"
 #include "spec/limits.hpp"
 
@@ -18,22 +21,68 @@ std::uint64_t step_of(const W& turns) {
   return step;
 }
 
+// Fills in a pair after the other.
+template <class W>
+class Collector {
+ public:
+  explicit Collector(const RopeSpec& spec) : rounds_(spec.angle != AngleRounding::exact) {
+    const auto pairs = static_cast<std::size_t>(spec.rotary_dim / 2);
+    result_.steps.reserve(pairs);
+    result_.inv_freq.reserve(pairs);
+    result_.inv_freq_fp32.reserve(pairs);
+  }
+
+  void add(const W& exact) {
+    const float rounded = exact.template convert_to<float>();
+    const W w = rounds_ ? W(rounded) : exact;
+    result_.steps.push_back(step_of<W>(w * turns_per_radian_));
+    result_.inv_freq.push_back(w.template convert_to<double>());
+    result_.inv_freq_fp32.push_back(rounded);
+  }
+
+  Frequencies take() { return std::move(result_); }
+
+ private:
+  const W turns_per_radian_ = 1 / two_pi<W>();
+  const bool rounds_;
+  Frequencies result_;
+};
+
 // f_i = ratio^i, each through the rule.
 template <class W, class Rule>
 Frequencies apply(const RopeSpec& spec, const W& ratio, const Rule& rule) {
-  const W turns_per_radian = 1 / two_pi<W>();
+  Collector<W> collector(spec);
   const auto pairs = static_cast<std::size_t>(spec.rotary_dim / 2);
-  Frequencies result;
-  result.steps.reserve(pairs);
-  result.inv_freq.reserve(pairs);
   W f = 1;
   for (std::size_t i = 0; i < pairs; ++i) {
-    const W w = rule(f, i);
-    result.steps.push_back(step_of<W>(w * turns_per_radian));
-    result.inv_freq.push_back(w.template convert_to<double>());
+    collector.add(rule(f, i));
     f *= ratio;
   }
-  return result;
+  return collector.take();
+}
+
+// Every axis has a geometric series of its own: restarted ones begin with 1, strided ones take every n-th f_i.
+template <class W, class Rule>
+Frequencies apply_by_axis(const RopeSpec& spec, const Rule& rule) {
+  const std::vector<std::int64_t>& sections = spec.axes.sections;
+  const W log_theta = log(W(spec.theta));
+  std::vector<W> next;
+  std::vector<W> ratios;
+  for (std::size_t a = 0; a < sections.size(); ++a) {
+    if (spec.axes.frequencies == AxisFrequencies::restarted) {
+      next.emplace_back(1);
+      ratios.emplace_back(sections[a] == 0 ? W(1) : W(exp(W(-log_theta / sections[a]))));
+    } else {
+      next.emplace_back(exp(W(-2 * log_theta * a / spec.rotary_dim)));
+      ratios.emplace_back(exp(W(-2 * log_theta * sections.size() / spec.rotary_dim)));
+    }
+  }
+  Collector<W> collector(spec);
+  for (const PairAxis& pair : pair_axes(spec)) {
+    collector.add(rule(next[pair.axis], static_cast<std::size_t>(pair.place)));
+    next[pair.axis] *= ratios[pair.axis];
+  }
+  return collector.take();
 }
 
 template <class W>
@@ -48,8 +97,14 @@ struct Compute {
     return apply<W>(spec, stretched_ratio<W>(spec, stretch), Unscaled<W>{});
   }
 
-  Frequencies operator()(const NoScaling&) const { return with(Unscaled<W>{}); }
-  Frequencies operator()(const LinearScaling& rule) const { return with(Linear<W>(rule)); }
+  // The rules whose frequency depends on f alone, wherever f comes from.
+  template <class Rule>
+  Frequencies of_axes(const Rule& rule) const {
+    return spec.axes.frequencies == AxisFrequencies::shared ? with(rule) : apply_by_axis<W>(spec, rule);
+  }
+
+  Frequencies operator()(const NoScaling&) const { return of_axes(Unscaled<W>{}); }
+  Frequencies operator()(const LinearScaling& rule) const { return of_axes(Linear<W>(rule)); }
   Frequencies operator()(const Llama3Scaling& rule) const { return with(Llama3<W>(rule)); }
   Frequencies operator()(const DynamicScaling& rule) const {
     return stretched(dynamic_stretch<W>(rule, require_max_length(spec)));

@@ -9,9 +9,12 @@
 
 namespace ropejit::internal {
 
+/// "Correctly rounded": to nearest, ties to even, once, from the wide value.
 struct Frequencies {
-  std::vector<std::uint64_t> steps;  ///< turns per position, fractions of 2^64, correctly rounded
-  std::vector<double> inv_freq;      ///< radians per position, correctly rounded
+  /// Turns per position, fractions of 2^64, correctly rounded. Where spec.angle rounds w_i to fp32: of the rounded w_i.
+  std::vector<std::uint64_t> steps;
+  std::vector<double> inv_freq;      ///< what the steps are of, in radians per position; correctly rounded
+  std::vector<float> inv_freq_fp32;  ///< w_i correctly rounded to fp32, whatever spec.angle says; inf above its range
   double attention_scale = 1.0;      ///< A, correctly rounded
 };
 

@@ -31,6 +31,17 @@ struct Divisor {
   double operator()(const InvFreqScaling&) const { return 1.0; }
 };
 
+// The largest i of the f_i that are used. Axes that take turns in the list go beyond its end where one has more pairs
+// than others; axes that begin again stay within it.
+std::int64_t last_frequency(const RopeSpec& spec) {
+  const std::vector<std::int64_t>& sections = spec.axes.sections;
+  std::int64_t last = spec.rotary_dim / 2 - 1;
+  if (spec.axes.frequencies != AxisFrequencies::strided) return last;
+  const auto n = static_cast<std::int64_t>(sections.size());
+  for (std::int64_t a = 0; a < n; ++a) last = std::max(last, n * (sections[static_cast<std::size_t>(a)] - 1) + a);
+  return last;
+}
+
 }  // namespace
 
 double log2_largest_frequency(const RopeSpec& spec) {
@@ -40,7 +51,8 @@ double log2_largest_frequency(const RopeSpec& spec) {
     return std::log2(largest);
   }
   const double rotary_dim = static_cast<double>(spec.rotary_dim);
-  const double unscaled = std::max(0.0, -std::log2(spec.theta) * (rotary_dim - 2) / rotary_dim);
+  const double unscaled =
+      std::max(0.0, -std::log2(spec.theta) * static_cast<double>(2 * last_frequency(spec)) / rotary_dim);
   return unscaled + std::max(0.0, -std::log2(std::visit(Divisor{}, spec.scaling)));
 }
 

@@ -12,6 +12,8 @@ inline constexpr IntRange kHeads{1, 65'536};
 inline constexpr IntRange kHeadDim{2, 4'096, true};
 inline constexpr IntRange kFirstLane{0, 4'094, true};
 inline constexpr IntRange kRotaryDim{2, 4'096, true};
+/// Axes, where a spec has sections.
+inline constexpr IntRange kAxes{2, 4};
 /// Tokens. The largest integer that every JSON reader keeps exact.
 inline constexpr IntRange kContextLength{1, std::int64_t{1} << 53};
 /// longrope divides by the logarithm of it.
@@ -26,9 +28,11 @@ inline constexpr PositiveRange kInvFreq{1e300, true};
 
 /// Above this many bits a frequency is no frequency any more (2^1000 radians per position), nor a double.
 inline constexpr double kMaxLog2Frequency = 1000.0;
+/// The same where frequencies are rounded to fp32, which ends at 2^128.
+inline constexpr double kMaxLog2FrequencyFp32 = 127.0;
 
 /// An upper bound of log2 of the largest w_i, good to 1e-9: above 0 only for theta or a factor below 1, and for
-/// frequencies given one by one. The rule's fields must be in range.
+/// frequencies given one by one. The rule's fields and the axes must be in range.
 double log2_largest_frequency(const RopeSpec& spec);
 
 /// int(head_dim * fraction), as Hugging Face computes it. Throws Error{invalid_argument} naming `field` where that is

@@ -4,6 +4,7 @@
 
 #include "ropejit/error.hpp"
 #include "spec/attention_scale.hpp"
+#include "spec/axes.hpp"
 #include "spec/limits.hpp"
 #include "spec/names.hpp"
 #include "spec/scaling_rules.hpp"
@@ -19,6 +20,7 @@ void require(std::int64_t value, const IntRange& range, const std::string& field
 }
 
 void validate_operand(const Operand& operand, const char* name) {
+  if (operand.dtype_out) require_enum(*operand.dtype_out, fmt::format("{}.dtype_out", name).c_str());
   require(operand.heads, kHeads, fmt::format("{}.heads", name));
   require(operand.head_dim, kHeadDim, fmt::format("{}.head_dim", name));
   require(operand.first_lane, kFirstLane, fmt::format("{}.first_lane", name));
@@ -35,6 +37,22 @@ void validate_fit(const Operand& operand, std::int64_t rotary_dim, const char* n
   throw field_error(ErrorCode::invalid_argument, "rotary_dim", fmt::format("{}", rotary_dim),
                     fmt::format("{}: {}.head_dim {} less {}.first_lane {}", IntRange{2, room, true}.describe(), name,
                                 operand.head_dim, name, operand.first_lane));
+}
+
+void validate_frequencies(const RopeSpec& spec) {
+  const double log2_largest = log2_largest_frequency(spec);
+  if (log2_largest > kMaxLog2Frequency) {
+    throw field_error(ErrorCode::invalid_argument, "rope_theta",
+                      fmt::format("{} with scaling {}, a frequency of 2^{:.0f} radians per position", spec.theta,
+                                  scaling_to_string(spec.scaling), log2_largest),
+                      fmt::format("frequencies up to 2^{:.0f}", kMaxLog2Frequency));
+  }
+  if (spec.angle != AngleRounding::exact && log2_largest > kMaxLog2FrequencyFp32) {
+    throw field_error(
+        ErrorCode::invalid_argument, "angle",
+        fmt::format("{} with a frequency of 2^{:.0f} radians per position", to_string(spec.angle), log2_largest),
+        fmt::format("exact, or frequencies up to 2^{:.0f}", kMaxLog2FrequencyFp32));
+  }
 }
 
 std::string operand_to_string(const Operand& operand) {
@@ -64,13 +82,11 @@ void RopeSpec::validate() const {
   if (k) validate_fit(*k, rotary_dim, "k");
   if (max_length) require(*max_length, kContextLength, "max_length");
   validate_scaling(*this);
-  const double log2_largest = log2_largest_frequency(*this);
-  if (log2_largest > kMaxLog2Frequency) {
-    throw field_error(ErrorCode::invalid_argument, "rope_theta",
-                      fmt::format("{} with scaling {}, a frequency of 2^{:.0f} radians per position", theta,
-                                  scaling_to_string(scaling), log2_largest),
-                      fmt::format("frequencies up to 2^{:.0f}", kMaxLog2Frequency));
-  }
+  validate_axes(*this);
+  require_enum(rounding, "rounding");
+  require_enum(angle, "angle");
+  require_enum(sine, "sine");
+  validate_frequencies(*this);
 }
 
 double RopeSpec::softmax_scale() const {

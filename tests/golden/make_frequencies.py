@@ -145,6 +145,42 @@ CASES = [
 ]
 
 
+def axes(*sections, order="chunked", frequencies="shared"):
+    return {"sections": list(sections), "order": order, "frequencies": frequencies}
+
+
+# theta, rotary_dim, scaling, axes (None: one), angle: always in full.
+CASES_WITH_AXES_OR_ROUNDING = [
+    (1000000.0, 128, None, axes(16, 24, 24), "exact"),
+    (1000000.0, 128, llama3(8.0), axes(24, 20, 20, order="interleaved"), "exact"),
+    (500000.0, 128, None, axes(20, 22, 22, order="alternating"), "exact"),
+    (10000.0, 80, None, axes(20, 20, frequencies="restarted"), "exact"),
+    (10000.0, 96, linear(2.5), axes(3, 40, 0, 5, frequencies="restarted"), "exact"),
+    (10000.0, 128, None, axes(24, 20, 20, order="interleaved", frequencies="restarted"), "exact"),
+    (10000.0, 48, None, axes(4, 10, 10, order="alternating", frequencies="restarted"), "exact"),
+    (10000.0, 64, None, axes(16, 16, frequencies="strided"), "exact"),
+    (10000.0, 64, linear(0.3), axes(10, 22, frequencies="strided"), "exact"),
+    (1e-20, 24, None, axes(1, 2, 9, frequencies="strided"), "exact"),
+    (1e-20, 24, None, axes(1, 2, 9, frequencies="restarted"), "exact"),
+    (100.0, 32, None, axes(6, 5, 5, order="interleaved", frequencies="strided"), "exact"),
+    (500000.0, 128, llama3(8.0), None, "fp32_inv_freq"),
+    (10000.0, 128, None, None, "fp32"),
+    (10000.0, 64, None, axes(16, 16, frequencies="strided"), "fp32_inv_freq"),
+    (150000.0, 64, GPT_OSS, None, "fp32_inv_freq"),
+    # Halfway between two floats, to the even one: and just beyond, where rounding twice would go wrong. Subnormal ones.
+    (
+        10000.0,
+        12,
+        rule("inv_freq", inv_freq=[1 + 2**-24, 1 + 3 * 2**-24, 3 * 2**-150, 2**-150, 2**-151 + 2**-160, 2.0**126.5]),
+        None,
+        "fp32_inv_freq",
+    ),
+    # w_i is near 1 + 2^-24 + 2^-71: above the middle of two floats, but on it as a double.
+    (10000.0, 2, linear(1 - 2**-24 + 2**-48 - 2**-53), None, "fp32_inv_freq"),
+    (1.7e308, 48, linear(1e30), None, "fp32"),
+]
+
+
 def ramp(theta, dim, scaling):
     """r_i of every pair, as Hugging Face's yarn has it, and whether vLLM's deepseek_yarn."""
     mpf = mpmath.mpf
@@ -194,6 +230,36 @@ def frequencies(theta, dim, scaling, max_length):
         mask = (1 - r) * mpf(scaling.get("extrapolation_factor", 1.0))
         result.append(w / factor * (1 - mask) + w * mask)
     return result
+
+
+def deal(spec_axes, pairs):
+    """The axis of every pair, by filling slots: what the words of axes.hpp say, done another way than the library."""
+    sections, order = spec_axes["sections"], spec_axes["order"]
+    if order == "chunked":
+        return [axis for axis, size in enumerate(sections) for _ in range(size)]
+    axis_of = [0] * pairs
+    for axis in range(1, len(sections)):
+        first, stride = (axis - 1, 2) if order == "alternating" else (axis, len(sections))
+        for j in range(sections[axis]):
+            axis_of[first + j * stride] = axis
+    return axis_of
+
+
+def frequencies_of_axes(theta, dim, scaling, spec_axes):
+    mpf = mpmath.mpf
+    axis_of = deal(spec_axes, dim // 2)
+    assert [axis_of.count(a) for a in range(len(spec_axes["sections"]))] == spec_axes["sections"]
+    if spec_axes["frequencies"] == "shared":
+        return axis_of, frequencies(theta, dim, scaling, None)
+    result = []
+    for i, axis in enumerate(axis_of):
+        place = axis_of[:i].count(axis)
+        if spec_axes["frequencies"] == "restarted":
+            exponent = mpf(-2 * place) / (2 * spec_axes["sections"][axis])
+        else:
+            exponent = mpf(-2 * (len(spec_axes["sections"]) * place + axis)) / dim
+        result.append(mpmath.power(mpf(theta), exponent) / (1 if scaling is None else mpf(scaling["factor"])))
+    return axis_of, result
 
 
 def llama3_frequency(f, scaling):
@@ -266,6 +332,45 @@ def nearest_double(w):
     return x.numerator / x.denominator
 
 
+def nearest_float(w):
+    """To nearest, ties to even, subnormal results too, by integers; as a fraction. None above the range."""
+    x = exact(w)
+    if x == 0:
+        return x
+    exponent = x.numerator.bit_length() - x.denominator.bit_length()
+    if fractions.Fraction(2) ** exponent > x:
+        exponent -= 1
+    last_place = fractions.Fraction(2) ** max(exponent - 23, -149)
+    result = round(x / last_place) * last_place
+    return result if result < 2**128 else None
+
+
+def float_bits(x):
+    return 0x7F800000 if x is None else struct.unpack("<I", struct.pack("<f", float(x)))[0]
+
+
+def fraction_to_mpf(x):
+    """Exact: the denominator is a power of two."""
+    return mpmath.mpf(x.numerator) / x.denominator
+
+
+def case_with_axes_or_rounding(theta, dim, scaling, spec_axes, angle):
+    case = {"rope_theta": theta, "rotary_dim": dim, "rope_scaling": scaling}
+    if spec_axes is None:
+        w_of_pairs = frequencies(theta, dim, scaling, None)
+    else:
+        case["axes"] = spec_axes
+        case["axis_of_pairs"], w_of_pairs = frequencies_of_axes(theta, dim, scaling, spec_axes)
+    rounded = [nearest_float(w) for w in w_of_pairs]
+    if angle != "exact":
+        w_of_pairs = [fraction_to_mpf(x) for x in rounded]
+    case["angle"] = angle
+    case["steps"] = [str(step(w)) for w in w_of_pairs]
+    case["inv_freq"] = [nearest_double(w) for w in w_of_pairs]
+    case["inv_freq_fp32_bits"] = [float_bits(x) for x in rounded]
+    return case
+
+
 def main():
     cases = []
     for theta, dim, scaling, in_full, *length in CASES:
@@ -282,9 +387,13 @@ def main():
             case["steps"] = [str(s) for s in steps]
             case["inv_freq"] = [nearest_double(w) for w in w_of_pairs]
         cases.append(case)
-    lines = ",\n".join("  " + json.dumps(case) for case in cases)
+    more = [case_with_axes_or_rounding(*case) for case in CASES_WITH_AXES_OR_ROUNDING]
+    lists = [
+        f' "{name}": [\n' + ",\n".join("  " + json.dumps(case) for case in listed) + "\n ]"
+        for name, listed in (("cases", cases), ("cases_with_axes_or_rounding", more))
+    ]
     out = pathlib.Path(__file__).with_name("frequencies.json")
-    out.write_text('{\n "cases": [\n' + lines + "\n ]\n}\n")
+    out.write_text("{\n" + ",\n".join(lists) + "\n}\n")
 
 
 if __name__ == "__main__":

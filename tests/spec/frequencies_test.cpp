@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "spec/axes.hpp"
 #include "spec/scaling_rules.hpp"
 #include "support/catch.hpp"
 #include "support/hash.hpp"
@@ -35,6 +36,27 @@ std::string steps_hash(const std::vector<std::uint64_t>& steps) {
     for (int shift = 0; shift < 64; shift += 8) bytes.push_back(static_cast<char>((step >> shift) & 0xFF));
   }
   return blake3_hex(bytes, 16);
+}
+
+template <class Enum, std::size_t kCount>
+Enum named(const std::string& name, const Enum (&all)[kCount]) {
+  for (const Enum value : all) {
+    if (name == to_string(value)) return value;
+  }
+  FAIL("no such name: " << name);
+  return all[0];
+}
+
+Axes axes_of(const ObjectReader& reader) {
+  Axes axes;
+  for (const llvm::json::Value& size : *reader.find("sections")->getAsArray()) {
+    axes.sections.push_back(*size.getAsInteger());
+  }
+  axes.order =
+      named(reader.get_string("order", ""), {AxisOrder::chunked, AxisOrder::interleaved, AxisOrder::alternating});
+  axes.frequencies = named(reader.get_string("frequencies", ""),
+                           {AxisFrequencies::shared, AxisFrequencies::restarted, AxisFrequencies::strided});
+  return axes;
 }
 
 double inv_freq_of(const llvm::json::Value& value) { return *value.getAsNumber(); }
@@ -101,6 +123,60 @@ TEST_CASE("every step and inverse frequency is the correctly rounded one that mp
   }
   CHECK(in_full >= 40);
   CHECK(rules.size() == std::variant_size_v<Scaling>);
+}
+
+TEST_CASE("axes and rounded frequencies come out as mpmath gives them, rounded once") {
+  const llvm::json::Object golden = parse_json_object(ropejit::test::read_test_file("golden/frequencies.json"));
+  const llvm::json::Array* cases = golden.getArray("cases_with_axes_or_rounding");
+  REQUIRE(cases != nullptr);
+  REQUIRE(cases->size() >= 19);
+  int with_axes = 0;
+  for (const llvm::json::Value& value : *cases) {
+    const ObjectReader reader(*value.getAsObject());
+    Scaling scaling = NoScaling{};
+    if (const auto dict = reader.find_object("rope_scaling")) {
+      scaling = require_scaling_rule(dict->get_string("rope_type", ""), "rope_type").read(*dict);
+    }
+    RopeSpec spec = spec_of(reader.get_number("rope_theta", {}), reader.get_int("rotary_dim", {}), scaling);
+    spec.angle = named(reader.get_string("angle", ""),
+                       {AngleRounding::exact, AngleRounding::fp32_inv_freq, AngleRounding::fp32});
+    if (const auto axes = reader.find_object("axes")) spec.axes = axes_of(*axes);
+    INFO(spec.to_string());
+    spec.validate();
+    const Frequencies result = frequencies(spec);
+    const llvm::json::Array& steps = *reader.find("steps")->getAsArray();
+    const llvm::json::Array& inv_freq = *reader.find("inv_freq")->getAsArray();
+    const llvm::json::Array& fp32_bits = *reader.find("inv_freq_fp32_bits")->getAsArray();
+    REQUIRE(result.steps.size() == steps.size());
+    REQUIRE(result.inv_freq.size() == inv_freq.size());
+    REQUIRE(result.inv_freq_fp32.size() == fp32_bits.size());
+    for (std::size_t i = 0; i < steps.size(); ++i) {
+      CAPTURE(i);
+      CHECK(std::to_string(result.steps[i]) == steps[i].getAsString()->str());
+      CHECK(std::bit_cast<std::uint64_t>(result.inv_freq[i]) == std::bit_cast<std::uint64_t>(inv_freq_of(inv_freq[i])));
+      CHECK(std::bit_cast<std::uint32_t>(result.inv_freq_fp32[i]) == *fp32_bits[i].getAsInteger());
+    }
+    const llvm::json::Value* axis_of_pairs = reader.find("axis_of_pairs");
+    if (axis_of_pairs == nullptr) continue;
+    ++with_axes;
+    const std::vector<PairAxis> pairs = pair_axes(spec);
+    REQUIRE(pairs.size() == axis_of_pairs->getAsArray()->size());
+    std::vector<std::int64_t> placed(spec.axes.sections.size());
+    for (std::size_t i = 0; i < pairs.size(); ++i) {
+      CAPTURE(i);
+      CHECK(pairs[i].axis == *(*axis_of_pairs->getAsArray())[i].getAsInteger());
+      CHECK(pairs[i].place == placed.at(pairs[i].axis)++);
+    }
+  }
+  CHECK(with_axes >= 13);
+}
+
+TEST_CASE("frequencies beyond fp32 are infinite there, which only the exact angle allows") {
+  RopeSpec spec = spec_of(1e-300, 8);
+  const Frequencies result = frequencies(spec);
+  CHECK(result.inv_freq_fp32.front() == 1.0f);
+  CHECK(std::isinf(result.inv_freq_fp32.back()));
+  CHECK(std::isfinite(result.inv_freq.back()));
 }
 
 TEST_CASE("the hashes of steps are those of the first release: they are cache keys") {
