@@ -20,7 +20,7 @@ using test::Bits;
 using test::Kernels;
 using test::Rotated;
 
-/// The largest difference from transformers', in units of A times the norm of the pairs that are longest.
+/// The largest difference from transformers', in units of A times the norm that a pair of such inputs has at most.
 double worst_difference(const Bits& ours, const Bits& theirs, DType dtype, double scale) {
   double worst = 0;
   for (std::size_t i = 0; i < ours.size(); ++i) {
@@ -103,17 +103,23 @@ TEST_CASE("With transformers' cos and sin, q and k are its own bit for bit", "[n
 }
 
 TEST_CASE("With transformers' frequencies and fp32 angles, q and k are its own", "[numeric][golden]") {
-  // Elements whose bits differ all the same: transformers' cos and sin are not correctly rounded, and neither are ours;
-  // where a value lies between two of the table's or the output's dtype, they may fall on different sides.
+  // Elements whose bits differ all the same. Neither transformers' cos and sin (torch's, within 3.5 ulp) nor ours
+  // (within 1.5e-7) are correctly rounded, and next to the middle between two numbers of a 16-bit dtype they may fall
+  // on different sides.
   struct Known {
     std::string_view name;
     DType dtype;
     std::size_t count;
   };
-  const std::vector<Known> known = {};
+  const std::vector<Known> known = {
+      {"allenai/OLMo-1B-hf", DType::fp16, 1},
+      {"deepseek-ai/DeepSeek-V2", DType::fp16, 1},
+  };
   const std::vector<test::GoldenRotation> cases = test::read_golden_rotations();
   for (const test::TargetPtr& target : test::targets()) {
     Kernels kernels(target);
+    std::size_t elements = 0;
+    std::size_t fp32_elements = 0;
     std::size_t fp32_differing = 0;
     double fp32_worst = 0;
     for (const test::GoldenRotation& given : cases) {
@@ -131,6 +137,7 @@ TEST_CASE("With transformers' frequencies and fp32 angles, q and k are its own",
           const Bits q = test::rotating_lanes(given.stated, given.stated.q, ours.q_in, ours.q);
           const double worst = worst_difference(q, theirs.q, theirs.dtype, given.attention_factor);
           CHECK(worst <= std::ldexp(1.0, -20));
+          fp32_elements += theirs.q.size() + theirs.k.size();
           fp32_differing += count;
           fp32_worst = std::max(fp32_worst, worst);
           continue;
@@ -139,10 +146,13 @@ TEST_CASE("With transformers' frequencies and fp32 angles, q and k are its own",
           return one.name == given.name && one.dtype == theirs.dtype;
         });
         CHECK(count == (row == known.end() ? 0 : row->count));
+        elements += theirs.q.size() + theirs.k.size();
       }
     }
-    WARN(target->name() << ": " << fp32_differing << " fp32 elements differ, the worst by " << fp32_worst
-                        << " of a pair's norm");
+    CHECK(elements > 100000);
+    WARN(target->name() << ": of " << elements << " bf16 and fp16 elements all but those known are transformers'; of "
+                        << fp32_elements << " fp32 ones " << fp32_differing << " differ, the worst by " << fp32_worst
+                        << " of the longest pair's norm");
   }
 }
 
@@ -164,13 +174,13 @@ TEST_CASE("By default q and k of real models are within the bound of exact angle
       CHECK(comparison.count() == static_cast<std::int64_t>(ours.q.size() + ours.k.size()));
       const double away = worst_difference(test::rotating_lanes(spec, spec.q, ours.q_in, ours.q), theirs.q,
                                            theirs.dtype, given.attention_factor);
-      if (away > farthest) {
+      if (away > farthest && given.length.value_or(0) <= 131072) {
         farthest = away;
         farthest_name = given.name;
       }
     }
     // Not a failure: transformers rounds angles to fp32 and most models' tables to bf16.
-    WARN(target->name() << ": exact angles in bf16 are at most " << farthest << " of a pair's norm from transformers' ("
-                        << farthest_name << ")");
+    WARN(target->name() << ": exact angles in bf16 are at most " << farthest
+                        << " of the longest pair's norm from transformers' (" << farthest_name << ")");
   }
 }
