@@ -14,6 +14,8 @@
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "ropejit/error.hpp"
+#include "spec/limits.hpp"
+#include "spec/names.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -66,13 +68,22 @@ RopeSpec read_model(const std::string& path, std::optional<std::int64_t> layer) 
   });
 }
 
-// The enumerators of an option: names and values side by side.
 template <typename Enum, std::size_t kCount>
-void override_with(const Arguments& arguments, std::string_view flag, const std::array<Enum, kCount>& all,
-                   Enum& field) {
+std::optional<Enum> chosen_of(const Arguments& arguments, std::string_view flag, const std::array<Enum, kCount>& all) {
   std::vector<std::string_view> names;
   for (const Enum value : all) names.emplace_back(to_string(value));
-  if (const auto chosen = arguments.choice(flag, names)) field = all[*chosen];
+  const std::optional<std::size_t> place = arguments.choice(flag, names);
+  return place ? std::optional<Enum>(all[*place]) : std::nullopt;
+}
+
+template <typename Enum>
+std::optional<Enum> chosen(const Arguments& arguments, std::string_view flag) {
+  return chosen_of(arguments, flag, Values<Enum>::all);
+}
+
+template <typename T>
+void override_with(const std::optional<T>& given, T& field) {
+  if (given) field = *given;
 }
 
 }  // namespace
@@ -83,9 +94,12 @@ std::vector<Flag> case_flags() {
       {"--layer", "N", "the layer that is meant, from 0, where a model's layers differ"},
       {"--tokens", "N", "tokens of a launch (4096)"},
       {"--dtype", "TYPE", "bf16, fp16 or fp32 (the model's)"},
-      {"--layout", "LAYOUT", "split_half or interleaved (the model's)"},
+      {"--layout", "LAYOUT", "split_half, interleaved or split_sections (the model's)"},
       {"--max-length", "N", "tokens that dynamic and longrope scaling are resolved for (the spec's)"},
       {"--direction", "WAY", "forward, adjoint, inverse or shift (forward)"},
+      {"--rounding", "POLICY", "where values are rounded: exact, p1, p2 or p3 (the spec's, else exact)"},
+      {"--angle", "KIND", "where the angle is rounded: exact, fp32_inv_freq or fp32 (the spec's, else exact)"},
+      {"--sine", "KIND", "polynomial or hardware (the spec's, else polynomial)"},
       {"--out-of-place", "", "write other tensors than those read (in place)"},
       {"--strides", "KIND", "contiguous or free (contiguous)"},
       {"--positions", "KIND", "start, ids32 or ids64 (ids64)"},
@@ -98,26 +112,31 @@ Case read_case(const Arguments& arguments) {
   const std::string path = arguments.required("--model", "config.json");
   result.tokens = arguments.integer("--tokens", 4096, 1, std::numeric_limits<std::int32_t>::max());
   if (arguments.has("--out-of-place")) result.form.placement = Placement::out_of_place;
-  override_with(arguments, "--strides", std::array{Strides::contiguous, Strides::free}, result.form.strides);
-  override_with(arguments, "--positions",
-                std::array{PositionSource::start, PositionSource::ids32, PositionSource::ids64}, result.form.positions);
-  RopeSpec overrides;
+  override_with(chosen<Strides>(arguments, "--strides"), result.form.strides);
+  override_with(chosen_of(arguments, "--positions",
+                          std::array{PositionSource::start, PositionSource::ids32, PositionSource::ids64}),
+                result.form.positions);
+  std::optional<std::int64_t> max_length;
   if (arguments.has("--max-length")) {
-    overrides.max_length = arguments.integer("--max-length", 1, 1, std::int64_t{1} << 53);
+    max_length = arguments.integer("--max-length", 1, kContextLength.min, kContextLength.max);
   }
-  override_with(arguments, "--dtype", std::array{DType::bf16, DType::fp16, DType::fp32}, overrides.dtype);
-  override_with(arguments, "--layout", std::array{Layout::split_half, Layout::interleaved}, overrides.layout);
-  override_with(arguments, "--direction",
-                std::array{Direction::forward, Direction::adjoint, Direction::inverse, Direction::shift},
-                overrides.direction);
-
+  const auto dtype = chosen<DType>(arguments, "--dtype");
+  const auto layout = chosen<Layout>(arguments, "--layout");
+  const auto direction = chosen<Direction>(arguments, "--direction");
+  const auto rounding = chosen<Rounding>(arguments, "--rounding");
+  const auto angle = chosen<AngleRounding>(arguments, "--angle");
+  const auto sine = chosen<Sine>(arguments, "--sine");
   std::optional<std::int64_t> layer;
   if (arguments.has("--layer")) layer = arguments.integer("--layer", 0, 0, std::numeric_limits<std::int32_t>::max());
+
   result.spec = read_model(path, layer);
-  if (arguments.has("--dtype")) result.spec.dtype = overrides.dtype;
-  if (arguments.has("--layout")) result.spec.layout = overrides.layout;
-  if (arguments.has("--max-length")) result.spec.max_length = overrides.max_length;
-  if (arguments.has("--direction")) result.spec.direction = overrides.direction;
+  if (max_length) result.spec.max_length = max_length;
+  override_with(dtype, result.spec.dtype);
+  override_with(layout, result.spec.layout);
+  override_with(direction, result.spec.direction);
+  override_with(rounding, result.spec.rounding);
+  override_with(angle, result.spec.angle);
+  override_with(sine, result.spec.sine);
   return result;
 }
 

@@ -21,7 +21,8 @@ struct Case {
   std::int64_t tokens = 0;
 };
 
-/// --model, --layer, --tokens, --dtype, --layout, --max-length, --direction, --out-of-place, --strides, --positions.
+/// --model, --layer, --tokens, --dtype, --layout, --max-length, --direction, --rounding, --angle, --sine,
+/// --out-of-place, --strides, --positions.
 std::vector<Flag> case_flags();
 Case read_case(const Arguments& arguments);
 /// All layers of --model.

@@ -128,7 +128,8 @@ RopeKernel RopeService::get(const RopeSpec& spec, const LaunchForm& form) const 
   auto state = std::make_shared<internal::KernelState>();
   state->prepared = made.kernel;
   if (made.kernel->needs_length) {
-    state->prepared = with_lengths(*made.kernel, steps_by_length(spec, form, *made.kernel->step_buffers));
+    state->prepared = internal::with_lengths(
+        *made.kernel, internal::steps_by_length(spec, form, *made.kernel->step_buffers));
   }
   state->spec = spec;
   state->form = form;

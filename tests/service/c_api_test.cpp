@@ -1,4 +1,5 @@
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -95,6 +96,9 @@ TEST_CASE("bad options, specs and forms are codes, and lines that name the field
       {kHost, kSpec, "[]", ROPEJIT_PARSE_ERROR, ""},
       {kHost, kSpec, R"({"placement":"nowhere"})", ROPEJIT_INVALID_ARGUMENT, "nowhere"},
       {kHost, kSpec, R"({"place":"in_place"})", ROPEJIT_PARSE_ERROR, "place"},
+      {kHost, kSpec, R"({"padding":"left"})", ROPEJIT_INVALID_ARGUMENT, "padding"},
+      {kHost, R"({"schema":1,"q":{"heads":1,"head_dim":8},"axes":{"sections":[2,3]}})", nullptr,
+       ROPEJIT_INVALID_ARGUMENT, "axes.sections"},
   }));
   ropejit_service* service = nullptr;
   ropejit_kernel* kernel = nullptr;
@@ -175,6 +179,22 @@ TEST_CASE("arguments of a later version are read as far as they are known, and r
   longer.later[15] = 0;
   CHECK(ropejit_launch(kernel.handle, &longer.args, nullptr) == ROPEJIT_OK);
   CHECK(q[0] != 1.0F);
+}
+
+TEST_CASE("a program that was compiled with the first header still launches") {
+  const Service service;
+  const Kernel kernel(service, R"({"positions":"start"})");
+  alignas(16) float q[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+  ropejit_args args = ropejit_args_default();
+  std::memset(&args.position_axis_stride, 0xA5, sizeof args - offsetof(ropejit_args, position_axis_stride));
+  args.size = offsetof(ropejit_args, position_axis_stride);
+  args.q = ropejit_contiguous(q);
+  args.position_source = ROPEJIT_POSITIONS_START;
+  args.first_position = 1;
+  args.tokens = 1;
+  CHECK(ropejit_launch(kernel.handle, &args, nullptr) == ROPEJIT_OK);
+  INFO(ropejit_last_error());
+  CHECK(std::fabs(q[0] - (std::cos(1.0) - std::sin(1.0))) < 1e-6);
 }
 
 TEST_CASE("the last error belongs to a thread and outlives success") {

@@ -175,7 +175,7 @@ TEST_CASE("lowering carries every field of the spec and the form into the plan")
   CHECK(c.k.heads == 1);
   CHECK(c.k.head_dim == 576);
   CHECK(c.k.first_lane == 512);
-  CHECK(c.placement == Placement::out_of_place);
+  CHECK(c.q.placement == Placement::out_of_place);
   CHECK(c.strides == Strides::contiguous);
   CHECK(c.positions == PositionSource::ids32);
   CHECK(plan.steps.size() == 32);
