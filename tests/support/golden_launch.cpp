@@ -85,16 +85,17 @@ std::vector<unsigned char> bytes_of(DType dtype, const Bits& bits) {
   return bytes;
 }
 
-const internal::PreparedKernel& Kernels::get(const RopeSpec& spec, const LaunchForm& form) {
+internal::PreparedKernel Kernels::get(const RopeSpec& spec, const LaunchForm& form) {
   const internal::RotationPlan plan = internal::lower(spec, form);
-  const auto [place, is_new] = kernels_.try_emplace(plan.hash());
-  if (is_new) {
-    const internal::Variant variant =
-        internal::default_variants(plan.kernel_class, target_->multiprocessors()).front().variant;
-    const internal::PreparedVariant fast = prepare_variant(target_, plan, variant);
-    place->second = kernel_of(target_, plan, fast, fast);  // all tensors below keep the form's promise
-  }
-  return place->second;
+  internal::Variant variant = internal::default_variants(plan.kernel_class, target_->multiprocessors()).front().variant;
+  variant.buffered_steps = form.angles == AngleSource::computed;
+  const auto [place, is_new] = variants_.try_emplace(plan.kernel_class.hash());
+  if (is_new) place->second = prepare_variant(target_, plan, variant);
+  // All tensors below keep the form's promise: one variant serves.
+  internal::PreparedKernel kernel = kernel_of(target_, plan, place->second, place->second);
+  kernel.needs_length = variant.buffered_steps;
+  if (variant.buffered_steps) kernel.lengths = {{internal::kAnyLength, buffers_.of(plan)}};
+  return kernel;
 }
 
 Rotated rotate_with_table(const GoldenRotation& given, Kernels& kernels, DType dtype) {

@@ -18,17 +18,19 @@ namespace ropejit::test {
 
 using Bits = std::vector<internal::ElementBits>;
 
-/// Kernels of one variant each; cases that differ in what their tables hold share one.
+/// Kernels of one variant each. Steps are read from a buffer, so that cases which differ in numbers alone share a
+/// binary.
 class Kernels {
  public:
-  explicit Kernels(TargetPtr target) : target_(std::move(target)) {}
+  explicit Kernels(TargetPtr target) : target_(std::move(target)), buffers_(target_) {}
 
   const internal::Target& target() const { return *target_; }
-  const internal::PreparedKernel& get(const RopeSpec& spec, const LaunchForm& form);
+  internal::PreparedKernel get(const RopeSpec& spec, const LaunchForm& form);
 
  private:
   TargetPtr target_;
-  std::map<std::string, internal::PreparedKernel> kernels_;  // by plan
+  internal::StepBuffers buffers_;
+  std::map<std::string, internal::PreparedVariant> variants_;  // by class
 };
 
 /// Whole heads, as they went in and as they came out.
