@@ -10,16 +10,12 @@ namespace {
 LaneTerms first_lane(double xa, double xb, double cos, double sin) { return {xa, cos, xb, -sin}; }
 LaneTerms second_lane(double xa, double xb, double cos, double sin) { return {xb, cos, xa, sin}; }
 
-bool rotates(const RopeSpec& spec, const Operand& operand, std::int64_t lane) {
-  return lane >= operand.first_lane && lane < operand.first_lane + spec.rotary_dim;
-}
-
 }  // namespace
 
 Oracle::Oracle(const RopeSpec& spec)
     : spec_(spec),
       frequencies_(oracle_frequencies(spec)),
-      axes_(pair_axes(spec)),
+      axes_(oracle_pair_axes(spec)),
       attention_scale_(oracle_attention_scale(spec)) {
   if (spec.direction == Direction::inverse) attention_scale_ = 1.0 / attention_scale_;
   if (spec.direction == Direction::shift) attention_scale_ = 1.0;
@@ -110,13 +106,13 @@ void Oracle::expect(const Angles& angles, const Operand& operand, std::span<cons
   }
 }
 
-void Oracle::check_copied(const Operand& operand, std::int64_t lane, const HeadRow& before, const HeadRow& after,
+void Oracle::check_copied(const Operand& operand, const Pair& lane, const HeadRow& before, const HeadRow& after,
                           const ElementIndex& index, Comparison& result) const {
   const DType out = operand.dtype_out.value_or(spec_.dtype);
-  const ElementBits was = load_bits(spec_.dtype, before.data, lane * before.lane_stride);
-  const ElementBits is = load_bits(out, after.data, lane * after.lane_stride);
+  const ElementBits was = load_bits(spec_.dtype, before.data, lane.a * before.lane_stride);
+  const ElementBits is = load_bits(out, after.data, lane.b * after.lane_stride);
   ElementIndex here = index;
-  here.lane = lane;
+  here.lane = lane.b;
   const double value = decode(spec_.dtype, was);
   if (out == spec_.dtype) {
     result.copied(out, here, was, is);
@@ -127,11 +123,17 @@ void Oracle::check_copied(const Operand& operand, std::int64_t lane, const HeadR
   }
 }
 
+void Oracle::check_still(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
+                         Comparison& result) const {
+  for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
+    const bool rotates = lane >= operand.first_lane && lane < operand.first_lane + spec_.rotary_dim;
+    if (!rotates) check_copied(operand, {lane, lane}, before, after, index, result);
+  }
+}
+
 void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
                    const ElementIndex& index, Comparison& result) const {
-  for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
-    if (!rotates(spec_, operand, lane)) check_copied(operand, lane, before, after, index, result);
-  }
+  check_still(operand, before, after, index, result);
   const RoundingRule rounding = rule(operand);
   const bool bits_known = angles.known && spec_.rounding != Rounding::exact;
   const auto check_lane = [&](std::int64_t lane, const LaneTerms& terms) {
@@ -165,14 +167,19 @@ void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& 
 
 void Oracle::check_padding(Padding padding, const Operand& operand, const HeadRow& before, const HeadRow& after,
                            const ElementIndex& index, Comparison& result) const {
+  check_still(operand, before, after, index, result);
   const DType out = operand.dtype_out.value_or(spec_.dtype);
-  for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
-    if (padding == Padding::keep || !rotates(spec_, operand, lane)) {
-      check_copied(operand, lane, before, after, index, result);
-    } else {
-      ElementIndex here = index;
-      here.lane = lane;
-      result.copied(out, here, 0, load_bits(out, after.data, lane * after.lane_stride));
+  for (std::int64_t i = 0; i < pairs(); ++i) {
+    const Pair pair = lanes(spec_.layout, operand, i);
+    const Pair written = lanes(spec_.layout_out.value_or(spec_.layout), operand, i);
+    for (const auto& [from, to] : {Pair{pair.a, written.a}, Pair{pair.b, written.b}}) {
+      if (padding == Padding::keep) {
+        check_copied(operand, {from, to}, before, after, index, result);
+      } else {
+        ElementIndex here = index;
+        here.lane = to;
+        result.copied(out, here, 0, load_bits(out, after.data, to * after.lane_stride));
+      }
     }
   }
 }

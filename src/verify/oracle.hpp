@@ -19,7 +19,7 @@
 #include "ropejit/spec.hpp"
 #include "verify/comparison.hpp"
 #include "verify/element.hpp"
-#include "verify/pair_axes.hpp"
+#include "verify/oracle_axes.hpp"
 #include "verify/rounding_policy.hpp"
 #include "verify/wide_number.hpp"
 
@@ -56,7 +56,7 @@ class Oracle {
   long double angle(std::int64_t pair, std::int64_t position) const;
   /// Which of a token's positions turns pair i.
   std::int64_t axis(std::int64_t pair) const { return axes_[static_cast<std::size_t>(pair)].axis; }
-  std::int64_t axes() const { return axis_count(spec_); }
+  std::int64_t axes() const { return oracle_axis_count(spec_); }
 
   /// Thread-safe. Costs two library calls a pair: keep the result while heads of one token are checked.
   Angles angles(std::int64_t position) const;
@@ -77,7 +77,8 @@ class Oracle {
   void check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
              const ElementIndex& index, Comparison& result) const;
 
-  /// The same of a token that is padding. zero: rotating lanes are +0. keep: every lane is as it was, where it was.
+  /// The same of a token that is padding. zero: rotating lanes are +0. keep: every lane is as it was, those that rotate
+  /// where layout_out has them.
   void check_padding(Padding padding, const Operand& operand, const HeadRow& before, const HeadRow& after,
                      const ElementIndex& index, Comparison& result) const;
 
@@ -88,12 +89,15 @@ class Oracle {
   };
   Pair lanes(Layout layout, const Operand& operand, std::int64_t pair) const;
   RoundingRule rule(const Operand& operand) const;
-  void check_copied(const Operand& operand, std::int64_t lane, const HeadRow& before, const HeadRow& after,
+  /// Lane `lanes.a` of what was read against `lanes.b` of what was written.
+  void check_copied(const Operand& operand, const Pair& lanes, const HeadRow& before, const HeadRow& after,
                     const ElementIndex& index, Comparison& result) const;
+  void check_still(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
+                   Comparison& result) const;
 
   RopeSpec spec_;
   std::vector<WideNumber> frequencies_;
-  std::vector<PairAxis> axes_;
+  std::vector<OraclePairAxis> axes_;
   double attention_scale_;
   std::unordered_map<std::int64_t, Angles> remembered_;
 };

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <variant>
 
-#include "verify/pair_axes.hpp"
+#include "verify/oracle_axes.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -26,7 +26,7 @@ std::vector<WideNumber> axis_frequencies(const RopeSpec& spec) {
   const auto axes = static_cast<std::int64_t>(spec.axes.sections.size());
   const WideNumber ratio = root(spec.theta, pairs);
   std::vector<WideNumber> result;
-  for (const PairAxis& pair : pair_axes(spec)) {
+  for (const OraclePairAxis& pair : oracle_pair_axes(spec)) {
     if (spec.axes.frequencies == AxisFrequencies::strided) {
       result.push_back(kOne / power(ratio, axes * pair.place + pair.axis));
     } else {

@@ -2,7 +2,7 @@
 
 #include <cstddef>
 
-#include "verify/pair_axes.hpp"
+#include "verify/oracle_axes.hpp"
 
 namespace ropejit::test {
 namespace {
@@ -20,7 +20,7 @@ struct IdStrides {
 };
 
 IdStrides id_strides(const NumericCase& given) {
-  const std::int64_t axes = internal::axis_count(given.spec);
+  const std::int64_t axes = internal::oracle_axis_count(given.spec);
   const std::int64_t batch_stride = given.share_positions ? 0 : given.tokens;
   const std::int64_t plane = given.batch * given.tokens;
   switch (given.axis_rows) {
@@ -40,7 +40,7 @@ const Id* put_ids(const NumericCase& given, Inputs& inputs) {
   const IdStrides strides = id_strides(given);
   // Between axes: positions that would show.
   std::vector<Id> ids(static_cast<std::size_t>(strides.count), static_cast<Id>(-987654321));
-  for (std::int64_t a = 0; a < internal::axis_count(given.spec); ++a) {
+  for (std::int64_t a = 0; a < internal::oracle_axis_count(given.spec); ++a) {
     for (std::int64_t b = 0; b < given.batch; ++b) {
       for (std::int64_t s = 0; s < given.tokens; ++s) {
         if (given.share_positions && b > 0) continue;
@@ -83,7 +83,7 @@ std::int64_t token_of_whole(const NumericCase& given, std::int64_t count, std::i
 }
 
 std::vector<std::int64_t> positions_of(const NumericCase& given, std::int64_t b, std::int64_t s) {
-  const std::int64_t axes = internal::axis_count(given.spec);
+  const std::int64_t axes = internal::oracle_axis_count(given.spec);
   std::vector<std::int64_t> positions;
   for (std::int64_t a = 0; a < axes; ++a) {
     switch (given.form.positions) {

@@ -8,15 +8,15 @@
 
 namespace ropejit::internal {
 
-struct PairAxis {
+struct OraclePairAxis {
   std::int64_t axis = 0;
   std::int64_t place = 0;  ///< it is the place-th pair of its axis, from 0
 };
 
 /// Of every pair of `spec`, which must be valid. Without sections all are of axis 0.
-std::vector<PairAxis> pair_axes(const RopeSpec& spec);
+std::vector<OraclePairAxis> oracle_pair_axes(const RopeSpec& spec);
 
 /// Positions that a token has: 1 without sections.
-std::int64_t axis_count(const RopeSpec& spec);
+std::int64_t oracle_axis_count(const RopeSpec& spec);
 
 }  // namespace ropejit::internal

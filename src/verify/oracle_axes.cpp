@@ -1,4 +1,4 @@
-#include "verify/pair_axes.hpp"
+#include "verify/oracle_axes.hpp"
 
 #include <cstddef>
 
@@ -30,13 +30,13 @@ std::int64_t axis_of(const Axes& axes, std::int64_t pair) {
 
 }  // namespace
 
-std::int64_t axis_count(const RopeSpec& spec) {
+std::int64_t oracle_axis_count(const RopeSpec& spec) {
   return spec.axes.sections.empty() ? 1 : static_cast<std::int64_t>(spec.axes.sections.size());
 }
 
-std::vector<PairAxis> pair_axes(const RopeSpec& spec) {
-  std::vector<std::int64_t> taken(static_cast<std::size_t>(axis_count(spec)), 0);
-  std::vector<PairAxis> result;
+std::vector<OraclePairAxis> oracle_pair_axes(const RopeSpec& spec) {
+  std::vector<std::int64_t> taken(static_cast<std::size_t>(oracle_axis_count(spec)), 0);
+  std::vector<OraclePairAxis> result;
   for (std::int64_t i = 0; i < spec.rotary_dim / 2; ++i) {
     const std::int64_t axis = spec.axes.sections.empty() ? 0 : axis_of(spec.axes, i);
     result.push_back({axis, taken[static_cast<std::size_t>(axis)]++});
