@@ -248,6 +248,8 @@ def main():
     options = parser.parse_args()
     if not 1 <= options.tokens <= WINDOW:
         parser.error(f"--tokens: found {options.tokens}, allowed: 1 to {WINDOW}")
+    if options.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device: found cuda, but PyTorch sees no GPU, allowed: host")
     rope = Ropejit(options.library, options.device)
     rows = measure(rope, Truth(), "cpu" if options.device == "host" else "cuda", options.tokens)
     taken_with = environment(rope, options.device)
