@@ -106,6 +106,15 @@ typedef struct ropejit_kernel ropejit_kernel;
 ROPEJIT_API ropejit_status ropejit_get(ropejit_service* service, const char* spec_json, const char* form_json,
                                        ropejit_kernel** kernel);
 
+/* For scaling that depends on the length ("dynamic" and "longrope"), of a spec without "max_length": the same kernel
+ * resolved for sequences of up to `length` tokens. Compiles nothing, but copies a few numbers to the device and waits
+ * for it: call it outside launches and captures. `kernel` is not changed and stays the caller's. Other kernels come
+ * back as they are, in a handle of their own. Before it, a kernel with ROPEJIT_POSITIONS_START takes the length of each
+ * launch where it can; other launches are ROPEJIT_NOT_PREPARED. *at_length is set to NULL on failure, else to a kernel
+ * that the caller releases. */
+ROPEJIT_API ropejit_status ropejit_kernel_at_length(const ropejit_kernel* kernel, int64_t length,
+                                                    ropejit_kernel** at_length);
+
 /* Gives the kernel back; NULL is fine. Launches that were queued are not affected. */
 ROPEJIT_API void ropejit_kernel_release(ropejit_kernel* kernel);
 

@@ -14,7 +14,9 @@
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "ropejit/error.hpp"
+#include "spec/attention_scale.hpp"
 #include "spec/limits.hpp"
+#include "spec/lower.hpp"
 #include "spec/names.hpp"
 #include "support/text.hpp"
 
@@ -138,6 +140,12 @@ Case read_case(const Arguments& arguments) {
   override_with(angle, result.spec.angle);
   override_with(sine, result.spec.sine);
   return result;
+}
+
+RotationPlan plan_of(const Case& given) {
+  RotationPlan plan = lower(given.spec, given.form);
+  if (plan.needs_length) require_max_length(given.spec);
+  return plan;
 }
 
 ModelRopes read_layers(const Arguments& arguments) {

@@ -25,6 +25,9 @@ struct Case {
 /// --out-of-place, --strides, --positions.
 std::vector<Flag> case_flags();
 Case read_case(const Arguments& arguments);
+/// The case's plan. Throws Error{unsupported} where its scaling depends on a length that nobody gave: a program of one
+/// launch has no later moment to learn it.
+RotationPlan plan_of(const Case& given);
 /// All layers of --model.
 ModelRopes read_layers(const Arguments& arguments);
 

@@ -7,7 +7,6 @@
 #include "cli/output.hpp"
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
-#include "spec/lower.hpp"
 #include "spec/scaling_rules.hpp"
 
 namespace ropejit::internal {
@@ -107,7 +106,7 @@ int run_inspect(const Arguments& arguments) {
     return 0;
   }
   const Case given = read_case(arguments);
-  const RotationPlan plan = lower(given.spec, given.form);
+  const RotationPlan plan = plan_of(given);
   print(arguments.has("--json") ? inspect_json(given.spec, plan) : inspect_table(given.spec, plan));
   return 0;
 }

@@ -18,6 +18,8 @@ constexpr std::size_t kGuardBytes = 4096;
 // A NaN in every dtype: an element that was never written cannot pass.
 constexpr unsigned char kPoison = 0xff;
 constexpr std::int64_t kTokensAtOnce = 32;
+// Axes go through the same positions, each from another one on.
+constexpr std::int64_t kAxisLag = 3;
 
 // Steele, Lea and Flood's SplitMix64: one good 64-bit number for each index, in any order.
 std::uint64_t random_bits(std::uint64_t index) {
@@ -42,7 +44,7 @@ bool is_poison(const unsigned char* begin, std::size_t bytes) {
 
 std::int64_t elements(const Operand& shape) { return shape.heads * shape.head_dim; }
 
-/// Rows of ids. The trial's tokens are text: at one position on every axis.
+/// Rows of ids.
 std::int64_t axes_of(const RopeSpec& spec) {
   return std::max<std::int64_t>(1, static_cast<std::int64_t>(spec.axes.sections.size()));
 }
@@ -74,15 +76,20 @@ Trial::Trial(const Target& target, const Case& given, std::int64_t first_positio
   for (std::int64_t axis = 0; axis < axes_of(case_.spec); ++axis) {
     for (std::int64_t s = 0; s < case_.tokens; ++s) {
       if (narrow) {
-        ids32.push_back(static_cast<std::int32_t>(first_position_ + s));
+        ids32.push_back(static_cast<std::int32_t>(position(axis, s)));
       } else {
-        ids64.push_back(first_position_ + s);
+        ids64.push_back(position(axis, s));
       }
     }
   }
   const std::size_t bytes = narrow ? 4 * ids32.size() : 8 * ids64.size();
   ids_ = target_.allocate(bytes);
   target_.upload(ids_.data(), narrow ? static_cast<const void*>(ids32.data()) : ids64.data(), bytes);
+}
+
+std::int64_t Trial::position(std::int64_t axis, std::int64_t token) const {
+  const bool has_ids = case_.form.positions != PositionSource::start;
+  return first_position_ + (has_ids ? (token + kAxisLag * axis) % case_.tokens : token);
 }
 
 void Trial::refuse_what_does_not_fit() const {
@@ -95,7 +102,8 @@ void Trial::refuse_what_does_not_fit() const {
   const double token_bytes = bytes_of(spec.q) + (spec.k ? bytes_of(*spec.k) : 0);
   // Out of place: in and out as given, both downloaded, and both again where the target's memory is this machine's.
   const double copies = case_.form.placement == Placement::out_of_place ? 5 : 3;
-  const double needed = static_cast<double>(case_.tokens) * (token_bytes * copies + 16 * static_cast<double>(axes_of(spec)));
+  const double needed =
+      static_cast<double>(case_.tokens) * (token_bytes * copies + 16 * static_cast<double>(axes_of(spec)));
   const double physical = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
   if (needed <= 0.9 * physical) return;
   constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
@@ -196,7 +204,9 @@ Comparison Trial::check(const Tensor& tensor, const Oracle& oracle, const std::s
     Comparison part;
     const std::int64_t end = std::min((block + 1) * kTokensAtOnce, case_.tokens);
     for (std::int64_t s = block * kTokensAtOnce; s < end; ++s) {
-      const Angles angles = oracle.angles(first_position_ + s);
+      std::vector<std::int64_t> positions;
+      for (std::int64_t axis = 0; axis < axes_of(case_.spec); ++axis) positions.push_back(position(axis, s));
+      const Angles angles = oracle.angles(positions);
       for (std::int64_t head = 0; head < tensor.shape.heads; ++head) {
         const std::int64_t first_lane = s * tensor.token_stride + head * tensor.head_stride;
         const unsigned char* given = tensor.before.data() + kGuardBytes + first_lane * element_in;

@@ -57,6 +57,7 @@ class Trial {
   };
   Tensor make_tensor(const Operand& shape, std::uint64_t seed) const;
   void fill(Tensor& tensor, std::uint64_t seed) const;
+  std::int64_t position(std::int64_t axis, std::int64_t token) const;
   TensorView view(const Tensor& tensor, const DeviceBuffer& buffer) const;
   Comparison check(const Tensor& tensor, const Oracle& oracle, const std::string& name, std::string& stray_write) const;
   void refuse_what_does_not_fit() const;

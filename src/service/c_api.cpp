@@ -114,6 +114,13 @@ ropejit_status ropejit_get(ropejit_service* service, const char* spec_json, cons
   });
 }
 
+ropejit_status ropejit_kernel_at_length(const ropejit_kernel* kernel, int64_t length, ropejit_kernel** at_length) {
+  if (at_length == nullptr) return fail(ErrorCode::invalid_argument, "at_length: found NULL, allowed: where to put it");
+  *at_length = nullptr;
+  if (kernel == nullptr) return fail(ErrorCode::invalid_argument, "kernel: found NULL, allowed: a kernel");
+  return guarded([&] { *at_length = new ropejit_kernel{kernel->kernel.at_length(length)}; });
+}
+
 void ropejit_kernel_release(ropejit_kernel* kernel) { delete kernel; }
 
 ropejit_status ropejit_launch(const ropejit_kernel* kernel, const ropejit_args* args, void* stream) {

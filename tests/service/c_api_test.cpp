@@ -197,6 +197,57 @@ TEST_CASE("a program that was compiled with the first header still launches") {
   CHECK(std::fabs(q[0] - (std::cos(1.0) - std::sin(1.0))) < 1e-6);
 }
 
+TEST_CASE("a kernel that depends on the length is resolved for one, in a handle of its own") {
+  // The base times 7^2 at four times the trained length, so that pair 1 turns by 1/700 a position.
+  const char* const spec = R"({"schema":1,"dtype":"fp32","q":{"heads":1,"head_dim":4},
+    "rope_scaling":{"rope_type":"dynamic","factor":2,"max_position_embeddings":2048}})";
+  const Service service;
+  ropejit_kernel* unresolved = nullptr;
+  ropejit_kernel* resolved = nullptr;
+  REQUIRE(ropejit_get(service.handle, spec, nullptr, &unresolved) == ROPEJIT_OK);
+  alignas(16) float q[4] = {1, 1, 1, 1};
+  const std::int64_t position = 100;
+  ropejit_args args = ropejit_args_default();
+  args.q = ropejit_contiguous(q);
+  args.position_ids = &position;
+  args.tokens = 1;
+  CHECK(ropejit_launch(unresolved, &args, nullptr) == ROPEJIT_NOT_PREPARED);
+  CHECK(q[1] == 1.0F);
+
+  CHECK(ropejit_kernel_at_length(unresolved, 8192, nullptr) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("at_length"));
+  resolved = unresolved;
+  CHECK(ropejit_kernel_at_length(nullptr, 8192, &resolved) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("kernel"));
+  CHECK(resolved == nullptr);
+  CHECK(ropejit_kernel_at_length(unresolved, 0, &resolved) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("length"));
+  CHECK(resolved == nullptr);
+
+  REQUIRE(ropejit_kernel_at_length(unresolved, 8192, &resolved) == ROPEJIT_OK);
+  CHECK(resolved != unresolved);
+  ropejit_kernel_release(unresolved);
+  CHECK(ropejit_launch(resolved, &args, nullptr) == ROPEJIT_OK);
+  CHECK(std::fabs(q[1] - (std::cos(100.0 / 700) - std::sin(100.0 / 700))) < 1e-6);
+  ropejit_kernel_release(resolved);
+}
+
+TEST_CASE("a kernel without a length comes back from at_length as it is") {
+  const Service service;
+  const Kernel kernel(service, R"({"positions":"start"})");
+  ropejit_kernel* same = nullptr;
+  REQUIRE(ropejit_kernel_at_length(kernel.handle, 4096, &same) == ROPEJIT_OK);
+  alignas(16) float q[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+  ropejit_args args = ropejit_args_default();
+  args.q = ropejit_contiguous(q);
+  args.position_source = ROPEJIT_POSITIONS_START;
+  args.first_position = 1;
+  args.tokens = 1;
+  CHECK(ropejit_launch(same, &args, nullptr) == ROPEJIT_OK);
+  CHECK(std::fabs(q[0] - (std::cos(1.0) - std::sin(1.0))) < 1e-6);
+  ropejit_kernel_release(same);
+}
+
 TEST_CASE("the last error belongs to a thread and outlives success") {
   const Service service;
   ropejit_kernel* kernel = nullptr;
