@@ -73,14 +73,15 @@ template <KernelConfig C, u32 pairs>
 __device__ __forceinline__ void turns_at(const LaunchParams& params, u32 sequence, i64 position, u32 first,
                                          CosSin (&turn)[pairs]) {
   const bool turns_back = C.table_use == TableUse::shift && position < 0;
-  const i64 number = turns_back ? -position : position;
-  if (number < 0 || number >= params.table_rows) {
+  // Unsigned: the least i64 has no opposite, and negative numbers are beyond any table.
+  const u64 number = turns_back ? -static_cast<u64>(position) : static_cast<u64>(position);
+  if (number >= static_cast<u64>(params.table_rows)) {
     if (params.flags != nullptr) set_bits(params.flags, NoTableRow);
 #pragma unroll
     for (u32 i = 0; i < pairs; ++i) turn[i] = {float_from_bits(0x7fffffffu), float_from_bits(0x7fffffffu)};
     return;
   }
-  const i64 row = sequence * params.table_batch_stride + number * params.table_row_stride;
+  const i64 row = sequence * params.table_batch_stride + static_cast<i64>(number) * params.table_row_stride;
   turns_of_row<C>(params, row * C.table_element_bytes(), first, turn);
 #pragma unroll
   for (u32 i = 0; i < pairs; ++i) turn[i] = planned<C>(used<C>(turn[i], turns_back), 1.0f);

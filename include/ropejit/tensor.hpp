@@ -86,8 +86,8 @@ struct Positions {
 
 /// The caller's cos and sin, for forms whose angles are not computed. Row p belongs to position p; for a table gathered
 /// beforehand for the tokens of the launch (Hugging Face's position_embeddings) use Positions::start(0). Sequence b
-/// reads from element b*batch_stride + p*row_stride on. A token whose position has no row comes out NaN; nothing
-/// outside the table is read.
+/// reads from element b*batch_stride + p*row_stride on. A token whose position has no row comes out NaN (with axes: the
+/// pairs that it turns); nothing outside the table is read.
 struct AngleTable {
   const void* cos = nullptr;              ///< device memory; complex, cos_sin, radians: the one tensor
   const void* sin = nullptr;              ///< half, full and repeated; kept null for the others
@@ -120,7 +120,7 @@ struct RopeArgs {
   std::uint32_t* flags = nullptr;
 };
 
-/// A position for which the caller's table has no row: the token came out NaN.
+/// A position for which the caller's table has no row: what it turns came out NaN.
 inline constexpr std::uint32_t kNoTableRow = 1;
 /// A number in k_rows that is neither -1 nor a row of the cache: the token's k was not written.
 inline constexpr std::uint32_t kNoCacheRow = 2;
