@@ -1,15 +1,26 @@
-// Exact angles. A step is a pair's turns per position as a fraction of 2^64, so position * step in wrapping integer
-// arithmetic is the phase mod one turn, exact for any integer position; what remains is the sine of a reduced angle.
+// Computed angles, and what the plan does to every cosine and sine. A step is a pair's turns per position as a fraction
+// of 2^64, so position * step in wrapping integer arithmetic is the phase mod one turn, exact for any integer position;
+// what remains is the sine of a reduced angle.
 #pragma once
 
-#include "primitives.cuh"
+#include "launch_params.cuh"
+#include "sine.cuh"
 
 namespace ropejit {
 
-struct CosSin {
-  float cos;
-  float sin;
+// The numbers of a plan, as opposed to its shape.
+struct PlanData {
+  const u64* steps;     // one a pair; for AngleSource::product the bits of its fp32 inverse frequency
+  const u8* pair_axes;  // one a pair, where tokens have several positions: which of them turns it
+  float attention_scale;
 };
+
+// From a buffer: the steps, and behind them the bits of the scale.
+template <KernelConfig C>
+__device__ __forceinline__ PlanData buffered_data(const LaunchParams& params, const u8* pair_axes) {
+  return {params.steps, pair_axes,
+          C.scaled ? float_from_bits(static_cast<u32>(load_readonly(params.steps + C.pairs()))) : 1.0f};
+}
 
 // The top 32 bits of position * step mod 2^64: turns in units of 2^-32. The bits cut off are 1.5e-9 radians at most.
 __device__ __forceinline__ u32 phase_of(i64 position, u64 step) {
@@ -20,91 +31,63 @@ __device__ __forceinline__ u32 phase_of(i64 position, u64 step) {
   return multiply_high(position_low, step_low) + position_low * step_high + position_high * step_low;
 }
 
-// Cosine and sine of a phase. The quadrant is taken off in integers, which leaves a signed eighth of a turn; there
-// sin x = x + x^3 S(x^2) and cos x = 1 + x^2 C(x^2), S and C minimax over [0, pi/4] (Lawson's iteration, then rounded
-// to fp32; 2.3e-9 and 3.8e-8 from the functions). With fp32 rounding both are within 1.5e-7, on every target the same
-// bits.
-__device__ __forceinline__ CosSin cos_sin_of(u32 phase) {
-  const u32 quadrant = (phase + 0x20000000u) >> 30;
-  const i32 remainder = static_cast<i32>(phase - (quadrant << 30));
-  const float x = multiply(float_from_int(remainder), 0x1.921fb6p-30f);  // 2 pi / 2^32
-  const float z = multiply(x, x);
-  float s = multiply_add(z, -0x1.98da66p-13f, 0x1.1105b4p-7f);
-  s = multiply_add(z, s, -0x1.555540p-3f);
-  const float sine = multiply_add(multiply(x, z), s, x);
-  float c = multiply_add(z, -0x1.647572p-10f, 0x1.553f94p-5f);
-  c = multiply_add(z, c, -0x1.ffffbap-2f);
-  const float cosine = multiply_add(z, c, 1.0f);
-  const bool swap = quadrant & 1u;
-  CosSin turn;
-  turn.cos = swap ? sine : cosine;
-  turn.sin = swap ? cosine : sine;
-  if ((quadrant + 1u) & 2u) turn.cos = -turn.cos;
-  if (quadrant & 2u) turn.sin = -turn.sin;
-  return turn;
+template <Element E>
+__device__ __forceinline__ float rounded_to(float value) {
+  if constexpr (E == Element::bf16) return float_from_bits(pack_bf16(value, 0.0f) << 16);
+  if constexpr (E == Element::fp16) return float_from_fp16(pack_fp16(value, 0.0f) & 0xffffu);
+  return value;
 }
 
 // What the plan does to every cosine and sine.
 template <KernelConfig C>
-__device__ __forceinline__ CosSin planned(CosSin turn) {
+__device__ __forceinline__ CosSin planned(CosSin turn, float attention_scale) {
   if constexpr (C.negate_sin) turn.sin = -turn.sin;
   if constexpr (C.scaled) {
-    turn.cos = multiply(turn.cos, C.attention_scale);
-    turn.sin = multiply(turn.sin, C.attention_scale);
+    turn.cos = multiply(turn.cos, attention_scale);
+    turn.sin = multiply(turn.sin, attention_scale);
+  }
+  if constexpr (C.rounding == Rounding::p1 || C.rounding == Rounding::p2) {
+    turn.cos = rounded_to<C.element>(turn.cos);
+    turn.sin = rounded_to<C.element>(turn.sin);
   }
   return turn;
 }
 
-// Cosines and sines of the pairs first .. first + pairs - 1, from their steps.
-template <KernelConfig C, u32 pairs>
-__device__ __forceinline__ void computed_turns(i64 position, const u64* steps, u32 first, CosSin (&turn)[pairs]) {
-  if constexpr (pairs % 2 == 0) {
+// The position that turns a pair.
+template <KernelConfig C>
+__device__ __forceinline__ i64 position_of_pair(const i64 (&position)[C.axes], const PlanData& data, u32 pair) {
+  i64 chosen = position[0];
+  if constexpr (C.axes > 1) {
+    const u32 axis = load_readonly_byte(data.pair_axes + pair);
 #pragma unroll
-    for (u32 i = 0; i < pairs; i += 2) {
-      u64 step;
-      u64 next;
-      load_readonly_pair(steps + first + i, step, next);
-      turn[i] = planned<C>(cos_sin_of(phase_of(position, step)));
-      turn[i + 1] = planned<C>(cos_sin_of(phase_of(position, next)));
-    }
-  } else {
-#pragma unroll
-    for (u32 i = 0; i < pairs; ++i) {
-      turn[i] = planned<C>(cos_sin_of(phase_of(position, load_readonly(steps + first + i))));
+    for (u32 a = 1; a < C.axes; ++a) {
+      if (axis == a) chosen = position[a];
     }
   }
+  return chosen;
 }
 
-// Position of token `place` of sequence `sequence`.
-template <KernelConfig C, class Params>
-__device__ __forceinline__ i64 position_of(const Params& params, u32 sequence, u32 place) {
-  if constexpr (C.positions == PositionSource::start) {
-    return params.first_position + place;
-  } else if constexpr (C.positions == PositionSource::offsets32) {
-    return load_position32(params.position_ids, sequence * params.position_batch_stride) + place;
-  } else if constexpr (C.positions == PositionSource::offsets64) {
-    return load_position64(params.position_ids, sequence * params.position_batch_stride) + place;
-  } else if constexpr (C.positions == PositionSource::ragged) {
-    // The last sequence that begins at or before this token. Whatever cu_seqlens holds, only its elements are read.
-    u32 low = 0;
-    u32 high = params.ragged_sequences;
-    i64 first = load_position32(params.cu_seqlens, 0);
-    while (high - low > 1) {
-      const u32 middle = low + (high - low) / 2;
-      const i64 begin = load_position32(params.cu_seqlens, middle);
-      if (begin <= place) {
-        low = middle;
-        first = begin;
-      } else {
-        high = middle;
-      }
-    }
-    const i64 offset = params.position_ids == nullptr ? 0 : load_position32(params.position_ids, low);
-    return place - first + offset;
+// Cosines and sines of the pairs first .. first + pairs - 1, from their steps.
+template <KernelConfig C, u32 pairs>
+__device__ __forceinline__ void computed_turns(const i64 (&position)[C.axes], const PlanData& data, u32 first,
+                                               CosSin (&turn)[pairs]) {
+  u64 step[pairs];
+  if constexpr (pairs % 2 == 0) {
+#pragma unroll
+    for (u32 i = 0; i < pairs; i += 2) load_readonly_pair(data.steps + first + i, step[i], step[i + 1]);
   } else {
-    const i64 index = sequence * params.position_batch_stride + place * params.position_token_stride;
-    return C.positions == PositionSource::ids32 ? load_position32(params.position_ids, index)
-                                                : load_position64(params.position_ids, index);
+#pragma unroll
+    for (u32 i = 0; i < pairs; ++i) step[i] = load_readonly(data.steps + first + i);
+  }
+#pragma unroll
+  for (u32 i = 0; i < pairs; ++i) {
+    const i64 at = position_of_pair<C>(position, data, first + i);
+    if constexpr (C.angles == AngleSource::product) {
+      const float inv_freq = float_from_bits(static_cast<u32>(step[i]));
+      turn[i] = planned<C>(cos_sin_of_radians<C.sine>(multiply(float_from_long(at), inv_freq)), data.attention_scale);
+    } else {
+      turn[i] = planned<C>(cos_sin_of<C.sine>(phase_of(at, step[i])), data.attention_scale);
+    }
   }
 }
 

@@ -30,6 +30,9 @@ struct FastDivisor {
   unsigned shift;
 };
 
+// Bits of LaunchParams::flags: kNoTableRow and kNoCacheRow of ropejit/tensor.hpp.
+enum : unsigned { NoTableRow = 1, NoCacheRow = 2 };
+
 // What every kernel reads comes first, and together: a small launch waits for each line of parameters that it touches.
 struct LaunchParams {
   TensorParams q;
@@ -48,6 +51,14 @@ struct LaunchParams {
   long long table_batch_stride;
   long long table_row_stride;
   long long table_rows;  // a position outside [0, table_rows) has no row: its token comes out NaN
+  const unsigned long long* steps;  // of variants that do not embed them: one a pair, then the scale's fp32 bits
+  long long position_axis_stride;
+  unsigned ranks;  // of context parallelism
+  unsigned rank;
+  const void* k_rows;      // for each token its row of the cache, -1: none
+  long long k_cache_rows;  // numbers outside [0, k_cache_rows) but -1 are reported
+  const int* token_count;  // of counted kernels
+  unsigned* flags;         // null, or where to report: NoTableRow and NoCacheRow
   TensorStrides q_strides;
   TensorStrides k_strides;
 };

@@ -21,8 +21,6 @@ __device__ __forceinline__ void unpack(const Word<bytes>& word, float (&lane)[la
   }
 }
 
-__device__ __forceinline__ u32 bits_of(float value) { return __builtin_bit_cast(u32, value); }
-
 template <Element E, u32 bytes, u32 lanes>
 __device__ __forceinline__ Word<bytes> pack(const float (&lane)[lanes], u32 first) {
   Word<bytes> word;
@@ -38,27 +36,57 @@ __device__ __forceinline__ Word<bytes> pack(const float (&lane)[lanes], u32 firs
   return word;
 }
 
-// Where the members of pair i of `pairs` stand among the lanes that a thread holds.
-__device__ __forceinline__ u32 first_member(Layout layout, u32 i) { return layout == Layout::split_half ? i : 2 * i; }
-__device__ __forceinline__ u32 second_member(Layout layout, u32 i, u32 pairs) {
-  return layout == Layout::split_half ? i + pairs : 2 * i + 1;
+// Stores lanes first .. first + count - 1 as elements that lie together, in accesses of up to 16 bytes.
+template <Element E, u32 count, u32 lanes>
+__device__ __forceinline__ void store_lanes(char* at, const float (&lane)[lanes], u32 first) {
+  constexpr u32 bytes = count * bytes_of(E) < 16 ? count * bytes_of(E) : 16;
+  constexpr u32 step = bytes / bytes_of(E);
+#pragma unroll
+  for (u32 i = 0; i < count; i += step) store_word(at + i * bytes_of(E), pack<E, bytes>(lane, first + i));
 }
 
-// Turns the pairs held in `in` and packs them as they are written. The order of operations is fixed here, and with it
-// the bits of every variant.
-template <KernelConfig C, u32 in_words, u32 in_bytes, u32 out_words, u32 out_bytes, u32 pairs>
-__device__ __forceinline__ void rotate(const Word<in_bytes> (&in)[in_words], const CosSin (&turn)[pairs],
-                                       Word<out_bytes> (&out)[out_words]) {
+// Where the members of pair i of `pairs` stand among the lanes that a thread holds.
+__device__ __forceinline__ u32 first_member(Layout layout, u32 i) { return layout == Layout::interleaved ? 2 * i : i; }
+__device__ __forceinline__ u32 second_member(Layout layout, u32 i, u32 pairs) {
+  return layout == Layout::interleaved ? 2 * i + 1 : i + pairs;
+}
+
+// One pair turned. The order of operations is fixed here, and with it the bits of every variant; for p1 to p3 it is
+// that of x * cos + rotated(x) * sin evaluated step by step, as frameworks do.
+template <KernelConfig C>
+__device__ __forceinline__ void turn_pair(float x, float y, CosSin turn, float& first, float& second) {
+  if constexpr (C.rounding == Rounding::exact) {
+    first = multiply_add(x, turn.cos, -multiply(y, turn.sin));
+    second = multiply_add(y, turn.cos, multiply(x, turn.sin));
+  } else if constexpr (C.rounding == Rounding::p1) {
+    constexpr Element E = C.element;
+    first = rounded_to<E>(add(rounded_to<E>(multiply(x, turn.cos)), rounded_to<E>(-multiply(y, turn.sin))));
+    second = rounded_to<E>(add(rounded_to<E>(multiply(y, turn.cos)), rounded_to<E>(multiply(x, turn.sin))));
+  } else {
+    first = add(multiply(x, turn.cos), -multiply(y, turn.sin));
+    second = add(multiply(y, turn.cos), multiply(x, turn.sin));
+  }
+}
+
+// Turns the pairs held in `in`, in the order in which lanes are written. Padded tokens come out as the plan says.
+template <KernelConfig C, u32 words, u32 bytes, u32 pairs>
+__device__ __forceinline__ void rotate(const Word<bytes> (&in)[words], const CosSin (&turn)[pairs], bool padded,
+                                       float (&written)[2 * pairs]) {
   float read[2 * pairs];
-  float written[2 * pairs];
-  for (u32 w = 0; w < in_words; ++w) unpack<C.element>(in[w], read, w * (in_bytes / C.element_bytes()));
+  for (u32 w = 0; w < words; ++w) unpack<C.element>(in[w], read, w * (bytes / C.element_bytes()));
   for (u32 i = 0; i < pairs; ++i) {
     const float x = read[first_member(C.layout, i)];
     const float y = read[second_member(C.layout, i, pairs)];
-    written[first_member(C.layout_out, i)] = multiply_add(x, turn[i].cos, -multiply(y, turn[i].sin));
-    written[second_member(C.layout_out, i, pairs)] = multiply_add(y, turn[i].cos, multiply(x, turn[i].sin));
+    float first;
+    float second;
+    turn_pair<C>(x, y, turn[i], first, second);
+    if constexpr (C.padding != Padding::rotate) {
+      if (padded) first = C.padding == Padding::zero ? 0.0f : x;
+      if (padded) second = C.padding == Padding::zero ? 0.0f : y;
+    }
+    written[first_member(C.layout_out, i)] = first;
+    written[second_member(C.layout_out, i, pairs)] = second;
   }
-  for (u32 w = 0; w < out_words; ++w) out[w] = pack<C.element, out_bytes>(written, w * (out_bytes / C.element_bytes()));
 }
 
 }  // namespace ropejit

@@ -16,6 +16,8 @@ struct Word<2> {
   u32 bits[1];  // the low half
 };
 
+__device__ __forceinline__ u32 bits_of(float value) { return __builtin_bit_cast(u32, value); }
+
 #ifdef ROPEJIT_HOST_TARGET
 
 // A CPU reads at any address; a GPU faults. So that the host target finds what a GPU would.
@@ -44,14 +46,20 @@ inline void load_readonly_pair(const u64* at, u64& first, u64& second) {
   first = at[0];
   second = at[1];
 }
+inline u32 load_readonly_byte(const u8* at) { return *at; }
 inline i64 load_position32(const void* ids, i64 index) { return static_cast<const i32*>(ids)[index]; }
 inline i64 load_position64(const void* ids, i64 index) { return static_cast<const i64*>(ids)[index]; }
 
 inline u32 multiply_high(u32 a, u32 b) { return static_cast<u32>((static_cast<u64>(a) * b) >> 32); }
 inline float multiply_add(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 inline float multiply(float a, float b) { return a * b; }  // compiled with -ffp-contract=off
+inline float add(float a, float b) { return a + b; }
+inline float divide(float a, float b) { return a / b; }
+inline float square_root(float a) { return __builtin_sqrtf(a); }
 inline float float_from_bits(u32 bits) { return __builtin_bit_cast(float, bits); }
 inline float float_from_int(i32 value) { return static_cast<float>(value); }
+inline float float_from_long(i64 value) { return static_cast<float>(value); }
+inline void set_bits(u32* word, u32 bits) { __atomic_fetch_or(word, bits, __ATOMIC_RELAXED); }
 
 inline u32 bf16_from_float(float value) {
   const u32 bits = __builtin_bit_cast(u32, value);
@@ -84,6 +92,11 @@ inline float float_from_fp16(u32 half) {
 
 inline u32 pack_bf16(float low, float high) { return bf16_from_float(low) | (bf16_from_float(high) << 16); }
 inline u32 pack_fp16(float low, float high) { return fp16_from_float(low) | (fp16_from_float(high) << 16); }
+
+// A CPU has no such instructions: the host target's hardware sine is the polynomial.
+constexpr bool has_hardware_sine = false;
+inline float hardware_sin(float) { return 0; }
+inline float hardware_cos(float) { return 0; }
 
 #else  // CUDA
 
@@ -133,6 +146,11 @@ __device__ __forceinline__ u64 load_readonly(const u64* at) {
 __device__ __forceinline__ void load_readonly_pair(const u64* at, u64& first, u64& second) {
   asm("ld.global.nc.v2.b64 {%0, %1}, [%2];" : "=l"(first), "=l"(second) : "l"(__cvta_generic_to_global(at)));
 }
+__device__ __forceinline__ u32 load_readonly_byte(const u8* at) {
+  u16 value;
+  asm("ld.global.nc.u8 %0, [%1];" : "=h"(value) : "l"(__cvta_generic_to_global(at)));
+  return value;
+}
 __device__ __forceinline__ i64 load_position32(const void* ids, i64 index) {
   i32 value;
   asm("ld.global.nc.b32 %0, [%1];" : "=r"(value) : "l"(__cvta_generic_to_global(static_cast<const i32*>(ids) + index)));
@@ -147,8 +165,27 @@ __device__ __forceinline__ i64 load_position64(const void* ids, i64 index) {
 __device__ __forceinline__ u32 multiply_high(u32 a, u32 b) { return __umulhi(a, b); }
 __device__ __forceinline__ float multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 __device__ __forceinline__ float multiply(float a, float b) { return __fmul_rn(a, b); }
+__device__ __forceinline__ float add(float a, float b) { return __fadd_rn(a, b); }
+__device__ __forceinline__ float divide(float a, float b) { return __fdiv_rn(a, b); }
+__device__ __forceinline__ float square_root(float a) { return __fsqrt_rn(a); }
 __device__ __forceinline__ float float_from_bits(u32 bits) { return __uint_as_float(bits); }
 __device__ __forceinline__ float float_from_int(i32 value) { return __int2float_rn(value); }
+__device__ __forceinline__ float float_from_long(i64 value) { return __ll2float_rn(value); }
+__device__ __forceinline__ void set_bits(u32* word, u32 bits) {
+  asm volatile("red.global.or.b32 [%0], %1;" ::"l"(__cvta_generic_to_global(word)), "r"(bits) : "memory");
+}
+
+constexpr bool has_hardware_sine = true;
+__device__ __forceinline__ float hardware_sin(float radians) {
+  float value;
+  asm("sin.approx.f32 %0, %1;" : "=f"(value) : "f"(radians));
+  return value;
+}
+__device__ __forceinline__ float hardware_cos(float radians) {
+  float value;
+  asm("cos.approx.f32 %0, %1;" : "=f"(value) : "f"(radians));
+  return value;
+}
 
 #if __CUDA_ARCH__ >= 800
 __device__ __forceinline__ u32 pack_bf16(float low, float high) {

@@ -12,7 +12,7 @@ namespace ropejit {
 
 // The row of one head is read in words of `word_lanes` lanes. A thread takes one chunk of a row, for every head of a
 // head group:
-//  - a rotating chunk is words_per_thread words: for split_half one in each half, for interleaved one (two where a
+//  - a rotating chunk is words_per_thread words: for halves one in each half, for interleaved one (two where a
 //    word holds a single lane, so that the thread still has a whole pair). Where another layout is written, the same
 //    pairs make out_words_per_thread words of out_word_lanes lanes there;
 //  - a copying chunk is one word of lanes that do not rotate (out of place only).
@@ -45,6 +45,24 @@ ROPEJIT_ANYWHERE constexpr RowSplit split_row(unsigned heads, unsigned head_dim,
   split.copying_chunks = copies ? (head_dim - rotary_dim) / word_lanes : 0;
   split.groups = (heads + heads_per_thread - 1) / heads_per_thread;
   return split;
+}
+
+// What a block takes of a slab of tokens:
+//  - as a rule, an item is one chunk of one head group, and a thread has one item;
+//  - by rows, an item is all chunks of one head group, and row_threads threads of one block share it, each taking
+//    `rounds` of its rotating chunks.
+struct BlockSplit {
+  unsigned items_per_token;  // q's, then k's
+  unsigned items_per_block;
+  unsigned row_threads;
+  unsigned rounds;
+};
+
+ROPEJIT_ANYWHERE constexpr BlockSplit split_block(RowSplit q, RowSplit k, bool by_rows, unsigned threads) {
+  if (!by_rows) return {q.items() + k.items(), threads, 1, 1};
+  const unsigned row_threads = q.rotating_chunks < threads ? q.rotating_chunks : threads;
+  return {q.groups + k.groups, threads / row_threads, row_threads,
+          (q.rotating_chunks + row_threads - 1) / row_threads};
 }
 
 }  // namespace ropejit

@@ -2,15 +2,16 @@
 // of a table belongs to position p; a table gathered for the tokens beforehand has positions 0, 1, 2, ...
 #pragma once
 
-#include "launch_params.cuh"
+#include "angle.cuh"
 #include "pairs.cuh"
 
 namespace ropejit {
 
-// Width of one access to `count` table elements that lie together; the universal entry takes them one by one.
+// Width of one access to `count` table elements that lie together. The universal entry takes them one by one; so do
+// tokens with several positions, where neighbouring pairs may read different rows.
 template <KernelConfig C>
 __device__ constexpr u32 table_access(u32 count) {
-  const u32 bytes = C.strides == Strides::any ? C.table_element_bytes() : count * C.table_element_bytes();
+  const u32 bytes = C.strides == Strides::any || C.axes > 1 ? C.table_element_bytes() : count * C.table_element_bytes();
   return bytes < 16 ? bytes : 16;
 }
 
@@ -24,77 +25,79 @@ __device__ __forceinline__ void load_table(const char* at, float (&value)[count]
   }
 }
 
-// Bits [offset, offset + 64) after the binary point of 1 / (2 pi); offset from -63 to 127.
-__device__ __forceinline__ u64 bits_of_inverse_turn(i32 offset) {
-  constexpr u32 digits[7] = {0x28be60dbu, 0x9391054au, 0x7f09d5f4u, 0x7d4d3770u, 0x36d8a566u, 0x4f10e410u, 0x7f9458eau};
-  if (offset < 0) return ((static_cast<u64>(digits[0]) << 32) | digits[1]) >> -offset;
-  u32 first = digits[0];
-  u32 second = digits[1];
-  u32 third = digits[2];
-  const u32 word = static_cast<u32>(offset) / 32;
-#pragma unroll
-  for (u32 i = 1; i < 5; ++i) {
-    if (word == i) {
-      first = digits[i];
-      second = digits[i + 1];
-      third = digits[i + 2];
-    }
-  }
-  const u32 shift = static_cast<u32>(offset) % 32;
-  const u64 high = (static_cast<u64>(first) << 32) | second;
-  return shift == 0 ? high : (high << shift) | (third >> (32 - shift));
-}
-
-// An angle in radians as a phase in units of 2^-32 turns, exact to one unit for any finite fp32 (after Payne and
-// Hanek, 1983): the angle is m 2^(s-32) with m of 24 bits, so only the bits of m / (2 pi) that weigh between one turn
-// and 2^-32 of it are worked out.
-__device__ __forceinline__ CosSin cos_sin_of_radians(float angle) {
-  const u32 bits = bits_of(angle);
-  const u32 exponent = (bits >> 23) & 0xffu;
-  if (exponent == 0xffu) return {float_from_bits(0x7fffffffu), float_from_bits(0x7fffffffu)};
-  const i32 offset = static_cast<i32>(exponent) - 150;
-  if (offset <= -64) return {1.0f, angle};  // below 2^-40: the sine is the angle to the last bit
-  const u64 mantissa = (bits & 0x7fffffu) | 0x800000u;
-  const u32 phase = static_cast<u32>((mantissa * bits_of_inverse_turn(offset)) >> 32);
-  return cos_sin_of(bits >> 31 ? 0u - phase : phase);
-}
-
+// Cosines and sines as they stand in the row at byte `row` of the table.
 template <KernelConfig C, u32 pairs>
-__device__ __forceinline__ void table_turns(const LaunchParams& params, u32 sequence, i64 position, u32 first,
-                                            CosSin (&turn)[pairs]) {
-  if (position < 0 || position >= params.table_rows) {
-#pragma unroll
-    for (u32 i = 0; i < pairs; ++i) turn[i] = {float_from_bits(0x7fffffffu), float_from_bits(0x7fffffffu)};
-    return;
-  }
+__device__ __forceinline__ void turns_of_row(const LaunchParams& params, i64 row, u32 first, CosSin (&turn)[pairs]) {
   constexpr u32 bytes = C.table_element_bytes();
-  const i64 row = (sequence * params.table_batch_stride + position * params.table_row_stride) * bytes;
   const char* cos = static_cast<const char*>(params.table_cos) + row;
   const char* sin = static_cast<const char*>(params.table_sin) + row;
   if constexpr (C.angles == AngleSource::complex) {
     float both[2 * pairs];
     load_table<C>(cos + 2 * first * bytes, both);
 #pragma unroll
-    for (u32 i = 0; i < pairs; ++i) turn[i] = planned<C>({both[2 * i], both[2 * i + 1]});
+    for (u32 i = 0; i < pairs; ++i) turn[i] = {both[2 * i], both[2 * i + 1]};
   } else if constexpr (C.angles == AngleSource::repeated) {
     float cosines[2 * pairs];
     float sines[2 * pairs];
     load_table<C>(cos + 2 * first * bytes, cosines);
     load_table<C>(sin + 2 * first * bytes, sines);
 #pragma unroll
-    for (u32 i = 0; i < pairs; ++i) turn[i] = planned<C>({cosines[2 * i], sines[2 * i]});
+    for (u32 i = 0; i < pairs; ++i) turn[i] = {cosines[2 * i], sines[2 * i]};
   } else if constexpr (C.angles == AngleSource::radians) {
     float angles[pairs];
     load_table<C>(cos + first * bytes, angles);
 #pragma unroll
-    for (u32 i = 0; i < pairs; ++i) turn[i] = planned<C>(cos_sin_of_radians(angles[i]));
+    for (u32 i = 0; i < pairs; ++i) turn[i] = cos_sin_of_radians<C.sine>(angles[i]);
   } else {
     float cosines[pairs];
     float sines[pairs];
     load_table<C>(cos + first * bytes, cosines);
     load_table<C>(sin + first * bytes, sines);
 #pragma unroll
-    for (u32 i = 0; i < pairs; ++i) turn[i] = planned<C>({cosines[i], sines[i]});
+    for (u32 i = 0; i < pairs; ++i) turn[i] = {cosines[i], sines[i]};
+  }
+}
+
+// A table's rows have their scale in them; whatever it is, the inverse of [c -s; s c] is [c s; -s c] / (c c + s s).
+template <KernelConfig C>
+__device__ __forceinline__ CosSin used(CosSin turn, bool turns_back) {
+  if constexpr (C.table_use == TableUse::as_given) return turn;
+  float length = multiply_add(turn.cos, turn.cos, multiply(turn.sin, turn.sin));
+  if constexpr (C.table_use == TableUse::shift) length = square_root(length);
+  if (turns_back) turn.sin = -turn.sin;
+  return {divide(turn.cos, length), divide(turn.sin, length)};
+}
+
+// The turns of neighbouring pairs at one position. A position without a row gives NaN, reads nothing and is reported.
+template <KernelConfig C, u32 pairs>
+__device__ __forceinline__ void turns_at(const LaunchParams& params, u32 sequence, i64 position, u32 first,
+                                         CosSin (&turn)[pairs]) {
+  const bool turns_back = C.table_use == TableUse::shift && position < 0;
+  const i64 number = turns_back ? -position : position;
+  if (number < 0 || number >= params.table_rows) {
+    if (params.flags != nullptr) set_bits(params.flags, NoTableRow);
+#pragma unroll
+    for (u32 i = 0; i < pairs; ++i) turn[i] = {float_from_bits(0x7fffffffu), float_from_bits(0x7fffffffu)};
+    return;
+  }
+  const i64 row = sequence * params.table_batch_stride + number * params.table_row_stride;
+  turns_of_row<C>(params, row * C.table_element_bytes(), first, turn);
+#pragma unroll
+  for (u32 i = 0; i < pairs; ++i) turn[i] = planned<C>(used<C>(turn[i], turns_back), 1.0f);
+}
+
+template <KernelConfig C, u32 pairs>
+__device__ __forceinline__ void table_turns(const LaunchParams& params, u32 sequence, const i64 (&position)[C.axes],
+                                            const PlanData& data, u32 first, CosSin (&turn)[pairs]) {
+  if constexpr (C.axes == 1) {
+    turns_at<C>(params, sequence, position[0], first, turn);
+  } else {
+#pragma unroll
+    for (u32 i = 0; i < pairs; ++i) {
+      CosSin one[1];
+      turns_at<C>(params, sequence, position_of_pair<C>(position, data, first + i), first + i, one);
+      turn[i] = one[0];
+    }
   }
 }
 

@@ -51,7 +51,7 @@ enum class AngleSource {
 enum class Padding {
   rotate,  ///< nothing special: a negative position is a position
   zero,    ///< rotating lanes come out 0 (fairseq2)
-  keep,    ///< they come out as they went in
+  keep,    ///< they come out as they went in, their lanes where layout_out has them
 };
 
 /// Which tokens of a sequence this rank holds, where one is shared by several ranks (context parallelism). The token

@@ -88,11 +88,32 @@ typedef struct ropejit_kernel ropejit_kernel;
  * form_json: NULL, or an object with any of the keys
  *   "placement"  "in_place" (default) or "out_of_place"
  *   "strides"    "contiguous" (default: a promise of gapless, 16-byte aligned tensors) or "free"
- *   "positions"  "start", "ids32" or "ids64" (default)
+ *   "positions"  "start", "ids32", "ids64" (default), "offsets32", "offsets64" or "ragged": ROPEJIT_POSITIONS_...
+ *   "angles"     "computed" (default: exact, from the spec), or the shape of the caller's cos and sin, of which a row
+ *                has, with h = rotary_dim / 2: "half" (h each), "full" (rotary_dim each, the right half repeating the
+ *                left), "repeated" (rotary_dim each, every number twice), "complex" (one tensor of pairs cos, sin),
+ *                "cos_sin" (one tensor, h cosines and then h sines), "radians" (one tensor of angles)
+ *   "table_dtype"  of the caller's cos and sin: "bf16", "fp16" or "fp32" (default, and the only one of radians)
+ *   "padding"    what becomes of tokens at negative positions: "rotate" (default: nothing special), "zero" (lanes that
+ *                rotate come out 0) or "keep" (they come out as they went in)
+ *   "context_parallel"  which tokens of a sequence this rank holds, where positions are not ids: "none" (default),
+ *                "contiguous" (of as many equal parts as there are ranks, its own) or "zigzag" (of twice as many, the
+ *                one that far from the start and the one that far from the end)
+ *   "k_rows"     "none" (default), "rows32" or "rows64": k is written to rows of a cache that args.k_rows names
+ *   "counted"    true: the number of tokens is read from args.token_count, on the device; false is the default
  * May compile, which takes some hundred milliseconds; a second call with an equal spec and form does not.
  * *kernel is set to NULL on failure, else to a kernel that the caller releases. */
 ROPEJIT_API ropejit_status ropejit_get(ropejit_service* service, const char* spec_json, const char* form_json,
                                        ropejit_kernel** kernel);
+
+/* For scaling that depends on the length ("dynamic" and "longrope"), of a spec without "max_length": the same kernel
+ * resolved for sequences of up to `length` tokens. Compiles nothing, but copies a few numbers to the device and waits
+ * for it: call it outside launches and captures. `kernel` is not changed and stays the caller's. Other kernels come
+ * back as they are, in a handle of their own. Before it, a kernel with ROPEJIT_POSITIONS_START takes the length of each
+ * launch where it can; other launches are ROPEJIT_NOT_PREPARED. *at_length is set to NULL on failure, else to a kernel
+ * that the caller releases. */
+ROPEJIT_API ropejit_status ropejit_kernel_at_length(const ropejit_kernel* kernel, int64_t length,
+                                                    ropejit_kernel** at_length);
 
 /* Gives the kernel back; NULL is fine. Launches that were queued are not affected. */
 ROPEJIT_API void ropejit_kernel_release(ropejit_kernel* kernel);
@@ -103,7 +124,7 @@ ROPEJIT_API void ropejit_kernel_release(ropejit_kernel* kernel);
 #define ROPEJIT_CONTIGUOUS INT64_MIN
 
 /* Element (b, s, h, l) is at data + b*batch_stride + s*token_stride + h*head_stride + l*lane_stride, strides in
- * elements of the spec's dtype. `data` is lane 0 of head 0. Memory is the caller's: device memory (host memory on the
+ * elements of the tensor's dtype. `data` is lane 0 of head 0. Memory is the caller's: device memory (host memory on the
  * host target) that stays valid until the stream has run the launch. A stride of 0 repeats a row, which only an input
  * of an out-of-place form may do: start from ropejit_contiguous(), not from zeroes. */
 typedef struct ropejit_tensor {
@@ -121,6 +142,12 @@ enum {
   ROPEJIT_POSITIONS_OFFSETS32 = 3, /* token s of sequence b stands at ids[b*batch_stride] + s, int32_t */
   ROPEJIT_POSITIONS_OFFSETS64 = 4, /* the same, int64_t */
   ROPEJIT_POSITIONS_RAGGED = 5     /* sequences of different lengths one after another: see cu_seqlens */
+};
+
+/* Bits that a launch sets in args.flags: what only the device can find. */
+enum {
+  ROPEJIT_FLAG_NO_TABLE_ROW = 1, /* a position for which the caller's table has no row: the token came out NaN */
+  ROPEJIT_FLAG_NO_CACHE_ROW = 2  /* a number in k_rows that is neither -1 nor a row: the token's k was not written */
 };
 
 /* One launch. Fill it from ropejit_args_default(): later versions add members at the end, whose defaults keep today's
@@ -151,6 +178,23 @@ typedef struct ropejit_args {
    * cu_seqlens[i + 1] and is at t - cu_seqlens[i], plus position_ids[i] (int32_t) where position_ids is not NULL. */
   const int32_t* cu_seqlens; /* device memory, sequences + 1 numbers */
   int64_t sequences;         /* 1 or more */
+  /* For specs with "axes", in ids: between a token's positions on one axis and the next. ROPEJIT_CONTIGUOUS: batch *
+   * tokens, as if ids were [axes, batch, tokens]; 0: the same on every axis. */
+  int64_t position_axis_stride;
+  /* For forms with "context_parallel": how many ranks share each sequence (0 counts as 1) and which of them this is,
+   * from 0. `tokens` is what this rank holds of each sequence, and even for zigzag. cu_seqlens are of the whole
+   * sequences, whose lengths must be multiples of ranks (zigzag: 2 * ranks); this rank's tokens of sequence i begin at
+   * cu_seqlens[i] / ranks. */
+  int64_t ranks;
+  int64_t rank;
+  /* For forms with "k_rows": device memory, at [b*tokens + s] the row of k_out (int32_t or int64_t, as the form says)
+   * that k of token s of sequence b is written to; -1: none. k_out is [k_cache_rows, heads, head_dim], its token_stride
+   * is between rows. Rows must be distinct. */
+  const void* k_rows;
+  int64_t k_cache_rows; /* 1 or more */
+  /* For forms with "counted": device memory; tokens b*tokens + s from *token_count on are left alone. */
+  const int32_t* token_count;
+  uint32_t* flags; /* device memory, ROPEJIT_FLAG_... are set in it, never cleared; NULL: not wanted */
 } ropejit_args;
 
 /* A tensor without gaps at `data`. */
@@ -187,6 +231,13 @@ static inline ropejit_args ropejit_args_default(void) {
   args.table_batch_stride = 0;
   args.cu_seqlens = NULL;
   args.sequences = 0;
+  args.position_axis_stride = ROPEJIT_CONTIGUOUS;
+  args.ranks = 1;
+  args.rank = 0;
+  args.k_rows = NULL;
+  args.k_cache_rows = 0;
+  args.token_count = NULL;
+  args.flags = NULL;
   return args;
 }
 

@@ -15,7 +15,11 @@
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "ropejit/error.hpp"
+#include "spec/attention_scale.hpp"
 #include "spec/hf_model.hpp"
+#include "spec/limits.hpp"
+#include "spec/lower.hpp"
+#include "spec/names.hpp"
 #include "support/json.hpp"
 #include "support/text.hpp"
 
@@ -77,19 +81,27 @@ std::optional<std::int64_t> context_of(std::string_view text) {
   std::optional<ObjectReader> reader(object);
   for (const char* part : {"", "thinker_config", "text_config"}) {
     if (*part != '\0') reader = reader->find_object(part) ? reader->find_object(part) : reader;
-    const IntRange range{1, std::int64_t{1} << 53};
-    if (const auto length = reader->find_int("max_position_embeddings", range)) return length;
+    if (const auto length = reader->find_int("max_position_embeddings", kContextLength)) return length;
   }
   return std::nullopt;
 }
 
-// The enumerators of an option: names and values side by side.
 template <typename Enum, std::size_t kCount>
-void override_with(const Arguments& arguments, std::string_view flag, const std::array<Enum, kCount>& all,
-                   Enum& field) {
+std::optional<Enum> chosen_of(const Arguments& arguments, std::string_view flag, const std::array<Enum, kCount>& all) {
   std::vector<std::string_view> names;
   for (const Enum value : all) names.emplace_back(to_string(value));
-  if (const auto chosen = arguments.choice(flag, names)) field = all[*chosen];
+  const std::optional<std::size_t> place = arguments.choice(flag, names);
+  return place ? std::optional<Enum>(all[*place]) : std::nullopt;
+}
+
+template <typename Enum>
+std::optional<Enum> chosen(const Arguments& arguments, std::string_view flag) {
+  return chosen_of(arguments, flag, Values<Enum>::all);
+}
+
+template <typename T>
+void override_with(const std::optional<T>& given, T& field) {
+  if (given) field = *given;
 }
 
 }  // namespace
@@ -123,9 +135,8 @@ std::optional<std::int64_t> read_layer(const Arguments& arguments) {
 }
 
 RopeRole read_role(const Arguments& arguments) {
-  RopeRole role = RopeRole::main;
-  override_with(arguments, "--role", std::array{RopeRole::main, RopeRole::indexer, RopeRole::vision}, role);
-  return role;
+  return chosen_of(arguments, "--role", std::array{RopeRole::main, RopeRole::indexer, RopeRole::vision})
+      .value_or(RopeRole::main);
 }
 
 std::vector<Flag> case_flags() {
@@ -134,9 +145,12 @@ std::vector<Flag> case_flags() {
   const std::vector<Flag> others = {
       {"--tokens", "N", "tokens of a launch (4096)"},
       {"--dtype", "TYPE", "bf16, fp16 or fp32 (the model's)"},
-      {"--layout", "LAYOUT", "split_half or interleaved (the model's)"},
+      {"--layout", "LAYOUT", "split_half, interleaved or split_sections (the model's)"},
       {"--max-length", "N", "tokens that dynamic and longrope scaling are resolved for (the spec's)"},
       {"--direction", "WAY", "forward, adjoint, inverse or shift (forward)"},
+      {"--rounding", "POLICY", "where values are rounded: exact, p1, p2 or p3 (the spec's, else exact)"},
+      {"--angle", "KIND", "where the angle is rounded: exact, fp32_inv_freq or fp32 (the spec's, else exact)"},
+      {"--sine", "KIND", "polynomial or hardware (the spec's, else polynomial)"},
       {"--out-of-place", "", "write other tensors than those read (in place)"},
       {"--strides", "KIND", "contiguous or free (contiguous)"},
       {"--positions", "KIND", "start, ids32 or ids64 (ids64)"},
@@ -151,27 +165,38 @@ Case read_case(const Arguments& arguments) {
   const std::string path = arguments.required("--model", "config.json");
   result.tokens = arguments.integer("--tokens", 4096, 1, std::numeric_limits<std::int32_t>::max());
   if (arguments.has("--out-of-place")) result.form.placement = Placement::out_of_place;
-  override_with(arguments, "--strides", std::array{Strides::contiguous, Strides::free}, result.form.strides);
-  override_with(arguments, "--positions",
-                std::array{PositionSource::start, PositionSource::ids32, PositionSource::ids64}, result.form.positions);
-  RopeSpec overrides;
+  override_with(chosen<Strides>(arguments, "--strides"), result.form.strides);
+  override_with(chosen_of(arguments, "--positions",
+                          std::array{PositionSource::start, PositionSource::ids32, PositionSource::ids64}),
+                result.form.positions);
+  std::optional<std::int64_t> max_length;
   if (arguments.has("--max-length")) {
-    overrides.max_length = arguments.integer("--max-length", 1, 1, std::int64_t{1} << 53);
+    max_length = arguments.integer("--max-length", 1, kContextLength.min, kContextLength.max);
   }
-  override_with(arguments, "--dtype", std::array{DType::bf16, DType::fp16, DType::fp32}, overrides.dtype);
-  override_with(arguments, "--layout", std::array{Layout::split_half, Layout::interleaved}, overrides.layout);
-  override_with(arguments, "--direction",
-                std::array{Direction::forward, Direction::adjoint, Direction::inverse, Direction::shift},
-                overrides.direction);
+  const auto dtype = chosen<DType>(arguments, "--dtype");
+  const auto layout = chosen<Layout>(arguments, "--layout");
+  const auto direction = chosen<Direction>(arguments, "--direction");
+  const auto rounding = chosen<Rounding>(arguments, "--rounding");
+  const auto angle = chosen<AngleRounding>(arguments, "--angle");
+  const auto sine = chosen<Sine>(arguments, "--sine");
 
   ModelCase model = read_model_case("--model", path, read_layer(arguments), read_role(arguments));
   result.spec = std::move(model.spec);
   result.warnings = std::move(model.warnings);
-  if (arguments.has("--dtype")) result.spec.dtype = overrides.dtype;
-  if (arguments.has("--layout")) result.spec.layout = overrides.layout;
-  if (arguments.has("--max-length")) result.spec.max_length = overrides.max_length;
-  if (arguments.has("--direction")) result.spec.direction = overrides.direction;
+  if (max_length) result.spec.max_length = max_length;
+  override_with(dtype, result.spec.dtype);
+  override_with(layout, result.spec.layout);
+  override_with(direction, result.spec.direction);
+  override_with(rounding, result.spec.rounding);
+  override_with(angle, result.spec.angle);
+  override_with(sine, result.spec.sine);
   return result;
+}
+
+RotationPlan plan_of(const Case& given) {
+  RotationPlan plan = lower(given.spec, given.form);
+  if (plan.needs_length) require_max_length(given.spec);
+  return plan;
 }
 
 ModelRopes read_layers(const Arguments& arguments) {

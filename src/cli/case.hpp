@@ -40,10 +40,13 @@ std::vector<Flag> layer_flags();
 std::optional<std::int64_t> read_layer(const Arguments& arguments);
 RopeRole read_role(const Arguments& arguments);
 
-/// --model, --layer, --role, --tokens, --dtype, --layout, --max-length, --direction, --out-of-place, --strides,
-/// --positions.
+/// --model, --layer, --role, --tokens, --dtype, --layout, --max-length, --direction, --rounding, --angle, --sine,
+/// --out-of-place, --strides, --positions.
 std::vector<Flag> case_flags();
 Case read_case(const Arguments& arguments);
+/// The case's plan. Throws Error{unsupported} where its scaling depends on a length that nobody gave: a program of one
+/// launch has no later moment to learn it.
+RotationPlan plan_of(const Case& given);
 /// All layers of --model.
 ModelRopes read_layers(const Arguments& arguments);
 

@@ -13,7 +13,6 @@
 #include "cuda/nvrtc_compiler.hpp"
 #include "host/host_target.hpp"
 #include "ropejit/error.hpp"
-#include "spec/lower.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -100,7 +99,7 @@ int run_compile(const Arguments& arguments) {
   const std::vector<std::string> archs = read_archs(arguments);
   const std::string directory = arguments.required("--out", "binaries");
   const Case given = read_case(arguments);
-  const RotationPlan plan = lower(given.spec, given.form);
+  const RotationPlan plan = plan_of(given);
   const Variant variant = read_variant(arguments, plan.kernel_class, given.tokens);
   const KernelSource source = generate(plan, variant);
   std::vector<Job> jobs = make_jobs(archs, directory, source.entry);

@@ -13,6 +13,7 @@
 #include "cli/command.hpp"
 #include "cli/output.hpp"
 #include "ropejit/error.hpp"
+#include "spec/attention_scale.hpp"
 #include "spec/axes.hpp"
 #include "spec/lower.hpp"
 #include "spec/scaling_rules.hpp"
@@ -40,7 +41,7 @@ struct Pair {
   std::size_t pair = 0;
   double a = 0;  // radians per position, with the direction's sign
   double b = 0;
-  double relative() const { return std::fabs(a - b) / std::max(std::fabs(a), std::fabs(b)); }
+  double relative() const { return a == b ? 0 : std::fabs(a - b) / std::max(std::fabs(a), std::fabs(b)); }
 };
 
 struct Comparison {
@@ -74,6 +75,7 @@ Side lowered(const RopeSpec& spec) {
   Side side;
   side.spec = spec;
   side.plan = lower(spec, form);
+  if (side.plan.needs_length) require_max_length(spec);
   side.axes = pair_axes(spec);
   side.sign = side.plan.kernel_class.negate_sin ? -1 : 1;
   return side;

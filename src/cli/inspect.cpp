@@ -9,7 +9,6 @@
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "spec/axes.hpp"
-#include "spec/lower.hpp"
 #include "spec/scaling_rules.hpp"
 
 namespace ropejit::internal {
@@ -177,7 +176,7 @@ int run_inspect(const Arguments& arguments) {
     return 0;
   }
   const Case given = read_case(arguments);
-  const RotationPlan plan = lower(given.spec, given.form);
+  const RotationPlan plan = plan_of(given);
   warn(given.warnings);
   print(arguments.has("--json") ? inspect_json(given.spec, plan) : inspect_table(given.spec, plan));
   return 0;

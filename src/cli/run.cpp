@@ -16,7 +16,6 @@
 #include "ropejit/error.hpp"
 #include "ropejit/service.hpp"
 #include "service/targets.hpp"
-#include "spec/lower.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -84,7 +83,7 @@ Outcome run_case(const Case& given, std::int64_t first, const ServiceOptions& op
   outcome.given = given;
   outcome.first = first;
   Stages& stages = outcome.stages;
-  const RotationPlan plan = stages.time("lower", [&] { return lower(given.spec, given.form); });
+  const RotationPlan plan = stages.time("lower", [&] { return plan_of(given); });
   const auto target = stages.time("open_device", [&] {
     std::shared_ptr<const Target> opened = open_target(options);
     opened->make_current();

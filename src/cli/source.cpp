@@ -5,7 +5,6 @@
 #include "cli/files.hpp"
 #include "cli/output.hpp"
 #include "codegen/generate.hpp"
-#include "spec/lower.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -25,7 +24,7 @@ std::vector<std::string> write_sources(const KernelSource& source, const std::st
 
 int run_source(const Arguments& arguments) {
   const Case given = read_case(arguments);
-  const RotationPlan plan = lower(given.spec, given.form);
+  const RotationPlan plan = plan_of(given);
   const Variant variant = read_variant(arguments, plan.kernel_class, given.tokens);
   const KernelSource source = generate(plan, variant);
   const std::optional<std::string> directory = arguments.text("--out");

@@ -18,6 +18,8 @@ constexpr std::size_t kGuardBytes = 4096;
 // A NaN in every dtype: an element that was never written cannot pass.
 constexpr unsigned char kPoison = 0xff;
 constexpr std::int64_t kTokensAtOnce = 32;
+// Axes go through the same positions, each from another one on.
+constexpr std::int64_t kAxisLag = 3;
 
 // Steele, Lea and Flood's SplitMix64: one good 64-bit number for each index, in any order.
 std::uint64_t random_bits(std::uint64_t index) {
@@ -41,6 +43,11 @@ bool is_poison(const unsigned char* begin, std::size_t bytes) {
 }
 
 std::int64_t elements(const Operand& shape) { return shape.heads * shape.head_dim; }
+
+/// Rows of ids.
+std::int64_t axes_of(const RopeSpec& spec) {
+  return std::max<std::int64_t>(1, static_cast<std::int64_t>(spec.axes.sections.size()));
+}
 
 }  // namespace
 
@@ -66,25 +73,37 @@ Trial::Trial(const Target& target, const Case& given, std::int64_t first_positio
   const bool narrow = case_.form.positions == PositionSource::ids32;
   std::vector<std::int32_t> ids32;
   std::vector<std::int64_t> ids64;
-  for (std::int64_t s = 0; s < case_.tokens; ++s) {
-    if (narrow) {
-      ids32.push_back(static_cast<std::int32_t>(first_position_ + s));
-    } else {
-      ids64.push_back(first_position_ + s);
+  for (std::int64_t axis = 0; axis < axes_of(case_.spec); ++axis) {
+    for (std::int64_t s = 0; s < case_.tokens; ++s) {
+      if (narrow) {
+        ids32.push_back(static_cast<std::int32_t>(position(axis, s)));
+      } else {
+        ids64.push_back(position(axis, s));
+      }
     }
   }
-  const std::size_t bytes = static_cast<std::size_t>(case_.tokens) * (narrow ? 4 : 8);
+  const std::size_t bytes = narrow ? 4 * ids32.size() : 8 * ids64.size();
   ids_ = target_.allocate(bytes);
   target_.upload(ids_.data(), narrow ? static_cast<const void*>(ids32.data()) : ids64.data(), bytes);
 }
 
+std::int64_t Trial::position(std::int64_t axis, std::int64_t token) const {
+  const bool has_ids = case_.form.positions != PositionSource::start;
+  return first_position_ + (has_ids ? (token + kAxisLag * axis) % case_.tokens : token);
+}
+
 void Trial::refuse_what_does_not_fit() const {
   const RopeSpec& spec = case_.spec;
-  const double token_bytes = static_cast<double>(elements(spec.q) + (spec.k ? elements(*spec.k) : 0)) *
-                             static_cast<double>(element_bytes(spec.dtype));
+  // Of the wider of what is read and written.
+  const auto bytes_of = [&](const Operand& shape) {
+    const std::size_t widest = std::max(element_bytes(spec.dtype), element_bytes(shape.dtype_out.value_or(spec.dtype)));
+    return static_cast<double>(elements(shape)) * static_cast<double>(widest);
+  };
+  const double token_bytes = bytes_of(spec.q) + (spec.k ? bytes_of(*spec.k) : 0);
   // Out of place: in and out as given, both downloaded, and both again where the target's memory is this machine's.
   const double copies = case_.form.placement == Placement::out_of_place ? 5 : 3;
-  const double needed = static_cast<double>(case_.tokens) * (token_bytes * copies + 16);
+  const double needed =
+      static_cast<double>(case_.tokens) * (token_bytes * copies + 16 * static_cast<double>(axes_of(spec)));
   const double physical = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
   if (needed <= 0.9 * physical) return;
   constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
@@ -101,13 +120,17 @@ Trial::Tensor Trial::make_tensor(const Operand& shape, std::uint64_t seed) const
   const bool free = case_.form.strides == Strides::free;
   tensor.token_stride = free ? shape.head_dim : elements(shape);
   tensor.head_stride = free ? case_.tokens * shape.head_dim : shape.head_dim;
-  const std::size_t bytes =
-      static_cast<std::size_t>(case_.tokens * elements(shape)) * element_bytes(case_.spec.dtype) + 2 * kGuardBytes;
+  const auto bytes_of = [&](DType dtype) {
+    return static_cast<std::size_t>(case_.tokens * elements(shape)) * element_bytes(dtype) + 2 * kGuardBytes;
+  };
+  tensor.dtype_out = shape.dtype_out.value_or(case_.spec.dtype);
+  tensor.bytes_out = bytes_of(tensor.dtype_out);
   if (case_.form.placement == Placement::out_of_place) {
-    tensor.before.assign(bytes, kPoison);
-    tensor.out = target_.allocate(bytes);
-    target_.upload(tensor.out.data(), tensor.before.data(), bytes);
+    tensor.before.assign(tensor.bytes_out, kPoison);
+    tensor.out = target_.allocate(tensor.bytes_out);
+    target_.upload(tensor.out.data(), tensor.before.data(), tensor.bytes_out);
   }
+  const std::size_t bytes = bytes_of(case_.spec.dtype);
   tensor.before.assign(bytes, kPoison);
   fill(tensor, seed);
   tensor.in = target_.allocate(bytes);
@@ -160,12 +183,13 @@ RopeArgs Trial::args() const {
 Comparison Trial::check(const Tensor& tensor, const Oracle& oracle, const std::string& name,
                         std::string& stray_write) const {
   const bool in_place = case_.form.placement == Placement::in_place;
-  const std::size_t bytes = tensor.before.size();
-  std::vector<unsigned char> after(bytes);
+  std::vector<unsigned char> after(tensor.before.size());
   if (!in_place) {
-    target_.download(after.data(), tensor.in.data(), bytes);
+    target_.download(after.data(), tensor.in.data(), after.size());
     if (after != tensor.before) stray_write = name + ": the input was written to";
   }
+  const std::size_t bytes = tensor.bytes_out;
+  after.resize(bytes);
   target_.download(after.data(), in_place ? tensor.in.data() : tensor.out.data(), bytes);
   if (!is_poison(after.data(), kGuardBytes)) stray_write = name + ": memory before the tensor was written to";
   if (!is_poison(after.data() + bytes - kGuardBytes, kGuardBytes)) {
@@ -174,17 +198,20 @@ Comparison Trial::check(const Tensor& tensor, const Oracle& oracle, const std::s
 
   Comparison result;
   std::mutex mutex;
-  const auto element = static_cast<std::int64_t>(element_bytes(case_.spec.dtype));
+  const auto element_in = static_cast<std::int64_t>(element_bytes(case_.spec.dtype));
+  const auto element_out = static_cast<std::int64_t>(element_bytes(tensor.dtype_out));
   parallel_for(blocks_of(case_.tokens), [&](std::int64_t block) {
     Comparison part;
     const std::int64_t end = std::min((block + 1) * kTokensAtOnce, case_.tokens);
     for (std::int64_t s = block * kTokensAtOnce; s < end; ++s) {
-      const Angles angles = oracle.angles(first_position_ + s);
+      std::vector<std::int64_t> positions;
+      for (std::int64_t axis = 0; axis < axes_of(case_.spec); ++axis) positions.push_back(position(axis, s));
+      const Angles angles = oracle.angles(positions);
       for (std::int64_t head = 0; head < tensor.shape.heads; ++head) {
-        const std::int64_t offset =
-            static_cast<std::int64_t>(kGuardBytes) + (s * tensor.token_stride + head * tensor.head_stride) * element;
-        oracle.check(angles, tensor.shape, {tensor.before.data() + offset, 1}, {after.data() + offset, 1},
-                     {0, s, head, 0}, part);
+        const std::int64_t first_lane = s * tensor.token_stride + head * tensor.head_stride;
+        const unsigned char* given = tensor.before.data() + kGuardBytes + first_lane * element_in;
+        const unsigned char* made = after.data() + kGuardBytes + first_lane * element_out;
+        oracle.check(angles, tensor.shape, {given, 1}, {made, 1}, {0, s, head, 0}, part);
       }
     }
     const std::lock_guard lock(mutex);
@@ -202,9 +229,12 @@ TrialResult Trial::check() const {
 }
 
 double Trial::rotated_bytes() const {
-  const std::int64_t heads = case_.spec.q.heads + (case_.spec.k ? case_.spec.k->heads : 0);
-  return 2.0 * static_cast<double>(case_.tokens * heads) * static_cast<double>(case_.spec.rotary_dim) *
-         static_cast<double>(element_bytes(case_.spec.dtype));
+  double bytes = 0;
+  for (const Tensor& tensor : tensors_) {
+    const std::size_t each = element_bytes(case_.spec.dtype) + element_bytes(tensor.dtype_out);
+    bytes += static_cast<double>(tensor.shape.heads) * static_cast<double>(each);
+  }
+  return bytes * static_cast<double>(case_.tokens) * static_cast<double>(case_.spec.rotary_dim);
 }
 
 }  // namespace ropejit::internal

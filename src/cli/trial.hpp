@@ -52,9 +52,12 @@ class Trial {
     std::vector<unsigned char> before;  ///< guards included, as uploaded
     DeviceBuffer in;
     DeviceBuffer out;  ///< empty in place
+    DType dtype_out = DType::bf16;
+    std::size_t bytes_out = 0;  ///< of what is written, guards included
   };
   Tensor make_tensor(const Operand& shape, std::uint64_t seed) const;
   void fill(Tensor& tensor, std::uint64_t seed) const;
+  std::int64_t position(std::int64_t axis, std::int64_t token) const;
   TensorView view(const Tensor& tensor, const DeviceBuffer& buffer) const;
   Comparison check(const Tensor& tensor, const Oracle& oracle, const std::string& name, std::string& stray_write) const;
   void refuse_what_does_not_fit() const;

@@ -27,7 +27,7 @@ constexpr Regime kRegimes[] = {
 /// The legal variant closest to a regime from below.
 Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
   const auto element = static_cast<std::uint32_t>(size_of(kernel_class.dtype));
-  const std::uint32_t words = kernel_class.layout == Layout::split_half ? 2 : 1;  // a thread's, for one head
+  const std::uint32_t words = kernel_class.layout == Layout::interleaved ? 1 : 2;  // a thread's, for one head
   Variant variant{Family::flat, std::min(16U, regime.pairs * 2 / words * element), regime.heads, regime.threads};
   while (variant.access_bytes > element &&
          !why_illegal(kernel_class, {Family::flat, variant.access_bytes, 1, 128}).empty()) {
@@ -39,12 +39,12 @@ Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
 
 /// Read and written for one token.
 std::uint64_t bytes_per_token(const KernelClass& kernel_class) {
-  const bool in_place = kernel_class.placement == Placement::in_place;
-  std::uint64_t lanes = 0;
+  std::uint64_t bytes = 0;
   for (const PlanOperand& operand : {kernel_class.q, kernel_class.k}) {
-    lanes += static_cast<std::uint64_t>(operand.heads) * (in_place ? kernel_class.rotary_dim : operand.head_dim);
+    const std::uint64_t lanes = operand.in_place() ? kernel_class.rotary_dim : operand.head_dim;
+    bytes += operand.heads * lanes * static_cast<std::uint64_t>(size_of(kernel_class.dtype) + size_of(operand.dtype_out));
   }
-  return 2 * lanes * static_cast<std::uint64_t>(size_of(kernel_class.dtype));
+  return bytes;
 }
 
 }  // namespace
@@ -61,6 +61,13 @@ std::vector<VariantChoice> default_variants(const KernelClass& kernel_class, std
     if (from_tokens <= 1) choices.clear();
     choices.push_back({from_tokens <= 1 ? 0 : from_tokens, variant});
   }
+  return choices;
+}
+
+std::vector<VariantChoice> serving_variants(const RotationPlan& plan, std::uint32_t multiprocessors) {
+  std::vector<VariantChoice> choices = default_variants(plan.kernel_class, multiprocessors);
+  choices.push_back({0, universal_variant(plan.kernel_class)});
+  for (VariantChoice& choice : choices) choice.variant.buffered_steps = plan.needs_length;
   return choices;
 }
 

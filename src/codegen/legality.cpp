@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "codegen/work.hpp"
+
 namespace ropejit::internal {
 namespace {
 
@@ -32,6 +34,18 @@ std::string why_row_refuses(const char* name, const PlanOperand& operand, std::u
   return {};
 }
 
+bool has_halves(Layout layout) { return layout != Layout::interleaved; }
+
+// Lanes that rotate and lie side by side must be whole words.
+std::string why_lanes_refuse(Layout layout, const KernelClass& kernel_class, std::uint32_t element,
+                             std::uint32_t access) {
+  const std::uint32_t lanes = layout == Layout::interleaved  ? kernel_class.rotary_dim
+                              : layout == Layout::split_half ? kernel_class.pairs()
+                                                             : kernel_class.section_pairs;
+  if (lanes * element % access == 0) return {};
+  return fmt::format("{} lanes that rotate side by side are not a multiple of {} bytes", lanes, access);
+}
+
 }  // namespace
 
 std::string why_illegal(const KernelClass& kernel_class, const Variant& variant) {
@@ -48,19 +62,22 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
   if (!std::has_single_bit(access) || access < element || access > 16) {
     return fmt::format("access_bytes {}, allowed: a power of two from {} (one element) to 16", access, element);
   }
+  if (variant.buffered_steps && kernel_class.reads_table()) return "the angles come from a table: there are no steps";
   if (variant.family == Family::universal) {
     if (access != element) return fmt::format("the universal entry reads single elements of {} bytes", element);
     return {};
   }
   if (std::string why = why_row_refuses("q", kernel_class.q, element, access); !why.empty()) return why;
   if (std::string why = why_row_refuses("k", kernel_class.k, element, access); !why.empty()) return why;
-  const std::uint32_t contiguous_lanes =
-      kernel_class.layout == Layout::split_half ? kernel_class.pairs() : kernel_class.rotary_dim;
-  if (contiguous_lanes * element % access != 0) {
-    return fmt::format("{} lanes that rotate side by side are not a multiple of {} bytes", contiguous_lanes, access);
+  if (std::string why = why_lanes_refuse(kernel_class.layout, kernel_class, element, access); !why.empty()) return why;
+  const RowSplit split = split_of(kernel_class, variant, kernel_class.q);
+  const std::uint32_t halves = kernel_class.section_pairs;
+  if (halves % split.pairs_per_thread != 0 && (has_halves(kernel_class.layout) || has_halves(kernel_class.layout_out))) {
+    return fmt::format("{} pairs of one half are not a multiple of the {} that a thread has", halves,
+                       split.pairs_per_thread);
   }
-  const std::uint32_t words = kernel_class.layout == Layout::split_half || access == element ? 2 : 1;
-  const std::uint32_t held = variant.heads_per_thread * words * std::max(access / 4, 1U);
+  const std::uint32_t held = variant.heads_per_thread * split.words_per_thread * std::max(access / 4, 1U) *
+                             block_of(kernel_class, variant).rounds;
   if (held > kMaxWordsHeld) {
     return fmt::format("a thread would hold {} packed registers, allowed: {}", held, kMaxWordsHeld);
   }
@@ -84,7 +101,14 @@ std::vector<Variant> variant_space(const KernelClass& kernel_class) {
 }
 
 Variant universal_variant(const KernelClass& kernel_class) {
-  return {Family::universal, element_bytes(kernel_class), std::min<std::uint32_t>(4, most_heads(kernel_class)), 128};
+  Variant variant{Family::universal, element_bytes(kernel_class), std::min<std::uint32_t>(4, most_heads(kernel_class)),
+                  128};
+  if (kernel_class.by_rows()) {
+    // A block holds at least one whole row, of up to 2,048 pairs: two a thread.
+    variant.heads_per_thread = 1;
+    variant.threads = std::clamp(std::bit_ceil(kernel_class.pairs()), 128U, 1024U);
+  }
+  return variant;
 }
 
 }  // namespace ropejit::internal

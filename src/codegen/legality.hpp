@@ -15,7 +15,8 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
 /// Every legal variant of the fast families, in a fixed order (simplest first). Never empty.
 std::vector<Variant> variant_space(const KernelClass& kernel_class);
 
-/// The variant that serves launches whose tensors break the form's promise. Legal for every class.
+/// The variant that serves launches whose tensors break the form's promise. Legal for every class: where the layout
+/// changes in place, a block has room for a whole row.
 Variant universal_variant(const KernelClass& kernel_class);
 
 }  // namespace ropejit::internal

@@ -7,6 +7,8 @@
 namespace ropejit::internal {
 namespace {
 
+constexpr std::string_view kBuffer = "_buffer";
+
 std::string_view name_of(Family family) { return family == Family::flat ? "flat" : "universal"; }
 
 /// Takes "<letters><number>" off the front of `text`.
@@ -22,8 +24,8 @@ bool take_number(std::string_view& text, std::string_view letters, std::uint32_t
 }  // namespace
 
 std::string to_string(const Variant& variant) {
-  return fmt::format("{}_v{}_h{}_t{}", name_of(variant.family), variant.access_bytes, variant.heads_per_thread,
-                     variant.threads);
+  return fmt::format("{}_v{}_h{}_t{}{}", name_of(variant.family), variant.access_bytes, variant.heads_per_thread,
+                     variant.threads, variant.buffered_steps ? kBuffer : "");
 }
 
 std::optional<Variant> parse_variant(std::string_view text) {
@@ -35,7 +37,8 @@ std::optional<Variant> parse_variant(std::string_view text) {
     rest.remove_prefix(name_of(family).size());
     const bool whole = take_number(rest, "_v", variant.access_bytes) &&
                        take_number(rest, "_h", variant.heads_per_thread) && take_number(rest, "_t", variant.threads) &&
-                       rest.empty();
+                       (rest.empty() || rest == kBuffer);
+    variant.buffered_steps = !rest.empty();
     // Reading back what was read refuses other spellings of the same numbers ("_v016").
     if (whole && to_string(variant) == text) return variant;
     break;

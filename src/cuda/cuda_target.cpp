@@ -62,6 +62,18 @@ class CudaTarget : public Target {
     check(api_.p_cuCtxSetCurrent(primary_), "cuCtxSetCurrent");
   }
 
+  std::shared_ptr<const void> constant(const void* from, std::size_t bytes) const override {
+    CUcontext current = nullptr;
+    check(api_.p_cuCtxGetCurrent(&current), "cuCtxGetCurrent");
+    if (current != nullptr) return kept_copy(from, bytes);
+    make_current();
+    const struct Restore {
+      const DriverApi& api;
+      ~Restore() { api.p_cuCtxSetCurrent(nullptr); }
+    } restore{api_};
+    return kept_copy(from, bytes);
+  }
+
   DeviceBuffer allocate(std::size_t bytes) const override {
     CUdeviceptr pointer = 0;
     check(api_.p_cuMemAlloc(&pointer, std::max<std::size_t>(bytes, 1)), "cuMemAlloc");
@@ -93,6 +105,13 @@ class CudaTarget : public Target {
   }
 
  private:
+  std::shared_ptr<const void> kept_copy(const void* from, std::size_t bytes) const {
+    auto copy = std::make_unique<DeviceBuffer>(allocate(bytes));
+    upload(copy->data(), from, bytes);
+    // On purpose never freed.
+    return {copy.release()->data(), [](const void*) {}};
+  }
+
   int attribute(CUdevice_attribute which) const {
     int value = 0;
     check(api_.p_cuDeviceGetAttribute(&value, which, device_), "cuDeviceGetAttribute");

@@ -81,6 +81,12 @@ class HostTarget : public Target {
 
   void make_current() const override {}
 
+  std::shared_ptr<const void> constant(const void* from, std::size_t bytes) const override {
+    const DeviceBuffer copy = allocate(bytes);
+    std::memcpy(copy.data(), from, bytes);
+    return {copy.data(), [copy](const void*) {}};
+  }
+
   DeviceBuffer allocate(std::size_t bytes) const override {
     // Aligned as device memory is.
     constexpr std::align_val_t kAlignment{256};

@@ -1,14 +1,13 @@
 // The C ABI over the C++ API: JSON in, codes out, nothing thrown.
 #include <cstdio>
-#include <cstring>
 #include <new>
-#include <optional>
 #include <string>
 
 #include "ropejit/error.hpp"
 #include "ropejit/ropejit.h"
 #include "ropejit/service.hpp"
 #include "ropejit/version.hpp"
+#include "service/c_args.hpp"
 #include "support/json.hpp"
 
 struct ropejit_service {
@@ -24,14 +23,7 @@ namespace {
 using ropejit::Error;
 using ropejit::ErrorCode;
 
-static_assert(ROPEJIT_CONTIGUOUS == ropejit::kContiguous);
 static_assert(ROPEJIT_INTERNAL == static_cast<int>(ErrorCode::internal));
-static_assert(ROPEJIT_POSITIONS_START == static_cast<int>(ropejit::PositionSource::start));
-static_assert(ROPEJIT_POSITIONS_IDS64 == static_cast<int>(ropejit::PositionSource::ids64));
-static_assert(ROPEJIT_POSITIONS_RAGGED == static_cast<int>(ropejit::PositionSource::ragged));
-
-// The size of the first version of ropejit_args: what every caller has.
-constexpr std::size_t kLeastArgsSize = offsetof(ropejit_args, sequences) + sizeof(int64_t);
 
 // A buffer, so that launch can say what failed without an allocation. Long lists of allowed values are cut.
 thread_local char last_error[2048] = "";
@@ -90,32 +82,6 @@ ropejit::ServiceOptions read_options(const char* json) {
   return options;
 }
 
-ropejit::TensorView view(const ropejit_tensor& tensor) noexcept {
-  ropejit::TensorView result;
-  result.data = tensor.data;
-  result.batch_stride = tensor.batch_stride;
-  result.token_stride = tensor.token_stride;
-  result.head_stride = tensor.head_stride;
-  result.lane_stride = tensor.lane_stride;
-  return result;
-}
-
-// Null, or why these arguments cannot be read at all. A caller compiled against a later version has a larger struct:
-// that is fine while what this version does not know is zero.
-const char* why_unreadable(const ropejit_args& args) noexcept {
-  if (args.size < kLeastArgsSize) return "args.size: smaller than ropejit_args, allowed: sizeof(ropejit_args)";
-  if (args.size > 65536) return "args.size: above 65536, allowed: sizeof(ropejit_args)";
-  const auto* bytes = reinterpret_cast<const unsigned char*>(&args);
-  for (std::size_t i = sizeof(ropejit_args); i < args.size; ++i) {
-    if (bytes[i] != 0) return "args: a member that this version of ropejit does not know is set, allowed: 0";
-  }
-  if (args.reserved != 0) return "args.reserved: not 0, allowed: 0";
-  if (args.position_source < ROPEJIT_POSITIONS_START || args.position_source > ROPEJIT_POSITIONS_RAGGED) {
-    return "args.position_source: unknown, allowed: one of the ROPEJIT_POSITIONS_ values";
-  }
-  return nullptr;
-}
-
 }  // namespace
 
 extern "C" {
@@ -148,33 +114,22 @@ ropejit_status ropejit_get(ropejit_service* service, const char* spec_json, cons
   });
 }
 
+ropejit_status ropejit_kernel_at_length(const ropejit_kernel* kernel, int64_t length, ropejit_kernel** at_length) {
+  if (at_length == nullptr) return fail(ErrorCode::invalid_argument, "at_length: found NULL, allowed: where to put it");
+  *at_length = nullptr;
+  if (kernel == nullptr) return fail(ErrorCode::invalid_argument, "kernel: found NULL, allowed: a kernel");
+  return guarded([&] { *at_length = new ropejit_kernel{kernel->kernel.at_length(length)}; });
+}
+
 void ropejit_kernel_release(ropejit_kernel* kernel) { delete kernel; }
 
 ropejit_status ropejit_launch(const ropejit_kernel* kernel, const ropejit_args* args, void* stream) {
   if (kernel == nullptr) return fail(ErrorCode::invalid_argument, "kernel: found NULL, allowed: a kernel");
   if (args == nullptr) return fail(ErrorCode::invalid_argument, "args: found NULL, allowed: arguments");
-  if (const char* problem = why_unreadable(*args)) return fail(ErrorCode::invalid_argument, problem);
-
-  ropejit::RopeArgs launch;
-  launch.q = view(args->q);
-  launch.k = view(args->k);
-  launch.q_out = view(args->q_out);
-  launch.k_out = view(args->k_out);
-  launch.positions.source = static_cast<ropejit::PositionSource>(args->position_source);
-  launch.positions.ids = args->position_ids;
-  launch.positions.first = args->first_position;
-  launch.positions.batch_stride = args->position_batch_stride;
-  launch.positions.token_stride = args->position_token_stride;
-  launch.positions.cu_seqlens = args->cu_seqlens;
-  launch.positions.sequences = args->sequences;
-  launch.table.cos = args->table_cos;
-  launch.table.sin = args->table_sin;
-  launch.table.rows = args->table_rows;
-  launch.table.row_stride = args->table_row_stride;
-  launch.table.batch_stride = args->table_batch_stride;
-  launch.batch = args->batch;
-  launch.tokens = args->tokens;
-  const ropejit::LaunchStatus status = kernel->kernel.launch(launch, stream);
+  if (const char* problem = ropejit::internal::why_unreadable(*args)) {
+    return fail(ErrorCode::invalid_argument, problem);
+  }
+  const ropejit::LaunchStatus status = kernel->kernel.launch(ropejit::internal::rope_args(*args), stream);
   return status ? ROPEJIT_OK : fail(status);
 }
 

@@ -6,9 +6,33 @@
 
 namespace ropejit::internal {
 
+namespace {
+
+/// The longest sequence of a launch, in tokens, where the host can know it.
+std::int64_t length_of(const RopeArgs& args) noexcept {
+  std::int64_t whole = 0;
+  std::int64_t length = 0;
+  if (args.positions.source != PositionSource::start ||
+      __builtin_mul_overflow(args.tokens, args.positions.ranks, &whole) ||
+      __builtin_add_overflow(whole, args.positions.first, &length)) {
+    return kAnyLength;
+  }
+  return length;
+}
+
+const void* steps_for(const PreparedKernel& kernel, const RopeArgs& args) noexcept {
+  const std::int64_t length = length_of(args);
+  for (const ResolvedSteps& resolved : kernel.lengths) {
+    if (length <= resolved.up_to) return resolved.steps.get();
+  }
+  return nullptr;
+}
+
+}  // namespace
+
 PreparedVariant prepared_variant(const KernelClass& kernel_class, const Variant& variant, std::int64_t min_tokens,
                                  std::shared_ptr<const LoadedKernel> kernel) {
-  return {min_tokens, variant, items_per_token(kernel_class, variant), table_access_bytes(kernel_class, variant),
+  return {min_tokens, variant, block_of(kernel_class, variant), access_widths(kernel_class, variant),
           std::move(kernel)};
 }
 
@@ -23,11 +47,16 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, const RopeArgs& args,
   if (const LaunchStatus status = check_arguments(kernel.kernel_class, args, arguments); !status) return status;
   if (arguments.tokens == 0) return {};
   const PreparedVariant& fast = kernel.table[row_for(kernel, arguments.tokens)];
-  const PreparedVariant& chosen =
-      arguments.vector_bytes >= fast.variant.access_bytes && arguments.table_vector_bytes >= fast.table_bytes
-          ? fast
-          : kernel.universal;
-  const Grid grid = grid_for(arguments.tokens, chosen.items_per_token, chosen.variant.threads);
+  const PreparedVariant& chosen = arguments.allow(fast.widths) ? fast : kernel.universal;
+  if (kernel.needs_length) {
+    arguments.params.steps = static_cast<const unsigned long long*>(steps_for(kernel, args));
+    if (arguments.params.steps == nullptr) {
+      return {ErrorCode::not_prepared, 0,
+              "the scaling depends on the length of the sequences, which this launch does not tell, allowed: a kernel "
+              "from RopeKernel::at_length, or a spec with max_length"};
+    }
+  }
+  const Grid grid = grid_for(arguments.tokens, chosen.block);
   if (grid.x == 0) {
     return {ErrorCode::invalid_argument, 0, "tokens: found more than one launch can hold, allowed: fewer at a time"};
   }

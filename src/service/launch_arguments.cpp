@@ -9,6 +9,7 @@ namespace ropejit::internal {
 namespace {
 
 constexpr std::int64_t kMaxTokens = (1LL << 31) - 1;
+constexpr std::int64_t kMaxRanks = 65536;
 // Elements between the first and the last of a dimension: beyond any address space, and small enough that sums of
 // four, in bytes, do not overflow.
 constexpr std::int64_t kMaxReach = 1LL << 56;
@@ -29,6 +30,7 @@ struct Shape {
   std::int64_t tokens;
   std::int64_t heads;
   std::int64_t head_dim;
+  std::int64_t element;  // bytes
 };
 
 std::int64_t stride_or(std::int64_t stride, std::int64_t contiguous) noexcept {
@@ -59,7 +61,8 @@ bool is_contiguous(const Tensor& tensor, const Shape& shape) noexcept {
 }
 
 /// OR of all that must be a multiple of the access width, in bytes.
-std::uint64_t alignment_bits(const Tensor& tensor, const Shape& shape, std::int64_t element) noexcept {
+std::uint64_t alignment_bits(const Tensor& tensor, const Shape& shape) noexcept {
+  const std::int64_t element = shape.element;
   std::uint64_t bits = reinterpret_cast<std::uintptr_t>(tensor.data);
   if (shape.batch > 1) bits |= static_cast<std::uint64_t>(tensor.batch_stride * element);
   if (shape.tokens > 1) bits |= static_cast<std::uint64_t>(tensor.token_stride * element);
@@ -68,8 +71,8 @@ std::uint64_t alignment_bits(const Tensor& tensor, const Shape& shape, std::int6
 }
 
 /// The bytes that a launch touches: in place the rotating lanes, else whole rows.
-StridedBox box_of(const Tensor& tensor, const Shape& shape, std::int64_t element, std::int64_t first_lane,
-                  std::int64_t lanes) noexcept {
+StridedBox box_of(const Tensor& tensor, const Shape& shape, std::int64_t first_lane, std::int64_t lanes) noexcept {
+  const std::int64_t element = shape.element;
   StridedBox box;
   box.base = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(tensor.data)) +
              first_lane * tensor.lane_stride * element;
@@ -84,6 +87,7 @@ StridedBox box_of(const Tensor& tensor, const Shape& shape, std::int64_t element
 struct Side {
   bool present = false;
   Shape shape{};
+  Shape out_shape{};  // with k_rows that of the cache
   Tensor in;
   Tensor out;
   bool contiguous = false;
@@ -119,23 +123,30 @@ constexpr Words kK = {
 
 const char* check_side(const KernelClass& kernel_class, const PlanOperand& operand, const TensorView& in,
                        const TensorView& out, const RopeArgs& args, const Words& words, Side& side) noexcept {
-  const bool in_place = kernel_class.placement == Placement::in_place;
-  const auto element = size_of(kernel_class.dtype);
+  const bool in_place = operand.in_place();
+  const bool to_cache = kernel_class.k_rows != CacheRows::none && &operand == &kernel_class.k;
   side.present = true;
-  side.shape = {args.batch, args.tokens, operand.heads, operand.head_dim};
+  side.shape = {args.batch, args.tokens, operand.heads, operand.head_dim, size_of(kernel_class.dtype)};
+  side.out_shape = side.shape;
+  side.out_shape.element = size_of(operand.dtype_out);
+  if (to_cache) {
+    side.out_shape.batch = 1;
+    side.out_shape.tokens = args.k_cache_rows;
+  }
   if (in_place && out.data != nullptr) return words.out_given;
   if (!in_place && out.data == nullptr) return words.out_missing;
   if (!resolve(in, side.shape, side.in)) return words.too_far;
   side.out = side.in;
-  if (!in_place && !resolve(out, side.shape, side.out)) return words.too_far;
-  const auto address_bits =
-      reinterpret_cast<std::uintptr_t>(side.in.data) | reinterpret_cast<std::uintptr_t>(side.out.data);
-  if (address_bits % static_cast<std::uintptr_t>(element) != 0) return words.unaligned;
+  if (!in_place && !resolve(out, side.out_shape, side.out)) return words.too_far;
+  if (reinterpret_cast<std::uintptr_t>(side.in.data) % static_cast<std::uintptr_t>(side.shape.element) != 0 ||
+      reinterpret_cast<std::uintptr_t>(side.out.data) % static_cast<std::uintptr_t>(side.out_shape.element) != 0) {
+    return words.unaligned;
+  }
   const std::int64_t first = in_place ? operand.first_lane : 0;
   const std::int64_t lanes = in_place ? kernel_class.rotary_dim : operand.head_dim;
-  side.reads = box_of(side.in, side.shape, element, first, lanes);
-  side.writes = in_place ? side.reads : box_of(side.out, side.shape, element, first, lanes);
-  const bool out_contiguous = is_contiguous(side.out, side.shape);
+  side.reads = box_of(side.in, side.shape, first, lanes);
+  side.writes = in_place ? side.reads : box_of(side.out, side.out_shape, first, lanes);
+  const bool out_contiguous = is_contiguous(side.out, side.out_shape);
   if (!out_contiguous && !is_injective(side.writes)) return words.repeats;
   side.contiguous = out_contiguous && (in_place || is_contiguous(side.in, side.shape));
   return nullptr;
@@ -147,32 +158,42 @@ void fill(TensorParams& params, TensorStrides& strides, const Side& side) noexce
              side.out.batch_stride, side.out.token_stride, side.out.head_stride, side.out.lane_stride};
 }
 
-const char* check_overlaps(const Side& q, const Side& k, bool in_place) noexcept {
+const char* check_overlaps(const KernelClass& kernel_class, const Side& q, const Side& k) noexcept {
+  const bool q_in_place = kernel_class.q.in_place();
+  const bool k_in_place = kernel_class.k.in_place();
   if (k.present && !are_disjoint(q.writes, k.writes)) {
-    return in_place ? "q and k: overlap, allowed in place: tensors that share no rotating lane"
-                    : "q_out and k_out: overlap, allowed: separate memory";
+    return q_in_place && k_in_place ? "q and k: overlap, allowed in place: tensors that share no rotating lane"
+                                    : "q_out and k_out: overlap, allowed: separate memory";
   }
-  if (in_place) return nullptr;
-  if (!are_disjoint(q.writes, q.reads) || (k.present && !are_disjoint(q.writes, k.reads))) return kQ.aliases;
-  if (k.present && (!are_disjoint(k.writes, k.reads) || !are_disjoint(k.writes, q.reads))) return kK.aliases;
-  return nullptr;
+  if (!q_in_place && !are_disjoint(q.writes, q.reads)) return kQ.aliases;
+  if (!k.present) return nullptr;
+  if (!(q_in_place && k_in_place) && !are_disjoint(q.writes, k.reads)) return kQ.aliases;
+  if (k_in_place) return nullptr;
+  return are_disjoint(k.writes, k.reads) && are_disjoint(k.writes, q.reads) ? nullptr : kK.aliases;
 }
 
-/// 0 where the form's fast kernels cannot serve these tensors.
-std::uint32_t vector_bytes_of(const KernelClass& kernel_class, const Side& q, const Side& k) noexcept {
-  const auto element = size_of(kernel_class.dtype);
-  std::uint64_t bits = 16;
+std::uint32_t width_of(std::uint64_t bits) noexcept { return 1U << std::countr_zero(bits | 16U); }
+
+/// What the tensors are aligned to; all 0 where the form's fast kernels cannot serve them.
+AccessWidths alignment_of(const KernelClass& kernel_class, const Side& q, const Side& k) noexcept {
+  const bool contiguous = kernel_class.strides == Strides::contiguous;
+  std::uint64_t in = 0;
+  std::uint64_t out[2] = {0, 0};
+  int which = 0;
   for (const Side* side : {&q, &k}) {
+    std::uint64_t& out_bits = out[which++];
     if (!side->present) continue;
-    if (kernel_class.strides == Strides::contiguous) {
-      if (!side->contiguous) return 0;
-      bits |= reinterpret_cast<std::uintptr_t>(side->in.data) | reinterpret_cast<std::uintptr_t>(side->out.data);
+    if (contiguous) {
+      if (!side->contiguous) return {};
+      in |= reinterpret_cast<std::uintptr_t>(side->in.data);
+      out_bits |= reinterpret_cast<std::uintptr_t>(side->out.data);
     } else {
-      if (side->in.lane_stride != 1 || side->out.lane_stride != 1) return 0;
-      bits |= alignment_bits(side->in, side->shape, element) | alignment_bits(side->out, side->shape, element);
+      if (side->in.lane_stride != 1 || side->out.lane_stride != 1) return {};
+      in |= alignment_bits(side->in, side->shape);
+      out_bits |= alignment_bits(side->out, side->out_shape);
     }
   }
-  return 1U << std::countr_zero(bits);
+  return {width_of(in), width_of(out[0]), width_of(out[1]), 16};
 }
 
 const char* fill_ragged(const RopeArgs& args, LaunchParams& params) noexcept {
@@ -190,6 +211,20 @@ const char* fill_ragged(const RopeArgs& args, LaunchParams& params) noexcept {
   return nullptr;
 }
 
+const char* fill_ranks(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params) noexcept {
+  const Positions& positions = args.positions;
+  if (positions.ranks < 1 || positions.ranks > kMaxRanks || positions.rank < 0 || positions.rank >= positions.ranks) {
+    return "positions.rank: found outside 0 to ranks - 1, allowed: that, of 1 to 65536 ranks";
+  }
+  if (kernel_class.context_parallel == ContextParallel::zigzag && args.tokens % 2 != 0 &&
+      positions.source != PositionSource::ragged) {
+    return "tokens: found an odd number, allowed with zigzag: two chunks of equal length";
+  }
+  params.ranks = static_cast<unsigned>(positions.ranks);
+  params.rank = static_cast<unsigned>(positions.rank);
+  return nullptr;
+}
+
 const char* fill_positions(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params) noexcept {
   const Positions& positions = args.positions;
   if (positions.source != kernel_class.positions) return "positions: not of the kind the form was prepared for";
@@ -198,6 +233,9 @@ const char* fill_positions(const KernelClass& kernel_class, const RopeArgs& args
   const bool offsets = positions.source == PositionSource::offsets32 || positions.source == PositionSource::offsets64;
   params.position_batch_stride = stride_or(positions.batch_stride, offsets ? 1 : args.tokens);
   params.position_token_stride = stride_or(positions.token_stride, 1);
+  if (kernel_class.context_parallel != ContextParallel::none) {
+    if (const char* why = fill_ranks(kernel_class, args, params)) return why;
+  }
   if (positions.source == PositionSource::start) return nullptr;
   if (positions.source == PositionSource::ragged) return fill_ragged(args, params);
   if (positions.ids == nullptr) return "positions.ids: found null, allowed: a device pointer";
@@ -206,8 +244,12 @@ const char* fill_positions(const KernelClass& kernel_class, const RopeArgs& args
   if (reinterpret_cast<std::uintptr_t>(positions.ids) % bytes != 0) {
     return "positions.ids: found a pointer that is not aligned to its element";
   }
+  if (kernel_class.axes > 1) {
+    params.position_axis_stride = stride_or(positions.axis_stride, args.batch * args.tokens);
+  }
   if (reaches_too_far(args.batch, params.position_batch_stride) ||
-      reaches_too_far(args.tokens, params.position_token_stride)) {
+      reaches_too_far(args.tokens, params.position_token_stride) ||
+      reaches_too_far(kernel_class.axes, params.position_axis_stride)) {
     return "positions: found a stride that reaches beyond any address space";
   }
   return nullptr;
@@ -249,9 +291,33 @@ const char* fill_table(const KernelClass& kernel_class, const RopeArgs& args, La
   if (addresses % static_cast<std::uintptr_t>(element) != 0) {
     return "table: found a pointer that is not aligned to its element";
   }
-  vector_bytes =
-      1U << std::countr_zero(static_cast<std::uint64_t>(params.table_row_stride * element) |
-                             static_cast<std::uint64_t>(params.table_batch_stride * element) | addresses | 16U);
+  vector_bytes = width_of(static_cast<std::uint64_t>(params.table_row_stride * element) |
+                          static_cast<std::uint64_t>(params.table_batch_stride * element) | addresses);
+  return nullptr;
+}
+
+bool is_aligned(const void* pointer, std::uintptr_t bytes) noexcept {
+  return reinterpret_cast<std::uintptr_t>(pointer) % bytes == 0;
+}
+
+const char* fill_cache_rows(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params) noexcept {
+  if (kernel_class.k_rows == CacheRows::none || args.k.data == nullptr) return nullptr;
+  if (args.k_rows == nullptr) return "k_rows: found null, allowed: a device pointer";
+  if (!is_aligned(args.k_rows, kernel_class.k_rows == CacheRows::rows32 ? 4 : 8)) {
+    return "k_rows: found a pointer that is not aligned to its element";
+  }
+  if (args.k_cache_rows < 1) return "k_cache_rows: found less than 1, allowed: the rows of k_out";
+  params.k_rows = args.k_rows;
+  params.k_cache_rows = args.k_cache_rows;
+  return nullptr;
+}
+
+const char* fill_device_words(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params) noexcept {
+  if (kernel_class.counted && args.token_count == nullptr) return "token_count: found null, allowed: a device pointer";
+  if (!is_aligned(args.token_count, 4)) return "token_count: found a pointer that is not aligned to its element";
+  if (!is_aligned(args.flags, 4)) return "flags: found a pointer that is not aligned to its element";
+  params.token_count = args.token_count;
+  params.flags = args.flags;
   return nullptr;
 }
 
@@ -274,16 +340,17 @@ LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& ar
   } else if (args.k_out.data != nullptr) {
     return refuse("k_out.data: found a pointer without k.data, allowed: both or neither");
   }
-  const bool in_place = kernel_class.placement == Placement::in_place;
-  if (const char* why = check_overlaps(q, k, in_place)) return refuse(why);
+  if (const char* why = check_overlaps(kernel_class, q, k)) return refuse(why);
   LaunchParams& params = out.params;
   if (const char* why = fill_positions(kernel_class, args, params)) return refuse(why);
-  if (const char* why = fill_table(kernel_class, args, params, out.table_vector_bytes)) return refuse(why);
+  out.aligned = alignment_of(kernel_class, q, k);
+  if (const char* why = fill_table(kernel_class, args, params, out.aligned.table)) return refuse(why);
+  if (const char* why = fill_cache_rows(kernel_class, args, params)) return refuse(why);
+  if (const char* why = fill_device_words(kernel_class, args, params)) return refuse(why);
   fill(params.q, params.q_strides, q);
   if (k.present) fill(params.k, params.k_strides, k);
   params.tokens = out.tokens;
   params.sequence = fast_divisor(static_cast<std::uint32_t>(args.tokens));
-  out.vector_bytes = vector_bytes_of(kernel_class, q, k);
   return {};
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "codegen/work.hpp"
 #include "launch_params.cuh"
 #include "ropejit/error.hpp"
 #include "ropejit/tensor.hpp"
@@ -14,10 +15,15 @@ namespace ropejit::internal {
 struct LaunchArguments {
   LaunchParams params{};     ///< all but tokens_per_slab
   std::uint32_t tokens = 0;  ///< of all sequences; 0: nothing to launch
-  /// Largest power of two up to 16 that divides every address a vector access of the form's fast kernels would
-  /// start at; 0: the tensors break the form's promise (strides, lanes apart) and only the universal entry serves.
-  std::uint32_t vector_bytes = 0;
-  std::uint32_t table_vector_bytes = 0;  ///< the same for the rows of the caller's table
+  /// For each kind of access of the form's fast kernels, the largest power of two up to 16 that divides every address it
+  /// would start at. All 0: the tensors break the form's promise (strides, lanes apart) and only the universal entry
+  /// serves. What is not accessed has 16.
+  AccessWidths aligned;
+
+  bool allow(const AccessWidths& widths) const noexcept {
+    return widths.in <= aligned.in && widths.q_out <= aligned.q_out && widths.k_out <= aligned.k_out &&
+           widths.table <= aligned.table;
+  }
 };
 
 /// ok, or which field is wrong.

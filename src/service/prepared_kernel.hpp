@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "codegen/variant.hpp"
+#include "codegen/work.hpp"
 #include "ropejit/service.hpp"
+#include "service/step_buffers.hpp"
 #include "spec/plan.hpp"
 #include "target/target.hpp"
 
@@ -16,8 +18,8 @@ namespace ropejit::internal {
 struct PreparedVariant {
   std::int64_t min_tokens = 0;
   Variant variant;
-  std::uint64_t items_per_token = 0;
-  std::uint32_t table_bytes = 0;  ///< width of its accesses to a caller's table; 0: it reads none
+  BlockSplit block{};
+  AccessWidths widths;
   std::shared_ptr<const LoadedKernel> kernel;
 };
 
@@ -29,6 +31,9 @@ struct PreparedKernel {
   KernelClass kernel_class;
   std::vector<PreparedVariant> table;  ///< by min_tokens; the first has 0
   PreparedVariant universal;
+  bool needs_length = false;           ///< its variants read steps from a buffer
+  std::vector<ResolvedSteps> lengths;  ///< by up_to; what a launch takes its steps from
+  std::shared_ptr<StepBuffers> step_buffers;
 };
 
 /// The row of the table that serves `tokens`.

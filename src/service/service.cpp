@@ -3,16 +3,18 @@
 #include <optional>
 #include <utility>
 
+#include <fmt/format.h>
+
 #include "codegen/default_variant.hpp"
-#include "codegen/legality.hpp"
-#include "codegen/work.hpp"
 #include "ropejit/service.hpp"
 #include "service/binary_source.hpp"
 #include "service/prepared_kernel.hpp"
 #include "service/single_flight.hpp"
 #include "service/targets.hpp"
+#include "spec/limits.hpp"
 #include "spec/lower.hpp"
 #include "store/store.hpp"
+#include "support/field_error.hpp"
 
 namespace ropejit {
 namespace internal {
@@ -64,8 +66,7 @@ std::vector<LoadedBinary> load_all(std::vector<BinarySource>& sources) {
 Made prepare(const RotationPlan& plan, ServiceState& state) {
   const std::shared_ptr<const Target> target = state.target();
   const KernelClass& kernel_class = plan.kernel_class;
-  std::vector<VariantChoice> choices = default_variants(kernel_class, target->multiprocessors());
-  choices.push_back({0, universal_variant(kernel_class)});
+  const std::vector<VariantChoice> choices = serving_variants(plan, target->multiprocessors());
 
   std::vector<BinarySource> sources;
   for (const VariantChoice& choice : choices) {
@@ -85,8 +86,16 @@ Made prepare(const RotationPlan& plan, ServiceState& state) {
   }
   kernel->universal = std::move(kernel->table.back());
   kernel->table.pop_back();
+  kernel->needs_length = plan.needs_length;
+  if (plan.needs_length) kernel->step_buffers = std::make_shared<StepBuffers>(target);
   made.kernel = std::move(kernel);
   return made;
+}
+
+std::shared_ptr<const PreparedKernel> with_lengths(const PreparedKernel& kernel, std::vector<ResolvedSteps> lengths) {
+  auto resolved = std::make_shared<PreparedKernel>(kernel);
+  resolved->lengths = std::move(lengths);
+  return resolved;
 }
 
 }  // namespace
@@ -118,6 +127,10 @@ RopeKernel RopeService::get(const RopeSpec& spec, const LaunchForm& form) const 
 
   auto state = std::make_shared<internal::KernelState>();
   state->prepared = made.kernel;
+  if (made.kernel->needs_length) {
+    state->prepared = internal::with_lengths(
+        *made.kernel, internal::steps_by_length(spec, form, *made.kernel->step_buffers));
+  }
   state->spec = spec;
   state->form = form;
   state->info.device = made.kernel->target->name();
@@ -157,6 +170,21 @@ const internal::KernelState& require(const std::shared_ptr<const internal::Kerne
   return *state;
 }
 }  // namespace
+
+RopeKernel RopeKernel::at_length(std::int64_t length) const {
+  const internal::KernelState& state = require(state_);
+  if (!internal::kContextLength.contains(length)) {
+    throw internal::field_error(ErrorCode::invalid_argument, "length", fmt::format("{}", length),
+                                internal::kContextLength.describe());
+  }
+  if (!state.prepared->needs_length) return *this;
+  auto resolved = std::make_shared<internal::KernelState>(state);
+  resolved->spec.max_length = length;
+  const internal::RotationPlan plan = internal::lower(resolved->spec, state.form);
+  resolved->prepared = internal::with_lengths(
+      *state.prepared, {{internal::kAnyLength, state.prepared->step_buffers->of(plan)}});
+  return RopeKernel(std::move(resolved));
+}
 
 const VariantInfo& RopeKernel::variant_for(std::int64_t tokens) const {
   const internal::KernelState& state = require(state_);

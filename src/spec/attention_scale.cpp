@@ -56,6 +56,10 @@ double attention_scale(const Scaling& scaling, bool is_long) {
   return std::visit(AttentionScale{is_long}, scaling).convert_to<double>();
 }
 
+bool depends_on_length(const Scaling& scaling) noexcept {
+  return std::holds_alternative<DynamicScaling>(scaling) || std::holds_alternative<LongRopeScaling>(scaling);
+}
+
 std::int64_t require_max_length(const RopeSpec& spec) {
   if (spec.max_length) return *spec.max_length;
   throw field_error(ErrorCode::unsupported, "max_length", "nothing",

@@ -12,6 +12,9 @@ inline constexpr double kMostAttentionScale = 0x1p20;
 /// longrope asks. The rule's fields must be in range, but may be in no relation to each other.
 double attention_scale(const Scaling& scaling, bool is_long);
 
+/// The rule resolves to other frequencies for another RopeSpec::max_length: dynamic, longrope.
+bool depends_on_length(const Scaling& scaling) noexcept;
+
 /// spec.max_length is beyond longrope's original_max_position_embeddings; false for every other rule. Throws
 /// Error{unsupported} where the rule depends on a length and the spec has none.
 bool is_long(const RopeSpec& spec);

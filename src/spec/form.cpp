@@ -41,23 +41,34 @@ LaunchForm LaunchForm::with_table(AngleSource source, DType dtype) const {
 LaunchForm LaunchForm::from_json(std::string_view text) {
   const llvm::json::Object object = internal::parse_json_object(text);
   const internal::ObjectReader reader(object);
-  reader.reject_unknown_keys({"placement", "strides", "positions", "angles", "table_dtype"});
+  reader.reject_unknown_keys({"placement", "strides", "positions", "angles", "table_dtype", "padding",
+                              "context_parallel", "k_rows", "counted"});
   LaunchForm form;
   form.placement = internal::read_enum(reader, "placement", form.placement);
   form.strides = internal::read_enum(reader, "strides", form.strides);
   form.positions = internal::read_enum(reader, "positions", form.positions);
   form.angles = internal::read_enum(reader, "angles", form.angles);
   form.table_dtype = internal::read_enum(reader, "table_dtype", form.table_dtype);
+  form.padding = internal::read_enum(reader, "padding", form.padding);
+  form.context_parallel = internal::read_enum(reader, "context_parallel", form.context_parallel);
+  form.k_rows = internal::read_enum(reader, "k_rows", form.k_rows);
+  form.counted = reader.find_bool("counted").value_or(form.counted);
   return form;
 }
 
 std::string LaunchForm::to_json() const {
-  std::string table;
-  if (angles != AngleSource::computed) {
-    table = fmt::format(R"(,"angles":"{}","table_dtype":"{}")", to_string(angles), to_string(table_dtype));
-  }
-  return fmt::format(R"({{"placement":"{}","strides":"{}","positions":"{}"{}}})", to_string(placement),
-                     to_string(strides), to_string(positions), table);
+  const LaunchForm usual;
+  std::string text = fmt::format(R"({{"placement":"{}","strides":"{}","positions":"{}")", to_string(placement),
+                                 to_string(strides), to_string(positions));
+  const auto add = [&text](const char* key, const char* value) { text += fmt::format(R"(,"{}":"{}")", key, value); };
+  if (angles != usual.angles) add("angles", to_string(angles));
+  // With a table of the default dtype too: whoever reads it wants to know.
+  if (angles != usual.angles || table_dtype != usual.table_dtype) add("table_dtype", to_string(table_dtype));
+  if (padding != usual.padding) add("padding", to_string(padding));
+  if (context_parallel != usual.context_parallel) add("context_parallel", to_string(context_parallel));
+  if (k_rows != usual.k_rows) add("k_rows", to_string(k_rows));
+  if (counted) text += R"(,"counted":true)";
+  return text + "}";
 }
 
 bool operator==(const LaunchForm& a, const LaunchForm& b) noexcept {

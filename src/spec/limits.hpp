@@ -14,6 +14,8 @@ inline constexpr IntRange kFirstLane{0, 4'094, true};
 inline constexpr IntRange kRotaryDim{2, 4'096, true};
 /// Axes, where a spec has sections.
 inline constexpr IntRange kAxes{2, 4};
+/// Pairs of an axis.
+inline constexpr IntRange kSection{0, kRotaryDim.max / 2};
 /// Tokens. The largest integer that every JSON reader keeps exact.
 inline constexpr IntRange kContextLength{1, std::int64_t{1} << 53};
 /// longrope divides by the logarithm of it.

@@ -1,6 +1,7 @@
 #include "ropejit/spec.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "ropejit/error.hpp"
 #include "spec/attention_scale.hpp"
@@ -58,6 +59,16 @@ void validate_frequencies(const RopeSpec& spec) {
 std::string operand_to_string(const Operand& operand) {
   std::string text = fmt::format("{}x{}", operand.heads, operand.head_dim);
   if (operand.first_lane != 0) text += fmt::format("+{}", operand.first_lane);
+  if (operand.dtype_out) text += fmt::format(" to {}", to_string(*operand.dtype_out));
+  return text;
+}
+
+// " axes [16, 24, 24] interleaved restarted": what is not the default, and nothing for one axis.
+std::string axes_to_string(const Axes& axes) {
+  if (axes == Axes{}) return {};
+  std::string text = fmt::format(" axes [{}]", fmt::join(axes.sections, ", "));
+  if (axes.order != AxisOrder::chunked) text += fmt::format(" {}", to_string(axes.order));
+  if (axes.frequencies != AxisFrequencies::shared) text += fmt::format(" {}", to_string(axes.frequencies));
   return text;
 }
 
@@ -103,6 +114,10 @@ std::string RopeSpec::to_string() const {
   text += fmt::format(" rotary {} theta {}", rotary_dim, theta);
   if (!std::holds_alternative<NoScaling>(scaling)) text += fmt::format(" {}", scaling_to_string(scaling));
   if (max_length) text += fmt::format(" max_length {}", *max_length);
+  text += axes_to_string(axes);
+  if (rounding != Rounding::exact) text += fmt::format(" rounding {}", v0::to_string(rounding));
+  if (angle != AngleRounding::exact) text += fmt::format(" angle {}", v0::to_string(angle));
+  if (sine != Sine::polynomial) text += fmt::format(" sine {}", v0::to_string(sine));
   return fmt::format("{} {}", text, v0::to_string(direction));
 }
 

@@ -1,5 +1,6 @@
 // The spec as JSON: the one text form of a spec, whose numbers read back to the same bits.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "ropejit/error.hpp"
 #include "ropejit/spec.hpp"
@@ -15,13 +16,45 @@ namespace {
 
 constexpr IntRange kSchema{1, 1};
 
+// Absent where the key is.
+template <class E>
+std::optional<E> find_enum(const ObjectReader& reader, const char* key) {
+  if (!reader.find_string(key, names_of<E>())) return std::nullopt;
+  return read_enum(reader, key, E{});
+}
+
 Operand read_operand(const ObjectReader& reader) {
-  reader.reject_unknown_keys({"heads", "head_dim", "first_lane"});
+  reader.reject_unknown_keys({"heads", "head_dim", "first_lane", "dtype_out"});
   Operand operand;
   operand.heads = reader.get_int("heads", kHeads);
   operand.head_dim = reader.get_int("head_dim", kHeadDim);
   operand.first_lane = reader.find_int("first_lane", kFirstLane).value_or(0);
+  operand.dtype_out = find_enum<DType>(reader, "dtype_out");
   return operand;
+}
+
+// Whether they fit the rest of the spec is for validate.
+Axes read_axes(const ObjectReader& reader) {
+  reader.reject_unknown_keys({"sections", "order", "frequencies"});
+  constexpr const char* kArray = "an array of 2 to 4 integers";
+  const llvm::json::Value* value = reader.find("sections");
+  if (value == nullptr) throw missing_field(reader.path("sections"), kArray);
+  const llvm::json::Array* array = value->getAsArray();
+  if (array == nullptr) throw field_error(ErrorCode::parse_error, reader.path("sections"), describe(*value), kArray);
+  Axes axes;
+  for (const llvm::json::Value& element : *array) {
+    const auto section = element.getAsInteger();
+    if (!section || !kSection.contains(*section)) {
+      const bool number = element.kind() == llvm::json::Value::Number;
+      throw field_error(number ? ErrorCode::invalid_argument : ErrorCode::parse_error,
+                        fmt::format("{}[{}]", reader.path("sections"), axes.sections.size()), describe(element),
+                        kSection.describe());
+    }
+    axes.sections.push_back(*section);
+  }
+  axes.order = read_enum(reader, "order", axes.order);
+  axes.frequencies = read_enum(reader, "frequencies", axes.frequencies);
+  return axes;
 }
 
 std::int64_t read_rotary_dim(const ObjectReader& reader, std::int64_t head_dim) {
@@ -44,8 +77,22 @@ Scaling read_strict_scaling(const ObjectReader& dict) {
 }
 
 std::string operand_to_json(const Operand& operand) {
-  return fmt::format(R"({{"heads":{},"head_dim":{},"first_lane":{}}})", operand.heads, operand.head_dim,
-                     operand.first_lane);
+  std::string text =
+      fmt::format(R"({{"heads":{},"head_dim":{},"first_lane":{})", operand.heads, operand.head_dim, operand.first_lane);
+  if (operand.dtype_out) text += fmt::format(R"(,"dtype_out":"{}")", to_string(*operand.dtype_out));
+  return text + "}";
+}
+
+/// ,"key":"value" where it is not the default.
+template <class E>
+std::string enum_to_json(const char* key, E value, E usual) {
+  return value == usual ? std::string() : fmt::format(R"(,"{}":"{}")", key, to_string(value));
+}
+
+std::string axes_to_json(const Axes& axes) {
+  return fmt::format(R"({{"sections":[{}]{}{}}})", fmt::join(axes.sections, ","),
+                     enum_to_json("order", axes.order, AxisOrder::chunked),
+                     enum_to_json("frequencies", axes.frequencies, AxisFrequencies::shared));
 }
 
 }  // namespace
@@ -58,14 +105,13 @@ RopeSpec RopeSpec::from_json(std::string_view text) {
   const llvm::json::Object object = parse_json_object(text);
   const ObjectReader reader(object);
   reader.reject_unknown_keys({"schema", "layout", "layout_out", "direction", "dtype", "rope_theta", "rotary_dim",
-                              "partial_rotary_factor", "q", "k", "rope_scaling", "max_length"});
+                              "partial_rotary_factor", "q", "k", "rope_scaling", "max_length", "axes", "rounding",
+                              "angle", "sine"});
   reader.get_int("schema", kSchema);
 
   RopeSpec spec;
   spec.layout = read_enum(reader, "layout", spec.layout);
-  if (reader.find_string("layout_out", names_of<Layout>())) {
-    spec.layout_out = read_enum(reader, "layout_out", spec.layout);
-  }
+  spec.layout_out = find_enum<Layout>(reader, "layout_out");
   spec.direction = read_enum(reader, "direction", spec.direction);
   spec.dtype = read_enum(reader, "dtype", spec.dtype);
   spec.theta = reader.find_number("rope_theta", kTheta).value_or(spec.theta);
@@ -76,6 +122,10 @@ RopeSpec RopeSpec::from_json(std::string_view text) {
     spec.scaling = read_strict_scaling(*dict);
   }
   spec.max_length = reader.find_int("max_length", kContextLength);
+  if (const std::optional<ObjectReader> axes = reader.find_object("axes")) spec.axes = read_axes(*axes);
+  spec.rounding = read_enum(reader, "rounding", spec.rounding);
+  spec.angle = read_enum(reader, "angle", spec.angle);
+  spec.sine = read_enum(reader, "sine", spec.sine);
   spec.validate();
   return spec;
 }
@@ -90,6 +140,10 @@ std::string RopeSpec::to_json() const {
   if (k) text += fmt::format(R"(,"k":{})", operand_to_json(*k));
   text += fmt::format(R"(,"rope_scaling":{})", scaling_to_json(scaling));
   if (max_length) text += fmt::format(R"(,"max_length":{})", *max_length);
+  if (axes != Axes{}) text += fmt::format(R"(,"axes":{})", axes_to_json(axes));
+  text += enum_to_json("rounding", rounding, Rounding::exact);
+  text += enum_to_json("angle", angle, AngleRounding::exact);
+  text += enum_to_json("sine", sine, Sine::polynomial);
   return text + "}";
 }
 

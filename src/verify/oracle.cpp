@@ -1,49 +1,61 @@
 #include "verify/oracle.hpp"
 
 #include <cmath>
-#include <limits>
 
 #include "verify/rope_formulas.hpp"
 
 namespace ropejit::internal {
 namespace {
 
-// The arithmetic's part of the bound.
-double slack_of(double scale, double xa, double xb) { return 0x1p-20 * scale * (std::fabs(xa) + std::fabs(xb)); }
-
-double bound_of(DType dtype, double expected, double slack) {
-  const double reach = std::fabs(expected) + slack;
-  return std::isfinite(reach) ? half_ulp(dtype, reach) + slack : std::numeric_limits<double>::infinity();
-}
+LaneTerms first_lane(double xa, double xb, double cos, double sin) { return {xa, cos, xb, -sin}; }
+LaneTerms second_lane(double xa, double xb, double cos, double sin) { return {xb, cos, xa, sin}; }
 
 }  // namespace
 
 Oracle::Oracle(const RopeSpec& spec)
-    : spec_(spec), frequencies_(oracle_frequencies(spec)), attention_scale_(oracle_attention_scale(spec)) {
+    : spec_(spec),
+      frequencies_(oracle_frequencies(spec)),
+      axes_(oracle_pair_axes(spec)),
+      attention_scale_(oracle_attention_scale(spec)) {
   if (spec.direction == Direction::inverse) attention_scale_ = 1.0 / attention_scale_;
   if (spec.direction == Direction::shift) attention_scale_ = 1.0;
+  if (spec.angle != AngleRounding::exact) {
+    for (WideNumber& w : frequencies_) w = WideNumber{static_cast<long double>(to_float(w)), 0};
+  }
 }
 
 long double Oracle::angle(std::int64_t pair, std::int64_t position) const {
-  const WideNumber product = wide_integer(position) * frequencies_[static_cast<std::size_t>(pair)];
+  const WideNumber& w = frequencies_[static_cast<std::size_t>(pair)];
+  if (spec_.angle == AngleRounding::fp32) {
+    // A product of two floats is a double, so this rounds once.
+    const double product = static_cast<double>(static_cast<float>(position)) * static_cast<double>(w.hi);
+    return static_cast<long double>(static_cast<float>(product));
+  }
+  const WideNumber product = wide_integer(position) * w;
   const WideNumber turns{rintl(product.hi / wide_two_pi().hi), 0};
   const WideNumber rest = product - turns * wide_two_pi();
   return rest.hi + rest.lo;
 }
 
-Angles Oracle::angles(std::int64_t position) const {
+Angles Oracle::angles(std::span<const std::int64_t> positions) const {
   Angles result;
   result.cos.reserve(frequencies_.size());
   result.sin.reserve(frequencies_.size());
+  result.scale = attention_scale_;
   const double sine_scale = spec_.direction == Direction::adjoint || spec_.direction == Direction::inverse
                                 ? -attention_scale_
                                 : attention_scale_;
   for (std::int64_t i = 0; i < pairs(); ++i) {
-    const long double t = angle(i, position);
+    const long double t = angle(i, positions[static_cast<std::size_t>(axis(i))]);
     result.cos.push_back(attention_scale_ * static_cast<double>(cosl(t)));
     result.sin.push_back(sine_scale * static_cast<double>(sinl(t)));
   }
   return result;
+}
+
+Angles Oracle::angles(std::int64_t position) const {
+  const std::vector<std::int64_t> same(static_cast<std::size_t>(axes()), position);
+  return angles(same);
 }
 
 const Angles& Oracle::at(std::int64_t position) {
@@ -54,14 +66,26 @@ const Angles& Oracle::at(std::int64_t position) {
 }
 
 Oracle::Pair Oracle::lanes(Layout layout, const Operand& operand, std::int64_t pair) const {
-  if (layout == Layout::interleaved) {
-    return {operand.first_lane + 2 * pair, operand.first_lane + 2 * pair + 1};
+  const std::int64_t first = operand.first_lane;
+  switch (layout) {
+    case Layout::interleaved: return {first + 2 * pair, first + 2 * pair + 1};
+    case Layout::split_sections: {
+      const std::int64_t section = pairs() / axes();
+      const std::int64_t a = first + 2 * section * (pair / section) + pair % section;
+      return {a, a + section};
+    }
+    case Layout::split_half: break;
   }
-  return {operand.first_lane + pair, operand.first_lane + pair + pairs()};
+  return {first + pair, first + pair + pairs()};
+}
+
+RoundingRule Oracle::rule(const Operand& operand) const {
+  return {spec_.rounding, spec_.dtype, operand.dtype_out.value_or(spec_.dtype)};
 }
 
 void Oracle::expect(const Angles& angles, const Operand& operand, std::span<const double> in, std::span<double> out,
                     std::span<double> bound) const {
+  const RoundingRule rounding = rule(operand);
   for (std::size_t lane = 0; lane < in.size(); ++lane) {
     out[lane] = in[lane];
     bound[lane] = 0;
@@ -69,47 +93,94 @@ void Oracle::expect(const Angles& angles, const Operand& operand, std::span<cons
   for (std::int64_t i = 0; i < pairs(); ++i) {
     const Pair pair = lanes(spec_.layout, operand, i);
     const Pair written = lanes(spec_.layout_out.value_or(spec_.layout), operand, i);
-    const auto a = static_cast<std::size_t>(pair.a);
-    const auto b = static_cast<std::size_t>(pair.b);
-    const auto to_a = static_cast<std::size_t>(written.a);
-    const auto to_b = static_cast<std::size_t>(written.b);
+    const double xa = in[static_cast<std::size_t>(pair.a)];
+    const double xb = in[static_cast<std::size_t>(pair.b)];
     const double c = angles.cos[static_cast<std::size_t>(i)];
     const double s = angles.sin[static_cast<std::size_t>(i)];
-    const double slack = slack_of(attention_scale_, in[a], in[b]);
-    out[to_a] = in[a] * c - in[b] * s;
-    out[to_b] = in[b] * c + in[a] * s;
-    bound[to_a] = bound_of(spec_.dtype, out[to_a], slack);
-    bound[to_b] = bound_of(spec_.dtype, out[to_b], slack);
+    const LaneBound a = lane_bound(rounding, first_lane(xa, xb, c, s), angles.scale);
+    const LaneBound b = lane_bound(rounding, second_lane(xa, xb, c, s), angles.scale);
+    out[static_cast<std::size_t>(written.a)] = a.value;
+    out[static_cast<std::size_t>(written.b)] = b.value;
+    bound[static_cast<std::size_t>(written.a)] = a.bound;
+    bound[static_cast<std::size_t>(written.b)] = b.bound;
+  }
+}
+
+void Oracle::check_copied(const Operand& operand, const Pair& lane, const HeadRow& before, const HeadRow& after,
+                          const ElementIndex& index, Comparison& result) const {
+  const DType out = operand.dtype_out.value_or(spec_.dtype);
+  const ElementBits was = load_bits(spec_.dtype, before.data, lane.a * before.lane_stride);
+  const ElementBits is = load_bits(out, after.data, lane.b * after.lane_stride);
+  ElementIndex here = index;
+  here.lane = lane.b;
+  const double value = decode(spec_.dtype, was);
+  if (out == spec_.dtype) {
+    result.copied(out, here, was, is);
+  } else if (std::isnan(value)) {
+    result.rotated(out, here, value, 0, 0, decode(out, is));  // any NaN
+  } else {
+    result.copied(out, here, encode(out, value), is);
+  }
+}
+
+void Oracle::check_still(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
+                         Comparison& result) const {
+  for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
+    const bool rotates = lane >= operand.first_lane && lane < operand.first_lane + spec_.rotary_dim;
+    if (!rotates) check_copied(operand, {lane, lane}, before, after, index, result);
   }
 }
 
 void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
                    const ElementIndex& index, Comparison& result) const {
-  const DType dtype = spec_.dtype;
-  const auto bits_of = [dtype](const HeadRow& row, std::int64_t lane) {
-    return load_bits(dtype, row.data, lane * row.lane_stride);
-  };
-  ElementIndex here = index;
-  for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
-    if (lane == operand.first_lane) lane += spec_.rotary_dim;
-    if (lane >= operand.head_dim) break;
+  check_still(operand, before, after, index, result);
+  const RoundingRule rounding = rule(operand);
+  const bool bits_known = angles.known && spec_.rounding != Rounding::exact;
+  const auto check_lane = [&](std::int64_t lane, const LaneTerms& terms) {
+    ElementIndex here = index;
     here.lane = lane;
-    result.copied(dtype, here, bits_of(before, lane), bits_of(after, lane));
-  }
+    const ElementBits is = load_bits(rounding.out, after.data, lane * after.lane_stride);
+    if (bits_known) {
+      const ElementBits wanted = lane_bits(rounding, terms);
+      if (!std::isnan(decode(rounding.out, wanted))) {
+        result.copied(rounding.out, here, wanted, is);
+        return;
+      }
+    }
+    const LaneBound bound = lane_bound(rounding, terms, angles.scale);
+    // The type that overflows first differs from that written where p1 rounds to the tensor's own.
+    const bool overflowed = std::isinf(decode(rounding.out, is));
+    result.rotated(overflowed ? bound.overflow : rounding.out, here, bound.value, bound.bound, bound.slack,
+                   decode(rounding.out, is));
+  };
   for (std::int64_t i = 0; i < pairs(); ++i) {
     const Pair pair = lanes(spec_.layout, operand, i);
     const Pair written = lanes(spec_.layout_out.value_or(spec_.layout), operand, i);
-    const double xa = decode(dtype, bits_of(before, pair.a));
-    const double xb = decode(dtype, bits_of(before, pair.b));
+    const double xa = decode(spec_.dtype, load_bits(spec_.dtype, before.data, pair.a * before.lane_stride));
+    const double xb = decode(spec_.dtype, load_bits(spec_.dtype, before.data, pair.b * before.lane_stride));
     const double c = angles.cos[static_cast<std::size_t>(i)];
     const double s = angles.sin[static_cast<std::size_t>(i)];
-    const double slack = slack_of(attention_scale_, xa, xb);
-    const double ya = xa * c - xb * s;
-    const double yb = xb * c + xa * s;
-    here.lane = written.a;
-    result.rotated(dtype, here, ya, bound_of(dtype, ya, slack), slack, decode(dtype, bits_of(after, written.a)));
-    here.lane = written.b;
-    result.rotated(dtype, here, yb, bound_of(dtype, yb, slack), slack, decode(dtype, bits_of(after, written.b)));
+    check_lane(written.a, first_lane(xa, xb, c, s));
+    check_lane(written.b, second_lane(xa, xb, c, s));
+  }
+}
+
+void Oracle::check_padding(Padding padding, const Operand& operand, const HeadRow& before, const HeadRow& after,
+                           const ElementIndex& index, Comparison& result) const {
+  check_still(operand, before, after, index, result);
+  const DType out = operand.dtype_out.value_or(spec_.dtype);
+  for (std::int64_t i = 0; i < pairs(); ++i) {
+    const Pair pair = lanes(spec_.layout, operand, i);
+    const Pair written = lanes(spec_.layout_out.value_or(spec_.layout), operand, i);
+    for (const auto& [from, to] : {Pair{pair.a, written.a}, Pair{pair.b, written.b}}) {
+      if (padding == Padding::keep) {
+        check_copied(operand, {from, to}, before, after, index, result);
+      } else {
+        ElementIndex here = index;
+        here.lane = to;
+        result.copied(out, here, 0, load_bits(out, after.data, to * after.lane_stride));
+      }
+    }
   }
 }
 

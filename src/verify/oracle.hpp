@@ -6,7 +6,8 @@
 // the bound that is checked,
 //     |error| <= 1/2 ulp of the dtype + 2^-20 A (|x_a| + |x_b|)
 // where A is the attention scale and the ulp is that of the expected value (of the largest magnitude that the second
-// term allows it, so that a value at a power of two is judged by the spacing it may land in).
+// term allows it, so that a value at a power of two is judged by the spacing it may land in). The other rounding
+// policies add what they round: see rounding_policy.hpp.
 #pragma once
 
 #include <cstdint>
@@ -14,17 +15,23 @@
 #include <unordered_map>
 #include <vector>
 
+#include "ropejit/form.hpp"
 #include "ropejit/spec.hpp"
 #include "verify/comparison.hpp"
 #include "verify/element.hpp"
+#include "verify/oracle_axes.hpp"
+#include "verify/rounding_policy.hpp"
 #include "verify/wide_number.hpp"
 
 namespace ropejit::internal {
 
-/// cos and sin (sign of the direction and attention scale included) of every pair at one position.
+/// cos and sin (sign of the direction and attention scale included) of every pair of one token.
 struct Angles {
   std::vector<double> cos;
   std::vector<double> sin;
+  double scale = 1;  ///< their length at most: the A of the bound
+  /// They are a caller's very numbers. Policies but `exact` then give known bits, and those are asked for.
+  bool known = false;
 };
 
 /// One head: pointers to lane 0, and the stride of its lanes in elements.
@@ -43,15 +50,20 @@ class Oracle {
   std::int64_t pairs() const { return static_cast<std::int64_t>(frequencies_.size()); }
   /// A.
   double attention_scale() const { return attention_scale_; }
-  /// w of pair i, in radians per position.
+  /// w of pair i, in radians per position, rounded to fp32 where the spec says so.
   long double frequency(std::int64_t pair) const { return frequencies_[static_cast<std::size_t>(pair)].hi; }
-  /// p * w of pair i, reduced to [-pi, pi].
+  /// p * w of pair i, reduced to [-pi, pi]; for AngleRounding::fp32 the rounded product as it is.
   long double angle(std::int64_t pair, std::int64_t position) const;
+  /// Which of a token's positions turns pair i.
+  std::int64_t axis(std::int64_t pair) const { return axes_[static_cast<std::size_t>(pair)].axis; }
+  std::int64_t axes() const { return oracle_axis_count(spec_); }
 
   /// Thread-safe. Costs two library calls a pair: keep the result while heads of one token are checked.
   Angles angles(std::int64_t position) const;
-  /// The same, remembered (up to some 2^22 numbers, then forgotten all at once). Not thread-safe; the reference
-  /// lives until the next call.
+  /// Of a token with a position on every axis.
+  Angles angles(std::span<const std::int64_t> positions) const;
+  /// That of one position, remembered (up to some 2^22 numbers, then forgotten all at once). Not thread-safe; the
+  /// reference lives until the next call.
   const Angles& at(std::int64_t position);
 
   /// One head of `operand`: all its lanes as doubles in; expected values and bounds out (0 for lanes that do not
@@ -59,10 +71,16 @@ class Oracle {
   void expect(const Angles& angles, const Operand& operand, std::span<const double> in, std::span<double> out,
               std::span<double> bound) const;
 
-  /// Checks one head of `operand`, given as elements of spec().dtype, and adds every lane to `result` under
-  /// `index` (its lane is ignored). `before` is the head as it was given, `after` as it came out. Thread-safe.
+  /// Checks one head of `operand` and adds every lane to `result` under `index` (its lane is ignored). `before` is the
+  /// head as it was given, in elements of spec().dtype, `after` as it came out, in those of operand.dtype_out where
+  /// there is one. Thread-safe.
   void check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
              const ElementIndex& index, Comparison& result) const;
+
+  /// The same of a token that is padding. zero: rotating lanes are +0. keep: every lane is as it was, those that rotate
+  /// where layout_out has them.
+  void check_padding(Padding padding, const Operand& operand, const HeadRow& before, const HeadRow& after,
+                     const ElementIndex& index, Comparison& result) const;
 
  private:
   struct Pair {
@@ -70,9 +88,16 @@ class Oracle {
     std::int64_t b;
   };
   Pair lanes(Layout layout, const Operand& operand, std::int64_t pair) const;
+  RoundingRule rule(const Operand& operand) const;
+  /// Lane `lanes.a` of what was read against `lanes.b` of what was written.
+  void check_copied(const Operand& operand, const Pair& lanes, const HeadRow& before, const HeadRow& after,
+                    const ElementIndex& index, Comparison& result) const;
+  void check_still(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
+                   Comparison& result) const;
 
   RopeSpec spec_;
   std::vector<WideNumber> frequencies_;
+  std::vector<OraclePairAxis> axes_;
   double attention_scale_;
   std::unordered_map<std::int64_t, Angles> remembered_;
 };

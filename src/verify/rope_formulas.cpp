@@ -4,6 +4,8 @@
 #include <cmath>
 #include <variant>
 
+#include "verify/oracle_axes.hpp"
+
 namespace ropejit::internal {
 namespace {
 
@@ -15,6 +17,23 @@ std::vector<WideNumber> unscaled_frequencies(double theta, std::int64_t pairs) {
   const WideNumber ratio = root(theta, pairs);
   std::vector<WideNumber> result;
   for (std::int64_t i = 0; i < pairs; ++i) result.push_back(kOne / power(ratio, i));
+  return result;
+}
+
+// The frequencies before scaling of tokens with several positions.
+std::vector<WideNumber> axis_frequencies(const RopeSpec& spec) {
+  const std::int64_t pairs = spec.rotary_dim / 2;
+  const auto axes = static_cast<std::int64_t>(spec.axes.sections.size());
+  const WideNumber ratio = root(spec.theta, pairs);
+  std::vector<WideNumber> result;
+  for (const OraclePairAxis& pair : oracle_pair_axes(spec)) {
+    if (spec.axes.frequencies == AxisFrequencies::strided) {
+      result.push_back(kOne / power(ratio, axes * pair.place + pair.axis));
+    } else {
+      const std::int64_t section = spec.axes.sections[static_cast<std::size_t>(pair.axis)];
+      result.push_back(kOne / power(root(spec.theta, section), pair.place));
+    }
+  }
   return result;
 }
 
@@ -159,7 +178,8 @@ struct Amplify {
 }  // namespace
 
 std::vector<WideNumber> oracle_frequencies(const RopeSpec& spec) {
-  std::vector<WideNumber> f = unscaled_frequencies(spec.theta, spec.rotary_dim / 2);
+  const bool shared = spec.axes.sections.empty() || spec.axes.frequencies == AxisFrequencies::shared;
+  std::vector<WideNumber> f = shared ? unscaled_frequencies(spec.theta, spec.rotary_dim / 2) : axis_frequencies(spec);
   std::visit(Rescale{spec, f}, spec.scaling);
   return f;
 }

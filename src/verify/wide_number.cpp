@@ -98,4 +98,15 @@ WideNumber rounded_down(const WideNumber& x) {
 
 double to_double(const WideNumber& x) { return static_cast<double>(x.hi + x.lo); }
 
+// hi's own rounding is wrong where hi is half-way between two floats, and lo decides.
+float to_float(const WideNumber& x) {
+  const float nearest = static_cast<float>(x.hi);
+  if (!std::isfinite(nearest)) return nearest;
+  const auto distance = [&x](float to) { return fabsl((x.hi - static_cast<long double>(to)) + x.lo); };
+  const long double rest = (x.hi - static_cast<long double>(nearest)) + x.lo;
+  const float end = std::numeric_limits<float>::infinity();
+  const float neighbour = std::nextafter(nearest, rest < 0 ? -end : end);
+  return std::isfinite(neighbour) && distance(neighbour) < distance(nearest) ? neighbour : nearest;
+}
+
 }  // namespace ropejit::internal

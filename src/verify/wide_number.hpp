@@ -34,5 +34,7 @@ WideNumber exponential(const WideNumber& x);
 WideNumber logarithm(const WideNumber& x);
 WideNumber rounded_down(const WideNumber& x);
 double to_double(const WideNumber& x);
+/// The nearest fp32 number, ties to the even one.
+float to_float(const WideNumber& x);
 
 }  // namespace ropejit::internal

@@ -86,6 +86,10 @@ std::vector<BadModel> bad_models() {
       {R"({"schema":1})", {"q"}},
       {R"({"schema":1,"q":{"heads":0,"head_dim":8}})", {"q.heads", "0"}},
       {R"({"schema":1,"q":{"heads":1,"head_dim":8},"k":{"heads":1,"head_dim":4}})", {"k."}},
+      {R"({"schema":1,"q":{"heads":1,"head_dim":8},"axes":{"sections":[2,3]}})", {"axes.sections", "[2, 3]", "5", "4"}},
+      {R"({"schema":1,"q":{"heads":1,"head_dim":8},"axes":{"sections":[5,-1]}})", {"axes.sections[1]", "-1"}},
+      {R"({"schema":1,"q":{"heads":1,"head_dim":8},"rounding":"p9"})", {"rounding", "p9", "p3"}},
+      {R"({"schema":1,"q":{"heads":1,"head_dim":8,"dtype_out":"fp8"}})", {"q.dtype_out", "fp8"}},
   };
 }
 
@@ -133,6 +137,11 @@ TEST_CASE("a bad command line is refused in one line that names the option, and 
       {{"run", "--model", "MODEL", "--dtype", "fp8"}, {"--dtype", "fp8", "bf16"}},
       {{"run", "--model", "MODEL", "--layout", "round"}, {"--layout", "round", "interleaved"}},
       {{"run", "--model", "MODEL", "--direction", "up"}, {"--direction", "up", "adjoint"}},
+      {{"run", "--model", "MODEL", "--rounding", "p4"}, {"--rounding", "p4", "exact", "p3"}},
+      {{"run", "--model", "MODEL", "--angle", "fp64"}, {"--angle", "fp64", "fp32_inv_freq"}},
+      {{"run", "--model", "MODEL", "--sine", "cosine"}, {"--sine", "cosine", "hardware"}},
+      {{"inspect", "--model", "MODEL", "--sine"}, {"--sine", "KIND"}},
+      {{"inspect", "--model", "MODEL", "--layout", "split_sections"}, {"layout", "split_sections", "sections"}},
       {{"run", "--model", "MODEL", "--strides", "odd"}, {"--strides", "odd", "free"}},
       {{"run", "--model", "MODEL", "--device", "toaster"}, {"device", "toaster", "host"}},
       {{"run", "--model", "MODEL", "--device", "cuda:x"}, {"device", "cuda:x"}},

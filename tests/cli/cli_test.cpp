@@ -107,11 +107,33 @@ TEST_CASE("run verifies every form, direction, layout and dtype") {
       {"--positions", "ids64", "--first", "1099511627000"},
       {"--layout", "interleaved", "--dtype", "fp16"},
       {"--dtype", "fp32", "--direction", "adjoint"},
+      {"--rounding", "p1"},
+      {"--rounding=p2", "--sine", "hardware"},
+      {"--angle", "fp32", "--first", "1000000", "--rounding", "p3"},
+      {"--angle", "fp32_inv_freq", "--dtype", "fp32", "--first", "1000000"},
   };
   const Program program;
   const std::string model = program.file("spec.json", kSpec);
   for (const std::vector<std::string>& row : rows) {
     const Finished finished = run_json(program, model, row);
+    INFO(row.front() << "\nstdout: " << finished.out << "\nstderr: " << finished.err);
+    CHECK(finished.status == 0);
+    CHECK(object(finished).getBoolean("verified") == true);
+  }
+}
+
+TEST_CASE("run verifies a spec with axes, and outputs of another dtype") {
+  const Program program;
+  const std::string model = program.file(
+      "spec.json",
+      R"({"schema":1,"dtype":"bf16","q":{"heads":3,"head_dim":16,"dtype_out":"fp32"},"k":{"heads":1,"head_dim":16},)"
+      R"("axes":{"sections":[4,2,2],"order":"interleaved","frequencies":"restarted"}})");
+  for (const std::vector<std::string>& row : {std::vector<std::string>{"--positions=ids64"},
+                                              {"--positions=ids32", "--strides=free"},
+                                              {"--positions=start"}}) {
+    std::vector<std::string> words = row;
+    words.emplace_back("--out-of-place");
+    const Finished finished = run_json(program, model, words);
     INFO(row.front() << "\nstdout: " << finished.out << "\nstderr: " << finished.err);
     CHECK(finished.status == 0);
     CHECK(object(finished).getBoolean("verified") == true);
@@ -138,10 +160,10 @@ TEST_CASE("a kernel that is wrong is status 1, and what is wrong is said") {
   };
   const std::vector<Row> rows = {
       {"s/negate_sin = false/negate_sin = true/", {}, "q: "},
-      {"s/(params, steps);/;/", {"--out-of-place"}, "q: "},
-      {"s/(params, steps);/&static_cast<char*>(params.q.out)[-1] = 0;/", {}, "q: memory before the tensor"},
-      {"s/(params, steps);/&static_cast<char*>(params.k.out)[7*2*16*2] = 0;/", {}, "k: memory behind the tensor"},
-      {"s/(params, steps);/&static_cast<char*>(const_cast<void*>(params.k.in))[-1] = 0;/",
+      {"s/(params, data);/;/", {"--out-of-place"}, "q: "},
+      {"s/(params, data);/&static_cast<char*>(params.q.out)[-1] = 0;/", {}, "q: memory before the tensor"},
+      {"s/(params, data);/&static_cast<char*>(params.k.out)[7*2*16*2] = 0;/", {}, "k: memory behind the tensor"},
+      {"s/(params, data);/&static_cast<char*>(const_cast<void*>(params.k.in))[-1] = 0;/",
        {"--out-of-place"},
        "k: the input was written to"},
   };
@@ -291,6 +313,31 @@ TEST_CASE("inspect reports both scales, and asks for the length that a rule depe
   const Finished resolved = program({"inspect", "--model", dynamic, "--max-length", "8192"});
   CHECK(resolved.status == 0);
   CHECK(resolved.out.find("max_length 8192") != std::string::npos);
+}
+
+TEST_CASE("roundings and the sine are the spec's, or an option's over it") {
+  const Program program;
+  const std::string model = program.file(
+      "spec.json", R"({"schema": 1, "q": {"heads": 4, "head_dim": 8}, "rounding": "p2", "angle": "fp32"})");
+  const Finished given = program({"inspect", "--model", model});
+  CHECK(given.status == 0);
+  CHECK(given.out.find(" rounding p2 angle fp32 forward") != std::string::npos);
+  const Finished changed =
+      program({"inspect", "--model", model, "--rounding=exact", "--angle=fp32_inv_freq", "--sine=hardware"});
+  CHECK(changed.status == 0);
+  CHECK(changed.out.find(" angle fp32_inv_freq sine hardware forward") != std::string::npos);
+  CHECK(changed.out.find("rounding") == std::string::npos);
+}
+
+TEST_CASE("inspect shows frequencies as they were rounded") {
+  const Program program;
+  const std::string model = program.file("spec.json", R"({"schema": 1, "q": {"heads": 4, "head_dim": 8}})");
+  const auto first_slow_pair = [&](const char* angle) {
+    const llvm::json::Object report = object(program({"inspect", "--model", model, "--json", "--angle", angle}));
+    return *(*report.getArray("inv_freq"))[1].getAsNumber();
+  };
+  CHECK(first_slow_pair("exact") == 0.1);
+  CHECK(first_slow_pair("fp32_inv_freq") == static_cast<double>(0.1f));
 }
 
 TEST_CASE("inspect tells the layers of a model apart, and --layer picks one") {

@@ -246,6 +246,6 @@ TEST_CASE("Tensors that keep the form's promise get vector accesses, others the 
     internal::LaunchArguments out;
     INFO(row.what);
     REQUIRE(internal::check_arguments(internal::lower(small_spec(), row.form).kernel_class, args, out));
-    CHECK(out.vector_bytes == row.vector_bytes);
+    CHECK(out.aligned.in == row.vector_bytes);
   }
 }

@@ -154,19 +154,3 @@ TEST_CASE("Scores depend on the difference of positions alone, and norms grow by
     CHECK(std::fabs(after / before - scale * scale) < 1e-5);
   }
 }
-
-TEST_CASE("What cannot be done in place or with a table is refused by name", "[codegen]") {
-  RopeSpec converting = yarn_spec(Layout::interleaved);
-  converting.layout_out = Layout::split_half;
-  CHECK_NOTHROW(internal::lower(converting, LaunchForm::out_of_place_ids()));
-  CHECK_THROWS_AS(internal::lower(converting, LaunchForm::in_place_ids()), Error);
-  converting.layout_out = Layout::interleaved;  // the same, said twice
-  CHECK(internal::lower(converting, LaunchForm::in_place_ids()).hash() ==
-        internal::lower(yarn_spec(Layout::interleaved), LaunchForm::in_place_ids()).hash());
-  const LaunchForm table = LaunchForm::in_place_ids().with_table(AngleSource::half);
-  CHECK_THROWS_AS(internal::lower(with(yarn_spec(), Direction::inverse), table), Error);
-  CHECK_THROWS_AS(internal::lower(with(yarn_spec(), Direction::shift), table), Error);
-  converting.layout_out = Layout::split_half;
-  CHECK(RopeSpec::from_json(converting.to_json()) == converting);
-  CHECK_THROWS_AS(RopeSpec::from_json(R"({"schema":1,"layout_out":"spiral","q":{"heads":1,"head_dim":8}})"), Error);
-}

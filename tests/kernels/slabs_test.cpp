@@ -36,7 +36,7 @@ TEST_CASE("A launch in slabs of any number of tokens gives the bits of a launch 
         target->upload(memory.data(), before.data(), before.size() * 4);
         arguments.params.tokens_per_slab = slab;
         const auto threads = variant->variant.threads;
-        const auto blocks = static_cast<std::uint32_t>((slab * variant->items_per_token + threads - 1) / threads);
+        const std::uint32_t blocks = (slab * variant->block.items_per_token + threads - 1) / threads;
         REQUIRE(variant->kernel->launch({blocks, (7 + slab - 1) / slab, threads}, arguments.params, nullptr) == 0);
         target->synchronize();
         std::vector<float> after(before.size());

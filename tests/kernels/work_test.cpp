@@ -74,7 +74,8 @@ TEST_CASE("A grid has a thread for every item of every token and its indices fit
   for (const std::uint64_t items : {1ULL, 5ULL, 320ULL, 100000ULL, 1ULL << 20, 1ULL << 27}) {
     for (const std::uint32_t tokens : {1U, 17U, 4096U, 65536U, 1U << 24}) {
       for (const std::uint32_t threads : {32U, 128U, 1024U}) {
-        const internal::Grid grid = internal::grid_for(tokens, items, threads);
+        const BlockSplit block{static_cast<std::uint32_t>(items), threads, 1, 1};
+        const internal::Grid grid = internal::grid_for(tokens, block);
         INFO(items << " items, " << tokens << " tokens, " << threads << " threads");
         if (grid.x == 0) {
           CHECK(tokens / ((1ULL << 31) / items) > 65000);

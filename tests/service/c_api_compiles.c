@@ -12,7 +12,14 @@ static_assert(offsetof(ropejit_args, position_source) == 168, "args.position_sou
 static_assert(offsetof(ropejit_args, position_ids) == 176, "args.position_ids");
 static_assert(offsetof(ropejit_args, position_token_stride) == 200, "args.position_token_stride");
 static_assert(offsetof(ropejit_args, tokens) == 216, "args.tokens");
-static_assert(offsetof(ropejit_args, sequences) + sizeof(int64_t) == sizeof(ropejit_args), "args");
+static_assert(offsetof(ropejit_args, table_cos) == 224, "args.table_cos");
+static_assert(offsetof(ropejit_args, cu_seqlens) == 264, "args.cu_seqlens");
+/* The first version ended here. */
+static_assert(offsetof(ropejit_args, sequences) + sizeof(int64_t) == 280, "args.sequences");
+static_assert(offsetof(ropejit_args, position_axis_stride) == 280, "args.position_axis_stride");
+static_assert(offsetof(ropejit_args, k_rows) == 304, "args.k_rows");
+static_assert(offsetof(ropejit_args, token_count) == 320, "args.token_count");
+static_assert(offsetof(ropejit_args, flags) == 328 && sizeof(ropejit_args) == 336, "args.flags");
 
 ropejit_status ropejit_test_session_in_c(const char* spec_json, float* q, int64_t tokens);
 

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -95,6 +96,9 @@ TEST_CASE("bad options, specs and forms are codes, and lines that name the field
       {kHost, kSpec, "[]", ROPEJIT_PARSE_ERROR, ""},
       {kHost, kSpec, R"({"placement":"nowhere"})", ROPEJIT_INVALID_ARGUMENT, "nowhere"},
       {kHost, kSpec, R"({"place":"in_place"})", ROPEJIT_PARSE_ERROR, "place"},
+      {kHost, kSpec, R"({"padding":"left"})", ROPEJIT_INVALID_ARGUMENT, "padding"},
+      {kHost, R"({"schema":1,"q":{"heads":1,"head_dim":8},"axes":{"sections":[2,3]}})", nullptr,
+       ROPEJIT_INVALID_ARGUMENT, "axes.sections"},
   }));
   ropejit_service* service = nullptr;
   ropejit_kernel* kernel = nullptr;
@@ -175,6 +179,73 @@ TEST_CASE("arguments of a later version are read as far as they are known, and r
   longer.later[15] = 0;
   CHECK(ropejit_launch(kernel.handle, &longer.args, nullptr) == ROPEJIT_OK);
   CHECK(q[0] != 1.0F);
+}
+
+TEST_CASE("a program that was compiled with the first header still launches") {
+  const Service service;
+  const Kernel kernel(service, R"({"positions":"start"})");
+  alignas(16) float q[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+  ropejit_args args = ropejit_args_default();
+  std::memset(&args.position_axis_stride, 0xA5, sizeof args - offsetof(ropejit_args, position_axis_stride));
+  args.size = offsetof(ropejit_args, position_axis_stride);
+  args.q = ropejit_contiguous(q);
+  args.position_source = ROPEJIT_POSITIONS_START;
+  args.first_position = 1;
+  args.tokens = 1;
+  CHECK(ropejit_launch(kernel.handle, &args, nullptr) == ROPEJIT_OK);
+  INFO(ropejit_last_error());
+  CHECK(std::fabs(q[0] - (std::cos(1.0) - std::sin(1.0))) < 1e-6);
+}
+
+TEST_CASE("a kernel that depends on the length is resolved for one, in a handle of its own") {
+  // The base times 7^2 at four times the trained length, so that pair 1 turns by 1/700 a position.
+  const char* const spec = R"({"schema":1,"dtype":"fp32","q":{"heads":1,"head_dim":4},
+    "rope_scaling":{"rope_type":"dynamic","factor":2,"max_position_embeddings":2048}})";
+  const Service service;
+  ropejit_kernel* unresolved = nullptr;
+  ropejit_kernel* resolved = nullptr;
+  REQUIRE(ropejit_get(service.handle, spec, nullptr, &unresolved) == ROPEJIT_OK);
+  alignas(16) float q[4] = {1, 1, 1, 1};
+  const std::int64_t position = 100;
+  ropejit_args args = ropejit_args_default();
+  args.q = ropejit_contiguous(q);
+  args.position_ids = &position;
+  args.tokens = 1;
+  CHECK(ropejit_launch(unresolved, &args, nullptr) == ROPEJIT_NOT_PREPARED);
+  CHECK(q[1] == 1.0F);
+
+  CHECK(ropejit_kernel_at_length(unresolved, 8192, nullptr) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("at_length"));
+  resolved = unresolved;
+  CHECK(ropejit_kernel_at_length(nullptr, 8192, &resolved) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("kernel"));
+  CHECK(resolved == nullptr);
+  CHECK(ropejit_kernel_at_length(unresolved, 0, &resolved) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("length"));
+  CHECK(resolved == nullptr);
+
+  REQUIRE(ropejit_kernel_at_length(unresolved, 8192, &resolved) == ROPEJIT_OK);
+  CHECK(resolved != unresolved);
+  ropejit_kernel_release(unresolved);
+  CHECK(ropejit_launch(resolved, &args, nullptr) == ROPEJIT_OK);
+  CHECK(std::fabs(q[1] - (std::cos(100.0 / 700) - std::sin(100.0 / 700))) < 1e-6);
+  ropejit_kernel_release(resolved);
+}
+
+TEST_CASE("a kernel without a length comes back from at_length as it is") {
+  const Service service;
+  const Kernel kernel(service, R"({"positions":"start"})");
+  ropejit_kernel* same = nullptr;
+  REQUIRE(ropejit_kernel_at_length(kernel.handle, 4096, &same) == ROPEJIT_OK);
+  alignas(16) float q[8] = {1, 1, 1, 1, 1, 1, 1, 1};
+  ropejit_args args = ropejit_args_default();
+  args.q = ropejit_contiguous(q);
+  args.position_source = ROPEJIT_POSITIONS_START;
+  args.first_position = 1;
+  args.tokens = 1;
+  CHECK(ropejit_launch(same, &args, nullptr) == ROPEJIT_OK);
+  CHECK(std::fabs(q[0] - (std::cos(1.0) - std::sin(1.0))) < 1e-6);
+  ropejit_kernel_release(same);
 }
 
 TEST_CASE("the last error belongs to a thread and outlives success") {

@@ -34,10 +34,10 @@ RopeSpec changed(const std::function<void(RopeSpec&)>& change) {
 TEST_CASE("a class is one canonical line, and its hash and a plan's are pinned: they are cache keys") {
   const RotationPlan plan = lower(llama(), LaunchForm::in_place_ids());
   CHECK(plan.kernel_class.text() ==
-        "class/1 layout=split_half dtype=bf16 sigma=+1 scaled=0 rotary=128 q=32x128+0 k=8x128+0 placement=in_place "
-        "strides=contiguous positions=ids64");
-  CHECK(plan.kernel_class.hash() == "ad6683d89704b11a3fbd1019e2acb42f");
-  CHECK(plan.hash() == "d45a14512e96b78110cbbf886c716def");
+        "class/2 layout=split_half dtype=bf16 sigma=+1 scaled=0 rotary=128 q=32x128+0:in_place:bf16 "
+        "k=8x128+0:in_place:bf16 strides=contiguous positions=ids64");
+  CHECK(plan.kernel_class.hash() == "920865d5be48a79b055223bb80a7cde0");
+  CHECK(plan.hash() == "d3c59b49ca235aa211225ca0d25e33c7");
 
   RopeSpec mla;
   mla.layout = Layout::interleaved;
@@ -47,8 +47,8 @@ TEST_CASE("a class is one canonical line, and its hash and a plan's are pinned: 
   mla.q = Operand{16, 192, 128};
   const LaunchForm form = LaunchForm::out_of_place_start().with_free_strides();
   CHECK(lower(mla, form).kernel_class.text() ==
-        "class/1 layout=interleaved dtype=fp16 sigma=-1 scaled=0 rotary=64 q=16x192+128 k=none "
-        "placement=out_of_place strides=free positions=start");
+        "class/2 layout=interleaved dtype=fp16 sigma=-1 scaled=0 rotary=64 q=16x192+128:out_of_place:fp16 k=none "
+        "strides=free positions=start");
 }
 
 TEST_CASE("two specs with one plan have one hash") {
@@ -175,7 +175,7 @@ TEST_CASE("lowering carries every field of the spec and the form into the plan")
   CHECK(c.k.heads == 1);
   CHECK(c.k.head_dim == 576);
   CHECK(c.k.first_lane == 512);
-  CHECK(c.placement == Placement::out_of_place);
+  CHECK(c.q.placement == Placement::out_of_place);
   CHECK(c.strides == Strides::contiguous);
   CHECK(c.positions == PositionSource::ids32);
   CHECK(plan.steps.size() == 32);

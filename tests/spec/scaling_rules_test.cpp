@@ -190,12 +190,18 @@ TEST_CASE("longrope switches factors and scale beyond its original length, not a
   }
 }
 
-TEST_CASE("a rule that depends on the length asks for it where none is set") {
+TEST_CASE("frequencies of a rule that depends on the length ask for it where none is set, and plans wait for it") {
   for (const Scaling& scaling : {Scaling{DynamicScaling{2, 2048}}, Scaling{phi(32)}}) {
     const RopeSpec spec = spec_of(10000, 64, scaling);
     INFO(spec.to_string());
     CHECK(RopeSpec::from_json(spec.to_json()) == spec);
-    const auto error = error_of([&] { return lower(spec, LaunchForm{}); });
+    const RotationPlan plan = lower(spec, LaunchForm{});
+    CHECK(plan.needs_length);
+    CHECK(plan.steps.empty());
+    RopeSpec known = spec;
+    known.max_length = 4096;
+    CHECK_FALSE(lower(known, LaunchForm{}).needs_length);
+    const auto error = error_of([&] { return frequencies(spec); });
     REQUIRE(error);
     INFO(error->what());
     CHECK(error->code() == ErrorCode::unsupported);

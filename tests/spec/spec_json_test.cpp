@@ -5,15 +5,12 @@
 #include <variant>
 #include <vector>
 
-#include "ropejit/error.hpp"
-#include "ropejit/form.hpp"
 #include "ropejit/spec.hpp"
 #include "spec/errors.hpp"
 #include "support/catch.hpp"
 
 using namespace ropejit;
 using ropejit::test::contains;
-using ropejit::test::error_of;
 
 namespace {
 
@@ -100,6 +97,33 @@ class Random {
     }
   }
 
+  /// Sections that go with an order, of as many pairs as the spec has. Changes the layout where another goes with them.
+  Axes axes(RopeSpec& spec) {
+    const std::int64_t pairs = spec.rotary_dim / 2;
+    Axes axes;
+    axes.order = static_cast<AxisOrder>(integer(0, 2));
+    const std::int64_t n = axes.order == AxisOrder::alternating ? 3 : integer(2, 4);
+    axes.sections.assign(static_cast<std::size_t>(n), 0);
+    std::int64_t left = pairs;
+    if (axes.order == AxisOrder::chunked && pairs % n == 0 && coin()) {
+      spec.layout = Layout::split_sections;
+      axes.sections.assign(static_cast<std::size_t>(n), pairs / n);
+      left = 0;
+    } else if (axes.order == AxisOrder::alternating) {
+      axes.sections[1] = axes.sections[2] = integer(0, pairs / 2);
+      left -= 2 * axes.sections[1];
+    } else {
+      for (std::int64_t a = 1; a < n; ++a) {
+        const std::int64_t most = axes.order == AxisOrder::interleaved ? pairs / n : left;
+        left -= axes.sections[static_cast<std::size_t>(a)] = integer(0, most);
+      }
+    }
+    axes.sections[0] += left;
+    const bool any = std::holds_alternative<NoScaling>(spec.scaling);
+    if (any && spec.theta >= 1) axes.frequencies = static_cast<AxisFrequencies>(integer(0, 2));
+    return axes;
+  }
+
   RopeSpec spec() {
     RopeSpec spec;
     spec.layout = static_cast<Layout>(integer(0, 1));
@@ -115,6 +139,10 @@ class Random {
     if (integer(0, 1) == 1) spec.k = operand();
     spec.scaling = scaling(integer(0, 9), spec);
     if (integer(0, 2) == 0) spec.max_length = length();
+    if (coin()) spec.axes = axes(spec);
+    spec.rounding = static_cast<Rounding>(integer(0, 3));
+    spec.sine = static_cast<Sine>(integer(0, 1));
+    if (coin()) spec.q.dtype_out = static_cast<DType>(integer(0, 2));
     return spec;
   }
 
@@ -127,9 +155,11 @@ class Random {
 TEST_CASE("any valid spec survives JSON unchanged, to the last bit") {
   Random random(20240607);
   std::vector<int> seen(std::variant_size_v<Scaling>);
+  int with_axes = 0;
   for (int i = 0; i < 1000; ++i) {
     const RopeSpec spec = random.spec();
     ++seen[spec.scaling.index()];
+    with_axes += spec.axes != Axes{};
     INFO(spec.to_string());
     const std::string json = spec.to_json();
     const RopeSpec back = RopeSpec::from_json(json);
@@ -137,6 +167,7 @@ TEST_CASE("any valid spec survives JSON unchanged, to the last bit") {
     CHECK(back.to_json() == json);
   }
   for (const int count : seen) CHECK(count > 50);
+  CHECK(with_axes > 300);
 }
 
 TEST_CASE("every field of a rule has a key of its own, and optional ones are left out where they are absent") {
@@ -205,6 +236,62 @@ TEST_CASE("the JSON of a spec has every field in a fixed order") {
         "forward");
 }
 
+TEST_CASE("axes, roundings, the sine and output dtypes are written where they are not the defaults, and only there") {
+  RopeSpec spec;
+  spec.rotary_dim = 16;
+  spec.q = Operand{2, 16, 0, DType::fp32};
+  spec.k = Operand{1, 32, 16, DType::fp16};
+  spec.axes = {{4, 2, 2}, AxisOrder::interleaved, AxisFrequencies::strided};
+  spec.rounding = Rounding::p2;
+  spec.angle = AngleRounding::fp32_inv_freq;
+  spec.sine = Sine::hardware;
+  CHECK(spec.to_json() ==
+        R"({"schema":1,"layout":"split_half","direction":"forward","dtype":"bf16","rope_theta":10000,"rotary_dim":16,)"
+        R"("q":{"heads":2,"head_dim":16,"first_lane":0,"dtype_out":"fp32"},)"
+        R"("k":{"heads":1,"head_dim":32,"first_lane":16,"dtype_out":"fp16"},"rope_scaling":{"rope_type":"default"},)"
+        R"("axes":{"sections":[4,2,2],"order":"interleaved","frequencies":"strided"},)"
+        R"("rounding":"p2","angle":"fp32_inv_freq","sine":"hardware"})");
+  CHECK(spec.to_string() ==
+        "split_half bf16 q 2x16 to fp32 k 1x32+16 to fp16 rotary 16 theta 10000 axes [4, 2, 2] interleaved strided "
+        "rounding p2 angle fp32_inv_freq sine hardware forward");
+  CHECK(RopeSpec::from_json(spec.to_json()) == spec);
+
+  RopeSpec usual = spec;
+  usual.q.dtype_out = usual.k->dtype_out = std::nullopt;
+  usual.axes = {{4, 4}};
+  usual.rounding = Rounding::exact;
+  usual.angle = AngleRounding::exact;
+  usual.sine = Sine::polynomial;
+  CHECK(contains(usual.to_json(), R"("rope_scaling":{"rope_type":"default"},"axes":{"sections":[4,4]}})"));
+  CHECK(contains(usual.to_string(), " axes [4, 4] forward"));
+  CHECK(RopeSpec::from_json(usual.to_json()) == usual);
+}
+
+TEST_CASE("every name of an axis order, a frequency rule, a rounding and a sine is read") {
+  const auto read = [](const std::string& fields) {
+    return RopeSpec::from_json(R"({"schema": 1, "q": {"heads": 4, "head_dim": 16}, )" + fields + "}");
+  };
+  const auto axes = [&](const std::string& fields) { return read(R"("axes": {)" + fields + "}").axes; };
+  using Sections = std::vector<std::int64_t>;
+  CHECK(axes(R"("sections": [8, 0])") == Axes{{8, 0}});
+  CHECK(axes(R"("sections": [4, 2, 2], "order": "chunked", "frequencies": "shared")") == Axes{{4, 2, 2}});
+  CHECK(axes(R"("sections": [4.0, 2, 2], "order": "interleaved")") == Axes{{4, 2, 2}, AxisOrder::interleaved});
+  CHECK(axes(R"("sections": [4, 2, 2], "order": "alternating")").order == AxisOrder::alternating);
+  CHECK(axes(R"("sections": [2, 2, 2, 2], "frequencies": "restarted")").frequencies == AxisFrequencies::restarted);
+  CHECK(axes(R"("sections": [4, 4], "frequencies": "strided")").sections == Sections{4, 4});
+  CHECK(read(R"("axes": null, "rounding": null, "angle": null, "sine": null)") == read(R"("axes": {"sections": []})"));
+  CHECK(read(R"("rounding": "exact")").rounding == Rounding::exact);
+  CHECK(read(R"("rounding": "p1")").rounding == Rounding::p1);
+  CHECK(read(R"("rounding": "p2")").rounding == Rounding::p2);
+  CHECK(read(R"("rounding": "p3")").rounding == Rounding::p3);
+  CHECK(read(R"("angle": "exact")").angle == AngleRounding::exact);
+  CHECK(read(R"("angle": "fp32_inv_freq")").angle == AngleRounding::fp32_inv_freq);
+  CHECK(read(R"("angle": "fp32")").angle == AngleRounding::fp32);
+  CHECK(read(R"("sine": "polynomial")").sine == Sine::polynomial);
+  CHECK(read(R"("sine": "hardware", "dtype": "fp32")").sine == Sine::hardware);
+  CHECK(read(R"("layout": "split_sections", "axes": {"sections": [4, 4]})").layout == Layout::split_sections);
+}
+
 TEST_CASE("a spec needs only schema and the shape of q") {
   const RopeSpec spec = RopeSpec::from_json(R"({"schema": 1, "q": {"heads": 71, "head_dim": 96}})");
   CHECK(spec.layout == Layout::split_half);
@@ -233,7 +320,7 @@ TEST_CASE("equality of specs looks at every field") {
   const RopeSpec spec = random.spec();
   RopeSpec other = spec;
   CHECK(other == spec);
-  other.layout = static_cast<Layout>(1 - static_cast<int>(spec.layout));
+  other.layout = static_cast<Layout>((static_cast<int>(spec.layout) + 1) % 3);
   CHECK(other != spec);
   other = spec, other.direction = static_cast<Direction>(1 - static_cast<int>(spec.direction));
   CHECK(other != spec);
@@ -259,6 +346,23 @@ TEST_CASE("equality of specs looks at every field") {
   other = spec, other.scaling = LinearScaling{123};
   CHECK(other != spec);
   other = spec, other.max_length = spec.max_length.value_or(0) + 1;
+  CHECK(other != spec);
+  other = spec, other.axes.sections.push_back(1);
+  CHECK(other != spec);
+  other = spec, other.axes.order = static_cast<AxisOrder>((static_cast<int>(spec.axes.order) + 1) % 3);
+  CHECK(other != spec);
+  other = spec,
+  other.axes.frequencies = static_cast<AxisFrequencies>((static_cast<int>(spec.axes.frequencies) + 1) % 3);
+  CHECK(other != spec);
+  other = spec, other.rounding = static_cast<Rounding>((static_cast<int>(spec.rounding) + 1) % 4);
+  CHECK(other != spec);
+  other = spec, other.angle = static_cast<AngleRounding>((static_cast<int>(spec.angle) + 1) % 3);
+  CHECK(other != spec);
+  other = spec, other.sine = static_cast<Sine>(1 - static_cast<int>(spec.sine));
+  CHECK(other != spec);
+  other = spec, other.q.dtype_out = spec.q.dtype_out == DType::fp32 ? DType::fp16 : DType::fp32;
+  CHECK(other != spec);
+  other = spec, other.layout_out = Layout::split_sections;
   CHECK(other != spec);
 }
 
@@ -315,49 +419,5 @@ TEST_CASE("equality of rules looks at every field") {
   };
   for (const Scaling& a : rows) {
     for (const Scaling& b : rows) CHECK((a == b) == (&a == &b));
-  }
-}
-
-TEST_CASE("a form survives JSON, and its absent keys take the defaults") {
-  for (const Placement placement : {Placement::in_place, Placement::out_of_place}) {
-    for (const Strides strides : {Strides::contiguous, Strides::free}) {
-      for (const PositionSource positions : {PositionSource::start, PositionSource::ids32, PositionSource::ids64}) {
-        const LaunchForm form{placement, strides, positions};
-        CHECK(LaunchForm::from_json(form.to_json()) == form);
-      }
-    }
-  }
-  CHECK(LaunchForm::from_json("{}") == LaunchForm{});
-  CHECK(LaunchForm::in_place_ids().to_json() ==
-        R"({"placement":"in_place","strides":"contiguous","positions":"ids64"})");
-  CHECK(LaunchForm::in_place_start() == LaunchForm{Placement::in_place, Strides::contiguous, PositionSource::start});
-  CHECK(LaunchForm::out_of_place_start().placement == Placement::out_of_place);
-  CHECK(LaunchForm::out_of_place_ids(PositionSource::ids32).with_free_strides() ==
-        LaunchForm{Placement::out_of_place, Strides::free, PositionSource::ids32});
-}
-
-TEST_CASE("a form with an unknown key or value is refused by name") {
-  struct Row {
-    const char* json;
-    const char* field;
-    ErrorCode code;
-  };
-  const Row rows[] = {
-      {R"({"place": "in_place"})", "place", ErrorCode::parse_error},
-      {R"({"placement": "inplace"})", "placement", ErrorCode::invalid_argument},
-      {R"({"strides": 3})", "strides", ErrorCode::parse_error},
-      {R"({"positions": "ids16"})", "positions", ErrorCode::invalid_argument},
-      {R"({"positions": "start", "positions": "start"})", "positions", ErrorCode::parse_error},
-      {"", "JSON", ErrorCode::parse_error},
-      {"[]", "JSON", ErrorCode::parse_error},
-  };
-  for (const Row& row : rows) {
-    INFO(row.json);
-    const auto error = error_of([&] { return LaunchForm::from_json(row.json); });
-    REQUIRE(error);
-    INFO(error->what());
-    CHECK(error->code() == row.code);
-    CHECK(contains(error->what(), row.field));
-    CHECK(ropejit::test::is_one_line(error->what()));
   }
 }

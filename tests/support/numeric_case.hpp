@@ -28,22 +28,38 @@ enum class Arrangement {
 };
 const char* to_string(Arrangement arrangement);
 
+/// How ids of several axes lie in memory.
+enum class AxisRows {
+  contiguous,  ///< [axes, batch, tokens], no stride given
+  padded,      ///< the same with 5 ids between axes
+  innermost,   ///< [batch, tokens, axes]
+};
+
 struct NumericCase {
   RopeSpec spec;
   LaunchForm form;
   std::int64_t batch = 1;
   std::int64_t tokens = 1;
   Arrangement in = Arrangement::bshd;    ///< in place: of the tensors themselves
-  Arrangement out = Arrangement::bshd;   ///< out of place
-  std::vector<std::int64_t> positions;   ///< batch * tokens ids; for a start form: one
+  Arrangement out = Arrangement::bshd;   ///< out of place, and of a cache of k (its rows are then the tokens)
+  std::vector<std::int64_t> positions;   ///< axes * batch * tokens ids; for a start form: one
   std::vector<std::int32_t> cu_seqlens;  ///< for ragged forms; positions are then offsets, one a sequence, or none
   bool share_positions = false;          ///< one row of `tokens` ids for every sequence
+  AxisRows axis_rows = AxisRows::contiguous;
   bool pass_k = true;
+
   // For forms that read a table: it holds the exact angles of positions 0 to table_rows - 1, rounded to its dtype
   // (radians: reduced by nothing, so up to table_rows); sequence b's rows are those of positions shifted by 3 b.
   std::int64_t table_rows = 64;
   bool table_per_batch = false;
   bool table_misaligned = false;
+
+  std::int64_t ranks = 1;  ///< for forms with context_parallel
+  std::int64_t rank = 0;
+  std::int32_t token_count = 0;      ///< for counted forms
+  std::vector<std::int64_t> k_rows;  ///< for forms with k_rows: batch * tokens
+  std::int64_t k_cache_rows = 0;
+  bool pass_flags = true;
 
   std::string to_string() const;
 };
@@ -51,8 +67,8 @@ struct NumericCase {
 struct NumericResult {
   LaunchStatus status;
   internal::Comparison comparison;
-  std::string stray_write;               ///< empty, or where a byte changed that must not
-  std::vector<unsigned char> out_bytes;  ///< all buffers as they came out, for bit-for-bit comparisons
+  std::string stray_write;               ///< empty, or where a byte changed that must not, or flags that are wrong
+  std::vector<unsigned char> out_bytes;  ///< all tensors as they came out, for bit-for-bit comparisons
 
   bool passed() const { return status && comparison.passed() && stray_write.empty(); }
   std::string to_string() const;

@@ -1,17 +1,12 @@
 #include "support/random_spec.hpp"
 
 #include <algorithm>
-#include <iterator>
 #include <optional>
+#include <variant>
 #include <vector>
 
 namespace ropejit::test {
 namespace {
-
-template <class T, std::size_t n>
-T pick(std::mt19937_64& random, const T (&choices)[n]) {
-  return choices[random() % n];
-}
 
 std::int64_t even_up_to(std::mt19937_64& random, std::int64_t most) {
   return 2 * static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(most / 2 + 1));
@@ -109,49 +104,93 @@ Scaling random_scaling(std::mt19937_64& random, RopeSpec& spec) {
   }
 }
 
+bool is_equal(const std::vector<std::int64_t>& sections) {
+  return std::count(sections.begin(), sections.end(), sections.front()) == static_cast<std::ptrdiff_t>(sections.size());
+}
+
+std::int64_t up_to(std::mt19937_64& random, std::int64_t most) {
+  return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(most + 1));
+}
+
+// Sections that agree with the order; equal ones where the number of pairs allows and the die says so.
+Axes random_axes(std::mt19937_64& random, std::int64_t pairs) {
+  constexpr AxisOrder kOrders[] = {AxisOrder::chunked, AxisOrder::chunked, AxisOrder::interleaved,
+                                   AxisOrder::alternating};
+  Axes axes;
+  axes.order = pick(random, kOrders);
+  const std::int64_t n = axes.order == AxisOrder::alternating ? 3 : 2 + up_to(random, 2);
+  axes.sections.assign(static_cast<std::size_t>(n), 0);
+  std::int64_t left = pairs;
+  switch (axes.order) {
+    case AxisOrder::chunked:
+      if (pairs % n == 0 && random() % 2 != 0) {
+        axes.sections.assign(static_cast<std::size_t>(n), pairs / n);
+        return axes;
+      }
+      for (std::int64_t& section : axes.sections) {
+        section = up_to(random, left);
+        left -= section;
+      }
+      axes.sections.back() += left;
+      return axes;
+    case AxisOrder::interleaved:
+      for (std::int64_t a = 1; a < n; ++a) {
+        std::int64_t& section = axes.sections[static_cast<std::size_t>(a)];
+        section = up_to(random, (pairs - a + n - 1) / n);
+        left -= section;
+      }
+      break;
+    case AxisOrder::alternating:
+      axes.sections[1] = axes.sections[2] = up_to(random, pairs / 2);
+      left -= 2 * axes.sections[1];
+      break;
+  }
+  axes.sections[0] = left;
+  return axes;
+}
+
+// After the scaling and rotary_dim: layouts and frequencies depend on the axes.
+void set_axes(std::mt19937_64& random, RopeSpec& spec) {
+  constexpr AxisFrequencies kFrequencies[] = {AxisFrequencies::shared, AxisFrequencies::restarted,
+                                              AxisFrequencies::strided};
+  spec.axes = random_axes(random, spec.rotary_dim / 2);
+  if (std::holds_alternative<NoScaling>(spec.scaling) || std::holds_alternative<LinearScaling>(spec.scaling)) {
+    spec.axes.frequencies = pick(random, kFrequencies);
+  }
+  if (spec.axes.order != AxisOrder::chunked || !is_equal(spec.axes.sections)) return;
+  if (random() % 2 != 0) spec.layout = Layout::split_sections;
+  if (random() % 4 == 0) spec.layout_out = Layout::split_sections;
+}
+
 }  // namespace
 
-NumericCase random_case(std::mt19937_64& random) {
+RopeSpec random_spec(std::mt19937_64& random) {
   constexpr std::int64_t kRotary[] = {2, 4, 6, 8, 20, 24, 32, 48, 64, 66, 80, 96, 112, 128, 160, 192, 256, 576};
   constexpr std::int64_t kHeads[] = {1, 2, 3, 4, 7, 8, 9, 28, 71};
   constexpr double kTheta[] = {10000.0, 500000.0, 1e6, 100.0, 1.0, 8e6 + 0.125};
   constexpr DType kTypes[] = {DType::bf16, DType::fp16, DType::fp32};
-  constexpr PositionSource kSources[] = {PositionSource::start, PositionSource::ids32, PositionSource::ids64};
-  NumericCase result;
-  RopeSpec& spec = result.spec;
-  spec.layout = random() % 2 != 0 ? Layout::split_half : Layout::interleaved;
+  constexpr Layout kLayouts[] = {Layout::split_half, Layout::interleaved};
   constexpr Direction kDirections[] = {Direction::forward, Direction::forward, Direction::adjoint, Direction::inverse,
                                        Direction::shift};
+  constexpr Rounding kRoundings[] = {Rounding::exact, Rounding::exact, Rounding::p1, Rounding::p2, Rounding::p3};
+  constexpr AngleRounding kAngles[] = {AngleRounding::exact, AngleRounding::exact, AngleRounding::fp32_inv_freq,
+                                       AngleRounding::fp32};
+  RopeSpec spec;
+  spec.layout = pick(random, kLayouts);
+  if (random() % 4 == 0) spec.layout_out = pick(random, kLayouts);
   spec.direction = pick(random, kDirections);
   spec.dtype = pick(random, kTypes);
   spec.theta = pick(random, kTheta);
   spec.rotary_dim = pick(random, kRotary);
   spec.scaling = random_scaling(random, spec);
+  spec.rounding = pick(random, kRoundings);
+  spec.angle = pick(random, kAngles);
+  if (random() % 4 == 0) spec.sine = Sine::hardware;
+  if (random() % 3 == 0) set_axes(random, spec);
   const std::int64_t heads = pick(random, kHeads);
   spec.q = random_operand(random, spec.rotary_dim, heads);
   if (random() % 4 != 0) spec.k = random_operand(random, spec.rotary_dim, std::max<std::int64_t>(1, heads / 4));
-
-  result.form.placement = random() % 2 != 0 ? Placement::in_place : Placement::out_of_place;
-  if (result.form.placement == Placement::out_of_place && random() % 3 == 0) {
-    spec.layout_out = spec.layout == Layout::split_half ? Layout::interleaved : Layout::split_half;
-  }
-  result.form.strides = random() % 2 != 0 ? Strides::contiguous : Strides::free;
-  result.form.positions = pick(random, kSources);
-  result.batch = 1 + static_cast<std::int64_t>(random() % 3);
-  result.tokens = 1 + static_cast<std::int64_t>(random() % 9);
-  result.pass_k = random() % 8 != 0;
-
-  constexpr Arrangement kAny[] = {Arrangement::bshd,       Arrangement::bshd,      Arrangement::bhsd,
-                                  Arrangement::sbhd,       Arrangement::padded,    Arrangement::lane_strided,
-                                  Arrangement::misaligned, Arrangement::packed_qkv};
-  result.in = result.form.strides == Strides::contiguous && random() % 3 != 0 ? Arrangement::bshd : pick(random, kAny);
-  result.out = result.form.strides == Strides::contiguous && random() % 3 != 0 ? Arrangement::bshd : pick(random, kAny);
-  if (result.out == Arrangement::packed_qkv) result.out = Arrangement::bshd;
-  if (result.form.placement == Placement::out_of_place && random() % 5 == 0) result.in = Arrangement::expanded;
-
-  result.share_positions = random() % 4 == 0;
-  result.positions = random_positions(random, static_cast<std::size_t>(result.batch * result.tokens));
-  return result;
+  return spec;
 }
 
 }  // namespace ropejit::test

@@ -1,13 +1,22 @@
 // Random but valid specs, forms and launches, the same for the same seed.
 #pragma once
 
+#include <cstddef>
 #include <random>
 
 #include "support/numeric_case.hpp"
 
 namespace ropejit::test {
 
-/// Any dimension, operand, dtype, layout, scaling and form; a launch of a few thousand elements.
+template <class T, std::size_t n>
+T pick(std::mt19937_64& random, const T (&choices)[n]) {
+  return choices[random() % n];
+}
+
+/// Any dimension, operand, dtype, layout, scaling, axes and rounding.
+RopeSpec random_spec(std::mt19937_64& random);
+
+/// Any spec, and any form that goes with it; a launch of a few thousand elements.
 NumericCase random_case(std::mt19937_64& random);
 
 }  // namespace ropejit::test

@@ -47,11 +47,12 @@ internal::PreparedKernel prepare(const TargetPtr& target, const internal::Rotati
   internal::PreparedKernel kernel;
   kernel.target = target;
   kernel.kernel_class = plan.kernel_class;
-  for (const internal::VariantChoice& choice :
-       internal::default_variants(plan.kernel_class, target->multiprocessors())) {
+  for (const internal::VariantChoice& choice : internal::serving_variants(plan, target->multiprocessors())) {
     kernel.table.push_back(prepare_variant(target, plan, choice.variant, choice.min_tokens));
   }
-  kernel.universal = prepare_variant(target, plan, internal::universal_variant(plan.kernel_class), 0);
+  kernel.universal = std::move(kernel.table.back());
+  kernel.table.pop_back();
+  kernel.needs_length = plan.needs_length;
   return kernel;
 }
 

@@ -1,4 +1,4 @@
-// class/1 layout=interleaved dtype=fp16 sigma=+1 scaled=0 rotary=64 q=71x64+0 k=1x64+0 placement=out_of_place strides=contiguous positions=ids32
+// class/2 layout=interleaved dtype=fp16 sigma=+1 scaled=0 rotary=64 q=71x64+0:out_of_place:fp16 k=1x64+0:out_of_place:fp16 strides=contiguous positions=ids32
 // flat_v8_h10_t64
 #include "flat.cuh"
 
@@ -7,16 +7,23 @@ constexpr ropejit::KernelConfig config = {
     .layout = ropejit::Layout::interleaved,
     .layout_out = ropejit::Layout::interleaved,
     .element = ropejit::Element::fp16,
-    .negate_sin = false,
-    .scaled = false,
-    .attention_scale = 0x1p+0f,
     .rotary_dim = 64,
-    .q = {.heads = 71, .head_dim = 64, .first_lane = 0},
-    .k = {.heads = 1, .head_dim = 64, .first_lane = 0},
+    .section_pairs = 32,
+    .q = {.heads = 71, .head_dim = 64, .first_lane = 0, .copies_still_lanes = true, .element_out = ropejit::Element::fp16},
+    .k = {.heads = 1, .head_dim = 64, .first_lane = 0, .copies_still_lanes = true, .element_out = ropejit::Element::fp16},
     .positions = ropejit::PositionSource::ids32,
+    .context_parallel = ropejit::ContextParallel::none,
+    .axes = 1,
     .angles = ropejit::AngleSource::computed,
     .table_element = ropejit::Element::fp32,
-    .copies_still_lanes = true,
+    .table_use = ropejit::TableUse::as_given,
+    .sine = ropejit::Sine::polynomial,
+    .negate_sin = false,
+    .scaled = false,
+    .rounding = ropejit::Rounding::exact,
+    .padding = ropejit::Padding::rotate,
+    .k_rows = ropejit::CacheRows::none,
+    .counted = false,
     .strides = ropejit::Strides::contiguous,
     .access_bytes = 8,
     .heads_per_thread = 10,
@@ -38,5 +45,6 @@ alignas(16) __device__ const ropejit::u64 steps[32] = {
 
 extern "C" __global__ void __launch_bounds__(config.threads)
 rope_interleaved_fp16_q71x64_k1x64_r64_outofplace_contiguous_ids32_flat_v8_h10_t64(const __grid_constant__ ropejit::LaunchParams params) {
-  ropejit::flat<config>(params, steps);
+  const ropejit::PlanData data = {steps, nullptr, 0x1p+0f};
+  ropejit::flat<config>(params, data);
 }

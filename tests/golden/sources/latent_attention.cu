@@ -1,4 +1,4 @@
-// class/1 layout=interleaved dtype=bf16 sigma=+1 scaled=0 rotary=64 q=16x192+128 k=1x576+512 placement=out_of_place strides=contiguous positions=ids64
+// class/2 layout=interleaved dtype=bf16 sigma=+1 scaled=0 rotary=64 q=16x192+128:out_of_place:bf16 k=1x576+512:out_of_place:bf16 strides=contiguous positions=ids64
 // flat_v16_h4_t128
 #include "flat.cuh"
 
@@ -7,16 +7,23 @@ constexpr ropejit::KernelConfig config = {
     .layout = ropejit::Layout::interleaved,
     .layout_out = ropejit::Layout::interleaved,
     .element = ropejit::Element::bf16,
-    .negate_sin = false,
-    .scaled = false,
-    .attention_scale = 0x1p+0f,
     .rotary_dim = 64,
-    .q = {.heads = 16, .head_dim = 192, .first_lane = 128},
-    .k = {.heads = 1, .head_dim = 576, .first_lane = 512},
+    .section_pairs = 32,
+    .q = {.heads = 16, .head_dim = 192, .first_lane = 128, .copies_still_lanes = true, .element_out = ropejit::Element::bf16},
+    .k = {.heads = 1, .head_dim = 576, .first_lane = 512, .copies_still_lanes = true, .element_out = ropejit::Element::bf16},
     .positions = ropejit::PositionSource::ids64,
+    .context_parallel = ropejit::ContextParallel::none,
+    .axes = 1,
     .angles = ropejit::AngleSource::computed,
     .table_element = ropejit::Element::fp32,
-    .copies_still_lanes = true,
+    .table_use = ropejit::TableUse::as_given,
+    .sine = ropejit::Sine::polynomial,
+    .negate_sin = false,
+    .scaled = false,
+    .rounding = ropejit::Rounding::exact,
+    .padding = ropejit::Padding::rotate,
+    .k_rows = ropejit::CacheRows::none,
+    .counted = false,
     .strides = ropejit::Strides::contiguous,
     .access_bytes = 16,
     .heads_per_thread = 4,
@@ -38,5 +45,6 @@ alignas(16) __device__ const ropejit::u64 steps[32] = {
 
 extern "C" __global__ void __launch_bounds__(config.threads)
 rope_interleaved_bf16_q16x192at128_k1x576at512_r64_outofplace_contiguous_ids64_flat_v16_h4_t128(const __grid_constant__ ropejit::LaunchParams params) {
-  ropejit::flat<config>(params, steps);
+  const ropejit::PlanData data = {steps, nullptr, 0x1p+0f};
+  ropejit::flat<config>(params, data);
 }

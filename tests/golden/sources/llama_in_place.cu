@@ -1,4 +1,4 @@
-// class/1 layout=split_half dtype=bf16 sigma=+1 scaled=0 rotary=128 q=32x128+0 k=8x128+0 placement=in_place strides=contiguous positions=ids64
+// class/2 layout=split_half dtype=bf16 sigma=+1 scaled=0 rotary=128 q=32x128+0:in_place:bf16 k=8x128+0:in_place:bf16 strides=contiguous positions=ids64
 // flat_v16_h8_t128
 #include "flat.cuh"
 
@@ -7,16 +7,23 @@ constexpr ropejit::KernelConfig config = {
     .layout = ropejit::Layout::split_half,
     .layout_out = ropejit::Layout::split_half,
     .element = ropejit::Element::bf16,
-    .negate_sin = false,
-    .scaled = false,
-    .attention_scale = 0x1p+0f,
     .rotary_dim = 128,
-    .q = {.heads = 32, .head_dim = 128, .first_lane = 0},
-    .k = {.heads = 8, .head_dim = 128, .first_lane = 0},
+    .section_pairs = 64,
+    .q = {.heads = 32, .head_dim = 128, .first_lane = 0, .copies_still_lanes = false, .element_out = ropejit::Element::bf16},
+    .k = {.heads = 8, .head_dim = 128, .first_lane = 0, .copies_still_lanes = false, .element_out = ropejit::Element::bf16},
     .positions = ropejit::PositionSource::ids64,
+    .context_parallel = ropejit::ContextParallel::none,
+    .axes = 1,
     .angles = ropejit::AngleSource::computed,
     .table_element = ropejit::Element::fp32,
-    .copies_still_lanes = false,
+    .table_use = ropejit::TableUse::as_given,
+    .sine = ropejit::Sine::polynomial,
+    .negate_sin = false,
+    .scaled = false,
+    .rounding = ropejit::Rounding::exact,
+    .padding = ropejit::Padding::rotate,
+    .k_rows = ropejit::CacheRows::none,
+    .counted = false,
     .strides = ropejit::Strides::contiguous,
     .access_bytes = 16,
     .heads_per_thread = 8,
@@ -46,5 +53,6 @@ alignas(16) __device__ const ropejit::u64 steps[64] = {
 
 extern "C" __global__ void __launch_bounds__(config.threads)
 rope_split_half_bf16_q32x128_k8x128_r128_inplace_contiguous_ids64_flat_v16_h8_t128(const __grid_constant__ ropejit::LaunchParams params) {
-  ropejit::flat<config>(params, steps);
+  const ropejit::PlanData data = {steps, nullptr, 0x1p+0f};
+  ropejit::flat<config>(params, data);
 }

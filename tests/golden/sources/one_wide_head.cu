@@ -1,4 +1,4 @@
-// class/1 layout=interleaved dtype=fp32 sigma=+1 scaled=0 rotary=4096 q=1x4096+0 k=none placement=out_of_place strides=contiguous positions=start
+// class/2 layout=interleaved dtype=fp32 sigma=+1 scaled=0 rotary=4096 q=1x4096+0:out_of_place:fp32 k=none strides=contiguous positions=start
 // flat_v16_h1_t256
 #include "flat.cuh"
 
@@ -7,16 +7,23 @@ constexpr ropejit::KernelConfig config = {
     .layout = ropejit::Layout::interleaved,
     .layout_out = ropejit::Layout::interleaved,
     .element = ropejit::Element::fp32,
-    .negate_sin = false,
-    .scaled = false,
-    .attention_scale = 0x1p+0f,
     .rotary_dim = 4096,
-    .q = {.heads = 1, .head_dim = 4096, .first_lane = 0},
-    .k = {.heads = 0, .head_dim = 0, .first_lane = 0},
+    .section_pairs = 2048,
+    .q = {.heads = 1, .head_dim = 4096, .first_lane = 0, .copies_still_lanes = true, .element_out = ropejit::Element::fp32},
+    .k = {.heads = 0, .head_dim = 0, .first_lane = 0, .copies_still_lanes = false, .element_out = ropejit::Element::bf16},
     .positions = ropejit::PositionSource::start,
+    .context_parallel = ropejit::ContextParallel::none,
+    .axes = 1,
     .angles = ropejit::AngleSource::computed,
     .table_element = ropejit::Element::fp32,
-    .copies_still_lanes = true,
+    .table_use = ropejit::TableUse::as_given,
+    .sine = ropejit::Sine::polynomial,
+    .negate_sin = false,
+    .scaled = false,
+    .rounding = ropejit::Rounding::exact,
+    .padding = ropejit::Padding::rotate,
+    .k_rows = ropejit::CacheRows::none,
+    .counted = false,
     .strides = ropejit::Strides::contiguous,
     .access_bytes = 16,
     .heads_per_thread = 1,
@@ -542,5 +549,6 @@ alignas(16) __device__ const ropejit::u64 steps[2048] = {
 
 extern "C" __global__ void __launch_bounds__(config.threads)
 rope_interleaved_fp32_q1x4096_r4096_outofplace_contiguous_start_flat_v16_h1_t256(const __grid_constant__ ropejit::LaunchParams params) {
-  ropejit::flat<config>(params, steps);
+  const ropejit::PlanData data = {steps, nullptr, 0x1p+0f};
+  ropejit::flat<config>(params, data);
 }

@@ -1,4 +1,4 @@
-// class/1 layout=split_half dtype=fp16 sigma=-1 scaled=0 rotary=20 q=32x80+0 k=32x80+0 placement=in_place strides=free positions=ids32
+// class/2 layout=split_half dtype=fp16 sigma=-1 scaled=0 rotary=20 q=32x80+0:in_place:fp16 k=32x80+0:in_place:fp16 strides=free positions=ids32
 // flat_v4_h5_t32
 #include "flat.cuh"
 
@@ -7,16 +7,23 @@ constexpr ropejit::KernelConfig config = {
     .layout = ropejit::Layout::split_half,
     .layout_out = ropejit::Layout::split_half,
     .element = ropejit::Element::fp16,
-    .negate_sin = true,
-    .scaled = false,
-    .attention_scale = 0x1p+0f,
     .rotary_dim = 20,
-    .q = {.heads = 32, .head_dim = 80, .first_lane = 0},
-    .k = {.heads = 32, .head_dim = 80, .first_lane = 0},
+    .section_pairs = 10,
+    .q = {.heads = 32, .head_dim = 80, .first_lane = 0, .copies_still_lanes = false, .element_out = ropejit::Element::fp16},
+    .k = {.heads = 32, .head_dim = 80, .first_lane = 0, .copies_still_lanes = false, .element_out = ropejit::Element::fp16},
     .positions = ropejit::PositionSource::ids32,
+    .context_parallel = ropejit::ContextParallel::none,
+    .axes = 1,
     .angles = ropejit::AngleSource::computed,
     .table_element = ropejit::Element::fp32,
-    .copies_still_lanes = false,
+    .table_use = ropejit::TableUse::as_given,
+    .sine = ropejit::Sine::polynomial,
+    .negate_sin = true,
+    .scaled = false,
+    .rounding = ropejit::Rounding::exact,
+    .padding = ropejit::Padding::rotate,
+    .k_rows = ropejit::CacheRows::none,
+    .counted = false,
     .strides = ropejit::Strides::rows,
     .access_bytes = 4,
     .heads_per_thread = 5,
@@ -33,5 +40,6 @@ alignas(16) __device__ const ropejit::u64 steps[10] = {
 
 extern "C" __global__ void __launch_bounds__(config.threads)
 rope_split_half_fp16_q32x80_k32x80_r20_reversed_inplace_rows_ids32_flat_v4_h5_t32(const __grid_constant__ ropejit::LaunchParams params) {
-  ropejit::flat<config>(params, steps);
+  const ropejit::PlanData data = {steps, nullptr, 0x1p+0f};
+  ropejit::flat<config>(params, data);
 }

@@ -1,0 +1,45 @@
+// The numbers of length-dependent rules, resolved and on the device: for kernels that read their steps from a buffer.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "ropejit/form.hpp"
+#include "ropejit/spec.hpp"
+#include "spec/plan.hpp"
+#include "target/target.hpp"
+
+namespace ropejit::internal {
+
+inline constexpr std::int64_t kAnyLength = std::numeric_limits<std::int64_t>::max();
+
+/// What serves sequences of up to `up_to` tokens: a step a pair, then the attention scale's fp32 bits.
+struct ResolvedSteps {
+  std::int64_t up_to = kAnyLength;
+  std::shared_ptr<const void> steps;
+};
+
+/// Makes each buffer once. Thread-safe.
+class StepBuffers {
+ public:
+  explicit StepBuffers(std::shared_ptr<const Target> target) : target_(std::move(target)) {}
+
+  /// The buffer of a plan that has its steps. Throws Error.
+  std::shared_ptr<const void> of(const RotationPlan& plan);
+
+ private:
+  const std::shared_ptr<const Target> target_;
+  std::mutex mutex_;
+  std::map<std::vector<std::uint64_t>, std::shared_ptr<const void>> made_;
+};
+
+/// What a launch whose positions count from a start can choose from by its own length: both of longrope's; dynamic's
+/// up to the length that the model was trained for. Nothing for other forms.
+std::vector<ResolvedSteps> steps_by_length(const RopeSpec& spec, const LaunchForm& form, StepBuffers& buffers);
+
+}  // namespace ropejit::internal

@@ -1,0 +1,80 @@
+// Where a token stands: from a start, an id on each axis, its sequence's offset, or cu_seqlens.
+#pragma once
+
+#include "launch_params.cuh"
+#include "primitives.cuh"
+
+namespace ropejit {
+
+// Where in the whole sequence the token stands that is at `place` of this rank's part of `length` tokens. A zig-zag
+// part is two chunks of the 2 * ranks: number `rank`, and the one as far from the end.
+template <KernelConfig C>
+__device__ __forceinline__ i64 place_in_sequence(const LaunchParams& params, u32 place, u32 length) {
+  if constexpr (C.context_parallel == ContextParallel::contiguous) {
+    return place + static_cast<i64>(params.rank) * length;
+  } else if constexpr (C.context_parallel == ContextParallel::zigzag) {
+    const i64 chunk = length / 2;
+    return place + (place < chunk ? params.rank : 2 * static_cast<i64>(params.ranks) - 2 - params.rank) * chunk;
+  } else {
+    return place;
+  }
+}
+
+// The first of this rank's tokens of ragged sequence `sequence`.
+template <KernelConfig C>
+__device__ __forceinline__ i64 first_of_sequence(const LaunchParams& params, u32 sequence) {
+  const i64 first = load_position32(params.cu_seqlens, sequence);
+  if constexpr (C.context_parallel == ContextParallel::none) return first;
+  return first < 0 ? first : static_cast<u32>(first) / params.ranks;
+}
+
+// Token `place` of all: its sequence is the last one that begins at or before it. Whatever cu_seqlens holds, only its
+// elements are read.
+template <KernelConfig C>
+__device__ __forceinline__ i64 ragged_position(const LaunchParams& params, u32 place) {
+  u32 low = 0;
+  u32 high = params.ragged_sequences;
+  i64 first = first_of_sequence<C>(params, 0);
+  while (high - low > 1) {
+    const u32 middle = low + (high - low) / 2;
+    const i64 begin = first_of_sequence<C>(params, middle);
+    if (begin <= place) {
+      low = middle;
+      first = begin;
+    } else {
+      high = middle;
+    }
+  }
+  const i64 offset = params.position_ids == nullptr ? 0 : load_position32(params.position_ids, low);
+  if constexpr (C.context_parallel == ContextParallel::none) return place - first + offset;
+  const i64 end = first_of_sequence<C>(params, low + 1);
+  return offset + place_in_sequence<C>(params, static_cast<u32>(place - first), static_cast<u32>(end - first));
+}
+
+// Positions of token `place` of sequence `sequence`, one an axis.
+template <KernelConfig C>
+__device__ __forceinline__ void positions_of(const LaunchParams& params, u32 sequence, u32 place,
+                                             i64 (&position)[C.axes]) {
+  const u32 length = params.sequence.divisor;
+  if constexpr (C.positions == PositionSource::start) {
+    position[0] = params.first_position + place_in_sequence<C>(params, place, length);
+  } else if constexpr (C.positions == PositionSource::offsets32) {
+    position[0] = load_position32(params.position_ids, sequence * params.position_batch_stride) +
+                  place_in_sequence<C>(params, place, length);
+  } else if constexpr (C.positions == PositionSource::offsets64) {
+    position[0] = load_position64(params.position_ids, sequence * params.position_batch_stride) +
+                  place_in_sequence<C>(params, place, length);
+  } else if constexpr (C.positions == PositionSource::ragged) {
+    position[0] = ragged_position<C>(params, place);
+  } else {
+    const i64 index = sequence * params.position_batch_stride + place * params.position_token_stride;
+#pragma unroll
+    for (u32 a = 0; a < C.axes; ++a) {
+      const i64 at = a == 0 ? index : index + a * params.position_axis_stride;
+      position[a] = C.positions == PositionSource::ids32 ? load_position32(params.position_ids, at)
+                                                         : load_position64(params.position_ids, at);
+    }
+  }
+}
+
+}  // namespace ropejit

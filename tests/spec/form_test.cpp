@@ -1,0 +1,95 @@
+// LaunchForm as JSON.
+#include "ropejit/form.hpp"
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "spec/bad_input.hpp"
+#include "spec/names.hpp"
+
+using namespace ropejit;
+using namespace ropejit::internal;
+using namespace ropejit::test;
+
+TEST_CASE("a form survives JSON, whatever its fields, and equality looks at every one") {
+  std::vector<LaunchForm> forms{LaunchForm{}};
+  const auto add = [&](auto LaunchForm::*field, auto value) {
+    forms.emplace_back();
+    forms.back().*field = value;
+  };
+  add(&LaunchForm::placement, Placement::out_of_place);
+  add(&LaunchForm::strides, Strides::free);
+  for (const PositionSource source : Values<PositionSource>::all) {
+    if (source != PositionSource::ids64) add(&LaunchForm::positions, source);
+  }
+  for (const AngleSource source : Values<AngleSource>::all) {
+    if (source != AngleSource::computed) add(&LaunchForm::angles, source);
+  }
+  add(&LaunchForm::table_dtype, DType::bf16);
+  add(&LaunchForm::table_dtype, DType::fp16);
+  add(&LaunchForm::padding, Padding::zero);
+  add(&LaunchForm::padding, Padding::keep);
+  add(&LaunchForm::context_parallel, ContextParallel::contiguous);
+  add(&LaunchForm::context_parallel, ContextParallel::zigzag);
+  add(&LaunchForm::k_rows, CacheRows::rows32);
+  add(&LaunchForm::k_rows, CacheRows::rows64);
+  add(&LaunchForm::counted, true);
+  std::set<std::string> texts;
+  for (const LaunchForm& form : forms) {
+    INFO(form.to_json());
+    CHECK(LaunchForm::from_json(form.to_json()) == form);
+    texts.insert(form.to_json());
+    for (const LaunchForm& other : forms) CHECK((form == other) == (&form == &other));
+  }
+  CHECK(texts.size() == forms.size());
+}
+
+TEST_CASE("a form's JSON has the fields that are not the defaults, in a fixed order") {
+  LaunchForm form = LaunchForm::out_of_place_start().with_table(AngleSource::full);
+  CHECK(form.to_json() == R"({"placement":"out_of_place","strides":"contiguous","positions":"start","angles":"full",)"
+                          R"("table_dtype":"fp32"})");
+  form = LaunchForm::in_place_start().with_free_strides();
+  form.padding = Padding::zero;
+  form.context_parallel = ContextParallel::zigzag;
+  form.k_rows = CacheRows::rows32;
+  form.counted = true;
+  CHECK(form.to_json() == R"({"placement":"in_place","strides":"free","positions":"start","padding":"zero",)"
+                          R"("context_parallel":"zigzag","k_rows":"rows32","counted":true})");
+  CHECK(LaunchForm::from_json(R"({"padding": "rotate", "context_parallel": "none", "k_rows": "none", "counted": false,)"
+                              R"("angles": "computed", "table_dtype": null})") == LaunchForm{});
+}
+
+TEST_CASE("the forms that have names are what they say, and absent keys take the defaults") {
+  CHECK(LaunchForm::from_json("{}") == LaunchForm{});
+  CHECK(LaunchForm::in_place_ids().to_json() ==
+        R"({"placement":"in_place","strides":"contiguous","positions":"ids64"})");
+  CHECK(LaunchForm::in_place_start() == LaunchForm{Placement::in_place, Strides::contiguous, PositionSource::start});
+  CHECK(LaunchForm::out_of_place_start().placement == Placement::out_of_place);
+  CHECK(LaunchForm::out_of_place_ids(PositionSource::ids32).with_free_strides() ==
+        LaunchForm{Placement::out_of_place, Strides::free, PositionSource::ids32});
+}
+
+TEST_CASE("a form with an unknown key or value is refused by name") {
+  const BadText rows[] = {
+      {R"({"place": "in_place"})", "place", kParse},
+      {R"({"placement": "inplace"})", "placement", kRange},
+      {R"({"strides": 3})", "strides", kParse},
+      {R"({"angles": "degrees"})", "angles", kRange},
+      {R"({"table_dtype": "fp64"})", "table_dtype", kRange},
+      {R"({"padding": "left"})", "padding", kRange},
+      {R"({"padding": false})", "padding", kParse},
+      {R"({"context_parallel": "ring"})", "context_parallel", kRange},
+      {R"({"context_parallel": 2})", "context_parallel", kParse},
+      {R"({"k_rows": "rows16"})", "k_rows", kRange},
+      {R"({"k_rows": [0, 1]})", "k_rows", kParse},
+      {R"({"counted": 1})", "counted", kParse},
+      {R"({"counted": "true"})", "counted", kParse},
+      {R"({"token_count": 7})", "token_count", kParse},
+      {R"({"positions": "ids16"})", "positions", kRange},
+      {R"({"positions": "start", "positions": "start"})", "positions", kParse},
+      {"", "JSON", kParse},
+      {"[]", "JSON", kParse},
+  };
+  for (const BadText& row : rows) check_refused(row, LaunchForm::from_json);
+}

@@ -1,0 +1,117 @@
+// What spec and form cannot be together, and what of them is one plan.
+#include "spec/lower.hpp"
+
+#include "ropejit/error.hpp"
+#include "spec/errors.hpp"
+#include "support/catch.hpp"
+
+using namespace ropejit;
+using namespace ropejit::internal;
+using ropejit::test::contains;
+using ropejit::test::error_of;
+
+namespace {
+
+RopeSpec small() {
+  RopeSpec spec;
+  spec.rotary_dim = 16;
+  spec.q = {4, 32, 0};
+  spec.k = Operand{2, 32, 0};
+  return spec;
+}
+
+LaunchForm with(LaunchForm form, ContextParallel order) {
+  form.context_parallel = order;
+  return form;
+}
+
+LaunchForm with(LaunchForm form, CacheRows rows) {
+  form.k_rows = rows;
+  return form;
+}
+
+}  // namespace
+
+TEST_CASE("a spec and a form that do not go together are refused, naming the field") {
+  RopeSpec q_widened = small();
+  q_widened.q.dtype_out = DType::fp32;
+  RopeSpec k_widened = small();
+  k_widened.k->dtype_out = DType::fp32;
+  RopeSpec without_k = small();
+  without_k.k.reset();
+  const LaunchForm in_place = LaunchForm::in_place_ids();
+  const struct {
+    RopeSpec spec;
+    LaunchForm form;
+    const char* says;
+  } rows[] = {
+      {q_widened, in_place, "q.dtype_out: found fp32, allowed: bf16 in place"},
+      {k_widened, in_place, "k.dtype_out: found fp32, allowed: bf16 in place"},
+      {q_widened, with(in_place, CacheRows::rows32), "q.dtype_out: found fp32"},
+      {without_k, with(in_place, CacheRows::rows64), "k_rows: found rows64, allowed: none for a spec without k"},
+      {small(), with(in_place, ContextParallel::zigzag), "context_parallel: found zigzag, allowed: none with positions"},
+      {small(), in_place.with_table(AngleSource::radians, DType::bf16), "table_dtype: found bf16, allowed: fp32"},
+      {small(), with(in_place, static_cast<CacheRows>(7)), "k_rows: found 7, allowed: none, rows32, rows64"},
+      {small(), with(in_place, static_cast<ContextParallel>(-1)), "context_parallel: found -1"},
+  };
+  for (const auto& row : rows) {
+    const auto error = error_of([&] { return lower(row.spec, row.form); });
+    INFO(row.says);
+    REQUIRE(error);
+    INFO(error->what());
+    CHECK(contains(error->what(), row.says));
+    CHECK(error->code() == ErrorCode::invalid_argument);
+  }
+}
+
+TEST_CASE("k goes to a cache out of place, with a dtype of its own, whatever becomes of q") {
+  RopeSpec spec = small();
+  spec.k->dtype_out = DType::fp32;
+  const KernelClass kernel_class = lower(spec, with(LaunchForm::in_place_ids(), CacheRows::rows32)).kernel_class;
+  CHECK(kernel_class.q.in_place());
+  CHECK_FALSE(kernel_class.k.in_place());
+  CHECK(kernel_class.k.dtype_out == DType::fp32);
+}
+
+TEST_CASE("what makes no difference makes no other plan") {
+  const LaunchForm ids = LaunchForm::in_place_ids();
+  const std::string plain = lower(small(), ids).hash();
+  RopeSpec same = small();
+  same.layout_out = Layout::split_half;
+  CHECK(lower(same, ids).hash() == plain);
+  same = small();
+  same.q.dtype_out = DType::bf16;
+  CHECK(lower(same, ids).hash() == plain);
+
+  // Counted positions are the same on every axis.
+  RopeSpec axes = small();
+  axes.axes.sections = {4, 2, 2};
+  CHECK(lower(axes, LaunchForm::in_place_start()).hash() == lower(small(), LaunchForm::in_place_start()).hash());
+  CHECK(lower(axes, ids).hash() != plain);
+
+  // In fp32 the three policies round alike, and a table knows neither theta nor how angles are made.
+  RopeSpec p1 = small();
+  p1.dtype = DType::fp32;
+  p1.rounding = Rounding::p1;
+  RopeSpec p3 = p1;
+  p3.rounding = Rounding::p3;
+  CHECK(lower(p1, ids).hash() == lower(p3, ids).hash());
+  p1.dtype = p3.dtype = DType::bf16;
+  CHECK(lower(p1, ids).hash() != lower(p3, ids).hash());
+  RopeSpec angle = small();
+  angle.angle = AngleRounding::fp32;
+  angle.sine = Sine::hardware;
+  angle.theta = 5e5;
+  const LaunchForm table = ids.with_table(AngleSource::half);
+  CHECK(lower(angle, table).hash() == lower(small(), table).hash());
+  CHECK(lower(angle, ids).hash() != plain);
+}
+
+TEST_CASE("a layout that changes in place is lowered, to kernels that read a row before they write it") {
+  RopeSpec converting = small();
+  converting.layout = Layout::interleaved;
+  converting.layout_out = Layout::split_half;
+  CHECK(lower(converting, LaunchForm::in_place_ids()).kernel_class.by_rows());
+  CHECK_FALSE(lower(converting, LaunchForm::out_of_place_ids()).kernel_class.by_rows());
+  CHECK_FALSE(lower(small(), LaunchForm::in_place_ids()).kernel_class.by_rows());
+}

@@ -1,0 +1,91 @@
+// The tensors of a NumericCase: buffers between guard zones on both sides, what became of them, and which elements may
+// have changed.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ropejit/tensor.hpp"
+#include "support/numeric_case.hpp"
+#include "verify/oracle.hpp"
+
+namespace ropejit::test {
+
+/// A tensor's place in a buffer, in elements from the buffer's first.
+struct Placed {
+  std::size_t buffer = 0;
+  std::int64_t offset = 0;
+  std::int64_t batch_stride = 0;
+  std::int64_t token_stride = 0;
+  std::int64_t head_stride = 0;
+  std::int64_t lane_stride = 1;
+
+  std::int64_t at(std::int64_t b, std::int64_t s, std::int64_t h) const {
+    return offset + b * batch_stride + s * token_stride + h * head_stride;
+  }
+};
+
+class Arena {
+ public:
+  Arena(const internal::Target& target, std::uint64_t seed) : target_(target), random_(seed) {}
+
+  /// [batch, tokens, heads, head_dim] of random values.
+  Placed place(const Operand& operand, DType dtype, std::int64_t batch, std::int64_t tokens, Arrangement arrangement);
+  /// q and k in rows of q, k and a third tensor like k.
+  std::pair<Placed, Placed> place_packed(const Operand& q, const Operand& k, DType dtype, std::int64_t batch,
+                                         std::int64_t tokens);
+  TensorView view(const Placed& placed) const;
+
+  void download();
+  /// Of a head, before or after the launch. Valid once downloaded.
+  internal::HeadRow before(const Placed& placed, std::int64_t b, std::int64_t s, std::int64_t h) const;
+  internal::HeadRow after(const Placed& placed, std::int64_t b, std::int64_t s, std::int64_t h) const;
+  /// The head's lanes are checked elsewhere: they may differ.
+  void account_for(const Placed& placed, std::int64_t b, std::int64_t s, std::int64_t h, std::int64_t lanes);
+
+  /// Empty, or where an element changed that nobody accounted for.
+  std::string stray_write() const;
+  std::vector<unsigned char> all_bytes() const;
+
+ private:
+  struct Buffer {
+    DType dtype = DType::bf16;
+    std::vector<unsigned char> before;
+    std::vector<unsigned char> after;
+    std::vector<bool> may_change;  // one an element
+    internal::DeviceBuffer device;
+  };
+  std::size_t make_buffer(DType dtype, std::int64_t elements);
+
+  const internal::Target& target_;
+  std::mt19937_64 random_;
+  std::vector<Buffer> buffers_;
+};
+
+/// Device memory that a launch reads: ids, lengths, counts. What it held must be there afterwards.
+class Inputs {
+ public:
+  explicit Inputs(const internal::Target& target) : target_(target) {}
+
+  template <class T>
+  const T* put(const std::vector<T>& values) {
+    return static_cast<const T*>(put_bytes(values.data(), values.size() * sizeof(T)));
+  }
+  void* put_bytes(const void* bytes, std::size_t size);
+
+  std::string stray_write() const;
+
+ private:
+  struct Input {
+    std::vector<unsigned char> before;
+    internal::DeviceBuffer device;
+  };
+  const internal::Target& target_;
+  std::vector<Input> inputs_;
+};
+
+}  // namespace ropejit::test

@@ -1,0 +1,144 @@
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+#include "support/random_spec.hpp"
+#include "verify/oracle_axes.hpp"
+
+namespace ropejit::test {
+namespace {
+
+bool one_in(std::mt19937_64& random, std::uint64_t chances) { return random() % chances == 0; }
+
+std::int64_t up_to(std::mt19937_64& random, std::int64_t most) {
+  return static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(most + 1));
+}
+
+LaunchForm random_form(std::mt19937_64& random, const RopeSpec& spec) {
+  constexpr PositionSource kSources[] = {PositionSource::start,     PositionSource::ids32, PositionSource::ids32,
+                                         PositionSource::ids64,     PositionSource::ids64, PositionSource::offsets32,
+                                         PositionSource::offsets64, PositionSource::ragged};
+  constexpr AngleSource kTables[] = {AngleSource::half,    AngleSource::full,    AngleSource::repeated,
+                                     AngleSource::complex, AngleSource::cos_sin, AngleSource::radians};
+  constexpr DType kTypes[] = {DType::bf16, DType::fp16, DType::fp32};
+  constexpr Padding kPaddings[] = {Padding::rotate, Padding::rotate, Padding::zero, Padding::keep};
+  constexpr ContextParallel kOrders[] = {ContextParallel::none, ContextParallel::contiguous, ContextParallel::zigzag};
+  LaunchForm form;
+  form.placement = one_in(random, 2) ? Placement::in_place : Placement::out_of_place;
+  form.strides = one_in(random, 2) ? Strides::contiguous : Strides::free;
+  form.positions = pick(random, kSources);
+  if (one_in(random, 3)) {
+    form.angles = pick(random, kTables);
+    if (form.angles != AngleSource::radians) form.table_dtype = pick(random, kTypes);
+  }
+  form.padding = pick(random, kPaddings);
+  const bool ids = form.positions == PositionSource::ids32 || form.positions == PositionSource::ids64;
+  if (!ids) form.context_parallel = pick(random, kOrders);
+  if (spec.k && one_in(random, 4)) form.k_rows = one_in(random, 2) ? CacheRows::rows32 : CacheRows::rows64;
+  form.counted = one_in(random, 4);
+  return form;
+}
+
+// Types of their own, where what is written is not what was read.
+void set_outputs(std::mt19937_64& random, RopeSpec& spec, const LaunchForm& form) {
+  constexpr DType kTypes[] = {DType::bf16, DType::fp16, DType::fp32};
+  const bool out_of_place = form.placement == Placement::out_of_place;
+  if (out_of_place && one_in(random, 4)) spec.q.dtype_out = pick(random, kTypes);
+  if (spec.k && (out_of_place || form.k_rows != CacheRows::none) && one_in(random, 4)) {
+    spec.k->dtype_out = pick(random, kTypes);
+  }
+}
+
+void set_arrangement(std::mt19937_64& random, NumericCase& given) {
+  constexpr Arrangement kAny[] = {Arrangement::bshd,       Arrangement::bshd,      Arrangement::bhsd,
+                                  Arrangement::sbhd,       Arrangement::padded,    Arrangement::lane_strided,
+                                  Arrangement::misaligned, Arrangement::packed_qkv};
+  const bool promised = given.form.strides == Strides::contiguous;
+  given.in = promised && !one_in(random, 3) ? Arrangement::bshd : pick(random, kAny);
+  given.out = promised && !one_in(random, 3) ? Arrangement::bshd : pick(random, kAny);
+  if (given.out == Arrangement::packed_qkv) given.out = Arrangement::bshd;
+  if (given.form.placement == Placement::out_of_place && one_in(random, 5)) given.in = Arrangement::expanded;
+}
+
+// Sequences of what this rank holds, then perhaps tokens beyond the last.
+void set_ragged(std::mt19937_64& random, NumericCase& given) {
+  given.batch = 1;
+  const std::int64_t unit = given.form.context_parallel == ContextParallel::zigzag ? 2 : 1;
+  std::int64_t end = 0;
+  given.cu_seqlens = {0};
+  for (std::int64_t sequences = 1 + up_to(random, 4); sequences > 0; --sequences) {
+    end += unit * up_to(random, 5);
+    given.cu_seqlens.push_back(static_cast<std::int32_t>(end * given.ranks));
+  }
+  given.tokens = std::max<std::int64_t>(unit, end + unit * (one_in(random, 2) ? up_to(random, 2) : 0));
+  given.positions =
+      one_in(random, 2) ? std::vector<std::int64_t>{} : random_positions(random, given.cu_seqlens.size() - 1);
+}
+
+void set_positions(std::mt19937_64& random, NumericCase& given) {
+  constexpr AxisRows kRows[] = {AxisRows::contiguous, AxisRows::padded, AxisRows::innermost};
+  if (given.form.context_parallel != ContextParallel::none) {
+    given.ranks = 1 + up_to(random, 4);
+    given.rank = up_to(random, given.ranks - 1);
+    if (given.form.context_parallel == ContextParallel::zigzag) given.tokens += given.tokens % 2;
+  }
+  switch (given.form.positions) {
+    case PositionSource::start: given.positions = random_positions(random, 1); break;
+    case PositionSource::offsets32:
+    case PositionSource::offsets64:
+      given.share_positions = one_in(random, 4);
+      given.positions = random_positions(random, static_cast<std::size_t>(given.batch));
+      break;
+    case PositionSource::ragged: set_ragged(random, given); break;
+    default: {
+      given.share_positions = one_in(random, 4);
+      given.axis_rows = pick(random, kRows);
+      const std::int64_t count = internal::oracle_axis_count(given.spec) * given.batch * given.tokens;
+      given.positions = random_positions(random, static_cast<std::size_t>(count));
+      break;
+    }
+  }
+  if (given.form.angles == AngleSource::computed) return;
+  given.table_per_batch = one_in(random, 2);
+  given.table_misaligned = one_in(random, 4);
+  // Most within the table, which ends at 64.
+  for (std::int64_t& position : given.positions) {
+    if (!one_in(random, 16)) position %= 60;
+  }
+}
+
+void set_cache(std::mt19937_64& random, NumericCase& given) {
+  if (given.form.k_rows == CacheRows::none) return;
+  const std::int64_t tokens = given.batch * given.tokens;
+  given.k_cache_rows = tokens + up_to(random, 5);
+  given.k_rows.resize(static_cast<std::size_t>(given.k_cache_rows));
+  std::iota(given.k_rows.begin(), given.k_rows.end(), std::int64_t{0});
+  std::shuffle(given.k_rows.begin(), given.k_rows.end(), random);
+  given.k_rows.resize(static_cast<std::size_t>(tokens));
+  for (std::int64_t& row : given.k_rows) {
+    if (one_in(random, 6)) row = -1;
+    if (one_in(random, 20)) row = one_in(random, 2) ? given.k_cache_rows + up_to(random, 3) : -2 - up_to(random, 3);
+  }
+}
+
+}  // namespace
+
+NumericCase random_case(std::mt19937_64& random) {
+  NumericCase result;
+  result.spec = random_spec(random);
+  result.form = random_form(random, result.spec);
+  set_outputs(random, result.spec, result.form);
+  result.batch = 1 + up_to(random, 2);
+  result.tokens = 1 + up_to(random, 8);
+  result.pass_k = !one_in(random, 8);
+  result.pass_flags = !one_in(random, 4);
+  set_arrangement(random, result);
+  set_positions(random, result);
+  set_cache(random, result);
+  if (result.form.counted) {
+    result.token_count = static_cast<std::int32_t>(up_to(random, result.batch * result.tokens + 3) - 1);
+  }
+  return result;
+}
+
+}  // namespace ropejit::test
