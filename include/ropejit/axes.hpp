@@ -26,8 +26,8 @@ enum class AxisFrequencies {
 };
 
 struct Axes {
-  /// Pairs of each axis: empty (one axis), or 2 to 4 numbers of 0 or more that add up to rotary_dim / 2 and agree with
-  /// the order.
+  /// Pairs of each axis: empty (one axis; order and frequencies then keep their defaults), or 2 to 4 numbers of 0 or
+  /// more that add up to rotary_dim / 2 and agree with the order.
   std::vector<std::int64_t> sections;
   AxisOrder order = AxisOrder::chunked;
   /// restarted and strided go with the scaling rules default and linear alone.

@@ -8,6 +8,7 @@
 
 #include "ropejit/spec.hpp"
 #include "spec/bad_input.hpp"
+#include "spec/scaling_fields.hpp"
 
 using namespace ropejit;
 using namespace ropejit::test;
@@ -157,4 +158,76 @@ TEST_CASE("a bad struct names its field") {
       CHECK(is_one_line(error->what()));
     }
   }
+}
+
+namespace {
+
+// Puts a value into the field whose turn it is, and says which that was.
+struct Spoiler {
+  int turn;
+  double value;
+  std::string field = {};
+  bool may_be_zero = false;
+
+  void put(const char* key, double& number, bool or_zero) {
+    if (turn-- != 0) return;
+    number = value;
+    field = key;
+    may_be_zero = or_zero;
+  }
+  void number(const char* key, const char*, double& number, const internal::PositiveRange& range, const auto&) {
+    put(key, number, range.or_zero);
+  }
+  void maybe(const char* key, const char*, std::optional<double>& number, const internal::PositiveRange& range) {
+    double given = 0;
+    put(key, given, range.or_zero);
+    if (field == key) number = given;
+  }
+  void count(const char*, const char*, std::int64_t&, const internal::IntRange&) {}
+  void flag(const char*, const char*, bool&, bool) {}
+  void list(const char* key, const char*, std::vector<double>& numbers, const internal::PositiveRange& range) {
+    put((std::string(key) + "[1]").c_str(), numbers[1], range.or_zero);
+  }
+};
+
+}  // namespace
+
+TEST_CASE(
+    "every number of every rule is refused by name where it is negative, NaN or infinite, or a zero that divides") {
+  const std::vector<double> list(64, 1.0);
+  const Scaling rules[] = {LinearScaling{2},          Llama3Scaling{},
+                           DynamicScaling{2, 2048},   NtkScaling{2},
+                           YarnScaling{4, 4096},      LongRopeScaling{list, list, 4096, 4.0},
+                           ProportionalScaling{1, 1}, DeepseekYarnScaling{4},
+                           InvFreqScaling{list}};
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  const double values[] = {-1.0, -kInfinity, kInfinity, std::numeric_limits<double>::quiet_NaN(), 0.0};
+  int fields = 0;
+  for (const Scaling& rule : rules) {
+    RopeSpec good = RopeSpec::from_json(kSpec);
+    good.scaling = rule;
+    REQUIRE_NOTHROW(good.validate());
+    for (int turn = 0;; ++turn) {
+      bool had_a_turn = false;
+      for (const double value : values) {
+        RopeSpec spec = good;
+        Spoiler spoiler{turn, value};
+        std::visit([&](auto& chosen) { internal::visit_fields(chosen, spoiler); }, spec.scaling);
+        if (spoiler.field.empty()) break;
+        had_a_turn = true;
+        if (value == 0 && spoiler.may_be_zero) continue;
+        CAPTURE(spec.to_string(), spoiler.field, value);
+        const auto error = error_of([&] {
+          spec.validate();
+          return 0;
+        });
+        REQUIRE(error);
+        CHECK(error->code() == kRange);
+        CHECK(contains(error->what(), "rope_scaling." + spoiler.field + ":"));
+      }
+      if (!had_a_turn) break;
+      ++fields;
+    }
+  }
+  CHECK(fields == 31);
 }
