@@ -60,6 +60,7 @@ struct HfFamily {
   const char* full_every_key = "";          ///< the config's own n
   bool full_first = false;                  ///< layers 0, n, 2n, ... are, not n - 1, 2n - 1, ...
   bool others_are_linear = false;           ///< and the others have linear attention, which does not rotate
+  const char* attention_layers_key = "";    ///< an array of those with attention, where layer_types is absent
   bool indexer_types = false;               ///< some layers' indexers are those of the layer before
   bool every_fourth_indexer = false;        ///< where indexer_types is absent: layers 0, 1, 5, 9, ...
   bool gemma_4 = false;                     ///< full layers have a head_dim and key heads of their own

@@ -67,6 +67,8 @@ void set_hf_layers(std::string_view model_type, HfFamily& family) {
   }
   family.full_first = model_type == "modernbert" || model_type == "modernbert-decoder";
   family.no_rope_list = model_type == "llama4" || model_type == "llama4_text" || model_type == "smollm3";
+  if (model_type == "bamba") family.attention_layers_key = "attn_layer_indices";
+  if (model_type == "lfm2") family.attention_layers_key = "full_attn_idxs";
   family.indexer_types = model_type == "glm_moe_dsa" || model_type == "hy_v4";
   family.every_fourth_indexer = model_type == "hy_v4";
   family.gemma_4 = model_type.substr(0, 6) == "gemma4";

@@ -95,23 +95,23 @@ bool is_null(const ObjectReader& config, llvm::StringRef key) {
   return value != nullptr && value->kind() == llvm::json::Value::Null;
 }
 
-// Layers whose keys come from an image do not rotate (Llama 3.2 Vision).
-void apply_cross_attention(const ObjectReader& config, std::vector<HfLayer>& layers) {
-  static constexpr const char* kKey = "cross_attention_layers";
-  const llvm::json::Value* value = config.find(kKey);
+// The layers that an array of the config names, in place of what they were.
+void replace_named_layers(const ObjectReader& config, const char* key, const HfLayer& by,
+                          std::vector<HfLayer>& layers) {
+  const llvm::json::Value* value = config.find(key);
   const llvm::json::Array* indices = value == nullptr ? nullptr : value->getAsArray();
   if (value == nullptr) return;
   if (indices == nullptr) {
-    throw field_error(ErrorCode::parse_error, config.path(kKey), describe(*value), "an array of layers");
+    throw field_error(ErrorCode::parse_error, config.path(key), describe(*value), "an array of layers");
   }
   const IntRange range{0, static_cast<std::int64_t>(layers.size()) - 1};
   for (std::size_t i = 0; i < indices->size(); ++i) {
     const auto layer = (*indices)[i].getAsInteger();
     if (!layer || !range.contains(*layer)) {
-      throw field_error(ErrorCode::invalid_argument, fmt::format("{}[{}]", config.path(kKey), i),
+      throw field_error(ErrorCode::invalid_argument, fmt::format("{}[{}]", config.path(key), i),
                         describe((*indices)[i]), range.describe());
     }
-    layers[static_cast<std::size_t>(*layer)] = HfLayer{"cross_attention", false};
+    layers[static_cast<std::size_t>(*layer)] = by;
   }
 }
 
@@ -159,6 +159,9 @@ std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& 
   } else if (family.full_every != 0) {
     if (!count) throw missing_field(config.path("num_hidden_layers"), kLayers.describe());
     layers = of_pattern(config, family, *count);
+  } else if (count && config.has(family.attention_layers_key)) {
+    layers.assign(static_cast<std::size_t>(*count), HfLayer{kLinear});
+    replace_named_layers(config, family.attention_layers_key, HfLayer{kFull}, layers);
   } else if (family.only_sliding_rotates || family.others_are_linear || family.two_thetas != nullptr) {
     throw missing_field(config.path("layer_types"), "an array with an element a layer");
   } else {
@@ -173,7 +176,8 @@ std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& 
   if (family.only_sliding_rotates && !is_null(config, "sliding_window")) {
     for (HfLayer& layer : layers) layer.rotates = layer.kind == kSliding;
   }
-  apply_cross_attention(config, layers);
+  // Layers whose keys come from an image (Llama 3.2 Vision).
+  replace_named_layers(config, "cross_attention_layers", HfLayer{"cross_attention", false}, layers);
   if (family.indexer == nullptr) return layers;
   // DeepSeek-V4's choose among compressed keys, and only some layers have more of those than they attend to.
   for (HfLayer& layer : layers) layer.has_indexer = !family.deepseek_v4 || layer.kind == "compressed_sparse_attention";
