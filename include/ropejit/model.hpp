@@ -6,6 +6,7 @@
 //       if (const ropejit::RopeSpec* spec = model.find(layer)) kernels[layer] = service.get(*spec, form);
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -22,47 +23,77 @@ inline namespace v0 {
 struct ModelOptions {
   /// Ranks that share the heads: 1 or more. It must divide the query heads, and divide the key heads or be a multiple
   /// of them: then each rank has one, of which others have a copy. The single key head of latent attention (MLA) is
-  /// every rank's.
+  /// every rank's, and so are an indexer's heads. It must divide the heads of a vision tower.
   std::int64_t tp = 1;
   std::optional<DType> dtype;                 ///< instead of the config's
   std::optional<std::int64_t> max_model_len;  ///< tokens: max_length of the specs whose scaling depends on one
+  /// Specs round as the code does that the model was trained through: Rounding p1, p2 or p3 by family (as Hugging Face
+  /// transformers 5.23 has it) and AngleRounding::fp32. Otherwise both are exact.
+  bool parity = false;
 };
 
-/// What in a layer rotates. Vision towers and indexers are not told of yet.
+/// What in a layer rotates.
 enum class RopeRole {
   main,  ///< the queries and keys of the language model's attention
+  /// Those of the indexer that sparse attention chooses tokens by (DeepSeek-V3.2, GLM-MoE-DSA): [index_n_heads,
+  /// index_head_dim], and one key head. In DeepSeek-V4 the keys are compressed and have positions of their own: rotate
+  /// q and k in launches of their own.
+  indexer,
+  /// Those of the vision tower, which has layers of its own (vision_config). A patch's positions are, in the order of
+  /// the axes, its row and its column before any merging of patches, in the tower's order of patches; Llama 4: its
+  /// column and row, each plus 1, and 0 and 0 for the class token; Gemma 4: as its position_ids have them.
+  vision,
 };
 
-/// An immutable value.
+ROPEJIT_EXPORT const char* to_string(RopeRole role) noexcept;
+
+/// An immutable value. Tokens of models with M-RoPE (Qwen-VL, GLM-V, ERNIE-VL) have three positions, in the order of
+/// Axes::sections: time, height, width; for text all are the same.
 class ROPEJIT_EXPORT ModelRopes {
  public:
   /// Reads the text (not a path) of a Hugging Face config.json as RopeSpec::from_hf_config does, and what it says of
   /// layers: their number, layer_types, rope_parameters by kind of layer, thetas of local layers, no_rope_layers.
   /// With latent attention, q is [heads, qk_nope_head_dim + qk_rope_head_dim] and rotates its last lanes; k is the row
-  /// that the model projects to, [1, kv_lora_rank + qk_rope_head_dim], likewise. Throws Error rather than guess.
+  /// that the model projects to, [1, kv_lora_rank + qk_rope_head_dim], likewise. A model that rotates by the negative
+  /// angle (nanochat) has Direction::adjoint, which is then what its forward pass does. Throws Error rather than guess;
+  /// but a vision tower whose rotation this version does not build is told of in warnings(), and by functions that are
+  /// asked for it.
   static ModelRopes from_hf_config(std::string_view text, const ModelOptions& options = {});
 
-  std::int64_t layers() const noexcept { return static_cast<std::int64_t>(index_.size()); }
+  /// Layers of the language model, for main and for indexer; of the vision tower, 0 where there is none that rotates.
+  std::int64_t layers(RopeRole role = RopeRole::main) const;
 
-  /// Null: nothing rotates there (a NoPE layer). Throws Error{invalid_argument} for a layer the model does not have.
+  /// Null: nothing of that role rotates there (a NoPE layer, a layer without an indexer). Throws
+  /// Error{invalid_argument} for a layer the model does not have, Error{unsupported} for a vision tower that is not
+  /// built.
   const RopeSpec* find(std::int64_t layer, RopeRole role = RopeRole::main) const;
 
   /// The kind of the layer in the config's words ("full_attention"); "attention" where all are alike.
   const std::string& kind(std::int64_t layer) const;
 
-  /// The rotations, each once, in the order in which layers first have them.
-  const std::vector<RopeSpec>& specs() const noexcept { return specs_; }
+  /// The rotations of a role, each once, in the order in which layers first have them.
+  const std::vector<RopeSpec>& specs(RopeRole role = RopeRole::main) const;
 
   /// The one rotation that every layer has. Throws Error{unsupported} where layers differ.
   RopeSpec single() const;
 
+  /// What a person should know, a line each: keys of a rope dictionary that nothing reads, parts of the model whose
+  /// rotation is not built or that the specs do not say.
+  const std::vector<std::string>& warnings() const noexcept { return warnings_; }
+
  private:
   friend struct ModelRopesBuilder;
+  struct Role {
+    std::vector<RopeSpec> specs;
+    std::vector<std::optional<std::size_t>> index;  // of layers, into specs
+  };
   ModelRopes() = default;
+  const Role& of(RopeRole role) const;
 
-  std::vector<RopeSpec> specs_;
-  std::vector<std::string> kinds_;                 // of layers
-  std::vector<std::optional<std::size_t>> index_;  // of layers, into specs_
+  std::array<Role, 3> roles_;
+  std::vector<std::string> kinds_;  // of the language model's layers
+  std::vector<std::string> warnings_;
+  std::string vision_refusal_;  // why there is no vision role; empty where there is one, or no tower
 };
 
 }  // namespace v0

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "cli/files.hpp"
 #include "cli/output.hpp"
@@ -15,9 +16,11 @@
 #include "codegen/legality.hpp"
 #include "ropejit/error.hpp"
 #include "spec/attention_scale.hpp"
+#include "spec/hf_model.hpp"
 #include "spec/limits.hpp"
 #include "spec/lower.hpp"
 #include "spec/names.hpp"
+#include "support/json.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -46,8 +49,8 @@ bool has_schema(std::string_view text) {
 
 // Calls `read` with the text; its errors then name the file.
 template <typename Read>
-auto with_model_text(const std::string& path, const Read& read) {
-  const std::string text = read_file("--model", path, kModelFileLimit);
+auto with_model_text(std::string_view what, const std::string& path, const Read& read) {
+  const std::string text = read_file(what, path, kModelFileLimit);
   try {
     return read(text);
   } catch (const Error& error) {
@@ -55,19 +58,32 @@ auto with_model_text(const std::string& path, const Read& read) {
   }
 }
 
-RopeSpec spec_of_layer(std::string_view text, std::int64_t layer) {
-  const ModelRopes model = ModelRopes::from_hf_config(text);
-  if (const RopeSpec* spec = model.find(layer)) return *spec;
-  throw Error(ErrorCode::unsupported, "spec",
-              fmt::format("layer: found {}, {} without a rotation; allowed: a layer that has one", layer,
-                          quoted(model.kind(layer))));
+Error bad_choice(const std::string& message) { return {ErrorCode::invalid_argument, "arguments", message}; }
+
+RopeSpec spec_of_layer(const ModelRopes& model, std::int64_t layer, RopeRole role) {
+  if (const RopeSpec* spec = model.find(layer, role)) return *spec;
+  throw bad_choice(fmt::format("--layer: found {}, where nothing of role {} rotates, allowed: a layer with a rotation",
+                               layer, to_string(role)));
 }
 
-RopeSpec read_model(const std::string& path, std::optional<std::int64_t> layer) {
-  return with_model_text(path, [&](const std::string& text) {
-    if (has_schema(text)) return RopeSpec::from_json(text);
-    return layer ? spec_of_layer(text, *layer) : RopeSpec::from_hf_config(text);
-  });
+RopeSpec spec_of_role(const ModelRopes& model, RopeRole role) {
+  if (role == RopeRole::main) return model.single();
+  const std::vector<RopeSpec>& specs = model.specs(role);
+  if (specs.size() == 1) return specs.front();
+  throw bad_choice(
+      fmt::format("--role: found {}, of which the model has {}, allowed: a role with one rotation, or --layer",
+                  to_string(role), specs.size()));
+}
+
+// The tokens that a config says its model takes.
+std::optional<std::int64_t> context_of(std::string_view text) {
+  const llvm::json::Object object = parse_json_object(text);
+  std::optional<ObjectReader> reader(object);
+  for (const char* part : {"", "thinker_config", "text_config"}) {
+    if (*part != '\0') reader = reader->find_object(part) ? reader->find_object(part) : reader;
+    if (const auto length = reader->find_int("max_position_embeddings", kContextLength)) return length;
+  }
+  return std::nullopt;
 }
 
 template <typename Enum, std::size_t kCount>
@@ -90,10 +106,43 @@ void override_with(const std::optional<T>& given, T& field) {
 
 }  // namespace
 
-std::vector<Flag> case_flags() {
+ModelCase read_model_case(std::string_view what, const std::string& path, std::optional<std::int64_t> layer,
+                          RopeRole role) {
+  return with_model_text(what, path, [&](const std::string& text) {
+    ModelCase result;
+    if (has_schema(text)) {
+      result.spec = RopeSpec::from_json(text);
+      return result;
+    }
+    const ModelRopes model = read_model_ropes(text, {}, !layer && role == RopeRole::main);
+    result.spec = layer ? spec_of_layer(model, *layer, role) : spec_of_role(model, role);
+    result.warnings = model.warnings();
+    result.context = context_of(text);
+    return result;
+  });
+}
+
+std::vector<Flag> layer_flags() {
   return {
-      {"--model", "FILE", "a Hugging Face config.json, or a spec (JSON with \"schema\")"},
       {"--layer", "N", "the layer that is meant, from 0, where a model's layers differ"},
+      {"--role", "ROLE", "main, indexer or vision: what in the layer is meant (main)"},
+  };
+}
+
+std::optional<std::int64_t> read_layer(const Arguments& arguments) {
+  if (!arguments.has("--layer")) return std::nullopt;
+  return arguments.integer("--layer", 0, 0, std::numeric_limits<std::int32_t>::max());
+}
+
+RopeRole read_role(const Arguments& arguments) {
+  return chosen_of(arguments, "--role", std::array{RopeRole::main, RopeRole::indexer, RopeRole::vision})
+      .value_or(RopeRole::main);
+}
+
+std::vector<Flag> case_flags() {
+  std::vector<Flag> flags = {{"--model", "FILE", "a Hugging Face config.json, or a spec (JSON with \"schema\")"}};
+  for (const Flag& flag : layer_flags()) flags.push_back(flag);
+  const std::vector<Flag> others = {
       {"--tokens", "N", "tokens of a launch (4096)"},
       {"--dtype", "TYPE", "bf16, fp16 or fp32 (the model's)"},
       {"--layout", "LAYOUT", "split_half, interleaved or split_sections (the model's)"},
@@ -106,6 +155,8 @@ std::vector<Flag> case_flags() {
       {"--strides", "KIND", "contiguous or free (contiguous)"},
       {"--positions", "KIND", "start, ids32 or ids64 (ids64)"},
   };
+  flags.insert(flags.end(), others.begin(), others.end());
+  return flags;
 }
 
 Case read_case(const Arguments& arguments) {
@@ -128,10 +179,10 @@ Case read_case(const Arguments& arguments) {
   const auto rounding = chosen<Rounding>(arguments, "--rounding");
   const auto angle = chosen<AngleRounding>(arguments, "--angle");
   const auto sine = chosen<Sine>(arguments, "--sine");
-  std::optional<std::int64_t> layer;
-  if (arguments.has("--layer")) layer = arguments.integer("--layer", 0, 0, std::numeric_limits<std::int32_t>::max());
 
-  result.spec = read_model(path, layer);
+  ModelCase model = read_model_case("--model", path, read_layer(arguments), read_role(arguments));
+  result.spec = std::move(model.spec);
+  result.warnings = std::move(model.warnings);
   if (max_length) result.spec.max_length = max_length;
   override_with(dtype, result.spec.dtype);
   override_with(layout, result.spec.layout);
@@ -149,7 +200,7 @@ RotationPlan plan_of(const Case& given) {
 }
 
 ModelRopes read_layers(const Arguments& arguments) {
-  return with_model_text(arguments.required("--model", "config.json"), [](const std::string& text) {
+  return with_model_text("--model", arguments.required("--model", "config.json"), [](const std::string& text) {
     if (!has_schema(text)) return ModelRopes::from_hf_config(text);
     throw Error(ErrorCode::invalid_argument, "arguments", "--layers: found a spec, allowed: a model's config.json");
   });

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/arguments.hpp"
@@ -19,9 +21,26 @@ struct Case {
   RopeSpec spec;
   LaunchForm form;
   std::int64_t tokens = 0;
+  std::vector<std::string> warnings;  ///< of the model: ModelRopes::warnings
 };
 
-/// --model, --layer, --tokens, --dtype, --layout, --max-length, --direction, --rounding, --angle, --sine,
+/// What a model file says of one rotation.
+struct ModelCase {
+  RopeSpec spec;
+  std::vector<std::string> warnings;
+  std::optional<std::int64_t> context;  ///< tokens: a config's max_position_embeddings
+};
+
+/// The spec of a file, or of a config.json's one rotation, or of that of a layer. `what` names the file in messages.
+ModelCase read_model_case(std::string_view what, const std::string& path, std::optional<std::int64_t> layer,
+                          RopeRole role);
+
+/// --layer and --role.
+std::vector<Flag> layer_flags();
+std::optional<std::int64_t> read_layer(const Arguments& arguments);
+RopeRole read_role(const Arguments& arguments);
+
+/// --model, --layer, --role, --tokens, --dtype, --layout, --max-length, --direction, --rounding, --angle, --sine,
 /// --out-of-place, --strides, --positions.
 std::vector<Flag> case_flags();
 Case read_case(const Arguments& arguments);

@@ -15,10 +15,12 @@ struct Command {
   std::vector<std::string> subwords;  ///< words allowed after the name, one of which must be given: {"path", "ls"}
   /// Returns the exit status, 0 or 1; throws Error.
   int (*run)(const Arguments& arguments);
+  std::vector<std::string> files = {};  ///< what words without a flag are called in the help: {"A", "B"}
 };
 
 Command run_command();
 Command inspect_command();
+Command diff_command();
 Command source_command();
 Command compile_command();
 Command info_command();

@@ -25,7 +25,8 @@ constexpr int kFailed = 1;
 constexpr int kBadInput = 2;
 
 std::vector<Command> all_commands() {
-  return {run_command(), inspect_command(), source_command(), compile_command(), info_command(), cache_command()};
+  return {run_command(),     inspect_command(), diff_command(), source_command(),
+          compile_command(), info_command(),    cache_command()};
 }
 
 std::string usage() {
@@ -48,6 +49,7 @@ std::string usage() {
 std::string usage(const Command& command) {
   std::string words;
   for (const std::string& word : command.subwords) words += (words.empty() ? " " : "|") + word;
+  for (const std::string& file : command.files) words += " " + file;
   std::string text = fmt::format("ropejit {}: {}.\n\nusage: ropejit {}{} [--flag value ...]\n\n", command.name,
                                  command.summary, command.name, words);
   for (const Flag& flag : command.flags) {
@@ -82,7 +84,7 @@ int run_command_line(const std::vector<std::string_view>& words) {
     print(usage(*command));
     return 0;
   }
-  const Arguments arguments(command->name, command->flags, rest, command->subwords.empty() ? 0 : 1);
+  const Arguments arguments(command->name, command->flags, rest, command->subwords.empty() ? command->files.size() : 1);
   return command->run(arguments);
 }
 

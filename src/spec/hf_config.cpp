@@ -2,8 +2,12 @@
 #include <fmt/format.h>
 
 #include "ropejit/error.hpp"
+#include "spec/hf_axes.hpp"
+#include "spec/hf_deepseek_v4.hpp"
 #include "spec/hf_model.hpp"
+#include "spec/hf_operands.hpp"
 #include "spec/hf_rope_dict.hpp"
+#include "spec/hf_rope_keys.hpp"
 #include "spec/limits.hpp"
 #include "support/field_error.hpp"
 #include "support/json.hpp"
@@ -13,21 +17,31 @@ namespace ropejit {
 namespace internal {
 namespace {
 
-constexpr IntRange kHiddenSize{1, std::int64_t{1} << 40};
 constexpr const char* kOneRotation = "a model whose layers share one rotation that this version builds";
+constexpr const char* kFull = "full_attention";
 
 // A key that, where it is set, makes the rotation depend on the layer or on something this version does not read.
 constexpr std::string_view kUnsupportedKeys[] = {
-    "compress_rope_theta",  "force_rope",       "global_head_dim", "global_rope_theta",
-    "layer_rope_theta",     "local_rope_theta", "no_rope_layers",  "qk_rope_head_dim",
-    "rope_local_base_freq", "rope_ratio",       "swa_rope_theta",  "xdrope_section",
+    "compress_rope_theta", "force_rope",     "global_head_dim",  "global_rope_theta", "layer_rope_theta",
+    "local_rope_theta",    "no_rope_layers", "per_layer_config", "qk_rope_head_dim",  "rope_local_base_freq",
+    "rope_ratio",          "swa_rope_theta", "xdrope_section",
 };
 
 // Whether the family gives the key a meaning that this version knows.
 bool is_known(const HfFamily& family, std::string_view key) {
-  if (key == "qk_rope_head_dim") return family.latent;
+  if (key == "qk_rope_head_dim") return family.latent || family.deepseek_v4;
   if (key == "no_rope_layers") return family.no_rope_list;
+  if (key == "compress_rope_theta") return family.deepseek_v4;
+  if (key == "global_head_dim" || key == "per_layer_config") return family.gemma_4;
   return family.two_thetas != nullptr && (key == family.two_thetas->full_key || key == family.two_thetas->local_key);
+}
+
+void check_interleave_flag(const ObjectReader& config, const HfFamily& family) {
+  const std::optional<bool> flag = config.find_bool("rope_interleave");
+  if (!flag || family.interleave_flag) return;
+  const bool neighbours = family.deinterleaves || family.layout == Layout::interleaved;
+  if (*flag == neighbours || (neighbours && !family.deinterleaves)) return;
+  throw field_error(ErrorCode::unsupported, config.path("rope_interleave"), *flag ? "true" : "false", kOneRotation);
 }
 
 void refuse_unsupported_keys(const ObjectReader& config, const HfFamily& family) {
@@ -39,10 +53,7 @@ void refuse_unsupported_keys(const ObjectReader& config, const HfFamily& family)
   if (config.find_bool("alibi").value_or(false)) {
     throw field_error(ErrorCode::unsupported, config.path("alibi"), "true", "a model with a rotary embedding");
   }
-  if (family.layout == Layout::split_half && !family.deinterleaves &&
-      config.find_bool("rope_interleave").value_or(false)) {
-    throw field_error(ErrorCode::unsupported, config.path("rope_interleave"), "true", kOneRotation);
-  }
+  check_interleave_flag(config, family);
   const std::optional<std::string> kind = config.find_string("position_embedding_type", "rope, rotary");
   if (kind && *kind != "rope" && *kind != "rotary") {
     throw field_error(ErrorCode::unsupported, config.path("position_embedding_type"), quoted(*kind), "rope, rotary");
@@ -58,39 +69,6 @@ HfFamily supported_family(const ObjectReader& config, HfFamily otherwise) {
                     fmt::format("{}, {}", quoted(*type), family.refusal), kOneRotation);
 }
 
-// The usual name of a size, or GPT-J's where the family has it.
-const char* key_of(const ObjectReader& config, const HfFamily& family, const char* usual, const char* gpt_j) {
-  return family.gpt_j_names && !config.has(usual) && config.has(gpt_j) ? gpt_j : usual;
-}
-
-std::int64_t read_kv_heads(const ObjectReader& config, const HfFamily& family, std::int64_t q_heads) {
-  if (family.falcon_heads) {
-    const bool grouped_heads = config.find_bool("new_decoder_architecture").value_or(false);
-    if (!grouped_heads && config.find_bool("multi_query").value_or(true)) return 1;
-    return config.find_int("num_kv_heads", kHeads).value_or(q_heads);
-  }
-  if (const auto heads = config.find_int("num_key_value_heads", kHeads)) return *heads;
-  return config.find_bool("multi_query").value_or(false) ? 1 : q_heads;
-}
-
-std::int64_t read_head_dim(const ObjectReader& config, const HfFamily& family, std::int64_t q_heads) {
-  if (family.needs_head_dim) return config.get_int("head_dim", kHeadDim);
-  if (const auto head_dim = config.find_int("head_dim", kHeadDim)) return *head_dim;
-  const char* key = key_of(config, family, "hidden_size", "n_embd");
-  const std::int64_t hidden_size = config.get_int(key, kHiddenSize);
-  if (hidden_size % q_heads != 0) {
-    throw field_error(ErrorCode::invalid_argument, config.path(key), fmt::format("{}", hidden_size),
-                      fmt::format("a multiple of the {} attention heads, where head_dim is absent", q_heads));
-  }
-  const std::int64_t head_dim = hidden_size / q_heads;
-  if (!kHeadDim.contains(head_dim)) {
-    throw field_error(ErrorCode::invalid_argument, config.path("head_dim"),
-                      fmt::format("{}, which is {} {} over {} heads", head_dim, key, hidden_size, q_heads),
-                      kHeadDim.describe());
-  }
-  return head_dim;
-}
-
 double read_theta(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict) {
   if (dict.of_layer_kind && dict.theta) return dict.theta->value;
   std::optional<SourcedNumber> theta = dict.theta;
@@ -99,33 +77,6 @@ double read_theta(const ObjectReader& config, const HfFamily& family, const HfRo
   if (theta) return theta->value;
   if (family.needs_theta) throw missing_field(config.path("rope_theta"), kTheta.describe());
   return RopeSpec{}.theta;
-}
-
-// How many of the lanes rotate, under any of its names.
-std::optional<SourcedNumber> read_fraction(const ObjectReader& config, const HfRopeDict& dict) {
-  std::optional<SourcedNumber> fraction = dict.fraction;
-  for (const char* key : {"partial_rotary_factor", "rotary_pct", "rope_pct", "rotary_emb_fraction"}) {
-    take(fraction, config, key, kFraction);
-  }
-  return fraction;
-}
-
-std::int64_t read_rotary_dim(const ObjectReader& config, const HfFamily& family,
-                             const std::optional<SourcedNumber>& fraction, std::int64_t head_dim) {
-  std::optional<std::int64_t> of_fraction;
-  if (fraction) of_fraction = rotary_dim_of_fraction(head_dim, fraction->value, fraction->field.c_str());
-  const std::optional<std::int64_t> lanes = config.find_int("rotary_dim", IntRange{2, head_dim, true});
-  if (lanes && of_fraction && *lanes != *of_fraction) {
-    throw field_error(ErrorCode::invalid_argument, config.path("rotary_dim"), fmt::format("{}", *lanes),
-                      fmt::format("{}, which {} {} gives", *of_fraction, fraction->field, fraction->value));
-  }
-  if (lanes) return *lanes;
-  if (of_fraction) return *of_fraction;
-  if (family.needs_fraction) {
-    throw missing_field(config.path(family.gpt_j_names ? "rotary_dim" : "partial_rotary_factor"),
-                        family.gpt_j_names ? kRotaryDim.describe() : kFraction.describe());
-  }
-  return head_dim;
 }
 
 // bf16 where the config does not say: a caller's tensors decide in the end, and may be set in the spec.
@@ -144,58 +95,32 @@ DType read_dtype(const ObjectReader& config, DType otherwise) {
   return otherwise;
 }
 
+// The object whose members are the parts of the model: the config itself, or the part of it that understands, in models
+// that speak too.
+ObjectReader model_of_parts(const ObjectReader& top) { return top.find_object("thinker_config").value_or(top); }
+
 // The object that describes the language model: the config itself, or text_config of a model with several parts.
-ObjectReader language_model(const ObjectReader& top) {
-  if (top.has("num_attention_heads") || top.has("n_head")) return top;
-  return top.find_object("text_config").value_or(top);
+ObjectReader language_model(const ObjectReader& model) {
+  if (model.has("num_attention_heads") || model.has("n_head")) return model;
+  return model.find_object("text_config").value_or(model);
 }
 
-// A rank's share of the heads.
-std::int64_t share_q_heads(const ObjectReader& config, std::int64_t heads, std::int64_t tp) {
-  if (heads % tp == 0) return heads / tp;
-  throw field_error(ErrorCode::invalid_argument, "tp", fmt::format("{}", tp),
-                    fmt::format("a divisor of {} {}", config.path("num_attention_heads"), heads));
-}
-
-std::int64_t share_kv_heads(const ObjectReader& config, std::int64_t heads, std::int64_t tp) {
-  if (heads % tp == 0) return heads / tp;
-  if (tp % heads == 0) return 1;
-  throw field_error(ErrorCode::invalid_argument, "tp", fmt::format("{}", tp),
-                    fmt::format("a divisor or a multiple of {} {}", config.path("num_key_value_heads"), heads));
-}
-
-// Latent attention: a rotating slice beside lanes that do not rotate, for k in the row that all heads share.
-void read_latent_operands(const ObjectReader& config, RopeSpec& spec) {
-  const std::int64_t rotary_dim = config.get_int("qk_rope_head_dim", kRotaryDim);
-  const std::int64_t still = config.get_int("qk_nope_head_dim", kFirstLane);
-  const std::int64_t latent = config.get_int("kv_lora_rank", kFirstLane);
-  spec.rotary_dim = rotary_dim;
-  spec.q.head_dim = still + rotary_dim;
-  spec.q.first_lane = still;
-  spec.k = Operand{1, latent + rotary_dim, latent};
-}
-
-void read_operands(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict, std::int64_t tp,
-                   RopeSpec& spec) {
-  const std::int64_t q_heads = config.get_int(key_of(config, family, "num_attention_heads", "n_head"), kHeads);
-  spec.q.heads = share_q_heads(config, q_heads, tp);
-  if (family.latent) return read_latent_operands(config, spec);
-  spec.q.head_dim = read_head_dim(config, family, q_heads);
-  const std::int64_t kv_heads = share_kv_heads(config, read_kv_heads(config, family, q_heads), tp);
-  spec.k = Operand{kv_heads, spec.q.head_dim, 0};
-  const std::optional<SourcedNumber> fraction = read_fraction(config, dict);
-  if (auto* rule = std::get_if<ProportionalScaling>(&spec.scaling)) {
-    // The fraction is the rule's: all lanes of the head form its pairs.
-    if (fraction) rule->partial_rotary_factor = fraction->value;
-    spec.rotary_dim = spec.q.head_dim;
-  } else {
-    spec.rotary_dim = read_rotary_dim(config, family, fraction, spec.q.head_dim);
-  }
+// What Gemma 4's class has where a config has no rope_parameters.
+HfRopeDict gemma_4_dict(const std::string& kind) {
+  HfRopeDict dict;
+  dict.of_layer_kind = true;
+  dict.theta = SourcedNumber{kind == kFull ? 1e6 : 1e4, "rope_parameters"};
+  if (kind == kFull) dict.scaling = ProportionalScaling{1.0, 0.25};
+  return dict;
 }
 
 // The rope dictionary of the layers of one kind.
 HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, const std::vector<HfLayer>& layers,
                         const std::string& kind) {
+  if (family.deepseek_v4) return deepseek_v4_dict(config, family, kind);
+  const bool has_dict = config.has("rope_parameters") || config.has("rope_scaling");
+  if (!has_dict && family.gemma_4) return gemma_4_dict(kind);
+  if (!has_dict && family.needs_rope_dict) throw missing_field(config.path("rope_parameters"), "an object");
   HfRopeDict dict;
   if (const auto nested = find_nested_rope_dicts(config, layers)) {
     dict = read_nested_rope_dict(nested->get_object(kind), config, family);
@@ -207,10 +132,10 @@ HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, cons
                         "one for each kind of layer");
     }
     dict.of_layer_kind = true;
-    if (kind != "full_attention" && !family.two_thetas->scales_local) dict.scaling = NoScaling{};
+    if (kind != kFull && !family.two_thetas->scales_local) dict.scaling = NoScaling{};
   }
   if (family.two_thetas == nullptr || dict.theta) return dict;
-  const bool full = kind == "full_attention";
+  const bool full = kind == kFull;
   const char* key = full ? family.two_thetas->full_key : family.two_thetas->local_key;
   const double otherwise = full ? family.two_thetas->full : family.two_thetas->local;
   dict.theta = SourcedNumber{config.find_number(key, kTheta).value_or(otherwise), config.path(key)};
@@ -221,8 +146,9 @@ HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, cons
 
 HfModel::HfModel(const llvm::json::Object& object, bool lenient)
     : top_(object),
-      config_(language_model(top_)),
-      family_(supported_family(config_, supported_family(top_, HfFamily{}))) {
+      parts_(model_of_parts(top_)),
+      config_(language_model(parts_)),
+      family_(supported_family(config_, supported_family(parts_, supported_family(top_, HfFamily{})))) {
   refuse_unsupported_keys(config_, family_);
   layers_ = read_hf_layers(config_, family_, lenient);
 }
@@ -234,23 +160,80 @@ bool HfModel::rotates(std::size_t layer) const {
   return dict == nullptr || dict->kind() != llvm::json::Value::Null;
 }
 
+DType HfModel::dtype(const ModelOptions& options) const {
+  return options.dtype ? *options.dtype : read_dtype(config_, read_dtype(parts_, read_dtype(top_, RopeSpec{}.dtype)));
+}
+
 RopeSpec HfModel::spec(const std::string& kind, const ModelOptions& options) const {
   RopeSpec spec;
   spec.layout = family_.layout;
-  if (family_.deinterleaves && config_.find_bool("rope_interleave").value_or(true)) {
+  if (family_.deinterleaves && (!family_.interleave_flag || config_.find_bool("rope_interleave").value_or(true))) {
     spec.layout = Layout::interleaved;
     spec.layout_out = Layout::split_half;
   }
-  spec.dtype = options.dtype ? *options.dtype : read_dtype(config_, read_dtype(top_, spec.dtype));
+  if (family_.turns_back) spec.direction = Direction::adjoint;
+  spec.dtype = dtype(options);
   const HfRopeDict dict = dict_of_kind(config_, family_, layers_, kind);
   spec.scaling = dict.scaling;
   spec.theta = read_theta(config_, family_, dict);
-  read_operands(config_, family_, dict, options.tp, spec);
+  read_hf_operands(config_, family_, dict, kind, options.tp, spec);
+  if (family_.axes != nullptr) spec.axes = read_hf_axes(config_, family_, dict.sections, spec.rotary_dim);
   const bool needs_length =
       std::holds_alternative<DynamicScaling>(spec.scaling) || std::holds_alternative<LongRopeScaling>(spec.scaling);
   if (needs_length) spec.max_length = options.max_model_len;
+  if (options.parity) {
+    spec.rounding = family_.rounding;
+    spec.angle = AngleRounding::fp32;
+  }
   spec.validate();
   return spec;
+}
+
+// The same angles on lanes of its own.
+RopeSpec HfModel::indexer_spec(const std::string& kind, const ModelOptions& options) const {
+  RopeSpec spec = this->spec(kind, options);
+  const std::int64_t head_dim = config_.find_int("index_head_dim", kHeadDim).value_or(family_.indexer->head_dim);
+  if (spec.rotary_dim > head_dim) {
+    throw field_error(ErrorCode::invalid_argument, config_.path("index_head_dim"), fmt::format("{}", head_dim),
+                      fmt::format("{} or more, of which {} lanes rotate", spec.rotary_dim, spec.rotary_dim));
+  }
+  const std::int64_t first = family_.indexer->last_lanes ? head_dim - spec.rotary_dim : 0;
+  spec.q = Operand{config_.find_int("index_n_heads", kHeads).value_or(family_.indexer->heads), head_dim, first};
+  spec.k = Operand{1, head_dim, first};
+  spec.layout_out.reset();
+  spec.layout = family_.layout;
+  if (!family_.deepseek_v4 && config_.find_bool("indexer_rope_interleave").value_or(family_.indexer->deinterleaves)) {
+    spec.layout = Layout::interleaved;
+    spec.layout_out = Layout::split_half;
+  }
+  // The attention's, not the indexer's.
+  if (auto* yarn = std::get_if<YarnScaling>(&spec.scaling)) yarn->scale_softmax = false;
+  spec.validate();
+  return spec;
+}
+
+std::optional<HfVision> HfModel::vision(const ModelOptions& options) const {
+  const std::string type = parts_.find_string("model_type", "a string").value_or("");
+  return read_hf_vision(parts_, type, dtype(options), options);
+}
+
+std::vector<std::string> HfModel::warnings() const {
+  std::vector<std::string> lines = unread_rope_keys(config_, family_);
+  if (family_.indexer == nullptr && config_.has("index_n_heads")) {
+    lines.push_back(fmt::format("{}: found {}, the indexer of a family whose indexer is not known",
+                                config_.path("index_n_heads"), describe(*config_.find("index_n_heads"))));
+  }
+  if (family_.deepseek_v4) {
+    lines.emplace_back(
+        "model_type: DeepSeek-V4 also turns the attention's outputs back (the spec of q with direction inverse), and "
+        "compressed keys by positions of their own");
+  }
+  if (family_.alpha_is_ntk && family_.axes != nullptr) {
+    lines.emplace_back(
+        "model_type: HunYuan-VL's pairs are dealt to axes whole, as in Tencent's code and vLLM; transformers 5.23 "
+        "differs where a token's positions do");
+  }
+  return lines;
 }
 
 }  // namespace internal

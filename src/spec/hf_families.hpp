@@ -1,7 +1,8 @@
 // What a config.json does not say about its model's rotary embedding, by model_type: facts about the code of Hugging
-// Face transformers (c49429ed; scaling: 5.23), which this project's tests do not run.
+// Face transformers 5.23, which tests/golden/make_hf_families.py takes from that code and a test compares.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <string_view>
 
@@ -18,17 +19,39 @@ struct HfTwoThetas {
   bool scales_local;  ///< rope_scaling is for local layers too
 };
 
+/// Positions on several axes (M-RoPE).
+struct HfAxes {
+  AxisOrder order;
+  std::array<std::int64_t, 3> sections;  ///< where a config has none; zeros: it must have them
+  bool time_is_last = false;             ///< a config's sections are height, width, time: those of axes 1, 2, 0
+};
+
+/// The small attention of a sparse one, which chooses the tokens to attend to. Its one key is every query's.
+struct HfIndexer {
+  bool deinterleaves;  ///< reads interleaved and writes split_half
+  bool last_lanes;     ///< the last lanes of a head rotate, not the first
+  std::int64_t heads;  ///< where index_n_heads is absent
+  std::int64_t head_dim;
+};
+
 struct HfFamily {
   Layout layout = Layout::split_half;
-  bool deinterleaves = false;  ///< reads interleaved and writes split_half, unless rope_interleave is false
+  bool deinterleaves = false;    ///< reads interleaved and writes split_half
+  bool interleave_flag = false;  ///< but split_half throughout where rope_interleave is false
+  bool turns_back = false;       ///< rotates by the negative angle
+  bool last_lanes = false;       ///< the last lanes of a head rotate
+  Rounding rounding = Rounding::p1;
   /// Why this version does not build the family's rotation; null where it does.
   const char* refusal = nullptr;
+  const HfAxes* axes = nullptr;        ///< in static storage; null: one axis
+  const HfIndexer* indexer = nullptr;  ///< in static storage
   // The family's class supplies a value of its own where a config has none, so that the usual default would be a guess.
-  bool needs_theta = false;     ///< its default is not 10000
-  bool needs_fraction = false;  ///< its default is not "all lanes rotate"
-  bool needs_head_dim = false;  ///< its default is not hidden_size / num_attention_heads
-  bool gpt_j_names = false;     ///< n_embd and n_head, as well as the usual names
-  bool latent = false;          ///< MLA: qk_nope_head_dim, qk_rope_head_dim, kv_lora_rank
+  bool needs_theta = false;      ///< its default is not 10000
+  bool needs_rope_dict = false;  ///< its default is a scaling
+  bool needs_fraction = false;   ///< its default is not "all lanes rotate"
+  bool needs_head_dim = false;   ///< its default is not hidden_size / num_attention_heads
+  bool gpt_j_names = false;      ///< n_embd and n_head, as well as the usual names
+  bool latent = false;           ///< MLA: qk_nope_head_dim, qk_rope_head_dim, kv_lora_rank
   // Layers; see spec/hf_layers.cpp.
   const HfTwoThetas* two_thetas = nullptr;  ///< in static storage
   bool no_rope_list = false;                ///< no_rope_layers, no_rope_layer_interval
@@ -36,6 +59,12 @@ struct HfFamily {
   std::int64_t full_every = 0;              ///< without layer_types, every n-th layer is full; 0: no such pattern
   const char* full_every_key = "";          ///< the config's own n
   bool full_first = false;                  ///< layers 0, n, 2n, ... are, not n - 1, 2n - 1, ...
+  bool others_are_linear = false;           ///< and the others have linear attention, which does not rotate
+  const char* attention_layers_key = "";    ///< an array of those with attention, where layer_types is absent
+  bool indexer_types = false;               ///< some layers' indexers are those of the layer before
+  bool every_fourth_indexer = false;        ///< where indexer_types is absent: layers 0, 1, 5, 9, ...
+  bool gemma_4 = false;                     ///< full layers have a head_dim and key heads of their own
+  bool deepseek_v4 = false;                 ///< rotations by compression; see spec/hf_deepseek_v4.hpp
   // Quirks of rope dictionaries; see spec/hf_scaling.cpp.
   bool alpha_is_ntk = false;         ///< dynamic with an alpha is ntk
   bool yarn_is_longrope = false;     ///< and "su", as everywhere

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ropejit/error.hpp"
+#include "spec/hf_deepseek_v4.hpp"
 #include "spec/limits.hpp"
 #include "support/field_error.hpp"
 
@@ -12,6 +15,10 @@ namespace {
 constexpr IntRange kLayers{1, 65'536};
 constexpr const char* kFull = "full_attention";
 constexpr const char* kSliding = "sliding_attention";
+constexpr const char* kLinear = "linear_attention";
+
+// Layers of these kinds have no attention that could rotate.
+constexpr std::string_view kStill[] = {"conv", kLinear, "mamba", "recurrent"};
 
 std::optional<std::int64_t> find_count(const ObjectReader& config) {
   for (const char* key : {"num_hidden_layers", "n_layer", "num_layers"}) {
@@ -43,18 +50,19 @@ std::vector<HfLayer> of_layer_types(const ObjectReader& config, const llvm::json
       throw field_error(ErrorCode::parse_error, fmt::format("{}[{}]", config.path("layer_types"), layers.size()),
                         describe(type), "a string");
     }
-    layers.push_back(HfLayer{name->str(), true});
+    layers.push_back(HfLayer{name->str()});
   }
   return layers;
 }
 
-// The family's own pattern: every n-th layer is full, the others are sliding.
+// The family's own pattern: every n-th layer is full, the others are sliding or linear.
 std::vector<HfLayer> of_pattern(const ObjectReader& config, const HfFamily& family, std::int64_t count) {
-  const std::int64_t every = config.find_int(family.full_every_key, kLayers).value_or(family.full_every);
+  std::int64_t every = family.full_every;
+  if (*family.full_every_key != '\0') every = config.find_int(family.full_every_key, kLayers).value_or(every);
   std::vector<HfLayer> layers;
   for (std::int64_t i = 0; i < count; ++i) {
     const bool full = (family.full_first ? i : i + 1) % every == 0;
-    layers.push_back(HfLayer{full ? kFull : kSliding, true});
+    layers.push_back(HfLayer{full ? kFull : family.others_are_linear ? kLinear : kSliding});
   }
   return layers;
 }
@@ -87,27 +95,93 @@ bool is_null(const ObjectReader& config, llvm::StringRef key) {
   return value != nullptr && value->kind() == llvm::json::Value::Null;
 }
 
+// The layers that an array of the config names, in place of what they were.
+void replace_named_layers(const ObjectReader& config, const char* key, const HfLayer& by,
+                          std::vector<HfLayer>& layers) {
+  const llvm::json::Value* value = config.find(key);
+  const llvm::json::Array* indices = value == nullptr ? nullptr : value->getAsArray();
+  if (value == nullptr) return;
+  if (indices == nullptr) {
+    throw field_error(ErrorCode::parse_error, config.path(key), describe(*value), "an array of layers");
+  }
+  const IntRange range{0, static_cast<std::int64_t>(layers.size()) - 1};
+  for (std::size_t i = 0; i < indices->size(); ++i) {
+    const auto layer = (*indices)[i].getAsInteger();
+    if (!layer || !range.contains(*layer)) {
+      throw field_error(ErrorCode::invalid_argument, fmt::format("{}[{}]", config.path(key), i),
+                        describe((*indices)[i]), range.describe());
+    }
+    layers[static_cast<std::size_t>(*layer)] = by;
+  }
+}
+
+// Which layers choose tokens of their own; the others take the choice of the layer before.
+void apply_indexer_types(const ObjectReader& config, bool every_fourth, std::vector<HfLayer>& layers) {
+  static constexpr const char* kKey = "indexer_types";
+  if (const llvm::json::Value* value = config.find(kKey)) {
+    const llvm::json::Array& types = array_of_layers(config, kKey, *value, static_cast<std::int64_t>(layers.size()));
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      const auto type = types[i].getAsString();
+      if (!type || (*type != "full" && *type != "shared")) {
+        throw field_error(ErrorCode::invalid_argument, fmt::format("{}[{}]", config.path(kKey), i), describe(types[i]),
+                          "full, shared");
+      }
+      layers[i].has_indexer = *type == "full";
+    }
+    return;
+  }
+  if (const llvm::json::Value* pattern = config.find("index_topk_pattern")) {
+    throw field_error(ErrorCode::unsupported, config.path("index_topk_pattern"), describe(*pattern),
+                      "indexer_types instead");
+  }
+  const std::int64_t every = every_fourth ? 4 : config.find_int("index_topk_freq", IntRange{0, 65'536}).value_or(1);
+  const std::int64_t offset =
+      every_fourth ? 2 : config.find_int("index_skip_topk_offset", IntRange{0, 65'536}).value_or(2);
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const std::int64_t turn = std::max(static_cast<std::int64_t>(i) - offset + 1, std::int64_t{0});
+    layers[i].has_indexer = turn % std::max(every, std::int64_t{1}) == 0;
+  }
+}
+
 }  // namespace
 
 std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& family, bool lenient) {
   const std::optional<std::int64_t> count = find_count(config);
-  const bool alike = !family.no_rope_list && !family.only_sliding_rotates && family.two_thetas == nullptr;
+  const bool alike = !family.no_rope_list && !family.only_sliding_rotates && !family.others_are_linear &&
+                     !family.gemma_4 && !family.deepseek_v4 && family.two_thetas == nullptr;
   std::vector<HfLayer> layers;
   if (const llvm::json::Value* types = config.find("layer_types")) {
     layers = of_layer_types(config, *types, count);
   } else if (!count && !(alike && lenient)) {
     throw missing_field(config.path("num_hidden_layers"), kLayers.describe());
+  } else if (family.deepseek_v4) {
+    layers = deepseek_v4_layers(config, *count);
   } else if (family.full_every != 0) {
+    if (!count) throw missing_field(config.path("num_hidden_layers"), kLayers.describe());
     layers = of_pattern(config, family, *count);
-  } else if (family.only_sliding_rotates || family.two_thetas != nullptr) {
+  } else if (count && config.has(family.attention_layers_key)) {
+    layers.assign(static_cast<std::size_t>(*count), HfLayer{kLinear});
+    replace_named_layers(config, family.attention_layers_key, HfLayer{kFull}, layers);
+  } else if (family.only_sliding_rotates || family.others_are_linear || family.two_thetas != nullptr) {
     throw missing_field(config.path("layer_types"), "an array with an element a layer");
   } else {
     layers.assign(static_cast<std::size_t>(count.value_or(1)), HfLayer{});
+  }
+  // Its class makes the last layer a full one, whatever the config says.
+  if (family.gemma_4) layers.back().kind = kFull;
+  for (HfLayer& layer : layers) {
+    layer.rotates = std::find(std::begin(kStill), std::end(kStill), layer.kind) == std::end(kStill);
   }
   if (family.no_rope_list) apply_no_rope_layers(config, layers);
   if (family.only_sliding_rotates && !is_null(config, "sliding_window")) {
     for (HfLayer& layer : layers) layer.rotates = layer.kind == kSliding;
   }
+  // Layers whose keys come from an image (Llama 3.2 Vision).
+  replace_named_layers(config, "cross_attention_layers", HfLayer{"cross_attention", false}, layers);
+  if (family.indexer == nullptr) return layers;
+  // DeepSeek-V4's choose among compressed keys, and only some layers have more of those than they attend to.
+  for (HfLayer& layer : layers) layer.has_indexer = !family.deepseek_v4 || layer.kind == "compressed_sparse_attention";
+  if (family.indexer_types) apply_indexer_types(config, family.every_fourth_indexer, layers);
   return layers;
 }
 

@@ -12,6 +12,7 @@ namespace ropejit::internal {
 struct HfLayer {
   std::string kind = "attention";  ///< of layer_types
   bool rotates = true;
+  bool has_indexer = false;
 };
 
 /// The layers in order. Throws Error naming what is missing: their number, or layer_types where the family has no

@@ -1,12 +1,15 @@
 // A model's config.json: its language model, family and layers, and from them specs.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ropejit/model.hpp"
 #include "spec/hf_families.hpp"
 #include "spec/hf_layers.hpp"
+#include "spec/hf_vision.hpp"
 #include "support/json.hpp"
 
 namespace ropejit::internal {
@@ -22,12 +25,23 @@ class HfModel {
   bool rotates(std::size_t layer) const;
   /// The rotation of layers of that kind, validated.
   RopeSpec spec(const std::string& kind, const ModelOptions& options) const;
+  /// That of their indexers, which the family must have.
+  RopeSpec indexer_spec(const std::string& kind, const ModelOptions& options) const;
+  std::optional<HfVision> vision(const ModelOptions& options) const;
+  /// A line each; see ModelRopes::warnings.
+  std::vector<std::string> warnings() const;
 
  private:
+  DType dtype(const ModelOptions& options) const;
+
   ObjectReader top_;
-  ObjectReader config_;
+  ObjectReader parts_;   // what holds text_config and vision_config
+  ObjectReader config_;  // of the language model
   HfFamily family_;
   std::vector<HfLayer> layers_;
 };
+
+/// ModelRopes::from_hf_config; `lenient`: see read_hf_layers.
+ModelRopes read_model_ropes(std::string_view text, const ModelOptions& options, bool lenient);
 
 }  // namespace ropejit::internal

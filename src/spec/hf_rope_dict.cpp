@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 #include <vector>
 
 #include "ropejit/error.hpp"
@@ -15,14 +17,7 @@
 namespace ropejit::internal {
 namespace {
 
-constexpr std::string_view kSeveralAxes[] = {"mrope_section", "mrope_interleaved", "xdrope_section"};
-
-void refuse_what_is_not_built(const ObjectReader& dict) {
-  for (const std::string_view key : kSeveralAxes) {
-    const llvm::json::Value* value = dict.find(key);
-    if (value == nullptr || value->getAsBoolean() == false) continue;
-    throw field_error(ErrorCode::unsupported, dict.path(key), describe(*value), "positions on one axis");
-  }
+void refuse_nested(const ObjectReader& dict) {
   std::vector<std::string> nested;
   for (const auto& member : dict.object()) {
     if (member.second.getAsObject() != nullptr) nested.push_back(dict.path(llvm::StringRef(member.first).str()));
@@ -32,16 +27,25 @@ void refuse_what_is_not_built(const ObjectReader& dict) {
                     "parameters for one kind of layer", "one rotation for all layers");
 }
 
+constexpr llvm::StringLiteral kNoScalingKeys[] = {
+    "interleaved", "mrope_interleaved", "mrope_section", "partial_rotary_factor",
+    "rope_theta",  "rope_type",         "type",          "xdrope_section",
+};
+
 // rope_type, or type in configs of older releases; transformers prefers the former too.
 Scaling read_scaling(const ObjectReader& dict, const HfScalingContext& context) {
   for (const char* key : {"rope_type", "type"}) {
     const std::optional<std::string> name = dict.find_string(key, scaling_rule_names());
-    if (name) return read_hf_scaling(dict, *name, dict.path(key), context);
+    if (!name) continue;
+    // M-RoPE's names for what is no scaling.
+    if (*name == "mrope" && context.family.axes != nullptr) return NoScaling{};
+    const bool dynamic = *name == "xdrope" && context.family.axes != nullptr && context.family.alpha_is_ntk;
+    return read_hf_scaling(dict, dynamic ? "dynamic" : *name, dict.path(key), context);
   }
   // Without a type, a dictionary may hold only what is no scaling.
   for (const auto& member : dict.object()) {
     const llvm::StringRef key = member.first;
-    if (key == "rope_theta" || key == "partial_rotary_factor" || key == "rope_type" || key == "type") continue;
+    if (std::find(std::begin(kNoScalingKeys), std::end(kNoScalingKeys), key) != std::end(kNoScalingKeys)) continue;
     throw missing_field(dict.path("rope_type"), scaling_rule_names());
   }
   return NoScaling{};
@@ -73,12 +77,13 @@ std::optional<ObjectReader> find_nested_rope_dicts(const ObjectReader& config, c
 }
 
 HfRopeDict read_nested_rope_dict(const ObjectReader& dict, const ObjectReader& config, const HfFamily& family) {
-  refuse_what_is_not_built(dict);
+  refuse_nested(dict);
   HfRopeDict result;
   result.of_layer_kind = true;
   result.scaling = read_scaling(dict, HfScalingContext{config, family, true});
   take(result.theta, dict, "rope_theta", kTheta);
   take(result.fraction, dict, "partial_rotary_factor", kFraction);
+  result.sections = find_hf_sections(dict, family);
   return result;
 }
 
@@ -88,7 +93,7 @@ HfRopeDict read_hf_rope_dict(const ObjectReader& config, const HfFamily& family)
   for (const char* key : {"rope_parameters", "rope_scaling"}) {
     const std::optional<ObjectReader> dict = config.find_object(key);
     if (!dict) continue;
-    refuse_what_is_not_built(*dict);
+    refuse_nested(*dict);
     const Scaling scaling = read_scaling(*dict, HfScalingContext{config, family});
     if (read_from && !(scaling == result.scaling)) {
       throw field_error(ErrorCode::invalid_argument, config.path(key), scaling_to_string(scaling),
@@ -98,6 +103,12 @@ HfRopeDict read_hf_rope_dict(const ObjectReader& config, const HfFamily& family)
     read_from = config.path(key);
     take(result.theta, *dict, "rope_theta", kTheta);
     take(result.fraction, *dict, "partial_rotary_factor", kFraction);
+    auto sections = find_hf_sections(*dict, family);
+    if (sections && result.sections && sections->pairs != result.sections->pairs) {
+      throw field_error(ErrorCode::invalid_argument, sections->field, "other sections",
+                        fmt::format("the same as {}", result.sections->field));
+    }
+    if (sections) result.sections = std::move(sections);
   }
   return result;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ropejit/scaling.hpp"
+#include "spec/hf_axes.hpp"
 #include "spec/hf_families.hpp"
 #include "spec/hf_layers.hpp"
 #include "support/json.hpp"
@@ -27,6 +28,7 @@ struct HfRopeDict {
   Scaling scaling = NoScaling{};
   std::optional<SourcedNumber> theta;
   std::optional<SourcedNumber> fraction;
+  std::optional<HfSections> sections;
 };
 
 /// The dictionaries by kind of layer, where rope_parameters (or rope_scaling) holds such; nothing where it does not.
@@ -36,7 +38,7 @@ std::optional<ObjectReader> find_nested_rope_dicts(const ObjectReader& config, c
 HfRopeDict read_nested_rope_dict(const ObjectReader& dict, const ObjectReader& config, const HfFamily& family);
 
 /// The dictionary of all layers. Keys it does not know are ignored. Throws Error{unsupported} for a rope_type of a
-/// later version, for dictionaries nested by kind of layer and for positions on several axes.
+/// later version, for dictionaries nested by kind of layer and for several axes in a family that has one.
 HfRopeDict read_hf_rope_dict(const ObjectReader& config, const HfFamily& family);
 
 }  // namespace ropejit::internal

@@ -16,29 +16,49 @@ inline namespace v0 {
 struct ModelRopesBuilder {
   static ModelRopes build(const internal::HfModel& model, const ModelOptions& options) {
     ModelRopes result;
-    std::map<std::string, std::size_t> specs_of_kinds;
+    std::map<std::string, std::optional<std::size_t>> mains;
+    std::map<std::string, std::optional<std::size_t>> indexers;
+    ModelRopes::Role& main = result.roles_[place(RopeRole::main)];
+    ModelRopes::Role& indexer = result.roles_[place(RopeRole::indexer)];
     const std::vector<internal::HfLayer>& layers = model.layers();
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const std::string& kind = layers[i].kind;
       result.kinds_.push_back(kind);
-      if (!model.rotates(i)) {
-        result.index_.emplace_back();
-        continue;
-      }
-      const auto known = specs_of_kinds.find(kind);
-      result.index_.emplace_back(known != specs_of_kinds.end() ? known->second
-                                                               : add(model.spec(kind, options), result.specs_));
-      specs_of_kinds.emplace(kind, *result.index_.back());
+      const bool rotates = model.rotates(i);
+      add(rotates, mains[kind], main, [&] { return model.spec(kind, options); });
+      add(rotates && layers[i].has_indexer, indexers[kind], indexer, [&] { return model.indexer_spec(kind, options); });
     }
+    result.warnings_ = model.warnings();
+    if (const std::optional<internal::HfVision> vision = model.vision(options)) add_vision(*vision, result);
     return result;
   }
 
-  // Kinds that rotate in one way share a spec.
-  static std::size_t add(const RopeSpec& spec, std::vector<RopeSpec>& specs) {
+  static std::size_t place(RopeRole role) { return static_cast<std::size_t>(role); }
+
+ private:
+  // A layer's entry; `known`: the spec of its kind, made once. Kinds that rotate in one way share a spec.
+  template <class Make>
+  static void add(bool rotates, std::optional<std::size_t>& known, ModelRopes::Role& role, const Make& make) {
+    if (rotates && !known) known = add_spec(make(), role.specs);
+    role.index.push_back(rotates ? known : std::nullopt);
+  }
+
+  static std::size_t add_spec(const RopeSpec& spec, std::vector<RopeSpec>& specs) {
     const auto same = std::find(specs.begin(), specs.end(), spec);
     const auto index = static_cast<std::size_t>(same - specs.begin());
     if (same == specs.end()) specs.push_back(spec);
     return index;
+  }
+
+  static void add_vision(const internal::HfVision& vision, ModelRopes& result) {
+    if (!vision.spec) {
+      result.vision_refusal_ = vision.refusal;
+      result.warnings_.push_back(vision.refusal);
+      return;
+    }
+    ModelRopes::Role& role = result.roles_[place(RopeRole::vision)];
+    role.specs.push_back(*vision.spec);
+    role.index.assign(static_cast<std::size_t>(vision.layers), std::size_t{0});
   }
 };
 
@@ -56,33 +76,53 @@ void validate(const ModelOptions& options) {
   }
 }
 
-ModelRopes read(std::string_view text, const ModelOptions& options, bool lenient) {
-  validate(options);
-  const llvm::json::Object object = internal::parse_json_object(text);
-  return ModelRopesBuilder::build(internal::HfModel(object, lenient), options);
-}
-
 void require_layer(std::int64_t layer, std::int64_t layers) {
   const internal::IntRange range{0, layers - 1};
   if (range.contains(layer)) return;
-  throw internal::field_error(ErrorCode::invalid_argument, "layer", fmt::format("{}", layer), range.describe());
+  throw internal::field_error(ErrorCode::invalid_argument, "layer", fmt::format("{}", layer),
+                              layers == 0 ? "nothing: the model has no such layers" : range.describe());
 }
 
 }  // namespace
 
-ModelRopes ModelRopes::from_hf_config(std::string_view text, const ModelOptions& options) {
-  return read(text, options, false);
+const char* to_string(RopeRole role) noexcept {
+  switch (role) {
+    case RopeRole::main: return "main";
+    case RopeRole::indexer: return "indexer";
+    case RopeRole::vision: return "vision";
+  }
+  return "unknown";
 }
 
-RopeSpec RopeSpec::from_hf_config(std::string_view text) { return read(text, ModelOptions{}, true).single(); }
+ModelRopes ModelRopes::from_hf_config(std::string_view text, const ModelOptions& options) {
+  return internal::read_model_ropes(text, options, false);
+}
+
+RopeSpec RopeSpec::from_hf_config(std::string_view text) {
+  return internal::read_model_ropes(text, ModelOptions{}, true).single();
+}
+
+const ModelRopes::Role& ModelRopes::of(RopeRole role) const {
+  const std::size_t place = ModelRopesBuilder::place(role);
+  if (place >= roles_.size()) {
+    throw internal::field_error(ErrorCode::invalid_argument, "role", fmt::format("{}", static_cast<int>(role)),
+                                "main, indexer, vision");
+  }
+  if (role == RopeRole::vision && !vision_refusal_.empty())
+    throw Error(ErrorCode::unsupported, "spec", vision_refusal_);
+  return roles_[place];
+}
+
+std::int64_t ModelRopes::layers(RopeRole role) const {
+  if (role == RopeRole::vision && !vision_refusal_.empty()) return 0;
+  return static_cast<std::int64_t>(of(role).index.size());
+}
 
 const RopeSpec* ModelRopes::find(std::int64_t layer, RopeRole role) const {
-  require_layer(layer, layers());
-  if (role != RopeRole::main) {
-    throw internal::field_error(ErrorCode::invalid_argument, "role", fmt::format("{}", static_cast<int>(role)), "main");
-  }
-  const std::optional<std::size_t>& index = index_[static_cast<std::size_t>(layer)];
-  return index ? &specs_[*index] : nullptr;
+  const Role& found = of(role);
+  require_layer(layer, layers(role));
+  const std::optional<std::size_t>& index = found.index[static_cast<std::size_t>(layer)];
+  return index ? &found.specs[*index] : nullptr;
 }
 
 const std::string& ModelRopes::kind(std::int64_t layer) const {
@@ -90,14 +130,27 @@ const std::string& ModelRopes::kind(std::int64_t layer) const {
   return kinds_[static_cast<std::size_t>(layer)];
 }
 
+const std::vector<RopeSpec>& ModelRopes::specs(RopeRole role) const { return of(role).specs; }
+
 RopeSpec ModelRopes::single() const {
-  const auto still = static_cast<std::size_t>(std::count(index_.begin(), index_.end(), std::nullopt));
-  if (specs_.size() == 1 && still == 0) return specs_.front();
+  const Role& main = of(RopeRole::main);
+  const auto still = static_cast<std::size_t>(std::count(main.index.begin(), main.index.end(), std::nullopt));
+  if (main.specs.size() == 1 && still == 0) return main.specs.front();
   throw internal::field_error(
       ErrorCode::unsupported, "layers",
-      fmt::format("{} rotations, and {} of {} layers without one", specs_.size(), still, index_.size()),
+      fmt::format("{} rotations, and {} of {} layers without one", main.specs.size(), still, main.index.size()),
       "a model whose layers share one rotation; ModelRopes has those of each layer");
 }
 
 }  // namespace v0
+
+namespace internal {
+
+ModelRopes read_model_ropes(std::string_view text, const ModelOptions& options, bool lenient) {
+  validate(options);
+  const llvm::json::Object object = parse_json_object(text);
+  return ModelRopesBuilder::build(HfModel(object, lenient), options);
+}
+
+}  // namespace internal
 }  // namespace ropejit

@@ -91,8 +91,10 @@ def cases(models):
     )
     yield case("persimmon", "adept/fuyu-8b", {"partial_rotary_factor": 0.5, "head_dim": None})
     yield case("nemotron", "nvidia/nemotron3-8b (class default)", {"partial_rotary_factor": 0.5})
-    yield case("bamba", "ibm-fms/Bamba-9.8b-2.2T-hf", {"partial_rotary_factor": 0.5, "head_dim": None}, heads=grouped)
-    yield case("qwen3_next", "Qwen/Qwen3-Next-80B-A3B-Instruct", {"partial_rotary_factor": 0.25}, heads=grouped)
+    bamba = {"partial_rotary_factor": 0.5, "head_dim": None, "attn_layer_indices": [0]}
+    yield case("bamba", "ibm-fms/Bamba-9.8b-2.2T-hf", bamba, heads=grouped)
+    next_80b = {"partial_rotary_factor": 0.25, "full_attention_interval": 1}
+    yield case("qwen3_next", "Qwen/Qwen3-Next-80B-A3B-Instruct", next_80b, heads=grouped)
     yield case("minimax_m2", "MiniMaxAI/MiniMax-M3 (text)", {"partial_rotary_factor": 0.5}, heads=grouped)
     longrope = "microsoft/Phi-3.5-mini-instruct"
     yield case(
@@ -118,7 +120,7 @@ def cases(models):
         layer=0,
     )
     yield case("smollm3", "HuggingFaceTB/SmolLM3-3B", {"num_hidden_layers": 4}, heads=grouped, layer=0)
-    yield case("lfm2", "LiquidAI/LFM2-1.2B", {"head_dim": None})
+    yield case("lfm2", "LiquidAI/LFM2-1.2B", {"head_dim": None, "full_attn_idxs": [0]})
     yield case("bitnet", "microsoft/bitnet-b1.58-2B-4T")
     yield case("hy_v3", "tencent/Hy3-preview")
     yield case(

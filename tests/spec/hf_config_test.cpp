@@ -157,10 +157,11 @@ TEST_CASE("rope dictionaries become rules as transformers reads them, defaults a
                                    R"("rope_scaling": {"rope_type": "longrope", "factor": 8, )"
                                    R"("original_max_position_embeddings": 2048, )" +
                                    lists + "}";
-  const std::string phimoe = R"("model_type": "phimoe", "max_position_embeddings": 131072, "rope_scaling": )"
-                             R"({"type": "longrope", "original_max_position_embeddings": 4096, )"
-                             R"("short_mscale": 1.25, "long_mscale": 1.5, )" +
-                             lists + "}";
+  const std::string phimoe =
+      R"("model_type": "phimoe", "rope_theta": 10000, "max_position_embeddings": 131072, "rope_scaling": )"
+      R"({"type": "longrope", "original_max_position_embeddings": 4096, )"
+      R"("short_mscale": 1.25, "long_mscale": 1.5, )" +
+      lists + "}";
   const std::string no_phimoe = R"("max_position_embeddings": 131072, "rope_scaling": )"
                                 R"({"type": "longrope", "original_max_position_embeddings": 4096, )"
                                 R"("short_mscale": 1.25, "long_mscale": 1.5, "attention_factor": 1.75, )" +
@@ -351,13 +352,19 @@ TEST_CASE("a rotation that this version cannot build is refused by name rather t
     const char* found;
   };
   const Row rows[] = {
-      {R"("model_type": "deepseek_v32")", "model_type", "deepseek_v32"},
-      {R"("model_type": "deepseek_v4")", "model_type", "deepseek_v4"},
+      {R"("model_type": "mistral_large4_text")", "model_type", "mistral_large4_text"},
       {R"("model_type": "kimi_linear")", "model_type", "kimi_linear"},
-      {R"("model_type": "glm4_moe_lite")", "model_type", "glm4_moe_lite"},
-      {R"("model_type": "nanochat")", "model_type", "nanochat"},
-      {R"("model_type": "gemma4")", "model_type", "gemma4"},
+      {R"("model_type": "cohere_compass_text")", "model_type", "several axes"},
+      {R"("model_type": "dinov3_vit")", "model_type", "AngleSource::radians"},
+      {R"("model_type": "mimo_v2_flash")", "model_type", "mimo_v2_flash"},
       {R"("model_type": "gpt2")", "model_type", "gpt2"},
+      {R"("model_type": "jamba")", "model_type", "jamba"},
+      {R"("model_type": "qwen2_vl", "rope_theta": 1e6, "rope_scaling": {"type": "mrope", "mrope_interleaved": true})",
+       "rope_scaling.mrope_interleaved", "true"},
+      {R"("model_type": "qwen3_vl", "rope_theta": 1e6, "head_dim": 64,
+          "rope_scaling": {"rope_type": "default", "mrope_interleaved": false})",
+       "rope_scaling.mrope_interleaved", "false"},
+      {R"("model_type": "longcat_flash", "rope_theta": 1e7, "rope_interleave": false)", "rope_interleave", "false"},
       {R"("qk_rope_head_dim": 64)", "qk_rope_head_dim", "64"},
       {R"("rope_local_base_freq": 10000.0)", "rope_local_base_freq", "10000"},
       {R"("layer_rope_theta": [1, 2])", "layer_rope_theta", "an array"},
@@ -389,7 +396,7 @@ TEST_CASE("a rotation that this version cannot build is refused by name rather t
   }
   const auto nested = error_of([] {
     return RopeSpec::from_hf_config(
-        R"({"model_type": "x", "text_config": {"model_type": "nanochat", "num_attention_heads": 4}})");
+        R"({"model_type": "x", "text_config": {"model_type": "muse_spark_text", "num_attention_heads": 4}})");
   });
   REQUIRE(nested);
   CHECK(contains(nested->what(), "text_config.model_type"));

@@ -275,7 +275,7 @@ TEST_CASE("a model's bad or missing layers are named") {
        "rope_parameters.rope_theta", ErrorCode::unsupported},
       {R"("model_type": "deepseek_v2", "num_hidden_layers": 1, "qk_rope_head_dim": 64, "qk_nope_head_dim": 128)",
        "kv_lora_rank", kParse},
-      {R"("model_type": "deepseek_v32", "num_hidden_layers": 1)", "model_type", ErrorCode::unsupported},
+      {R"("model_type": "bailing_hybrid", "num_hidden_layers": 1)", "model_type", ErrorCode::unsupported},
   };
   for (const Row& row : rows) {
     INFO(row.fields);
