@@ -34,6 +34,7 @@ namespace ropejit::internal {
   X(cuMemFree, 3020)                          \
   X(cuMemcpyHtoD, 3020)                       \
   X(cuMemcpyDtoH, 3020)                       \
+  X(cuMemcpyDtoDAsync, 3020)                  \
   X(cuEventCreate, 2000)                      \
   X(cuEventRecord, 2000)                      \
   X(cuEventSynchronize, 2000)                 \
