@@ -95,10 +95,11 @@ class Nothing : public internal::LoadedKernel {
   int launch(const LaunchGeometry&, const LaunchParams&, void*) const noexcept override { return 0; }
 };
 
-PreparedKernel prepared(const RotationPlan& plan, const std::shared_ptr<const internal::LoadedKernel>& kernel) {
+PreparedKernel prepared(const RotationPlan& plan, std::uint32_t multiprocessors,
+                        const std::shared_ptr<const internal::LoadedKernel>& kernel) {
   PreparedKernel made;
   made.kernel_class = plan.kernel_class;
-  for (const internal::VariantChoice& choice : internal::default_variants(plan.kernel_class, 132)) {
+  for (const internal::VariantChoice& choice : internal::default_variants(plan.kernel_class, multiprocessors)) {
     made.table.push_back(internal::prepared_variant(plan.kernel_class, choice.variant, choice.min_tokens, kernel));
   }
   made.universal = made.table.front();
@@ -122,7 +123,7 @@ void checks() {
   std::vector<std::function<double()>> work;
   char* nowhere = reinterpret_cast<char*>(std::uintptr_t{0x10000000});  // addresses that nothing reads
   for (const Row& row : kRows) {
-    kernels.push_back(prepared(internal::lower(spec(), row.form), std::make_shared<const Nothing>()));
+    kernels.push_back(prepared(internal::lower(spec(), row.form), 132, std::make_shared<const Nothing>()));
   }
   for (std::size_t i = 0; i < kernels.size(); ++i) {
     work.push_back([&kernel = kernels[i], args = args_at(nowhere, kRows[i], 64)] {
@@ -170,7 +171,7 @@ void against_driver(const Target& target, const ServiceOptions& options) {
     for (const std::int64_t tokens : {1, 64}) {
       const RopeArgs args = args_at(static_cast<char*>(memory.data()), row, tokens);
       const auto recorder = std::make_shared<const Recorder>();
-      if (!internal::launch_prepared(prepared(plan, recorder), args, nullptr)) {
+      if (!internal::launch_prepared(prepared(plan, target.multiprocessors(), recorder), args, nullptr)) {
         throw Error(ErrorCode::internal, "bench", "the arguments were refused");
       }
       const CUfunction function = raw_function(api, target, plan, tokens);

@@ -92,10 +92,13 @@ Tensors::Tensors(const internal::Target& target, Arena& arena, const Cell& cell,
   for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::int64_t>(i % tokens);
   ids_ = target.allocate(ids.size() * sizeof ids[0]);
   target.upload(ids_.data(), ids.data(), ids.size() * sizeof ids[0]);
-  if (!cell.what.table) return;
-  const std::vector<float> table = table_of(cell);
-  table_ = target.allocate(table.size() * sizeof table[0]);
-  target.upload(table_.data(), table.data(), table.size() * sizeof table[0]);
+  if (cell.what.table) {
+    const std::vector<float> table = table_of(cell);
+    table_ = target.allocate(table.size() * sizeof table[0]);
+    target.upload(table_.data(), table.data(), table.size() * sizeof table[0]);
+  }
+  // Replays have streams of their own, which do not wait for uploads.
+  target.synchronize();
 }
 
 char* Tensors::set(int launch) const {
