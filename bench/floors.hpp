@@ -6,6 +6,9 @@
 //     linear_v16_w4_t256_far   a thread's own words are the grid's width apart
 //     rows_v8_w2_t256          only the first lanes of each head's row: what partial rotation in place moves
 //     memcpy                   the driver's own copy, to other memory
+//
+// The floor is the fastest that has the launch's own access pattern: of those by rows for partial rotation in place,
+// where the others move as many bytes but touch fewer sectors (Record::linear_us), and of all others elsewhere.
 #pragma once
 
 #include <cstdint>

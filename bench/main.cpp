@@ -11,7 +11,7 @@
 namespace {
 
 constexpr std::string_view kUsage =
-    R"(usage: ropejit_bench [OPTIONS]          times variants beside copies of the same bytes, in turns, on the same memory
+    R"(usage: ropejit_bench [OPTIONS]          times variants beside copies of the same bytes
        ropejit_bench report FILE...     tables in Markdown of what --resume files hold
        ropejit_bench host [--device D]  ns that launch adds to the driver's own launch
        ropejit_bench first [--device D] [--repeats N]   the first launch of a process: empty cache, disk, memory

@@ -22,7 +22,7 @@ namespace {
 
 // Tried a few times each; so many of the fastest are then timed in earnest.
 constexpr int kTrialTurns = 3;
-constexpr std::size_t kFinalCopies = 4;
+constexpr std::size_t kFinalCopies = 4;  // of each kind
 constexpr std::size_t kFinalVariants = 6;
 constexpr int kLeastTurns = 9;
 constexpr int kMostTurns = 41;
@@ -33,12 +33,25 @@ void launch_or_throw(const PreparedKernel& kernel, const RopeArgs& args, void* s
   if (!status) throw Error(status.code, "launch", status.message());
 }
 
+std::vector<internal::CompiledBinary> compile_all(const Target& target,
+                                                  const std::vector<internal::KernelSource>& sources) {
+  std::vector<internal::CompiledBinary> binaries(sources.size());
+  const internal::Compiler& compiler = target.compiler();
+  internal::parallel_for(static_cast<std::int64_t>(sources.size()), [&](std::int64_t i) {
+    const auto at = static_cast<std::size_t>(i);
+    binaries[at] = compiler.compile(sources[at]);
+  });
+  return binaries;
+}
+
 bool is_host(const Target& target) { return target.arch().starts_with("host"); }
 
 }  // namespace
 
 /// A copy or a variant on a cell's tensors, queued and ready to be timed.
 struct Measurer::Contender {
+  enum class Kind { variant, floor, linear };  ///< linear: moves as many bytes as the floor, but lying together
+  Kind kind = Kind::variant;
   std::string name;
   const LoadedVariant* variant = nullptr;  ///< null: a copy
   bool flush = false;
@@ -63,12 +76,7 @@ Measurer::~Measurer() = default;
 std::vector<LoadedVariant> Measurer::compile(const RotationPlan& plan, const std::vector<Variant>& variants) const {
   std::vector<internal::KernelSource> sources;
   for (const Variant& variant : variants) sources.push_back(internal::generate(plan, variant));
-  std::vector<internal::CompiledBinary> binaries(variants.size());
-  const internal::Compiler& compiler = target_.compiler();
-  internal::parallel_for(static_cast<std::int64_t>(variants.size()), [&](std::int64_t i) {
-    const auto at = static_cast<std::size_t>(i);
-    binaries[at] = compiler.compile(sources[at]);
-  });
+  const std::vector<internal::CompiledBinary> binaries = compile_all(target_, sources);
   std::vector<LoadedVariant> loaded;
   for (std::size_t i = 0; i < variants.size(); ++i) {
     LoadedVariant one{variants[i], {}, binaries[i].registers, binaries[i].spill_bytes};
@@ -111,12 +119,7 @@ void Measurer::load(const std::vector<CopyKernel>& copies) {
     internal::KernelSource source = copy.source();
     if (copy_kernels_.count(source.entry) == 0) sources.push_back(std::move(source));
   }
-  std::vector<internal::CompiledBinary> binaries(sources.size());
-  const internal::Compiler& compiler = target_.compiler();
-  internal::parallel_for(static_cast<std::int64_t>(sources.size()), [&](std::int64_t i) {
-    const auto at = static_cast<std::size_t>(i);
-    binaries[at] = compiler.compile(sources[at]);
-  });
+  const std::vector<internal::CompiledBinary> binaries = compile_all(target_, sources);
   for (std::size_t i = 0; i < sources.size(); ++i) {
     copy_kernels_[sources[i].entry] = target_.load(binaries[i].image, sources[i].entry);
   }
@@ -137,28 +140,33 @@ std::vector<Measurer::Contender> Measurer::contenders(const Cell& cell, const Te
         1);
   }
   std::vector<Contender> all;
-  const auto add = [&](std::string name, const LoadedVariant* variant, std::function<void(void*, int)> launch) {
-    all.push_back({std::move(name), variant, layout.flush, target_.capture(std::move(launch), layout.launches)});
+  using Kind = Contender::Kind;
+  const auto add = [&](Kind kind, std::string name, const LoadedVariant* variant,
+                       std::function<void(void*, int)> launch) {
+    all.push_back({kind, std::move(name), variant, layout.flush, target_.capture(std::move(launch), layout.launches)});
   };
+  const bool by_rows = std::any_of(copies.begin(), copies.end(), [](const auto& copy) { return copy.row_bytes != 0; });
   const auto bytes = static_cast<std::uint64_t>(cell.bytes()) / 2;
   for (const CopyKernel& copy : copies) {
     const internal::LoadedKernel& kernel = *copy_kernels_.at(copy.source().entry);
-    add(copy.name(), nullptr, [&tensors, &kernel, copy, bytes](void* stream, int i) {
-      launch_copy(copy, kernel, tensors.copy_to(i), tensors.copy_from(i), bytes, stream);
-    });
+    add(by_rows && copy.row_bytes == 0 ? Kind::linear : Kind::floor, copy.name(), nullptr,
+        [&tensors, &kernel, copy, bytes](void* stream, int i) {
+          launch_copy(copy, kernel, tensors.copy_to(i), tensors.copy_from(i), bytes, stream);
+        });
   }
   // In place the driver's copy needs another place to write to: the next set, where there is one.
   const bool in_place = cell.what.placement == Placement::in_place;
   if (!in_place || layout.sets > 1) {
-    add("memcpy", nullptr, [this, &tensors, in_place, bytes](void* stream, int i) {
-      target_.copy(in_place ? tensors.copy_to(i + 1) : tensors.copy_to(i), tensors.copy_from(i), bytes, stream);
-    });
+    add(by_rows ? Kind::linear : Kind::floor, "memcpy", nullptr,
+        [this, &tensors, in_place, bytes](void* stream, int i) {
+          target_.copy(in_place ? tensors.copy_to(i + 1) : tensors.copy_to(i), tensors.copy_from(i), bytes, stream);
+        });
   }
   const Variant untuned = default_for(plan_, target_.multiprocessors(), cell.tokens);
   for (const LoadedVariant& variant : variants_) {
     // The defaults of the case's other sizes were compiled along.
     if (options_.selection.kind == Selection::Kind::untuned && variant.variant != untuned) continue;
-    add(internal::to_string(variant.variant), &variant,
+    add(Kind::variant, internal::to_string(variant.variant), &variant,
         [&tensors, &variant](void* stream, int i) { launch_or_throw(variant.kernel, tensors.args(i), stream); });
   }
   return all;
@@ -184,14 +192,13 @@ std::vector<Record> Measurer::measure(const Cell& cell) {
   std::vector<Contender> all = contenders(cell, tensors, layout);
   const std::vector<std::vector<double>> trial = in_turns(all, kTrialTurns);
   std::vector<Contender> finalists;
-  std::size_t copies = 0;
-  std::size_t variants = 0;
+  std::map<Contender::Kind, std::size_t> taken;
   for (const std::size_t i : fastest(trial, trial.size())) {
-    const LoadedVariant* variant = all[i].variant;
-    const bool in = variant == nullptr ? copies++ < kFinalCopies
-                                       : options_.selection.kind != Selection::Kind::best ||
-                                             variants++ < kFinalVariants || variant->variant == untuned;
-    if (in) finalists.push_back(std::move(all[i]));
+    const bool copy = all[i].kind != Contender::Kind::variant;
+    const bool among_fastest = taken[all[i].kind]++ < (copy ? kFinalCopies : kFinalVariants);
+    const bool asked_for =
+        !copy && (options_.selection.kind != Selection::Kind::best || all[i].variant->variant == untuned);
+    if (among_fastest || asked_for) finalists.push_back(std::move(all[i]));
   }
   all.clear();
 
@@ -201,9 +208,13 @@ std::vector<Record> Measurer::measure(const Cell& cell) {
   const std::vector<std::vector<double>> samples = in_turns(finalists, turns);
 
   const std::vector<std::size_t> ranking = fastest(samples, samples.size());
-  const auto copy =
-      std::find_if(ranking.begin(), ranking.end(), [&](std::size_t i) { return finalists[i].variant == nullptr; });
-  const Summary floor = summarize(samples[*copy]);
+  const auto first_of = [&](Contender::Kind kind) {
+    return std::find_if(ranking.begin(), ranking.end(), [&](std::size_t i) { return finalists[i].kind == kind; });
+  };
+  const std::size_t copy = *first_of(Contender::Kind::floor);
+  const auto other = first_of(Contender::Kind::linear);
+  const std::size_t linear = other == ranking.end() ? copy : *other;
+  const Summary floor = summarize(samples[copy]);
   std::vector<Record> records;
   for (const std::size_t i : ranking) {
     const LoadedVariant* variant = finalists[i].variant;
@@ -224,7 +235,9 @@ std::vector<Record> Measurer::measure(const Cell& cell) {
     record.launches = layout.launches;
     record.floor_us = floor.median;
     record.floor_spread_us = floor.spread;
-    record.floor = finalists[*copy].name;
+    record.floor = finalists[copy].name;
+    record.linear_us = summarize(samples[linear]).median;
+    record.linear = finalists[linear].name;
     record.ratio = summary.median / floor.median;
     record.bytes = cell.bytes();
     record.registers = variant->registers;

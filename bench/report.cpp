@@ -42,14 +42,15 @@ std::string class_table(const SizeClass& size, std::vector<CellSummary> cells) {
                    [](const CellSummary& a, const CellSummary& b) { return untuned_or_best(a) > untuned_or_best(b); });
   std::string text = fmt::format(
       "\n### {}: at most {} of the floor\n\n"
-      "| cell | tokens | L2 | MB | floor us | floor | default | / floor | best | / floor | spread | default / best |\n"
-      "|---|---|---|---|---|---|---|---|---|---|---|---|\n",
+      "| cell | tokens | L2 | MB | floor us | floor | linear us | default | / floor | best | / floor | spread | "
+      "default / best |\n"
+      "|---|---|---|---|---|---|---|---|---|---|---|---|---|\n",
       size.name, size.limit);
   for (const CellSummary& cell : cells) {
     const bool untuned = !cell.untuned.empty();
-    text += fmt::format("| {} | {} | {} | {:.3f} | {:.2f} | {} | {} | {} | {} | {} | {:.1f} % | {} |\n", cell.cell,
-                        internal::grouped(cell.tokens), cell.l2, static_cast<double>(cell.bytes) / 1e6, cell.floor_us,
-                        cell.floor, untuned ? cell.untuned : "-",
+    text += fmt::format("| {} | {} | {} | {:.3f} | {:.2f} | {} | {:.2f} | {} | {} | {} | {} | {:.1f} % | {} |\n",
+                        cell.cell, internal::grouped(cell.tokens), cell.l2, static_cast<double>(cell.bytes) / 1e6,
+                        cell.floor_us, cell.floor, cell.linear_us, untuned ? cell.untuned : "-",
                         untuned ? ratio_text(cell.untuned_ratio, size.limit) : "-", cell.best,
                         ratio_text(cell.best_ratio, size.limit), cell.spread * 100,
                         untuned ? ratio_text(cell.over_best(), kDefaultLimit) : "-");
@@ -142,6 +143,7 @@ std::vector<CellSummary> summarize_cells(const std::vector<Record>& records) {
         cell.best_ratio = record.ratio;
         cell.floor = record.floor;
         cell.floor_us = record.floor_us;
+        cell.linear_us = record.linear_us;
         cell.spread = record.us > 0 ? record.spread_us / record.us : 0;
       }
       if (record.is_default && (cell.untuned.empty() || record.ratio < cell.untuned_ratio)) {

@@ -16,7 +16,8 @@ struct CellSummary {
   std::string l2;
   std::int64_t bytes = 0;
   double floor_us = 0;  ///< that the best was measured with
-  double spread = 0;    ///< of the best: median absolute deviation over median
+  double linear_us = 0;
+  double spread = 0;  ///< of the best: median absolute deviation over median
   std::string floor;
   std::string best;
   double best_ratio = 0;

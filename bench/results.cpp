@@ -40,6 +40,8 @@ void visit_fields(AnyRecord& record, const Visit& visit) {
   visit("floor_us", record.floor_us);
   visit("floor_spread_us", record.floor_spread_us);
   visit("floor", record.floor);
+  visit("linear_us", record.linear_us);
+  visit("linear", record.linear);
   visit("ratio", record.ratio);
   visit("bytes", record.bytes);
   visit("registers", record.registers);

@@ -39,7 +39,10 @@ struct Record {
 
   double floor_us = 0;  ///< of the fastest copy, median
   double floor_spread_us = 0;
-  std::string floor;       ///< which copy: see floors.hpp
+  std::string floor;  ///< which copy: see floors.hpp
+  double linear_us =
+      0;  ///< of the fastest copy of as many bytes that lie together: the floor, but for partial rotation
+  std::string linear;
   double ratio = 0;        ///< us / floor_us
   std::int64_t bytes = 0;  ///< Cell::bytes
   std::int64_t registers = -1;

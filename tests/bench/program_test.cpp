@@ -79,12 +79,18 @@ TEST_CASE("Cells can be listed, and one variant launched alone") {
 TEST_CASE("Partial rotation in place is measured beside copies of its rows, hot and cold") {
   Program program;
   program.path = bench_path();
-  for (const char* state : {"hot", "cold"}) {
+  for (const std::string state : {"hot", "cold"}) {
+    const std::string file = program.folder / (state + ".jsonl");
     const Finished ran = program({"--device", "host", "--set", "quick", "--cell", "64-64-96r24", "--tokens", "1",
-                                  "--variants", "default", "--l2", state});
+                                  "--variants", "default", "--l2", state, "--resume", file});
     CAPTURE(state, ran.err);
-    CHECK(ran.status == 0);
-    CHECK(has(ran.out, "1 cells measured"));
+    REQUIRE(ran.status == 0);
+    const std::vector<Record> records = read_results(file);
+    REQUIRE(records.size() == 1);
+    CHECK(records[0].l2 == state);
+    CHECK(records[0].floor.find("rows_") == 0);
+    CHECK(records[0].linear.find("rows_") == std::string::npos);
+    CHECK(records[0].linear_us > 0);
   }
 }
 

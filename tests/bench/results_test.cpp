@@ -28,6 +28,8 @@ Record record(const std::string& cell, std::int64_t tokens, const std::string& v
   made.floor_us = 1;
   made.floor_spread_us = 0.5;
   made.floor = "linear_v16_w1_t256";
+  made.linear_us = 0.75;
+  made.linear = "memcpy";
   made.ratio = 1.25;
   made.bytes = std::int64_t{1} << 40;
   made.registers = 32;

@@ -62,6 +62,20 @@ TEST_CASE("Copies of rows move whole words of the lanes that rotate, and only th
   for (const CopyKernel& copy : copy_kernels(36, 12, false)) CHECK((copy.row_bytes == 0 || copy.width == 4));
 }
 
+TEST_CASE("Every case has a copy of its own access pattern") {
+  for (const bool few : {false, true}) {
+    for (const Cell& cell : cells_of("full")) {
+      const auto element = static_cast<std::uint32_t>(size_of(cell.what.dtype));
+      const std::uint32_t row = static_cast<std::uint32_t>(cell.what.shape.head_dim) * element;
+      const std::uint32_t moved = static_cast<std::uint32_t>(cell.what.moved_lanes()) * element;
+      const std::vector<CopyKernel> copies = copy_kernels(row, moved, few);
+      CAPTURE(cell.what.name());
+      CHECK(std::any_of(copies.begin(), copies.end(),
+                        [&](const CopyKernel& copy) { return (copy.row_bytes != 0) == (moved != row); }));
+    }
+  }
+}
+
 TEST_CASE("A selection is a word, or names of variants") {
   const internal::RotationPlan plan = internal::lower(kLlama.spec(), kLlama.form());
   const auto space = internal::variant_space(plan.kernel_class);
