@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <random>
@@ -87,6 +88,21 @@ TEST_CASE("A grid has a thread for every item of every token and its indices fit
         CHECK(grid.y <= 65535);
         CHECK(grid.x <= 0x7fffffffU);
       }
+    }
+  }
+}
+
+TEST_CASE("A block's items belong to no more tokens than it has room for, and to that many somewhere", "[launch]") {
+  for (std::uint32_t items = 1; items <= 70; ++items) {
+    for (const std::uint32_t threads : {32U, 64U, 128U}) {
+      std::uint32_t most = 0;
+      for (std::uint32_t block = 0; block < 2 * items; ++block) {
+        const std::uint32_t first = block * threads / items;
+        most = std::max(most, (block * threads + threads - 1) / items - first + 1);
+      }
+      INFO(items << " items, " << threads << " threads");
+      CHECK(tokens_of_block(items, threads) >= most);
+      CHECK(tokens_of_block(items, threads) <= most + 1);
     }
   }
 }
