@@ -193,6 +193,30 @@ TEST_CASE("A launch's length is that of its own form: ranks count where tokens a
   }
 }
 
+TEST_CASE("A kernel may be made and resolved while a graph is captured, and the graph replays", "[numeric]") {
+  for (const test::TargetPtr& target : test::targets()) {
+    const RopeService service = service_on(target, "");
+    const RopeKernel first = service.get(spec_with(longrope()), LaunchForm::in_place_start());
+    const internal::DeviceBuffer memory = target->allocate(kTokens * 2 * kDim * 4);
+    target->upload(memory.data(), std::vector<float>(kTokens * 2 * kDim, 1.0F).data(), kTokens * 2 * kDim * 4);
+    RopeArgs args;
+    args.q.data = memory.data();
+    args.tokens = kTokens;
+    args.positions = Positions::start(0);
+    double theta = 300;
+    const double us = target->time_replayed_us(
+        [&](void* stream, int) {
+          RopeSpec other = spec_with(longrope());
+          other.theta = theta += 100;
+          const RopeKernel kernel = service.get(other, LaunchForm::in_place_start()).at_length(5000);
+          REQUIRE(kernel.launch(args, stream));
+        },
+        2, 1);
+    INFO(target->name());
+    CHECK(us > 0);
+  }
+}
+
 TEST_CASE("A kernel whose scaling knows no length is its own at every length", "[numeric]") {
   for (const test::TargetPtr& target : test::targets()) {
     const RopeService service = service_on(target, "");
