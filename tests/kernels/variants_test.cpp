@@ -103,27 +103,6 @@ TEST_CASE("All variants of a plan, and its universal entry, give the same bits",
   }
 }
 
-TEST_CASE("The host target and the GPU give the same bits", "[numeric][cuda]") {
-  const std::vector<test::TargetPtr> targets = test::targets();
-  if (targets.size() < 2) {
-    WARN("no GPU here: nothing to compare");
-    return;
-  }
-  for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
-    test::NumericCase given;
-    given.spec = spec_of(Layout::split_half, dtype, 128, {8, 128, 0}, Operand{2, 128, 0});
-    given.form = LaunchForm::in_place_start();
-    given.tokens = 512;
-    given.positions = {2147483000};
-    const internal::RotationPlan plan = internal::lower(given.spec, given.form);
-    std::vector<std::vector<unsigned char>> outputs;
-    for (const test::TargetPtr& target : targets) {
-      outputs.push_back(test::run_case(test::prepare(target, plan), given, 3).out_bytes);
-    }
-    CHECK(outputs[0] == outputs[1]);
-  }
-}
-
 TEST_CASE("Default variants are legal, cover every size from none up, and turn at growing token counts", "[codegen]") {
   for (const Layout layout : {Layout::split_half, Layout::interleaved}) {
     for (const DType dtype : {DType::bf16, DType::fp32}) {
