@@ -17,6 +17,33 @@
 namespace ropejit::internal {
 namespace {
 
+class CudaReplay : public Replay {
+ public:
+  CudaReplay(const DriverApi& api, const std::function<void(void* stream, int i)>& launch, int launches)
+      : graph_(api,
+               [&](void* stream) {
+                 for (int i = 0; i < launches; ++i) launch(stream, i);
+               }),
+        before_(api),
+        after_(api),
+        launches_(launches) {
+    us();
+  }
+
+  double us() override {
+    before_.record(graph_.stream());
+    graph_.replay();
+    after_.record(graph_.stream());
+    return after_.us_since(before_) / launches_;
+  }
+
+ private:
+  const CapturedGraph graph_;
+  const Event before_;
+  const Event after_;
+  const int launches_;
+};
+
 class CudaTarget : public Target {
  public:
   CudaTarget(int ordinal, std::optional<std::string> nvrtc)
@@ -89,6 +116,11 @@ class CudaTarget : public Target {
     check(api_.p_cuMemcpyDtoH(to, reinterpret_cast<CUdeviceptr>(from), bytes), "cuMemcpyDtoH");
   }
   void synchronize() const override { check(api_.p_cuCtxSynchronize(), "cuCtxSynchronize"); }
+  void copy(void* to, const void* from, std::size_t bytes, void* stream) const override {
+    check(api_.p_cuMemcpyDtoDAsync(reinterpret_cast<CUdeviceptr>(to), reinterpret_cast<CUdeviceptr>(from), bytes,
+                                   static_cast<CUstream>(stream)),
+          "cuMemcpyDtoDAsync");
+  }
 
   double time_us(const std::function<void()>& launch, int repeats) const override {
     launch();
@@ -103,6 +135,9 @@ class CudaTarget : public Target {
     return median_us(
                api_, graph.stream(), [&graph] { graph.replay(); }, replays) /
            launches;
+  }
+  std::unique_ptr<Replay> capture(std::function<void(void* stream, int i)> launch, int launches) const override {
+    return std::make_unique<CudaReplay>(api_, launch, launches);
   }
 
  private:

@@ -4,37 +4,31 @@
 #include <vector>
 
 namespace ropejit::internal {
-namespace {
 
-class Event {
- public:
-  explicit Event(const DriverApi& api) : api_(api) {
-    check_driver(api_, api_.p_cuEventCreate(&event_, CU_EVENT_DEFAULT), "cuEventCreate");
-  }
-  ~Event() { api_.p_cuEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  CUevent get() const { return event_; }
+Event::Event(const DriverApi& api) : api_(api) {
+  check_driver(api_, api_.p_cuEventCreate(&event_, CU_EVENT_DEFAULT), "cuEventCreate");
+}
 
- private:
-  const DriverApi& api_;
-  CUevent event_ = nullptr;
-};
+Event::~Event() { api_.p_cuEventDestroy(event_); }
 
-}  // namespace
+void Event::record(CUstream stream) const { check_driver(api_, api_.p_cuEventRecord(event_, stream), "cuEventRecord"); }
+
+double Event::us_since(const Event& before) const {
+  check_driver(api_, api_.p_cuEventSynchronize(event_), "cuEventSynchronize");
+  float ms = 0;
+  check_driver(api_, api_.p_cuEventElapsedTime(&ms, before.event_, event_), "cuEventElapsedTime");
+  return static_cast<double>(ms) * 1000.0;
+}
 
 double median_us(const DriverApi& api, CUstream stream, const std::function<void()>& work, int repeats) {
   const Event before(api);
   const Event after(api);
   std::vector<double> times;
   for (int i = 0; i < repeats; ++i) {
-    check_driver(api, api.p_cuEventRecord(before.get(), stream), "cuEventRecord");
+    before.record(stream);
     work();
-    check_driver(api, api.p_cuEventRecord(after.get(), stream), "cuEventRecord");
-    check_driver(api, api.p_cuEventSynchronize(after.get()), "cuEventSynchronize");
-    float ms = 0;
-    check_driver(api, api.p_cuEventElapsedTime(&ms, before.get(), after.get()), "cuEventElapsedTime");
-    times.push_back(static_cast<double>(ms) * 1000.0);
+    after.record(stream);
+    times.push_back(after.us_since(before));
   }
   std::sort(times.begin(), times.end());
   return times.empty() ? 0.0 : times[times.size() / 2];

@@ -35,6 +35,7 @@ namespace ropejit::internal {
   X(cuMemcpyHtoD, 3020)                       \
   X(cuMemcpyDtoH, 3020)                       \
   X(cuMemcpyHtoDAsync, 3020)                  \
+  X(cuMemcpyDtoDAsync, 3020)                  \
   X(cuEventCreate, 2000)                      \
   X(cuEventRecord, 2000)                      \
   X(cuEventSynchronize, 2000)                 \

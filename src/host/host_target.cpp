@@ -60,6 +60,25 @@ double median_us(const std::function<void()>& work, int repeats) {
   return times.empty() ? 0.0 : times[times.size() / 2];
 }
 
+class HostReplay : public Replay {
+ public:
+  HostReplay(std::function<void(void* stream, int i)> launch, int launches)
+      : launch_(std::move(launch)), launches_(launches) {
+    us();
+  }
+
+  double us() override {
+    const auto all = [this] {
+      for (int i = 0; i < launches_; ++i) launch_(nullptr, i);
+    };
+    return median_us(all, 1) / launches_;
+  }
+
+ private:
+  const std::function<void(void* stream, int i)> launch_;
+  const int launches_;
+};
+
 class HostTarget : public Target {
  public:
   explicit HostTarget(std::optional<std::string> compiler) : compiler_choice_(std::move(compiler)) {}
@@ -100,6 +119,7 @@ class HostTarget : public Target {
   void upload(void* to, const void* from, std::size_t bytes) const override { std::memcpy(to, from, bytes); }
   void download(void* to, const void* from, std::size_t bytes) const override { std::memcpy(to, from, bytes); }
   void synchronize() const override {}
+  void copy(void* to, const void* from, std::size_t bytes, void*) const override { std::memmove(to, from, bytes); }
 
   double time_us(const std::function<void()>& launch, int repeats) const override {
     launch();
@@ -111,6 +131,9 @@ class HostTarget : public Target {
       for (int i = 0; i < launches; ++i) launch(nullptr, i);
     };
     return median_us(all, replays) / launches;
+  }
+  std::unique_ptr<Replay> capture(std::function<void(void* stream, int i)> launch, int launches) const override {
+    return std::make_unique<HostReplay>(std::move(launch), launches);
   }
 
  private:

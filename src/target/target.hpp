@@ -64,6 +64,18 @@ class DeviceBuffer {
   std::shared_ptr<void> data_;
 };
 
+/// Launches that were queued once, to be timed as often as wanted. Belongs to the context it was made in.
+class Replay {
+ public:
+  Replay() = default;
+  Replay(const Replay&) = delete;
+  Replay& operator=(const Replay&) = delete;
+  virtual ~Replay() = default;
+
+  /// Runs all of them, waits, and returns what one took on the device, microseconds. Throws Error.
+  virtual double us() = 0;
+};
+
 /// A device and its compiler. Thread-safe.
 class Target {
  public:
@@ -81,9 +93,9 @@ class Target {
   /// Throws Error{load_failed} where the driver or dlopen refuses the image.
   virtual std::shared_ptr<const LoadedKernel> load(std::string_view image, const std::string& entry) const = 0;
 
-  /// A copy of `bytes` bytes in the device's memory, for kernels to read, there when it returns. On a GPU it stays for the
-  /// rest of the process, as a captured graph may hold it; in the current context's memory, or where there is none in the
-  /// primary context's. Throws Error.
+  /// A copy of `bytes` bytes in the device's memory, for kernels to read, there when it returns. On a GPU it stays for
+  /// the rest of the process, as a captured graph may hold it; in the current context's memory, or where there is none
+  /// in the primary context's. Throws Error.
   virtual std::shared_ptr<const void> constant(const void* from, std::size_t bytes) const = 0;
 
   // For programs without a runtime of their own. All throw Error.
@@ -92,6 +104,9 @@ class Target {
   virtual void upload(void* to, const void* from, std::size_t bytes) const = 0;
   virtual void download(void* to, const void* from, std::size_t bytes) const = 0;
   virtual void synchronize() const = 0;
+  /// Queues a copy from one place of the device's memory to another, by whatever the driver has for that. May be
+  /// captured.
+  virtual void copy(void* to, const void* from, std::size_t bytes, void* stream) const = 0;
   /// Runs `launch` once to warm up and then `repeats` times, each timed on the device: median, microseconds. What a
   /// launch costs by itself (some microseconds on a GPU) is in it.
   virtual double time_us(const std::function<void()>& launch, int repeats) const = 0;
@@ -100,6 +115,9 @@ class Target {
   /// among several buffers where the tensors would otherwise stay in the cache. (The host target just runs them.)
   virtual double time_replayed_us(const std::function<void(void* stream, int i)>& launch, int launches,
                                   int replays) const = 0;
+  /// Queues launch(stream, i) for i = 0 .. launches - 1 as one CUDA graph and replays it once, to warm up. With several
+  /// of these, work can be timed in turns. (The host target runs `launch` anew each time: it must outlive the result.)
+  virtual std::unique_ptr<Replay> capture(std::function<void(void* stream, int i)> launch, int launches) const = 0;
 };
 
 }  // namespace ropejit::internal

@@ -56,7 +56,7 @@ class Program {
   /// With stdout on the file named; "": closed.
   Finished run(const std::vector<std::string>& arguments, const std::string& out) const {
     std::vector<std::string> words = arguments;
-    words.insert(words.begin(), program_path());
+    words.insert(words.begin(), path);
     std::vector<std::string> pairs;
     for (const auto& [name, value] : environment) pairs.push_back(name + "=" + value);
 
@@ -85,7 +85,8 @@ class Program {
     return finished;
   }
 
-  std::map<std::string, std::string> environment;  ///< what the program sees
+  std::string path = program_path();               ///< of the program
+  std::map<std::string, std::string> environment;  ///< what it sees
   ScratchFolder folder;                            ///< HOME, and files of the test
 
  private:

@@ -1,0 +1,220 @@
+// ropejit_bench first: from a service to a finished first launch, in processes of their own, beyond CUDA's own
+// initialisation; and beside it what no run-time compiler can do without, loading NVRTC and compiling an empty kernel.
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "bench/commands.hpp"
+#include "bench/statistics.hpp"
+#include "cli/arguments.hpp"
+#include "launch_params.cuh"
+#include "ropejit/error.hpp"
+#include "ropejit/service.hpp"
+#include "service/targets.hpp"
+
+namespace ropejit::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using internal::Target;
+
+double us_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+}
+
+RopeSpec llama() {
+  RopeSpec spec;
+  spec.rotary_dim = 128;
+  spec.q = {32, 128, 0};
+  spec.k = Operand{8, 128, 0};
+  return spec;
+}
+
+/// get, launch, wait.
+double launched_us(const RopeService& service, const Target& target, char* memory) {
+  RopeArgs args;
+  args.q.data = memory;
+  args.k.data = memory + 32 * 128 * 2;
+  args.tokens = 1;
+  args.positions = Positions::start(7);
+  const auto start = Clock::now();
+  const RopeKernel rope = service.get(llama(), LaunchForm::in_place_start());
+  const LaunchStatus status = rope.launch(args);
+  target.synchronize();
+  const double us = us_since(start);
+  if (!status) throw Error(status.code, "launch", status.message());
+  return us;
+}
+
+// --- the child -----------------------------------------------------------------------------------------------------
+
+/// Prints names and microseconds.
+void measure_ours(const Target& target, const ServiceOptions& options) {
+  const internal::DeviceBuffer memory = target.allocate(40 * 128 * 2);
+  const std::vector<char> zeros(40 * 128 * 2);
+  target.upload(memory.data(), zeros.data(), zeros.size());
+  const auto start = Clock::now();
+  const RopeService service(options);
+  const double made = us_since(start);
+  fmt::print("first {}\n", made + launched_us(service, target, static_cast<char*>(memory.data())));
+  fmt::print("memory {}\n", launched_us(service, target, static_cast<char*>(memory.data())));
+}
+
+void measure_twin(const Target& target) {
+  // The host target calls its entries with parameters; nothing else is in the kernel.
+  const bool host = target.name() == "host";
+  const internal::KernelSource source = {
+      "nothing",
+      host ? "#include \"launch_params.cuh\"\nextern \"C\" __global__ void nothing(ropejit::LaunchParams) {}\n"
+           : "extern \"C\" __global__ void nothing() {}\n"};
+  auto start = Clock::now();
+  const internal::CompiledBinary binary = target.compiler().compile(source);
+  fmt::print("compile {}\n", us_since(start));
+  start = Clock::now();
+  const auto kernel = target.load(binary.image, source.entry);
+  const int result = kernel->launch({1, 1, 32}, LaunchParams{}, nullptr);
+  target.synchronize();
+  fmt::print("load {}\n", us_since(start));
+  if (result != 0) throw Error(ErrorCode::launch_failed, "bench", fmt::format("driver error {}", result));
+}
+
+void be_child(const std::string& mode, const ServiceOptions& options) {
+  const auto start = Clock::now();
+  const auto target = internal::open_target(options);
+  target->make_current();
+  target->synchronize();
+  fmt::print("initialisation {}\n", us_since(start));
+  if (mode == "twin") {
+    measure_twin(*target);
+  } else {
+    measure_ours(*target, options);
+  }
+  std::fflush(stdout);
+}
+
+// --- the parent ----------------------------------------------------------------------------------------------------
+
+Error failed(const std::string& what) { return {ErrorCode::internal, "bench", what}; }
+
+/// Runs this program anew and reads what it prints.
+std::map<std::string, double> child(std::vector<std::string> words) {
+  words.insert(words.begin(), {"ropejit_bench", "first"});
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  int ends[2];
+  if (::pipe(ends) != 0) throw failed(fmt::format("pipe: {}", std::strerror(errno)));
+  const pid_t process = ::fork();
+  if (process < 0) throw failed(fmt::format("fork: {}", std::strerror(errno)));
+  if (process == 0) {
+    ::dup2(ends[1], STDOUT_FILENO);
+    ::close(ends[0]);
+    ::close(ends[1]);
+    ::execv("/proc/self/exe", pointers.data());
+    ::_exit(127);
+  }
+  ::close(ends[1]);
+  std::string text;
+  char piece[4096];
+  for (ssize_t got = 0; (got = ::read(ends[0], piece, sizeof piece)) != 0;) {
+    if (got > 0) text.append(piece, static_cast<std::size_t>(got));
+    if (got < 0 && errno != EINTR) break;
+  }
+  ::close(ends[0]);
+  int status = 0;
+  ::waitpid(process, &status, 0);
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw failed("a process of its own failed");
+  std::map<std::string, double> numbers;
+  std::istringstream lines(text);
+  std::string name;
+  for (double us = 0; lines >> name >> us;) numbers[name] = us;
+  return numbers;
+}
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    path_ = (std::filesystem::temp_directory_path() / "ropejit_bench_XXXXXX").string();
+    if (::mkdtemp(path_.data()) == nullptr) throw failed(fmt::format("{}: {}", path_, std::strerror(errno)));
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace
+
+void first_command(const Words& words) {
+  const internal::Arguments arguments(
+      "first", {{"--device", "NAME", ""}, {"--repeats", "N", ""}, {"--child", "MODE", ""}, {"--cache", "DIR", ""}},
+      words);
+  if (const auto mode = arguments.text("--child")) {
+    ServiceOptions options;
+    options.device = arguments.text("--device");
+    options.cache_dir = arguments.text("--cache").value_or("");
+    return be_child(*mode, options);
+  }
+  std::vector<std::string> device;
+  if (const auto name = arguments.text("--device")) device = {"--device=" + *name};
+  std::map<std::string, std::vector<double>> samples;
+  const auto run = [&](const std::string& mode, const std::string& cache) {
+    std::vector<std::string> given = device;
+    given.insert(given.end(), {"--child=" + mode, "--cache=" + cache});
+    return child(given);
+  };
+  const std::int64_t repeats = arguments.integer("--repeats", 7, 1, 1000);
+  for (std::int64_t i = 0; i < repeats; ++i) {
+    const TemporaryFolder folder;
+    const auto twin = run("twin", "");
+    const auto empty = run("ours", folder.path());
+    const auto disk = run("ours", folder.path());
+    samples["initialisation"].push_back(disk.at("initialisation"));
+    samples["empty"].push_back(empty.at("first"));
+    samples["disk"].push_back(disk.at("first"));
+    samples["memory"].push_back(disk.at("memory"));
+    samples["compile"].push_back(twin.at("compile"));
+    samples["load"].push_back(twin.at("load"));
+  }
+  const struct {
+    const char* name;
+    const char* text;
+  } rows[] = {{"empty", "first launch, empty cache"},
+              {"disk", "first launch, binaries on disk"},
+              {"memory", "get and launch again, in memory"},
+              {"compile", "loading the compiler and compiling an empty kernel"},
+              {"load", "loading and launching that kernel"},
+              {"initialisation", "the driver's own initialisation, in none of these"}};
+  fmt::print("| {} processes each | ms | spread | least | most |\n|---|---|---|---|---|\n", repeats);
+  for (const auto& row : rows) {
+    const std::vector<double>& each = samples[row.name];
+    const Summary summary = summarize(each);
+    fmt::print("| {} | {:.3f} | {:.3f} | {:.3f} | {:.3f} |\n", row.text, summary.median / 1e3, summary.spread / 1e3,
+               *std::min_element(each.begin(), each.end()) / 1e3, *std::max_element(each.begin(), each.end()) / 1e3);
+  }
+  fmt::print("\nempty cache: {:.2f} times the empty kernel's compile (target 2.5); disk: {:.2f} ms (target 2)\n",
+             summarize(samples["empty"]).median / summarize(samples["compile"]).median,
+             summarize(samples["disk"]).median / 1e3);
+}
+
+}  // namespace ropejit::bench

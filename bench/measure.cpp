@@ -1,0 +1,246 @@
+#include "bench/measure.hpp"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "bench/statistics.hpp"
+#include "bench/turns.hpp"
+#include "cli/parallel.hpp"
+#include "codegen/generate.hpp"
+#include "ropejit/error.hpp"
+#include "spec/lower.hpp"
+
+namespace ropejit::bench {
+
+using internal::PreparedKernel;
+using internal::RotationPlan;
+using internal::Target;
+using internal::Variant;
+
+namespace {
+
+// Tried a few times each; so many of the fastest are then timed in earnest.
+constexpr int kTrialTurns = 3;
+constexpr std::size_t kFinalCopies = 4;
+constexpr std::size_t kFinalVariants = 6;
+constexpr int kLeastTurns = 9;
+constexpr int kMostTurns = 41;
+constexpr CopyKernel kFlush{16, 4, 256};
+
+void launch_or_throw(const PreparedKernel& kernel, const RopeArgs& args, void* stream) {
+  const LaunchStatus status = internal::launch_prepared(kernel, args, stream);
+  if (!status) throw Error(status.code, "launch", status.message());
+}
+
+bool is_host(const Target& target) { return target.arch().starts_with("host"); }
+
+}  // namespace
+
+/// A copy or a variant on a cell's tensors, queued and ready to be timed.
+struct Measurer::Contender {
+  std::string name;
+  const LoadedVariant* variant = nullptr;  ///< null: a copy
+  bool flush = false;
+  std::unique_ptr<internal::Replay> replay;
+};
+
+Measurer::Measurer(const Target& target, std::vector<Cell> cells, MeasureOptions options)
+    : target_(target),
+      cells_(std::move(cells)),
+      options_(std::move(options)),
+      sizes_(CacheSizes::of(target)),
+      few_(is_host(target)),
+      arena_(target) {
+  // Once as large as it gets: results of one run are of one allocation.
+  std::size_t largest = 0;
+  for (const Cell& cell : cells_) largest = std::max(largest, SetLayout::of(cell, options_.l2, sizes_).bytes());
+  arena_.take(largest);
+}
+
+Measurer::~Measurer() = default;
+
+std::vector<LoadedVariant> Measurer::compile(const RotationPlan& plan, const std::vector<Variant>& variants) const {
+  std::vector<internal::KernelSource> sources;
+  for (const Variant& variant : variants) sources.push_back(internal::generate(plan, variant));
+  std::vector<internal::CompiledBinary> binaries(variants.size());
+  const internal::Compiler& compiler = target_.compiler();
+  internal::parallel_for(static_cast<std::int64_t>(variants.size()), [&](std::int64_t i) {
+    const auto at = static_cast<std::size_t>(i);
+    binaries[at] = compiler.compile(sources[at]);
+  });
+  std::vector<LoadedVariant> loaded;
+  for (std::size_t i = 0; i < variants.size(); ++i) {
+    LoadedVariant one{variants[i], {}, binaries[i].registers, binaries[i].spill_bytes};
+    one.kernel.kernel_class = plan.kernel_class;
+    one.kernel.table.push_back(internal::prepared_variant(plan.kernel_class, variants[i], 0,
+                                                          target_.load(binaries[i].image, sources[i].entry)));
+    one.kernel.universal = one.kernel.table.front();
+    loaded.push_back(std::move(one));
+  }
+  return loaded;
+}
+
+void Measurer::prepare(const Case& what) {
+  if (case_ == what.name()) return;
+  case_.clear();
+  variants_.clear();
+  plan_ = internal::lower(what.spec(), what.form());
+  std::vector<std::int64_t> tokens;
+  for (const Cell& cell : cells_) {
+    if (cell.what == what) tokens.push_back(cell.tokens);
+  }
+  variants_ = compile(plan_, selected(options_.selection, plan_, target_.multiprocessors(), tokens));
+  case_ = what.name();
+}
+
+std::vector<CopyKernel> Measurer::copies_for(const Cell& cell) const {
+  const auto element = static_cast<std::uint32_t>(size_of(cell.what.dtype));
+  const auto row = static_cast<std::uint32_t>(cell.what.shape.head_dim) * element;
+  const auto moved = static_cast<std::uint32_t>(cell.what.moved_lanes()) * element;
+  std::vector<CopyKernel> copies = copy_kernels(row, moved, few_);
+  std::erase_if(copies, [&](const CopyKernel& copy) {
+    return static_cast<std::uint64_t>(cell.bytes()) / 2 / copy.width >= (1ULL << 31);
+  });
+  return copies;
+}
+
+void Measurer::load(const std::vector<CopyKernel>& copies) {
+  std::vector<internal::KernelSource> sources;
+  for (const CopyKernel& copy : copies) {
+    internal::KernelSource source = copy.source();
+    if (copy_kernels_.count(source.entry) == 0) sources.push_back(std::move(source));
+  }
+  std::vector<internal::CompiledBinary> binaries(sources.size());
+  const internal::Compiler& compiler = target_.compiler();
+  internal::parallel_for(static_cast<std::int64_t>(sources.size()), [&](std::int64_t i) {
+    const auto at = static_cast<std::size_t>(i);
+    binaries[at] = compiler.compile(sources[at]);
+  });
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    copy_kernels_[sources[i].entry] = target_.load(binaries[i].image, sources[i].entry);
+  }
+}
+
+std::vector<Measurer::Contender> Measurer::contenders(const Cell& cell, const Tensors& tensors,
+                                                      const SetLayout& layout) {
+  const std::vector<CopyKernel> copies = copies_for(cell);
+  load(copies);
+  if (layout.flush && flush_ == nullptr) {
+    load({kFlush});
+    flushed_ = target_.allocate(sizes_.beyond);
+    flush_ = target_.capture(
+        [this](void* stream, int) {
+          launch_copy(kFlush, *copy_kernels_.at(kFlush.source().entry), flushed_.data(), flushed_.data(), sizes_.beyond,
+                      stream);
+        },
+        1);
+  }
+  std::vector<Contender> all;
+  const auto add = [&](std::string name, const LoadedVariant* variant, std::function<void(void*, int)> launch) {
+    all.push_back({std::move(name), variant, layout.flush, target_.capture(std::move(launch), layout.launches)});
+  };
+  const auto bytes = static_cast<std::uint64_t>(cell.bytes()) / 2;
+  for (const CopyKernel& copy : copies) {
+    const internal::LoadedKernel& kernel = *copy_kernels_.at(copy.source().entry);
+    add(copy.name(), nullptr, [&tensors, &kernel, copy, bytes](void* stream, int i) {
+      launch_copy(copy, kernel, tensors.copy_to(i), tensors.copy_from(i), bytes, stream);
+    });
+  }
+  // In place the driver's copy needs another place to write to: the next set, where there is one.
+  const bool in_place = cell.what.placement == Placement::in_place;
+  if (!in_place || layout.sets > 1) {
+    add("memcpy", nullptr, [this, &tensors, in_place, bytes](void* stream, int i) {
+      target_.copy(in_place ? tensors.copy_to(i + 1) : tensors.copy_to(i), tensors.copy_from(i), bytes, stream);
+    });
+  }
+  const Variant untuned = default_for(plan_, target_.multiprocessors(), cell.tokens);
+  for (const LoadedVariant& variant : variants_) {
+    // The defaults of the case's other sizes were compiled along.
+    if (options_.selection.kind == Selection::Kind::untuned && variant.variant != untuned) continue;
+    add(internal::to_string(variant.variant), &variant,
+        [&tensors, &variant](void* stream, int i) { launch_or_throw(variant.kernel, tensors.args(i), stream); });
+  }
+  return all;
+}
+
+std::vector<std::vector<double>> Measurer::in_turns(const std::vector<Contender>& contenders, int turns) const {
+  std::vector<std::function<double()>> work;
+  for (const Contender& contender : contenders) {
+    work.push_back([this, &contender] {
+      if (contender.flush) flush_->us();
+      return contender.replay->us();
+    });
+  }
+  return time_in_turns(work, turns);
+}
+
+std::vector<Record> Measurer::measure(const Cell& cell) {
+  prepare(cell.what);
+  const SetLayout layout = SetLayout::of(cell, options_.l2, sizes_);
+  const Tensors tensors(target_, arena_, cell, layout);
+  const Variant untuned = default_for(plan_, target_.multiprocessors(), cell.tokens);
+
+  std::vector<Contender> all = contenders(cell, tensors, layout);
+  const std::vector<std::vector<double>> trial = in_turns(all, kTrialTurns);
+  std::vector<Contender> finalists;
+  std::size_t copies = 0;
+  std::size_t variants = 0;
+  for (const std::size_t i : fastest(trial, trial.size())) {
+    const LoadedVariant* variant = all[i].variant;
+    const bool in = variant == nullptr ? copies++ < kFinalCopies
+                                       : options_.selection.kind != Selection::Kind::best ||
+                                             variants++ < kFinalVariants || variant->variant == untuned;
+    if (in) finalists.push_back(std::move(all[i]));
+  }
+  all.clear();
+
+  double turn_us = 0;
+  for (const std::vector<double>& one : in_turns(finalists, 1)) turn_us += one.front() * layout.launches;
+  const int turns = few_ ? 3 : repetitions(turn_us, options_.seconds, kLeastTurns, kMostTurns);
+  const std::vector<std::vector<double>> samples = in_turns(finalists, turns);
+
+  const std::vector<std::size_t> ranking = fastest(samples, samples.size());
+  const auto copy =
+      std::find_if(ranking.begin(), ranking.end(), [&](std::size_t i) { return finalists[i].variant == nullptr; });
+  const Summary floor = summarize(samples[*copy]);
+  std::vector<Record> records;
+  for (const std::size_t i : ranking) {
+    const LoadedVariant* variant = finalists[i].variant;
+    if (variant == nullptr) continue;
+    const Summary summary = summarize(samples[i]);
+    Record record;
+    record.cell = cell.what.name();
+    record.tokens = cell.tokens;
+    record.l2 = layout.cold ? "cold" : "hot";
+    record.selection = options_.selection.text;
+    record.variant = finalists[i].name;
+    record.is_default = variant->variant == untuned;
+    record.us = summary.median;
+    record.lower_us = summary.lower;
+    record.upper_us = summary.upper;
+    record.spread_us = summary.spread;
+    record.samples = turns;
+    record.launches = layout.launches;
+    record.floor_us = floor.median;
+    record.floor_spread_us = floor.spread;
+    record.floor = finalists[*copy].name;
+    record.ratio = summary.median / floor.median;
+    record.bytes = cell.bytes();
+    record.registers = variant->registers;
+    record.spill_bytes = variant->spill_bytes;
+    records.push_back(std::move(record));
+  }
+  for (Record& record : records) record.records = static_cast<std::int64_t>(records.size());
+  return records;
+}
+
+void Measurer::run_once(const Cell& cell, const Variant& variant, int launches) {
+  const RotationPlan plan = internal::lower(cell.what.spec(), cell.what.form());
+  const std::vector<LoadedVariant> loaded = compile(plan, {variant});
+  const Tensors tensors(target_, arena_, cell, SetLayout::of(cell, options_.l2, sizes_));
+  for (int i = 0; i < launches; ++i) launch_or_throw(loaded.front().kernel, tensors.args(i), nullptr);
+  target_.synchronize();
+}
+
+}  // namespace ropejit::bench

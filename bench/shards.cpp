@@ -1,0 +1,65 @@
+#include "bench/shards.hpp"
+
+#include <charconv>
+#include <limits>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "ropejit/error.hpp"
+#include "support/text.hpp"
+
+namespace ropejit::bench {
+namespace {
+
+constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+
+/// A number from 1 to kMost that is all of `text`.
+std::optional<std::int64_t> number(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value < 1 || value > kMost) return std::nullopt;
+  return value;
+}
+
+Error bad(std::string_view flag, std::string_view found, std::string_view allowed) {
+  return {ErrorCode::invalid_argument, "arguments",
+          fmt::format("{}: found {}, allowed: {}", flag, internal::quoted(found), allowed)};
+}
+
+}  // namespace
+
+Shard parse_shard(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  if (slash != std::string_view::npos) {
+    const auto which = number(text.substr(0, slash));
+    const auto count = number(text.substr(slash + 1));
+    if (which && count && *which <= *count) return {*which, *count};
+  }
+  throw bad("--shard", text, "I/N with I from 1 to N");
+}
+
+std::vector<Cell> cells_of_shard(const std::vector<Cell>& cells, const Shard& shard) {
+  std::vector<Cell> part;
+  std::int64_t place = -1;
+  for (std::size_t i = 0; i < cells.size(); ++i) {
+    if (i == 0 || !(cells[i].what == cells[i - 1].what)) ++place;
+    if (place % shard.count == shard.number - 1) part.push_back(cells[i]);
+  }
+  return part;
+}
+
+std::vector<std::int64_t> parse_tokens(std::string_view text) {
+  std::vector<std::int64_t> tokens;
+  std::string_view rest = text;
+  for (;;) {
+    const std::size_t comma = rest.find(',');
+    const auto one = number(rest.substr(0, comma));
+    if (!one) throw bad("--tokens", text, "numbers from 1 to 2147483647 with commas between them");
+    tokens.push_back(*one);
+    if (comma == std::string_view::npos) return tokens;
+    rest.remove_prefix(comma + 1);
+  }
+}
+
+}  // namespace ropejit::bench

@@ -1,0 +1,17 @@
+#include "bench/turns.hpp"
+
+#include "bench/statistics.hpp"
+
+namespace ropejit::bench {
+
+std::vector<std::vector<double>> time_in_turns(const std::vector<std::function<double()>>& work, int turns) {
+  std::vector<std::vector<double>> samples(work.size());
+  for (int turn = 0; turn < turns; ++turn) {
+    for (const std::size_t i : order_of_turn(work.size(), static_cast<std::size_t>(turn))) {
+      samples[i].push_back(work[i]());
+    }
+  }
+  return samples;
+}
+
+}  // namespace ropejit::bench
