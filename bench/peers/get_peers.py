@@ -108,8 +108,9 @@ def flash_attn(getter, folder):
 
 
 def fla(getter, folder):
-    source = getter.wheel("fla-core", folder, r"fla/(modules/rotary|utils|ops/utils|backends)(/.*)?\.py|fla/[a-z_]+\.py")
-    getter.wheel("einops", folder, r"einops/.*\.py")
+    wanted = r"fla/(modules/rotary|utils|ops/utils|backends)(/.*)?\.py|fla/[a-z_]+\.py"
+    source = getter.wheel("fla-core", folder, wanted)
+    getter.wheel("einops", folder, r"einops/(?!tests).*\.py")
     return source
 
 

@@ -121,7 +121,8 @@ class MetaComplex(Formula):
 
     def supports(self, cell):
         shape = cell.shape
-        return shape.layout == "interleaved" and same_layout(cell) and shape.rotary == shape.head_dim and shape.k_heads > 0
+        full = shape.rotary == shape.head_dim and shape.k_heads > 0
+        return shape.layout == "interleaved" and same_layout(cell) and full
 
     def function(self, inputs):
         def both(q, k, freqs):

@@ -83,6 +83,7 @@ class Fla(TritonRival):
         for name in ("fla", "fla.modules", "fla.ops"):
             package = types.ModuleType(name)
             package.__path__ = [str(folder / name.replace(".", "/"))]
+            package.__version__ = "0"  # some of its modules read it
             sys.modules[name] = package
         if str(folder) not in sys.path:
             sys.path.append(str(folder))  # einops

@@ -7,16 +7,16 @@
 Get the rivals first: get_peers.py. For each cell every contestant is checked once against a rotation in fp64, then all
 are timed in turn by replays of a CUDA graph of the same number of calls; one that cannot be captured is timed by events
 around its calls, and its line says so. Tensors that fit the L2 cache are used again and again (hot); larger cells go
-round sets of tensors of 384 MB together. The floor is the faster of two copies of as many bytes: torch's copy_, and an
-elementwise kernel of torch's.
+round sets of tensors of 384 MB together. The floor is the fastest of what moves as many bytes: torch's copy_, an
+elementwise kernel of torch's, and in place that kernel on the spot.
 
 Lines go to the file as cells are done, and cells that it already holds are not run again (--fresh runs all): a run that
 ends for its budget is continued by the same command. --warm N first compiles everything in N processes side by side,
 into the caches that Triton, Inductor and ropejit keep on disk.
 
-FILE.jsonl: one line {"meta": ...} a run, then one a contestant and cell: cell, group, layout, batch, tokens, variant (the
-contestant), us, us_low, us_high (the middle 80 % of samples), floor_us, bytes, method, launches, buffers, error (the
-largest over the norm of its pair), host_us (time of the caller's thread; cells of up to 64 tokens). A contestant
+FILE.jsonl: one line {"meta": ...} a run, then one a contestant and cell: cell, group, layout, batch, tokens, variant
+(the contestant), us, us_low, us_high (the middle 80 % of samples), floor_us, bytes, method, launches, buffers, error
+(the largest over the norm of its pair), host_us (time of the caller's thread; cells of up to 64 tokens). A contestant
 that fails has "failed" with the reason in place of times, and no line is there for what it does not support.
 """
 
@@ -59,17 +59,23 @@ def parse():
     parser.add_argument("--rounds", type=int, default=15, help="samples of each contestant (15)")
     parser.add_argument("--shard", default="1/1", help="I/N: each N-th cell, beginning with the I-th")
     parser.add_argument("--warm", type=int, default=0, metavar="N", help="compile in N processes first")
-    parser.add_argument("--prepare-only", action="store_true", help="compile and check, do not time")
+    parser.add_argument("--prepare-only", action="store_true", help="compile and check, do not time, write nothing")
+    parser.add_argument("--share", default="", help="I/N: some of the shapes (for --warm)")
     parser.add_argument("--only", default="", help="contestants, separated by commas (all)")
     parser.add_argument("--cells", default="", help="only cells whose name contains this")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device: found cuda, but PyTorch sees no GPU, allowed: host")
-    index, _, count = options.shard.partition("/")
-    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
-        parser.error(f"--shard: found {options.shard}, allowed: I/N with 1 <= I <= N")
-    options.shard = int(index), int(count)
+    options.shard = part_of(parser, "--shard", options.shard)
+    options.share = part_of(parser, "--share", options.share) if options.share else None
     return options
+
+
+def part_of(parser, name, text):
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        parser.error(f"{name}: found {text}, allowed: I/N with 1 <= I <= N")
+    return int(index), int(count)
 
 
 def contestants_here(options, rope):
@@ -122,7 +128,8 @@ def checked_call(rival, inputs):
 
 
 def floors(inputs):
-    """Copies of as many bytes as the cell moves, between the tensors of the cell or (in place) to spare ones."""
+    """What only moves as many bytes as the cell does. In place one of them writes where it read, for a copy to spare
+    memory may miss the cache where a rotation in place does not."""
     cell = inputs.cell
     size = cell.bytes // 2
     sources, targets = [], []
@@ -132,7 +139,14 @@ def floors(inputs):
         targets.append(spare.view(torch.uint8)[: size // 4 * 4].view(torch.int32))
     copies = [lambda s=s, t=t: t.copy_(s) for s, t in zip(sources, targets)]
     kernels = [lambda s=s, t=t: torch.bitwise_not(s, out=t) for s, t in zip(sources, targets)]
-    return {"copy_": copies, "torch_kernel": kernels}
+    found = {"copy_": copies, "torch_kernel": kernels}
+    if cell.in_place:
+        found["torch_kernel_in_place"] = [lambda s=s: torch.bitwise_not(s, out=s) for s in sources]
+    return found
+
+
+class ContextGone(Exception):
+    """A contestant broke the CUDA context. Holds the lines of its cell."""
 
 
 def run_cell(cell, usable, options):
@@ -164,7 +178,10 @@ def run_cell(cell, usable, options):
         except Exception as error:  # noqa: BLE001  one rival's failure must not end the run
             line["failed"] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200] if str(error) else ''}"
             if cuda:
-                torch.cuda.synchronize()  # ends the run where the context is gone
+                try:
+                    torch.cuda.synchronize()
+                except RuntimeError as gone:
+                    raise ContextGone(lines) from gone
     if timed and entered:
         copies = [timing.Contestant(name, calls, launches) for name, calls in floors(inputs).items()]
         timing.compete(copies + [contestant for contestant, _ in entered], options.rounds, hot=cell.buffers == 1)
@@ -179,30 +196,23 @@ def run_cell(cell, usable, options):
 def selected(options, done):
     index, count = options.shard
     listed = cells.SETS[options.set]()[index - 1 :: count]
+    if options.share:
+        index, count = options.share
+        shapes = list(dict.fromkeys(cell.shape for cell in listed))
+        listed = [cell for cell in listed if cell.shape in shapes[index - 1 :: count]]
     return [cell for cell in listed if options.cells in cell.name and cell.name not in done]
 
 
 def warm(options, arguments):
-    """Compiles all cells in processes side by side, each a share of them."""
+    """Compiles all cells in processes side by side, each some of the shapes. Nothing is tuned for good there: the
+    others would disturb it."""
     begin = time.monotonic()
-    skip = {"--warm": 2, "--shard": 2, "--out": 2}
-    kept, i = [], 0
-    while i < len(arguments):
-        name = arguments[i].split("=")[0]
-        if name in skip:
-            i += 1 if "=" in arguments[i] else skip[name]
-        else:
-            kept.append(arguments[i])
-            i += 1
-    command = [sys.executable, __file__, *kept, "--prepare-only", "--fresh", "--out", os.devnull]
+    command = [sys.executable, __file__, *arguments, "--warm", "0", "--prepare-only"]
     # Inductor's own pool of compilers in each of them would only add processes.
-    environment = {**os.environ, "TORCHINDUCTOR_COMPILE_THREADS": "1"}
-    index, count = options.shard
-    shares = [f"{index + count * share}/{count * options.warm}" for share in range(options.warm)]
-    processes = [
-        subprocess.Popen([*command, "--shard", share], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-        for share in shares
-    ]
+    environment = {**os.environ, "TORCHINDUCTOR_COMPILE_THREADS": "1", "FLA_CACHE_RESULTS": "0"}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    shares = [f"{share}/{options.warm}" for share in range(1, options.warm + 1)]
+    processes = [subprocess.Popen([*command, "--share", share], env=environment, **quiet) for share in shares]
     for process in processes:
         process.wait()
     print(f"compiled in {time.monotonic() - begin:.0f} s", file=sys.stderr)
@@ -221,13 +231,18 @@ def main():
     done = set() if options.fresh or not out.is_file() else {line["cell"] for line in report.read(out)}
     left = selected(options, done)
     made, not_begun = [], 0
-    with open(out, "a", encoding="utf-8") as file:
+    with open(os.devnull if options.prepare_only else out, "a", encoding="utf-8") as file:
         file.write(json.dumps({"meta": meta(options, rope, versions)}) + "\n")
         for cell in left:
             if time.monotonic() - begin > options.budget_s:
                 not_begun += 1
                 continue
-            lines = run_cell(cell, usable, options)
+            try:
+                lines = run_cell(cell, usable, options)
+            except ContextGone as error:
+                file.writelines(json.dumps(line) + "\n" for line in error.args[0])
+                last = error.args[0][-1]
+                sys.exit(f"{cell.name}: {last['variant']}: {last['failed']}; the same command goes on behind this cell")
             file.writelines(json.dumps(line) + "\n" for line in lines)
             file.flush()
             made += lines

@@ -16,9 +16,9 @@ void rotate(const T* x, T* out, const float* radians, int batch, int tokens, int
   const dim3 blocks(static_cast<unsigned>(tokens), static_cast<unsigned>(batch)), threads(32, heads < 16 ? 4 : 8);
   const std::size_t shared = 2 * sizeof(float) * static_cast<std::size_t>(rotary);
   const int row = heads * head_dim;
-  fused_rope_forward_kernel<T><<<blocks, threads, shared, stream>>>(x, nullptr, radians, nullptr, out, interleaved, 1, 0,
-                                                                    tokens, heads, head_dim, rotary, row, tokens * row,
-                                                                    head_dim, 1, row, tokens * row, head_dim, 1);
+  fused_rope_forward_kernel<T><<<blocks, threads, shared, stream>>>(
+      x, nullptr, radians, nullptr, out, interleaved, 1, 0, tokens, heads, head_dim, rotary, row, tokens * row,
+      head_dim, 1, row, tokens * row, head_dim, 1);
 }
 
 }  // namespace
