@@ -1,5 +1,6 @@
 """Reads lines of run.py, and makes its tables."""
 
+import contextlib
 import json
 import pathlib
 
@@ -7,13 +8,35 @@ OURS = ("ropejit", "ropejit_table")
 
 
 def read(path):
-    """The lines of contestants; of a cell that was run again, the last."""
-    lines = {}
+    """The lines of contestants; of a cell that was run again, the last. Lines of ropejit_bench come as "ropejit" (what
+    serves untuned) and "ropejit, tuned" (the fastest variant)."""
+    lines, bench = {}, {}
     for text in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
-        line = json.loads(text)
-        if "cell" in line:
-            lines[line["cell"], line["variant"]] = line
-    return list(lines.values())
+        with contextlib.suppress(json.JSONDecodeError):  # the last line of a run that was killed
+            line = json.loads(text)
+            if "default" in line:
+                bench[line["cell"], line["tokens"], line.get("l2"), line["variant"]] = line
+            elif "cell" in line:
+                lines[line["cell"], line["variant"]] = line
+    return list(lines.values()) + _of_bench(bench)
+
+
+def _of_bench(bench):
+    cells = {}
+    for (cell, tokens, l2, _), line in bench.items():
+        cells.setdefault((cell, tokens, l2), []).append(line)
+    made = []
+    for (cell, tokens, l2), variants in cells.items():
+        named = {OURS[0]: line for line in variants if line["default"]}
+        named["ropejit, tuned"] = min(variants, key=lambda line: line["us"])
+        for name, line in named.items():
+            parts = cell.split("-")  # 32-8-128-split-bf16-in
+            common = {"cell": f"{cell} t{tokens} {l2}", "shape": cell, "variant": name}
+            common["layout"] = parts[3] if len(parts) > 3 else "all"
+            with contextlib.suppress(KeyError):
+                common |= {"us_low": line["lower_us"], "us_high": line["upper_us"]}
+            made.append({**line, **common})
+    return made
 
 
 def by_cell(lines):
