@@ -5,7 +5,7 @@
 
 Prints a table for each theta in Markdown and writes all figures and what they were taken with as JSON. Needs PyTorch
 (for the host target a CPU one will do) and ropejit as a shared library: ./dev bundle makes one in build/bundle/lib, and
-puts this script beside it. On a GPU, NVRTC must be found as always (ROPEJIT_NVRTC).
+puts this script and ropejit_c.py beside it. On a GPU, NVRTC must be found as always (ROPEJIT_NVRTC).
 
 An error is that of one element against the exact rotation of the very same input, over the norm of its pair. Exact
 angles are worked out in decimal arithmetic of 60 digits: products in double are off by up to 1.6e-7 radians near 2^31, as
@@ -18,7 +18,6 @@ much as what is measured here.
 """
 
 import argparse
-import ctypes
 import datetime
 import decimal
 import json
@@ -32,6 +31,8 @@ import sys
 
 import torch
 
+import ropejit_c
+
 HEADS, HEAD_DIM = 4, 128
 THETAS = (10000.0, 500000.0)
 LABELS = {0: "0 to 1,023", 10**5: "1e5", 10**6: "1e6", 10**7: "1e7", 2**24 + 1: "2^24 + 1", 2**31 - 1: "2^31 - 1"}
@@ -39,76 +40,23 @@ WINDOW = 1024  # tokens are taken from the positions up to this one
 DTYPES = {"bf16": torch.bfloat16, "fp32": torch.float32}
 
 
-# --- ropejit by its C ABI ------------------------------------------------------------------------------------------
-
-CONTIGUOUS = -(2**63)
-POSITIONS_IDS64 = 2
+# --- ropejit -------------------------------------------------------------------------------------------------------
 
 
-class Tensor(ctypes.Structure):
-    _fields_ = [("data", ctypes.c_void_p)] + [
-        (name, ctypes.c_int64) for name in ("batch_stride", "token_stride", "head_stride", "lane_stride")
-    ]
-
-
-class Args(ctypes.Structure):
-    """ropejit_args as far as its first version had it, which every later one reads."""
-
-    _fields_ = (
-        [("size", ctypes.c_size_t)]
-        + [(name, Tensor) for name in ("q", "k", "q_out", "k_out")]
-        + [("position_source", ctypes.c_int32), ("reserved", ctypes.c_int32), ("position_ids", ctypes.c_void_p)]
-        + [(name, ctypes.c_int64) for name in ("first_position", "position_batch_stride", "position_token_stride")]
-        + [("batch", ctypes.c_int64), ("tokens", ctypes.c_int64)]
-        + [("table_cos", ctypes.c_void_p), ("table_sin", ctypes.c_void_p)]
-        + [(name, ctypes.c_int64) for name in ("table_rows", "table_row_stride", "table_batch_stride")]
-        + [("cu_seqlens", ctypes.c_void_p), ("sequences", ctypes.c_int64)]
-    )
-
-
-def contiguous(tensor=None):
-    data = None if tensor is None else tensor.data_ptr()
-    return Tensor(data, CONTIGUOUS, CONTIGUOUS, CONTIGUOUS, CONTIGUOUS)
-
-
-class Ropejit:
-    def __init__(self, library, device):
-        self.library = ctypes.CDLL(str(library))
-        self.library.ropejit_version.restype = ctypes.c_char_p
-        self.library.ropejit_last_error.restype = ctypes.c_char_p
-        self.library.ropejit_launch.argtypes = [ctypes.c_void_p, ctypes.POINTER(Args), ctypes.c_void_p]
-        self.library.ropejit_get.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p]
-        self.service = ctypes.c_void_p()
-        options = json.dumps({"device": device, "cache_dir": ""}).encode()
-        self.check(self.library.ropejit_service_create(options, ctypes.byref(self.service)))
-
-    def check(self, status):
-        if status != 0:
-            sys.exit(f"ropejit: {self.library.ropejit_last_error().decode()}")
-
-    def rotate(self, q, positions, theta, dtype, **more):
-        """q of [tokens, heads, head_dim] rotated, as a new tensor."""
-        spec = {
-            "schema": 1,
-            "dtype": dtype,
-            "rope_theta": theta,
-            "rotary_dim": q.shape[2],
-            "q": {"heads": q.shape[1], "head_dim": q.shape[2], "first_lane": 0},
-            **more,
-        }
-        form = {"placement": "out_of_place"}
-        kernel = ctypes.c_void_p()
-        texts = (json.dumps(part).encode() for part in (spec, form))
-        self.check(self.library.ropejit_get(self.service, *texts, ctypes.byref(kernel)))
-        out = torch.empty_like(q)
-        empty = contiguous()
-        args = Args(ctypes.sizeof(Args), contiguous(q), empty, contiguous(out), empty, POSITIONS_IDS64, 0)
-        args.position_ids = positions.data_ptr()
-        args.position_batch_stride = args.position_token_stride = args.table_row_stride = CONTIGUOUS
-        args.batch, args.tokens = 1, q.shape[0]
-        stream = torch.cuda.current_stream().cuda_stream if q.is_cuda else None
-        self.check(self.library.ropejit_launch(kernel, ctypes.byref(args), stream))
-        return out
+def rotate(rope, q, positions, theta, dtype, **more):
+    """q of [tokens, heads, head_dim] rotated, as a new tensor."""
+    spec = {
+        "schema": 1,
+        "dtype": dtype,
+        "rope_theta": theta,
+        "rotary_dim": q.shape[2],
+        "q": {"heads": q.shape[1], "head_dim": q.shape[2], "first_lane": 0},
+        **more,
+    }
+    out = torch.empty_like(q)
+    args = ropejit_c.args_of(1, q.shape[0], q, q_out=out, positions=positions)
+    rope.launch(rope.kernel(spec, {"placement": "out_of_place"}), args, ropejit_c.current_stream(q))
+    return out
 
 
 # --- the pipeline in fp32, and the truth ---------------------------------------------------------------------------
@@ -187,8 +135,8 @@ def measure(rope, truth, device, count):
                 generator = torch.Generator().manual_seed(seed)
                 q = torch.randn(count, HEADS, HEAD_DIM, generator=generator).to(kind).to(device)
                 made = {
-                    "exact": rope.rotate(q, positions, theta, dtype),
-                    "parity": rope.rotate(q, positions, theta, dtype, angle="fp32", rounding="p1"),
+                    "exact": rotate(rope, q, positions, theta, dtype),
+                    "parity": rotate(rope, q, positions, theta, dtype, angle="fp32", rounding="p1"),
                     "fp32": rotate_in_fp32(q, positions, theta),
                 }
                 row["errors"][dtype] = {name: worst_error(q, out, cos, sin) for name, out in made.items()}
@@ -219,7 +167,7 @@ def environment(rope, device):
     made = {
         "command": shlex.join(["python3", *sys.argv]),
         "date": datetime.date.today().isoformat(),
-        "ropejit": rope.library.ropejit_version().decode(),
+        "ropejit": rope.version(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "device": "host",
@@ -231,18 +179,10 @@ def environment(rope, device):
     return made
 
 
-def find_library():
-    here = pathlib.Path(__file__).resolve().parent
-    for folder in (here.parent / "lib", here.parent / "build/bundle/lib"):
-        if (folder / "libropejit.so").exists():
-            return folder / "libropejit.so"
-    return "libropejit.so"
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=("cuda", "host"), default="cuda" if torch.cuda.is_available() else "host")
-    parser.add_argument("--library", default=os.environ.get("ROPEJIT_LIBRARY") or find_library())
+    parser.add_argument("--library", default=os.environ.get("ROPEJIT_LIBRARY") or ropejit_c.find_library())
     parser.add_argument("--json", default="long_positions.json", help="where the figures go (long_positions.json)")
     parser.add_argument("--tokens", type=int, default=64, help="positions tried around each, 1 to 1024 (64)")
     options = parser.parse_args()
@@ -250,7 +190,8 @@ def main():
         parser.error(f"--tokens: found {options.tokens}, allowed: 1 to {WINDOW}")
     if options.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device: found cuda, but PyTorch sees no GPU, allowed: host")
-    rope = Ropejit(options.library, options.device)
+    sys.excepthook = ropejit_c.exit_with_error
+    rope = ropejit_c.Ropejit(options.library, options.device)
     rows = measure(rope, Truth(), "cpu" if options.device == "host" else "cuda", options.tokens)
     taken_with = environment(rope, options.device)
     print(", ".join(f"{key} {value}" for key, value in taken_with.items()))

@@ -67,6 +67,17 @@ __device__ __forceinline__ i64 position_of_pair(const i64 (&position)[C.axes], c
   return chosen;
 }
 
+// A pair's cosine and sine from its position and step.
+template <KernelConfig C>
+__device__ __forceinline__ CosSin turn_of(i64 position, u64 step, float attention_scale) {
+  if constexpr (C.angles == AngleSource::product) {
+    const float inv_freq = float_from_bits(static_cast<u32>(step));
+    return planned<C>(cos_sin_of_radians<C.sine>(multiply(float_from_long(position), inv_freq)), attention_scale);
+  } else {
+    return planned<C>(cos_sin_of<C.sine>(phase_of(position, step)), attention_scale);
+  }
+}
+
 // Cosines and sines of the pairs first .. first + pairs - 1, from their steps.
 template <KernelConfig C, u32 pairs>
 __device__ __forceinline__ void computed_turns(const i64 (&position)[C.axes], const PlanData& data, u32 first,
@@ -81,13 +92,7 @@ __device__ __forceinline__ void computed_turns(const i64 (&position)[C.axes], co
   }
 #pragma unroll
   for (u32 i = 0; i < pairs; ++i) {
-    const i64 at = position_of_pair<C>(position, data, first + i);
-    if constexpr (C.angles == AngleSource::product) {
-      const float inv_freq = float_from_bits(static_cast<u32>(step[i]));
-      turn[i] = planned<C>(cos_sin_of_radians<C.sine>(multiply(float_from_long(at), inv_freq)), data.attention_scale);
-    } else {
-      turn[i] = planned<C>(cos_sin_of<C.sine>(phase_of(at, step[i])), data.attention_scale);
-    }
+    turn[i] = turn_of<C>(position_of_pair<C>(position, data, first + i), step[i], data.attention_scale);
   }
 }
 

@@ -35,9 +35,15 @@ __device__ __forceinline__ void flat_by_items(const LaunchParams& params, const 
   share.group = is_k ? item / k_chunks : item / q_split.chunks();
   share.chunk = is_k ? item % k_chunks : item % q_split.chunks();
   if (share.chunk < q_split.rotating_chunks) {
+    // What the angles wait for goes out first: they are worked out while the elements are on their way.
+    i64 position[C.axes];
+    if constexpr (C.positions != PositionSource::ragged) positions_of<C>(params, token.sequence, token.place, position);
     HeldWords<C> word;
     load_share<C>(share, word);
-    turn_share<C>(params, data, token, share, word);
+    if constexpr (C.positions == PositionSource::ragged) positions_of<C>(params, token.sequence, token.place, position);
+    CosSin turn[q_split.pairs_per_thread];
+    turns_of_share<C>(params, data, token, position, share.chunk, turn);
+    store_share<C>(share, word, turn, is_padding<C>(position));
   } else {
     copy_share<C>(share);
   }
@@ -77,10 +83,16 @@ __device__ __forceinline__ void flat_by_rows(const LaunchParams& params, const P
   }
   __syncthreads();
   if (!works) return;
+  i64 position[C.axes];
+  positions_of<C>(params, token.sequence, token.place, position);
 #pragma unroll
   for (u32 r = 0; r < block.rounds; ++r) {
     share.chunk = r * block.row_threads + first_chunk;
-    if (share.chunk < q_split.rotating_chunks) turn_share<C>(params, data, token, share, word[r]);
+    if (share.chunk < q_split.rotating_chunks) {
+      CosSin turn[q_split.pairs_per_thread];
+      turns_of_share<C>(params, data, token, position, share.chunk, turn);
+      store_share<C>(share, word[r], turn, is_padding<C>(position));
+    }
   }
   const u32 chunks = is_k ? k_split.chunks() : q_split.chunks();
   for (share.chunk = q_split.rotating_chunks + first_chunk; share.chunk < chunks; share.chunk += block.row_threads) {

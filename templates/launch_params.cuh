@@ -50,7 +50,7 @@ struct LaunchParams {
   const void* table_sin;
   long long table_batch_stride;
   long long table_row_stride;
-  long long table_rows;  // a position outside [0, table_rows) has no row: its token comes out NaN
+  long long table_rows;             // a position outside [0, table_rows) has no row: its token comes out NaN
   const unsigned long long* steps;  // of variants that do not embed them: one a pair, then the scale's fp32 bits
   long long position_axis_stride;
   unsigned ranks;  // of context parallelism

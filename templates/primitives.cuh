@@ -137,7 +137,8 @@ __device__ __forceinline__ void store_word(void* at, const Word<bytes>& word) {
   }
 }
 
-// Data that no kernel writes: through the read-only path, and free to be scheduled.
+// Data that no kernel writes: through the read-only path, and free to be scheduled; but for positions, which are asked
+// for in the order that is written, before the elements.
 __device__ __forceinline__ u64 load_readonly(const u64* at) {
   u64 value;
   asm("ld.global.nc.b64 %0, [%1];" : "=l"(value) : "l"(__cvta_generic_to_global(at)));
@@ -153,12 +154,16 @@ __device__ __forceinline__ u32 load_readonly_byte(const u8* at) {
 }
 __device__ __forceinline__ i64 load_position32(const void* ids, i64 index) {
   i32 value;
-  asm("ld.global.nc.b32 %0, [%1];" : "=r"(value) : "l"(__cvta_generic_to_global(static_cast<const i32*>(ids) + index)));
+  asm volatile("ld.global.nc.b32 %0, [%1];"
+               : "=r"(value)
+               : "l"(__cvta_generic_to_global(static_cast<const i32*>(ids) + index)));
   return value;
 }
 __device__ __forceinline__ i64 load_position64(const void* ids, i64 index) {
   i64 value;
-  asm("ld.global.nc.b64 %0, [%1];" : "=l"(value) : "l"(__cvta_generic_to_global(static_cast<const i64*>(ids) + index)));
+  asm volatile("ld.global.nc.b64 %0, [%1];"
+               : "=l"(value)
+               : "l"(__cvta_generic_to_global(static_cast<const i64*>(ids) + index)));
   return value;
 }
 

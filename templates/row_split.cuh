@@ -61,8 +61,13 @@ struct BlockSplit {
 ROPEJIT_ANYWHERE constexpr BlockSplit split_block(RowSplit q, RowSplit k, bool by_rows, unsigned threads) {
   if (!by_rows) return {q.items() + k.items(), threads, 1, 1};
   const unsigned row_threads = q.rotating_chunks < threads ? q.rotating_chunks : threads;
-  return {q.groups + k.groups, threads / row_threads, row_threads,
-          (q.rotating_chunks + row_threads - 1) / row_threads};
+  return {q.groups + k.groups, threads / row_threads, row_threads, (q.rotating_chunks + row_threads - 1) / row_threads};
+}
+
+// The most tokens that `threads` items in a row, from a multiple of `threads` on, can belong to.
+ROPEJIT_ANYWHERE constexpr unsigned tokens_of_block(unsigned items, unsigned threads) {
+  if (threads % items == 0) return threads / items;
+  return items % threads == 0 ? 1 : (threads + items - 2) / items + 1;
 }
 
 }  // namespace ropejit

@@ -34,8 +34,8 @@ __device__ __forceinline__ u32 count_tokens(const LaunchParams& params) {
 
 struct Share {
   bool is_k;
-  const char* in;  // lane 0 of head 0 of the token
-  char* out;       // null: nothing is written
+  const char* in;      // lane 0 of head 0 of the token
+  char* out;           // null: nothing is written
   i64 in_head_stride;  // strides in bytes
   i64 in_lane_stride;
   i64 out_head_stride;
@@ -50,8 +50,8 @@ struct Share {
 // The row of the cache that the token's k goes to; -1: none.
 template <KernelConfig C>
 __device__ __forceinline__ i64 cache_row(const LaunchParams& params, u32 token) {
-  const i64 row = C.k_rows == CacheRows::rows32 ? load_position32(params.k_rows, token)
-                                                : load_position64(params.k_rows, token);
+  const i64 row =
+      C.k_rows == CacheRows::rows32 ? load_position32(params.k_rows, token) : load_position64(params.k_rows, token);
   if (row >= 0 && row < params.k_cache_rows) return row;
   if (row != -1 && params.flags != nullptr) set_bits(params.flags, NoCacheRow);
   return -1;
@@ -173,21 +173,9 @@ __device__ __forceinline__ void store_share_as(const Share& share, const HeldWor
 }
 
 // Turns what was loaded and writes it.
-template <KernelConfig C>
-__device__ __forceinline__ void turn_share(const LaunchParams& params, const PlanData& data, const Token& token,
-                                           const Share& share, const HeldWords<C>& word) {
-  constexpr u32 pairs = C.split(C.q).pairs_per_thread;
-  i64 position[C.axes];
-  positions_of<C>(params, token.sequence, token.place, position);
-  const bool padded = C.padding != Padding::rotate && position[0] < 0;
-  CosSin turn[pairs];
-  if constexpr (C.angles == AngleSource::computed || C.angles == AngleSource::product) {
-    computed_turns<C>(position, data, share.chunk * pairs, turn);
-  } else if (!padded) {
-    table_turns<C>(params, token.sequence, position, data, share.chunk * pairs, turn);
-  } else {
-    for (u32 i = 0; i < pairs; ++i) turn[i] = {1.0f, 0.0f};
-  }
+template <KernelConfig C, u32 pairs>
+__device__ __forceinline__ void store_share(const Share& share, const HeldWords<C>& word, const CosSin (&turn)[pairs],
+                                            bool padded) {
   if constexpr (C.k.heads != 0 && C.k.element_out != C.q.element_out) {
     if (share.is_k) {
       store_share_as<C, C.k.element_out>(share, word, turn, padded);
@@ -195,6 +183,24 @@ __device__ __forceinline__ void turn_share(const LaunchParams& params, const Pla
     }
   }
   store_share_as<C, C.q.element_out>(share, word, turn, padded);
+}
+
+template <KernelConfig C>
+__device__ __forceinline__ bool is_padding(const i64 (&position)[C.axes]) {
+  return C.padding != Padding::rotate && position[0] < 0;
+}
+
+// The turns of the share's own pairs.
+template <KernelConfig C, u32 pairs>
+__device__ __forceinline__ void turns_of_share(const LaunchParams& params, const PlanData& data, const Token& token,
+                                               const i64 (&position)[C.axes], u32 chunk, CosSin (&turn)[pairs]) {
+  if constexpr (C.angles == AngleSource::computed || C.angles == AngleSource::product) {
+    computed_turns<C>(position, data, chunk * pairs, turn);
+  } else if (!is_padding<C>(position)) {
+    table_turns<C>(params, token.sequence, position, data, chunk * pairs, turn);
+  } else {
+    for (u32 i = 0; i < pairs; ++i) turn[i] = {1.0f, 0.0f};
+  }
 }
 
 template <KernelConfig C, Element out>

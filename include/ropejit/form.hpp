@@ -47,7 +47,7 @@ enum class AngleSource {
 };
 
 /// What becomes of tokens at negative positions, which runtimes use to mark padding. With several axes, the position on
-/// axis 0 decides.
+/// axis 0 decides. With Direction::shift, where positions are differences, negative ones are seldom padding.
 enum class Padding {
   rotate,  ///< nothing special: a negative position is a position
   zero,    ///< rotating lanes come out 0 (fairseq2)

@@ -110,7 +110,8 @@ ROPEJIT_API ropejit_status ropejit_get(ropejit_service* service, const char* spe
  * resolved for sequences of up to `length` tokens. Compiles nothing, but copies a few numbers to the device and waits
  * for it: call it outside launches and captures. `kernel` is not changed and stays the caller's. Other kernels come
  * back as they are, in a handle of their own. Before it, a kernel with ROPEJIT_POSITIONS_START takes the length of each
- * launch where it can; other launches are ROPEJIT_NOT_PREPARED. *at_length is set to NULL on failure, else to a kernel
+ * launch where it can ("longrope" always, "dynamic" up to its max_position_embeddings, "counted" forms where `tokens`
+ * settles it); other launches are ROPEJIT_NOT_PREPARED. *at_length is set to NULL on failure, else to a kernel
  * that the caller releases. */
 ROPEJIT_API ropejit_status ropejit_kernel_at_length(const ropejit_kernel* kernel, int64_t length,
                                                     ropejit_kernel** at_length);
@@ -181,10 +182,10 @@ typedef struct ropejit_args {
   /* For specs with "axes", in ids: between a token's positions on one axis and the next. ROPEJIT_CONTIGUOUS: batch *
    * tokens, as if ids were [axes, batch, tokens]; 0: the same on every axis. */
   int64_t position_axis_stride;
-  /* For forms with "context_parallel": how many ranks share each sequence (0 counts as 1) and which of them this is,
-   * from 0. `tokens` is what this rank holds of each sequence, and even for zigzag. cu_seqlens are of the whole
-   * sequences, whose lengths must be multiples of ranks (zigzag: 2 * ranks); this rank's tokens of sequence i begin at
-   * cu_seqlens[i] / ranks. */
+  /* For forms with "context_parallel": how many ranks share each sequence (1 to 65,536; 0 counts as 1) and which of
+   * them this is, from 0. `tokens` is what this rank holds of each sequence, and even for zigzag. cu_seqlens are of the
+   * whole sequences, whose lengths must be multiples of ranks (zigzag: 2 * ranks); this rank's tokens of sequence i
+   * begin at cu_seqlens[i] / ranks. */
   int64_t ranks;
   int64_t rank;
   /* For forms with "k_rows": device memory, at [b*tokens + s] the row of k_out (int32_t or int64_t, as the form says)

@@ -82,10 +82,10 @@ class ROPEJIT_EXPORT RopeKernel {
   /// For scaling that depends on the length (dynamic, longrope), of a spec without max_length: the same kernel resolved
   /// for sequences of up to `length` tokens. Compiles nothing, but copies a few numbers to the device and waits for it:
   /// call it outside launches and captures. This handle is not changed, and a captured graph keeps the length it was
-  /// captured with. Numbers that were launched with stay on the device for the rest of the process: a few hundred bytes
-  /// for each length. Other kernels return themselves. Throws Error.
-  /// Before it, a kernel whose positions count from a start takes the length of each launch where it can (longrope
-  /// always, dynamic up to max_position_embeddings); launches whose positions are on the device return not_prepared.
+  /// captured with. The numbers stay on the device for the rest of the process: a few hundred bytes for each length.
+  /// Other kernels return themselves. Throws Error. Before it, a kernel whose positions count from a start takes the
+  /// length of each launch where it can (longrope always, dynamic up to max_position_embeddings; counted forms, whose
+  /// length may be any up to RopeArgs::tokens, where that settles it); other launches return not_prepared.
   RopeKernel at_length(std::int64_t length) const;
 
   const KernelInfo& info() const;

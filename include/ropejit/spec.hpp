@@ -8,7 +8,8 @@
 // where (a_i, b_i) are lanes of the head: first_lane + (i, i + rotary_dim/2) for split_half and
 // first_lane + (2i, 2i + 1) for interleaved. Lanes that do not rotate keep their values. Tokens with several positions
 // (images, video) turn each pair by one of them: see Axes.
-// Angles are exact: any position a 64-bit integer holds up to about 2^40, negative ones too.
+// Angles are exact unless `angle` says otherwise: any position a 64-bit integer holds up to about 2^40, negative ones
+// too. With a caller's cos and sin (LaunchForm::angles) theta, scaling and `angle` are not used.
 #pragma once
 
 #include <cstdint>

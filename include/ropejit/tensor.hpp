@@ -32,8 +32,8 @@ struct TensorView {
   }
 };
 
-/// Where the tokens stand. Build it with one of the functions; the kind must be the form's. Ids must not
-/// overlap what the launch writes. Token s of sequence b reads ids[b*batch_stride + s*token_stride].
+/// Where the tokens stand. Build it with one of the functions; the kind must be the form's. Ids and cu_seqlens
+/// must not overlap what the launch writes. Token s of sequence b reads ids[b*batch_stride + s*token_stride].
 struct Positions {
   PositionSource source = PositionSource::start;
   const void* ids = nullptr;                ///< device memory
@@ -48,9 +48,10 @@ struct Positions {
   /// In ids, between a token's positions on one axis and the next, where the spec has axes; kContiguous: batch *
   /// tokens, as if ids were [axes, batch, tokens].
   std::int64_t axis_stride = kContiguous;
-  /// For forms with context_parallel: 1 or more ranks, of which this is number `rank`, from 0. RopeArgs::tokens is what
-  /// this rank holds of each sequence, and even for zigzag. cu_seqlens are of the whole sequences, whose lengths must
-  /// be multiples of `ranks` (zigzag: 2 * ranks); this rank's tokens of sequence i begin at cu_seqlens[i] / ranks.
+  /// For forms with context_parallel, ignored by the others: 1 to 65,536 ranks, of which this is number `rank`, from 0.
+  /// RopeArgs::tokens is what this rank holds of each sequence, and even for zigzag. cu_seqlens are of the whole
+  /// sequences, whose lengths must be multiples of `ranks` (zigzag: 2 * ranks); this rank's tokens of sequence i begin
+  /// at cu_seqlens[i] / ranks.
   std::int64_t ranks = 1;
   std::int64_t rank = 0;
 
@@ -84,10 +85,11 @@ struct Positions {
   }
 };
 
-/// The caller's cos and sin, for forms whose angles are not computed. Row p belongs to position p; for a table gathered
-/// beforehand for the tokens of the launch (Hugging Face's position_embeddings) use Positions::start(0). Sequence b
-/// reads from element b*batch_stride + p*row_stride on. A token whose position has no row comes out NaN (with axes: the
-/// pairs that it turns); nothing outside the table is read.
+/// The caller's cos and sin, for forms whose angles are not computed, in memory that the launch does not write. Row p
+/// belongs to position p; for a table gathered beforehand for the tokens of the launch (Hugging Face's
+/// position_embeddings) use Positions::start(0). Sequence b reads from element b*batch_stride + p*row_stride on. A
+/// token whose position has no row comes out NaN (with axes: the pairs that it turns); nothing outside the table is
+/// read.
 struct AngleTable {
   const void* cos = nullptr;              ///< device memory; complex, cos_sin, radians: the one tensor
   const void* sin = nullptr;              ///< half, full and repeated; kept null for the others
@@ -109,8 +111,8 @@ struct RopeArgs {
 
   /// For forms with k_rows: device memory, for token s of sequence b at [b*tokens + s] the row of k_out that its k is
   /// written to, -1 for none. Any other number outside [0, k_cache_rows) is skipped too, and flagged. Rows must be
-  /// distinct, or it is left open which token's k a row holds. k_out is then [k_cache_rows, heads, head_dim]: its
-  /// token_stride is between rows, its batch_stride is not used.
+  /// distinct, or it is left open which token's k a row holds; the list must not overlap what is written. k_out is then
+  /// [k_cache_rows, heads, head_dim]: its token_stride is between rows, its batch_stride is not used.
   const void* k_rows = nullptr;
   std::int64_t k_cache_rows = 0;  ///< 1 or more
   /// For counted forms: device memory. Tokens b*tokens + s from *token_count on are neither read nor written.

@@ -42,7 +42,8 @@ std::uint64_t bytes_per_token(const KernelClass& kernel_class) {
   std::uint64_t bytes = 0;
   for (const PlanOperand& operand : {kernel_class.q, kernel_class.k}) {
     const std::uint64_t lanes = operand.in_place() ? kernel_class.rotary_dim : operand.head_dim;
-    bytes += operand.heads * lanes * static_cast<std::uint64_t>(size_of(kernel_class.dtype) + size_of(operand.dtype_out));
+    bytes +=
+        operand.heads * lanes * static_cast<std::uint64_t>(size_of(kernel_class.dtype) + size_of(operand.dtype_out));
   }
   return bytes;
 }

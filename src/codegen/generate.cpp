@@ -89,11 +89,10 @@ std::string rows_of(const List& list, std::size_t per_row, const Write& write) {
 std::string steps_of(const RotationPlan& plan, const Variant& variant) {
   if (plan.kernel_class.reads_table() || variant.buffered_steps) return {};
   const bool angles = plan.kernel_class.fp32_angle;
-  return fmt::format("// {}\nalignas(16) __device__ const ropejit::u64 steps[{}] = {{{}\n}};\n",
-                     angles ? "Bits of each pair's fp32 radians per position."
-                            : "Turns per position of each pair, in units of 2^-64.",
-                     plan.steps.size(),
-                     rows_of(plan.steps, 4, [](std::uint64_t step) { return fmt::format("0x{:016x}", step); }));
+  return fmt::format(
+      "// {}\nalignas(16) __device__ const ropejit::u64 steps[{}] = {{{}\n}};\n",
+      angles ? "Bits of each pair's fp32 radians per position." : "Turns per position of each pair, in units of 2^-64.",
+      plan.steps.size(), rows_of(plan.steps, 4, [](std::uint64_t step) { return fmt::format("0x{:016x}", step); }));
 }
 
 std::string pair_axes_of(const RotationPlan& plan) {
@@ -149,14 +148,16 @@ KernelSource generate(const RotationPlan& plan, const Variant& variant) {
   }
   KernelSource source;
   source.entry = entry_name(plan.kernel_class, variant);
+  // The template that is a family's, and its function. The universal entry is the flat one.
+  const std::string_view family = variant.family == Family::shared ? "shared" : "flat";
   source.text = fmt::format(
-      "// {}\n// {}\n#include \"flat.cuh\"\n\nnamespace {{\n{}\n{}{}}}  // namespace\n\n"
+      "// {}\n// {}\n#include \"{}.cuh\"\n\nnamespace {{\n{}\n{}{}}}  // namespace\n\n"
       "extern \"C\" __global__ void __launch_bounds__(config.threads)\n"
       "{}(const __grid_constant__ ropejit::LaunchParams params) {{\n"
       "  const ropejit::PlanData data = {};\n"
-      "  ropejit::flat<config>(params, data);\n}}\n",
-      plan.kernel_class.text(), to_string(variant), config_of(plan, variant), steps_of(plan, variant),
-      pair_axes_of(plan), source.entry, data_of(plan, variant));
+      "  ropejit::{}<config>(params, data);\n}}\n",
+      plan.kernel_class.text(), to_string(variant), family, config_of(plan, variant), steps_of(plan, variant),
+      pair_axes_of(plan), source.entry, data_of(plan, variant), family);
   return source;
 }
 

@@ -14,6 +14,8 @@ namespace {
 // Packed words that one thread holds at once: beyond this a kernel would spill.
 constexpr std::uint32_t kMaxWordsHeld = 64;
 constexpr std::uint32_t kMaxHeadsPerThread = 32;
+// Beyond this the shared family does more work than it saves. It also bounds its memory: 32 KiB of cos and sin.
+constexpr std::uint32_t kMaxAnglesPerThread = 4;
 
 std::uint32_t element_bytes(const KernelClass& kernel_class) {
   return static_cast<std::uint32_t>(size_of(kernel_class.dtype));
@@ -46,6 +48,18 @@ std::string why_lanes_refuse(Layout layout, const KernelClass& kernel_class, std
   return fmt::format("{} lanes that rotate side by side are not a multiple of {} bytes", lanes, access);
 }
 
+// A block's angles in shared memory, and its share of working them out.
+std::string why_not_shared(const KernelClass& kernel_class, const Variant& variant) {
+  if (kernel_class.reads_table()) return "the angles come from a table: there is nothing to share";
+  if (kernel_class.by_rows()) return "the layout changes in place: a row is read whole before it is written";
+  const std::uint32_t items = block_of(kernel_class, variant).items_per_token;
+  const std::uint32_t angles = tokens_of_block(items, variant.threads) * kernel_class.pairs();
+  if (angles > kMaxAnglesPerThread * variant.threads) {
+    return fmt::format("a block would work out {} angles, allowed: {} a thread", angles, kMaxAnglesPerThread);
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string why_illegal(const KernelClass& kernel_class, const Variant& variant) {
@@ -72,9 +86,13 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
   if (std::string why = why_lanes_refuse(kernel_class.layout, kernel_class, element, access); !why.empty()) return why;
   const RowSplit split = split_of(kernel_class, variant, kernel_class.q);
   const std::uint32_t halves = kernel_class.section_pairs;
-  if (halves % split.pairs_per_thread != 0 && (has_halves(kernel_class.layout) || has_halves(kernel_class.layout_out))) {
+  if (halves % split.pairs_per_thread != 0 &&
+      (has_halves(kernel_class.layout) || has_halves(kernel_class.layout_out))) {
     return fmt::format("{} pairs of one half are not a multiple of the {} that a thread has", halves,
                        split.pairs_per_thread);
+  }
+  if (variant.family == Family::shared) {
+    if (std::string why = why_not_shared(kernel_class, variant); !why.empty()) return why;
   }
   const std::uint32_t held = variant.heads_per_thread * split.words_per_thread * std::max(access / 4, 1U) *
                              block_of(kernel_class, variant).rounds;
@@ -89,11 +107,13 @@ std::vector<Variant> variant_space(const KernelClass& kernel_class) {
   constexpr std::array<std::uint32_t, 8> kHeads = {1, 2, 4, 5, 8, 10, 16, 32};
   constexpr std::array<std::uint32_t, 4> kThreads = {128, 64, 32, 256};
   std::vector<Variant> space;
-  for (const std::uint32_t access : kAccess) {
-    for (const std::uint32_t heads : kHeads) {
-      for (const std::uint32_t threads : kThreads) {
-        const Variant variant{Family::flat, access, heads, threads};
-        if (why_illegal(kernel_class, variant).empty()) space.push_back(variant);
+  for (const Family family : {Family::flat, Family::shared}) {
+    for (const std::uint32_t access : kAccess) {
+      for (const std::uint32_t heads : kHeads) {
+        for (const std::uint32_t threads : kThreads) {
+          const Variant variant{family, access, heads, threads};
+          if (why_illegal(kernel_class, variant).empty()) space.push_back(variant);
+        }
       }
     }
   }

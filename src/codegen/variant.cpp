@@ -9,7 +9,16 @@ namespace {
 
 constexpr std::string_view kBuffer = "_buffer";
 
-std::string_view name_of(Family family) { return family == Family::flat ? "flat" : "universal"; }
+constexpr Family kFamilies[] = {Family::flat, Family::shared, Family::universal};
+
+std::string_view name_of(Family family) {
+  switch (family) {
+    case Family::flat: return "flat";
+    case Family::shared: return "shared";
+    case Family::universal: return "universal";
+  }
+  return "unknown";
+}
 
 /// Takes "<letters><number>" off the front of `text`.
 bool take_number(std::string_view& text, std::string_view letters, std::uint32_t& number) {
@@ -31,7 +40,7 @@ std::string to_string(const Variant& variant) {
 std::optional<Variant> parse_variant(std::string_view text) {
   Variant variant;
   std::string_view rest = text;
-  for (const Family family : {Family::flat, Family::universal}) {
+  for (const Family family : kFamilies) {
     if (!rest.starts_with(name_of(family))) continue;
     variant.family = family;
     rest.remove_prefix(name_of(family).size());

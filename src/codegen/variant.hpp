@@ -10,6 +10,7 @@ namespace ropejit::internal {
 
 enum class Family : std::uint32_t {
   flat,       ///< every thread computes the angles of its own pairs and uses them for several heads
+  shared,     ///< a block computes its tokens' angles into shared memory while its loads are in flight
   universal,  ///< flat with scalar accesses and run-time strides: legal for any tensors
 };
 

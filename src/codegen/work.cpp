@@ -39,7 +39,7 @@ AccessWidths access_widths(const KernelClass& kernel_class, const Variant& varia
   const bool two_a_pair = kernel_class.angles == AngleSource::complex || kernel_class.angles == AngleSource::repeated;
   const bool one_by_one = variant.family == Family::universal || kernel_class.axes > 1;
   const std::uint32_t together = split.pairs_per_thread * (two_a_pair ? 2U : 1U);
-  // As table_access in templates/table.cuh; for several axes a pair's own elements lie together at most.
+  // As table_access in templates/table.cuh.
   widths.table = width(one_by_one ? 1 : together, kernel_class.table_dtype);
   return widths;
 }

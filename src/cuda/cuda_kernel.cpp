@@ -4,24 +4,12 @@
 
 #include <fmt/format.h>
 
+#include "cuda/relaxed_capture.hpp"
 #include "launch_params.cuh"
 #include "ropejit/error.hpp"
 
 namespace ropejit::internal {
 namespace {
-
-/// Loading is not allowed while a stream of this thread is captured in the default mode; relaxed allows it.
-class RelaxedCapture {
- public:
-  explicit RelaxedCapture(const DriverApi& api) : api_(api) { api_.p_cuThreadExchangeStreamCaptureMode(&mode_); }
-  ~RelaxedCapture() { api_.p_cuThreadExchangeStreamCaptureMode(&mode_); }
-  RelaxedCapture(const RelaxedCapture&) = delete;
-  RelaxedCapture& operator=(const RelaxedCapture&) = delete;
-
- private:
-  const DriverApi& api_;
-  CUstreamCaptureMode mode_ = CU_STREAM_CAPTURE_MODE_RELAXED;
-};
 
 class CudaKernel : public LoadedKernel {
  public:

@@ -11,6 +11,7 @@
 #include "cuda/driver_api.hpp"
 #include "cuda/nvrtc_compiler.hpp"
 #include "cuda/nvrtc_recipe.hpp"
+#include "cuda/relaxed_capture.hpp"
 #include "ropejit/error.hpp"
 
 namespace ropejit::internal {
@@ -140,9 +141,16 @@ class CudaTarget : public Target {
   }
 
  private:
+  // By a stream of its own: the default one would wait for streams that are being captured, which ends their capture.
   std::shared_ptr<const void> kept_copy(const void* from, std::size_t bytes) const {
+    const RelaxedCapture relaxed(api_);
     auto copy = std::make_unique<DeviceBuffer>(allocate(bytes));
-    upload(copy->data(), from, bytes);
+    CUstream stream = nullptr;
+    check(api_.p_cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
+    CUresult result = api_.p_cuMemcpyHtoDAsync(reinterpret_cast<CUdeviceptr>(copy->data()), from, bytes, stream);
+    if (result == CUDA_SUCCESS) result = api_.p_cuStreamSynchronize(stream);
+    api_.p_cuStreamDestroy(stream);
+    check(result, "cuMemcpyHtoDAsync");
     // On purpose never freed.
     return {copy.release()->data(), [](const void*) {}};
   }

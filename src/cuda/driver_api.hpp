@@ -34,6 +34,7 @@ namespace ropejit::internal {
   X(cuMemFree, 3020)                          \
   X(cuMemcpyHtoD, 3020)                       \
   X(cuMemcpyDtoH, 3020)                       \
+  X(cuMemcpyHtoDAsync, 3020)                  \
   X(cuMemcpyDtoDAsync, 3020)                  \
   X(cuEventCreate, 2000)                      \
   X(cuEventRecord, 2000)                      \
@@ -42,6 +43,7 @@ namespace ropejit::internal {
   X(cuEventDestroy, 4000)                     \
   X(cuStreamCreate, 2000)                     \
   X(cuStreamDestroy, 4000)                    \
+  X(cuStreamSynchronize, 2000)                \
   X(cuStreamBeginCapture, 10010)              \
   X(cuStreamEndCapture, 10000)                \
   X(cuGraphInstantiateWithFlags, 11040)       \

@@ -8,22 +8,24 @@ namespace ropejit::internal {
 
 namespace {
 
-/// The longest sequence of a launch, in tokens, where the host can know it.
-std::int64_t length_of(const RopeArgs& args) noexcept {
-  std::int64_t whole = 0;
-  std::int64_t length = 0;
+/// The longest sequence of a launch, in tokens, where the host can know it. Of counted forms what it may be at most.
+std::int64_t length_of(const KernelClass& kernel_class, const RopeArgs& args) noexcept {
+  std::int64_t length = args.tokens;
+  const bool shared = kernel_class.context_parallel != ContextParallel::none;
   if (args.positions.source != PositionSource::start ||
-      __builtin_mul_overflow(args.tokens, args.positions.ranks, &whole) ||
-      __builtin_add_overflow(whole, args.positions.first, &length)) {
+      (shared && __builtin_mul_overflow(length, args.positions.ranks, &length)) ||
+      __builtin_add_overflow(length, args.positions.first, &length)) {
     return kAnyLength;
   }
   return length;
 }
 
 const void* steps_for(const PreparedKernel& kernel, const RopeArgs& args) noexcept {
-  const std::int64_t length = length_of(args);
+  const std::int64_t length = length_of(kernel.kernel_class, args);
   for (const ResolvedSteps& resolved : kernel.lengths) {
     if (length <= resolved.up_to) return resolved.steps.get();
+    // The count on the device decides between this row and the next.
+    if (kernel.kernel_class.counted) return nullptr;
   }
   return nullptr;
 }
@@ -52,8 +54,8 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, const RopeArgs& args,
     arguments.params.steps = static_cast<const unsigned long long*>(steps_for(kernel, args));
     if (arguments.params.steps == nullptr) {
       return {ErrorCode::not_prepared, 0,
-              "the scaling depends on the length of the sequences, which this launch does not tell, allowed: a kernel "
-              "from RopeKernel::at_length, or a spec with max_length"};
+              "the scaling depends on the length of the sequences, which this launch does not tell or which is beyond "
+              "max_position_embeddings, allowed: a kernel from RopeKernel::at_length, or a spec with max_length"};
     }
   }
   const Grid grid = grid_for(arguments.tokens, chosen.block);

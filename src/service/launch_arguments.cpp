@@ -125,6 +125,9 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
                        const TensorView& out, const RopeArgs& args, const Words& words, Side& side) noexcept {
   const bool in_place = operand.in_place();
   const bool to_cache = kernel_class.k_rows != CacheRows::none && &operand == &kernel_class.k;
+  if (to_cache && (args.k_cache_rows < 1 || args.k_cache_rows > kMaxReach / (operand.heads * operand.head_dim))) {
+    return "k_cache_rows: found less than 1 or more than any memory holds, allowed: the rows of k_out";
+  }
   side.present = true;
   side.shape = {args.batch, args.tokens, operand.heads, operand.head_dim, size_of(kernel_class.dtype)};
   side.out_shape = side.shape;
@@ -161,15 +164,19 @@ void fill(TensorParams& params, TensorStrides& strides, const Side& side) noexce
 const char* check_overlaps(const KernelClass& kernel_class, const Side& q, const Side& k) noexcept {
   const bool q_in_place = kernel_class.q.in_place();
   const bool k_in_place = kernel_class.k.in_place();
+  const bool to_cache = kernel_class.k_rows != CacheRows::none;
   if (k.present && !are_disjoint(q.writes, k.writes)) {
-    return q_in_place && k_in_place ? "q and k: overlap, allowed in place: tensors that share no rotating lane"
-                                    : "q_out and k_out: overlap, allowed: separate memory";
+    if (k_in_place) return "q and k: overlap, allowed in place: tensors that share no rotating lane";
+    return q_in_place ? "q and k_out: overlap, allowed: a cache in separate memory"
+                      : "q_out and k_out: overlap, allowed: separate memory";
   }
   if (!q_in_place && !are_disjoint(q.writes, q.reads)) return kQ.aliases;
-  if (!k.present) return nullptr;
-  if (!(q_in_place && k_in_place) && !are_disjoint(q.writes, k.reads)) return kQ.aliases;
-  if (k_in_place) return nullptr;
-  return are_disjoint(k.writes, k.reads) && are_disjoint(k.writes, q.reads) ? nullptr : kK.aliases;
+  if (!k.present || k_in_place) return nullptr;
+  if (!are_disjoint(q.writes, k.reads)) {
+    return q_in_place ? "q and k: overlap, allowed with k_rows: no rotating lane of q in k" : kQ.aliases;
+  }
+  if (are_disjoint(k.writes, k.reads) && are_disjoint(k.writes, q.reads)) return nullptr;
+  return to_cache ? "k_out: overlaps an input, allowed: a cache in separate memory" : kK.aliases;
 }
 
 std::uint32_t width_of(std::uint64_t bits) noexcept { return 1U << std::countr_zero(bits | 16U); }
@@ -306,7 +313,6 @@ const char* fill_cache_rows(const KernelClass& kernel_class, const RopeArgs& arg
   if (!is_aligned(args.k_rows, kernel_class.k_rows == CacheRows::rows32 ? 4 : 8)) {
     return "k_rows: found a pointer that is not aligned to its element";
   }
-  if (args.k_cache_rows < 1) return "k_cache_rows: found less than 1, allowed: the rows of k_out";
   params.k_rows = args.k_rows;
   params.k_cache_rows = args.k_cache_rows;
   return nullptr;

@@ -64,10 +64,11 @@ constexpr std::string_view kNeedTheta[] = {
 };
 
 constexpr std::string_view kNeedFraction[] = {
-    "bamba",          "codegen",   "fuyu", "glm",        "glm4",          "glm4_moe",   "glm4v_moe",
-    "glmasr_encoder", "gpt_neox",  "gptj", "minimax_m2", "minimax_m3_vl", "moonshine",  "moonshine_streaming",
-    "nemotron",       "persimmon", "phi",  "qwen3_5",    "qwen3_5_moe",   "qwen3_next", "recurrent_gemma",
-    "stablelm",       "zaya",
+    "bamba",      "codegen",         "deepseek_v4",   "fuyu",           "glm",
+    "glm4",       "glm4_moe",        "glm4v_moe",     "glmasr_encoder", "gpt_neox",
+    "gptj",       "minimax_m2",      "minimax_m3_vl", "moonshine",      "moonshine_streaming",
+    "nemotron",   "persimmon",       "phi",           "qwen3_5",        "qwen3_5_moe",
+    "qwen3_next", "recurrent_gemma", "stablelm",      "zaya",
 };
 
 constexpr std::string_view kNeedHeadDim[] = {

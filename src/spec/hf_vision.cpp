@@ -33,6 +33,7 @@ struct Tower {
   const char* width_key;
   std::int64_t width;
   std::int64_t head_dim;  // 0: the width over the heads
+  std::int64_t kv_heads;  // 0: as many as heads
 };
 
 constexpr auto kHalf = Layout::split_half;
@@ -40,7 +41,7 @@ constexpr auto kRestarted = AxisFrequencies::restarted;
 
 constexpr Tower qwen(std::string_view type, const char* width_key, std::int64_t layers, std::int64_t heads,
                      std::int64_t width) {
-  return {type, kHalf, kRestarted, Rounding::p3, 1e4, "depth", layers, "num_heads", heads, width_key, width, 0};
+  return {type, kHalf, kRestarted, Rounding::p3, 1e4, "depth", layers, "num_heads", heads, width_key, width, 0, 0};
 }
 
 constexpr Tower kTowers[] = {
@@ -69,11 +70,11 @@ constexpr Tower kTowers[] = {
     qwen("qwen3_vl_moe_vision", "hidden_size", 27, 16, 1152),
     qwen("qwen3_vl_vision", "hidden_size", 27, 16, 1152),
     {"gemma4_vision", Layout::split_sections, kRestarted, Rounding::p1, 100.0, "num_hidden_layers", 16,
-     "num_attention_heads", 12, "hidden_size", 768, 64},
+     "num_attention_heads", 12, "hidden_size", 768, 64, 12},
     {"llama4_vision_model", Layout::interleaved, kRestarted, Rounding::p3, 1e4, "num_hidden_layers", 34,
-     "num_attention_heads", 16, "hidden_size", 768, 0},
+     "num_attention_heads", 16, "hidden_size", 768, 0, 0},
     {"pixtral", kHalf, AxisFrequencies::strided, Rounding::p1, 1e4, "num_hidden_layers", 24, "num_attention_heads", 16,
-     "hidden_size", 1024, 0},
+     "hidden_size", 1024, 0, 0},
 };
 
 // Their patches have learned positions.
@@ -125,9 +126,9 @@ RopeSpec read_tower(const ObjectReader& config, const Tower& tower, DType dtype,
   spec.rotary_dim = head_dim;
   spec.q = Operand{share_q_heads(config.path(tower.heads_key), heads, options.tp), head_dim, 0};
   spec.k = spec.q;
-  if (const auto kv_heads = config.find_int("num_key_value_heads", kHeads)) {
-    spec.k->heads = share_q_heads(config.path("num_key_value_heads"), *kv_heads, options.tp);
-  }
+  const std::int64_t otherwise_kv = tower.kv_heads != 0 ? tower.kv_heads : heads;
+  const std::int64_t kv_heads = config.find_int("num_key_value_heads", kHeads).value_or(otherwise_kv);
+  spec.k->heads = share_q_heads(config.path("num_key_value_heads"), kv_heads, options.tp);
   spec.axes.sections = {head_dim / 4, head_dim / 4};
   spec.axes.frequencies = tower.frequencies;
   if (options.parity) {

@@ -197,16 +197,17 @@ def cases(models):
         "q": {"heads": 2, "head_dim": 512, "first_lane": 448},
         "k": {"heads": 1, "head_dim": 512, "first_lane": 448},
     }
-    v4_config = {"compress_rope_theta": 160000.0, "partial_rotary_factor": 0.125}
-    yield case("deepseek_v4", v4, v4_config, layer_type="main", title=v4 + ", main", **slices)
+    v4_config = {"compress_rope_theta": 160000.0, "qk_rope_head_dim": 64, "compress_ratios": [0, 4]}
+    slices["scaling"] = {
+        "rope_type": "yarn",
+        "factor": 16.0,
+        "beta_fast": 32,
+        "beta_slow": 1,
+        "original_max_position_embeddings": 65536,
+    }
+    yield case("deepseek_v4", v4, v4_config, layer=0, layer_type="main", title=v4 + ", main", **slices)
     yield case(
-        "deepseek_v4",
-        v4,
-        v4_config,
-        layer_type="compress",
-        title=v4 + ", compressed layers",
-        spec_theta=160000.0,
-        **slices,
+        "deepseek_v4", v4, v4_config, layer=1, layer_type="compress", title=v4 + ", compressed layers", **slices
     )
     gemma4 = {
         "num_hidden_layers": 6,
@@ -223,21 +224,20 @@ def cases(models):
         "gemma4",
         "google/gemma-4-E2B",
         gemma4,
+        layer=5,
         layer_type="full_attention",
         title="google/gemma-4-E2B, full attention",
         rotary_dim=512,
         q=whole,
         k=whole,
-        spec_theta=1000000.0,
-        proportional=0.25,
     )
     yield case(
         "gemma4",
         "google/gemma-4-E2B",
         gemma4,
+        layer=0,
         layer_type="sliding_attention",
         title="google/gemma-4-E2B, sliding attention",
-        spec_theta=10000.0,
     )
     chunked = {"sections": [16, 24, 24], "order": "chunked"}
     yield case(
@@ -248,7 +248,8 @@ def cases(models):
     yield case(
         "qwen3_5",
         "Qwen/Qwen3.5-35B-A3B",
-        {"partial_rotary_factor": 0.25},
+        {"partial_rotary_factor": 0.25, "num_hidden_layers": 4},
+        layer=3,
         heads=grouped,
         positions=AXES,
         axes={"sections": [11, 11, 10], "order": "interleaved"},
@@ -268,18 +269,20 @@ def cases(models):
         "rope_scaling": None,
         "rope_theta": None,
     }
+    renamed = {"depth": 2, "num_hidden_layers": None, "num_heads": 16, "num_attention_heads": None}
+    qwen_vision = {**plain_vision, **renamed}
     two = {"order": "chunked", "frequencies": "restarted"}
     yield case(
         "qwen2_vl vision",
         "Qwen/Qwen2-VL vision tower",
-        {**plain_vision, "embed_dim": 1280, "num_heads": 16, "hidden_size": 3584, "num_attention_heads": None},
+        {**qwen_vision, "embed_dim": 1280, "hidden_size": 3584},
         positions=PATCHES,
         axes={"sections": [20, 20], **two},
     )
     yield case(
         "qwen3_vl vision",
         "Qwen/Qwen3-VL vision tower",
-        {**plain_vision, "num_heads": 16, "num_attention_heads": None},
+        qwen_vision,
         positions=PATCHES,
         axes={"sections": [18, 18], **two},
     )
@@ -300,7 +303,7 @@ def cases(models):
     yield case(
         "gemma4 vision",
         "google/gemma-4 vision tower",
-        {**plain_vision, "rope_theta": 100.0},
+        plain_vision,
         positions=PATCHES,
         axes={"sections": [16, 16], **two},
     )

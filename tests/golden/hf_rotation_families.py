@@ -98,7 +98,8 @@ class Family:
         angles=angles_of_tokens,
         call=apply_both,
         direction=None,
-        imported=True,
+        theta=None,
+        tower_of=None,
     ):
         self.model_type = model_type
         self.module = importlib.import_module(
@@ -109,7 +110,11 @@ class Family:
         self.rounding, self.layout, self.layout_out, self.table = rounding, layout, layout_out, table
         # "all": apply is given whole heads; "rotary": the attention gives it the lanes that rotate.
         self.lanes = lanes
-        self.angles, self.call, self.direction, self.imported = angles, call, direction, imported
+        self.angles, self.call, self.direction = angles, call, direction
+        # Where the modeling file has it in its text, and the config does not.
+        self.theta = theta
+        # Of a vision tower: the model types of a whole model that has it, and of that one's language model.
+        self.tower_of = tower_of
 
 
 class GptjEmbedding:
@@ -166,7 +171,6 @@ def families():
         module="gemma4",
         angles=angles_of_layer,
         call=apply_each,
-        imported=False,
     )
     yield "phi", Family("phi", "PhiRotaryEmbedding", **PARTIAL)
     yield "phi3", Family("phi3", "Phi3RotaryEmbedding")
@@ -188,7 +192,7 @@ def families():
     yield "hunyuan", Family("hunyuan_v1_dense", "HunYuanDenseV1RotaryEmbedding")
     yield "nomic_bert", Family("nomic_bert", "NomicBertRotaryEmbedding")
     yield "gpt_oss", Family("gpt_oss", "GptOssRotaryEmbedding", table="half")
-    yield "nanochat", Family("nanochat", "NanoChatRotaryEmbedding", direction="adjoint", imported=False)
+    yield "nanochat", Family("nanochat", "NanoChatRotaryEmbedding", direction="adjoint")
     yield "modernbert", Family("modernbert", "ModernBertRotaryEmbedding", rounding="p2", angles=angles_of_layer)
     yield "olmo", Family("olmo", "OlmoRotaryEmbedding", rounding="p3")
     yield "olmo2", Family("olmo2", "Olmo2RotaryEmbedding", rounding="p3")
@@ -196,7 +200,8 @@ def families():
     yield "ernie4_5", Family("ernie4_5", "Ernie4_5RotaryEmbedding", layout="interleaved", rounding="p3")
     yield "ernie4_5_moe", Family("ernie4_5_moe", "Ernie4_5_MoeRotaryEmbedding", layout="interleaved", rounding="p3")
     yield "cohere", Family("cohere", "CohereRotaryEmbedding", layout="interleaved", rounding="p2", table="repeated")
-    yield "gptj", Family("gptj", GptjEmbedding, layout="interleaved", table="half", call=apply_gptj, lanes="rotary")
+    gptj = {"layout": "interleaved", "table": "half", "call": apply_gptj, "lanes": "rotary", "theta": 10000.0}
+    yield "gptj", Family("gptj", GptjEmbedding, **gptj)
     llama4 = {"layout": "interleaved", "rounding": "p3", "table": "complex", "call": apply_tokens_first_complex}
     yield "llama4", Family(
         "llama4_text", "Llama4TextRotaryEmbedding", module="llama4", apply="apply_rotary_emb", **llama4
@@ -212,8 +217,8 @@ def families():
         call=apply_both_complex,
     )
     yield "deepseek_v3", Family("deepseek_v3", "DeepseekV3RotaryEmbedding", **MLA)
-    yield "longcat_flash", Family("longcat_flash", "LongcatFlashRotaryEmbedding", imported=False, **MLA)
-    yield "youtu", Family("youtu", "YoutuRotaryEmbedding", imported=False, **MLA)
+    yield "longcat_flash", Family("longcat_flash", "LongcatFlashRotaryEmbedding", **MLA)
+    yield "youtu", Family("youtu", "YoutuRotaryEmbedding", **MLA)
     yield "deepseek_v4", Family(
         "deepseek_v4",
         "DeepseekV4RotaryEmbedding",
@@ -222,9 +227,8 @@ def families():
         table="half",
         angles=angles_of_layer,
         call=apply_each,
-        imported=False,
     )
-    axes = {"angles": angles_of_axes, "imported": False}
+    axes = {"angles": angles_of_axes}
     yield "qwen2_vl", Family("qwen2_vl_text", "Qwen2VLRotaryEmbedding", module="qwen2_vl", **axes)
     yield "qwen3_vl", Family("qwen3_vl_text", "Qwen3VLTextRotaryEmbedding", module="qwen3_vl", **axes)
     yield "qwen3_5", Family("qwen3_5_text", "Qwen3_5TextRotaryEmbedding", module="qwen3_5", **axes)
@@ -242,12 +246,17 @@ def families():
         "rounding": "p3",
         "angles": angles_of_patches,
         "call": apply_vision,
-        "imported": False,
     }
-    yield "qwen2_vl vision", Family("qwen2_vl_vision", "Qwen2VLVisionRotaryEmbedding", module="qwen2_vl", **vision)
-    yield "qwen3_vl vision", Family("qwen3_vl_vision", "Qwen3VLVisionRotaryEmbedding", module="qwen3_vl", **vision)
+    for name, embedding in (("qwen2_vl", "Qwen2VLVisionRotaryEmbedding"), ("qwen3_vl", "Qwen3VLVisionRotaryEmbedding")):
+        yield name + " vision", Family(
+            name + "_vision", embedding, module=name, tower_of=(name, name + "_text"), **vision
+        )
     yield "pixtral", Family(
-        "pixtral", "PixtralVisionRotaryEmbedding", angles=angles_of_patches, call=apply_pixtral, imported=False
+        "pixtral",
+        "PixtralVisionRotaryEmbedding",
+        angles=angles_of_patches,
+        call=apply_pixtral,
+        tower_of=("mistral3", "mistral"),
     )
     llama4["angles"] = angles_of_patches
     yield "llama4 vision", Family(
@@ -255,7 +264,7 @@ def families():
         Llama4VisionEmbedding,
         module="llama4",
         apply="vision_apply_rotary_emb",
-        imported=False,
+        tower_of=("llama4", "llama4_text"),
         **llama4,
     )
     yield "gemma4 vision", Family(
@@ -266,5 +275,5 @@ def families():
         layout="split_sections",
         angles=angles_of_batched_patches,
         call=apply_by_axis,
-        imported=False,
+        tower_of=("gemma4", "gemma4_text"),
     )

@@ -15,8 +15,8 @@ max_position_embeddings}]}, facts about published models.
 
 What a case holds:
     name, config        the model, and its config.json as far as it matters
-    imported            true: ropejit reads the config; then "layer" is one of its layers. Else "theta" says all.
-    layout, layout_out, rotary_dim, q, k, axes, direction      in the words of ropejit's spec
+    role, layer         what of the model rotates: main or vision (include/ropejit/model.hpp), and one of its layers
+    layout, layout_out, theta, rotary_dim, q, k, axes, direction       in the words of ropejit's spec
     rounding            what the modeling file does: p1, p2 or p3 (include/ropejit/spec.hpp)
     table               how its cos and sin lie in memory: half, full, repeated or complex (form.hpp)
     positions           of the tokens; with several axes a list for each
@@ -64,11 +64,34 @@ def input_values(seed, shape, dtype):
     return torch.tensor(values, dtype=torch.float32).reshape(shape).to(dtype)
 
 
+# The language model beside a vision tower.
+LANGUAGE = {
+    "hidden_size": 2048,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+    "num_hidden_layers": 4,
+    "head_dim": 128,
+    "rope_theta": 500000.0,
+}
+
+
 def config_of(family, case):
+    """The config object of what rotates; the case's config becomes the whole file."""
     text = {"model_type": family.model_type, **case["config"]}
+    if family.tower_of:
+        whole, language = family.tower_of
+        text = {"model_type": whole, "text_config": {"model_type": language, **LANGUAGE}, "vision_config": text}
     case["config"] = text
     own = json.loads(json.dumps({key: value for key, value in text.items() if key != "model_type"}))
-    return transformers.CONFIG_MAPPING[family.model_type](**own)
+    config = transformers.CONFIG_MAPPING[text["model_type"]](**own)
+    return config.vision_config if family.tower_of else config
+
+
+def theta_of(family, case, config):
+    if family.theta:
+        return family.theta
+    parameters = config.rope_parameters
+    return float((parameters[case["layer_type"]] if "layer_type" in case else parameters)["rope_theta"])
 
 
 def half_of(table, family):
@@ -153,13 +176,9 @@ def make(family, case):
         for exact, rounded in zip((cos, sin), tables[name]):
             assert torch.equal(exact.to(rounded.dtype), rounded)
     inv_freq, factor = frequencies_of(family, case, embedding)
-    made = {"name": case["name"], "config": case["config"], "imported": family.imported}
-    if family.imported:
-        made["layer"] = case.get("layer", 0)
-    else:
-        made["theta"] = case.get("spec_theta", case["config"].get("rope_theta", 10000.0))
-        if "proportional" in case:
-            made["proportional"] = case["proportional"]
+    made = {"name": case["name"], "config": case["config"]}
+    made["role"], made["layer"] = "vision" if family.tower_of else "main", case.get("layer", 0)
+    made["theta"] = theta_of(family, case, config)
     made["layout"] = family.layout
     if family.layout_out:
         made["layout_out"] = family.layout_out

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "spec/axes.hpp"
+#include "spec/frequencies.hpp"
 #include "support/catch.hpp"
 #include "support/golden_launch.hpp"
 #include "support/golden_rotation.hpp"
@@ -55,7 +57,7 @@ internal::Comparison compare(const internal::Oracle& oracle, const test::GoldenR
 
 }  // namespace
 
-TEST_CASE("The golden rotations are of many models, layouts, tables and roundings", "[golden]") {
+TEST_CASE("What ropejit reads from a config is what the model's own code does", "[golden]") {
   const std::vector<test::GoldenRotation> cases = test::read_golden_rotations();
   CHECK(cases.size() >= 60);
   std::set<Layout> layouts;
@@ -63,30 +65,71 @@ TEST_CASE("The golden rotations are of many models, layouts, tables and rounding
   std::set<Rounding> roundings;
   std::set<std::size_t> rules;
   std::set<AxisOrder> orders;
+  std::set<RopeRole> roles;
   for (const test::GoldenRotation& given : cases) {
     layouts.insert(given.stated.layout);
     tables.insert(given.table);
     roundings.insert(given.stated.rounding);
+    roles.insert(given.role);
     if (!given.stated.axes.sections.empty()) orders.insert(given.stated.axes.order);
     INFO(given.name);
-    RopeSpec exact;
-    CHECK_NOTHROW(exact = given.exact());
-    INFO(exact.to_string());
-    rules.insert(exact.scaling.index());
-    // What ropejit makes of the config is what the modeling file does.
-    CHECK(exact.layout == given.stated.layout);
-    CHECK(exact.layout_out == given.stated.layout_out);
-    CHECK(exact.direction == given.stated.direction);
-    CHECK(exact.rotary_dim == given.stated.rotary_dim);
-    CHECK(exact.q == given.stated.q);
-    CHECK(exact.k == given.stated.k);
-    CHECK(exact.axes == given.stated.axes);
+    RopeSpec parity;
+    CHECK_NOTHROW(parity = given.parity());
+    INFO(parity.to_string());
+    rules.insert(parity.scaling.index());
+    CHECK(parity.layout == given.stated.layout);
+    CHECK(parity.layout_out == given.stated.layout_out);
+    CHECK(parity.direction == given.stated.direction);
+    CHECK(parity.theta == given.stated.theta);
+    CHECK(parity.rotary_dim == given.stated.rotary_dim);
+    CHECK(parity.q == given.stated.q);
+    CHECK(parity.k == given.stated.k);
+    CHECK(parity.axes == given.stated.axes);
+    CHECK(parity.rounding == given.stated.rounding);
+    CHECK(parity.angle == AngleRounding::fp32);
+    RopeSpec exact = given.exact();
+    CHECK(exact.rounding == Rounding::exact);
+    CHECK(exact.angle == AngleRounding::exact);
+    exact.rounding = parity.rounding;
+    exact.angle = parity.angle;
+    CHECK(exact == parity);
   }
   CHECK(layouts.size() == 3);
   CHECK(tables.size() == 4);
   CHECK(roundings.size() == 3);
-  CHECK(rules.size() >= 7);
+  CHECK(rules.size() >= 8);
   CHECK(orders.size() == 3);
+  CHECK(roles.size() == 2);
+}
+
+TEST_CASE("Frequencies of a config, dealt to its axes, give transformers' cos and sin", "[golden]") {
+  std::size_t close = 0;
+  for (const test::GoldenRotation& given : test::read_golden_rotations()) {
+    const RopeSpec spec = given.exact();
+    INFO(given.name << ": " << spec.to_string());
+    const internal::Frequencies ours = internal::frequencies(spec);
+    const std::vector<internal::PairAxis> axes = internal::pair_axes(spec);
+    CHECK(std::fabs(ours.attention_scale / given.attention_factor - 1) < 1e-15);
+    const std::size_t pairs = ours.inv_freq.size();
+    REQUIRE(given.cos.size() == pairs * static_cast<std::size_t>(given.tokens));
+    for (std::size_t i = 0; i < given.cos.size(); ++i) {
+      const std::size_t pair = i % pairs;
+      const std::size_t at = axes[pair].axis * static_cast<std::size_t>(given.tokens) + i / pairs;
+      const double angle = static_cast<double>(given.positions.at(at)) * ours.inv_freq[pair];
+      // Their frequencies are within 8 ulp of ours, and the angle is rounded once more.
+      const double bound = ours.attention_scale * (std::fabs(angle) * std::ldexp(9.0, -24) + std::ldexp(1.0, -22));
+      INFO("token " << i / pairs << " pair " << pair);
+      CHECK(std::fabs(given.cos[i] - ours.attention_scale * std::cos(angle)) <= bound);
+      CHECK(std::fabs(given.sin[i] - ours.attention_scale * std::sin(angle)) <= bound);
+      close += bound < 1e-2 ? 1U : 0U;
+    }
+    if (!given.inv_freq) continue;
+    for (std::size_t i = 0; i < pairs; ++i) {
+      INFO("pair " << i);
+      CHECK(std::fabs(given.inv_freq->at(i) - ours.inv_freq[i]) <= ours.inv_freq[i] * std::ldexp(8.0, -23));
+    }
+  }
+  CHECK(close > 10000);
 }
 
 TEST_CASE("With transformers' cos and sin, q and k are its own bit for bit", "[numeric][golden]") {
@@ -124,10 +167,9 @@ TEST_CASE("With transformers' frequencies and fp32 angles, q and k are its own",
     double fp32_worst = 0;
     for (const test::GoldenRotation& given : cases) {
       if (!given.inv_freq) continue;
-      RopeSpec spec = given.stated;
+      RopeSpec spec = given.parity();
       spec.scaling = InvFreqScaling{*given.inv_freq, given.attention_factor};
       spec.axes.frequencies = AxisFrequencies::shared;  // the list has dealt them out
-      spec.angle = AngleRounding::fp32;
       for (const test::GoldenOutputs& theirs : given.outputs) {
         spec.dtype = theirs.dtype;
         const Rotated ours = test::rotate_at_positions(given, kernels, spec);

@@ -162,6 +162,71 @@ TEST_CASE("A launch that needs a table is refused without a whole one", "[launch
   }
 }
 
+TEST_CASE("A launch is refused without what its form reads on the device, or with ranks that cannot be", "[launch]") {
+  struct Row {
+    const char* what;
+    std::function<void(RopeArgs&)> change;
+    const char* field;
+  };
+  LaunchForm cache = LaunchForm::in_place_ids();
+  cache.k_rows = CacheRows::rows64;
+  cache.counted = true;
+  LaunchForm shared = LaunchForm::in_place_start();
+  shared.context_parallel = ContextParallel::zigzag;
+  const auto good_cache = [](RopeArgs& a) {
+    a.k_out.data = address(0x40000);
+    a.k_rows = address(0x60000);
+    a.k_cache_rows = 9;
+    a.token_count = static_cast<const std::int32_t*>(address(0x70000));
+    a.flags = static_cast<std::uint32_t*>(address(0x80000));
+  };
+  const auto good_shared = [](RopeArgs& a) {
+    a.tokens = 4;
+    a.positions.ranks = 4;
+    a.positions.rank = 3;
+  };
+  const std::vector<Row> cache_rows = {
+      {"no list of rows", [](RopeArgs& a) { a.k_rows = nullptr; }, "k_rows"},
+      {"list unaligned", [](RopeArgs& a) { a.k_rows = address(0x60004); }, "k_rows"},
+      {"no cache", [](RopeArgs& a) { a.k_out.data = nullptr; }, "k_out"},
+      {"a cache of no rows", [](RopeArgs& a) { a.k_cache_rows = 0; }, "k_cache_rows"},
+      {"of less than none", [](RopeArgs& a) { a.k_cache_rows = INT64_MIN; }, "k_cache_rows"},
+      {"of more than there is memory", [](RopeArgs& a) { a.k_cache_rows = INT64_MAX; }, "k_cache_rows"},
+      {"rows on each other", [](RopeArgs& a) { a.k_out.token_stride = 16; }, "k_out"},
+      {"the cache is q", [](RopeArgs& a) { a.k_out.data = a.q.data; }, "q and k_out"},
+      {"q is written over k", [](RopeArgs& a) { a.k.data = a.q.data; }, "q and k"},
+      {"the cache is k", [](RopeArgs& a) { a.k_out.data = a.k.data; }, "k_out"},
+      {"no count", [](RopeArgs& a) { a.token_count = nullptr; }, "token_count"},
+      {"count unaligned", [](RopeArgs& a) { a.token_count = static_cast<const std::int32_t*>(address(0x70002)); },
+       "token_count"},
+      {"flags unaligned", [](RopeArgs& a) { a.flags = static_cast<std::uint32_t*>(address(0x80002)); }, "flags"},
+  };
+  const std::vector<Row> shared_rows = {
+      {"no ranks", [](RopeArgs& a) { a.positions.ranks = 0; }, "positions.rank"},
+      {"too many ranks", [](RopeArgs& a) { a.positions.ranks = 65537; }, "positions.rank"},
+      {"rank below 0", [](RopeArgs& a) { a.positions.rank = -1; }, "positions.rank"},
+      {"rank beyond the last", [](RopeArgs& a) { a.positions.rank = 4; }, "positions.rank"},
+      {"chunks of no equal length", [](RopeArgs& a) { a.tokens = 5; }, "tokens"},
+  };
+  const auto check_rows = [](const LaunchForm& form, const std::function<void(RopeArgs&)>& complete,
+                             const std::vector<Row>& rows) {
+    REQUIRE(check(form, complete));
+    for (const Row& row : rows) {
+      const LaunchStatus status = check(form, [&](RopeArgs& args) {
+        complete(args);
+        row.change(args);
+      });
+      INFO(row.what << ": " << status.message());
+      CHECK(status.code == ErrorCode::invalid_argument);
+      REQUIRE(status.reason != nullptr);
+      CHECK(std::string(status.reason).rfind(row.field, 0) == 0);
+      CHECK(std::strstr(status.reason, "in_place form") == nullptr);
+    }
+  };
+  check_rows(cache, good_cache, cache_rows);
+  check_rows(shared, good_shared, shared_rows);
+}
+
 TEST_CASE("A launch that only looks wrong is taken", "[launch]") {
   struct Row {
     const char* what;

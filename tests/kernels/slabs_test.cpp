@@ -15,6 +15,9 @@ TEST_CASE("A launch in slabs of any number of tokens gives the bits of a launch 
   spec.rotary_dim = 8;
   spec.q = {3, 12, 0};
   spec.k = Operand{1, 12, 0};
+  // With a change of layout a row's threads stand in one block: blocks are cut in another way.
+  const bool by_rows = GENERATE(false, true);
+  if (by_rows) spec.layout_out = Layout::interleaved;
   const LaunchForm form = LaunchForm::in_place_start();
   constexpr std::int64_t kTokens = 7;
   std::vector<float> before(kTokens * 4 * 12);
@@ -36,7 +39,11 @@ TEST_CASE("A launch in slabs of any number of tokens gives the bits of a launch 
         target->upload(memory.data(), before.data(), before.size() * 4);
         arguments.params.tokens_per_slab = slab;
         const auto threads = variant->variant.threads;
-        const std::uint32_t blocks = (slab * variant->block.items_per_token + threads - 1) / threads;
+        const internal::KernelClass& kernel_class = kernel.kernel_class;
+        REQUIRE(kernel_class.by_rows() == by_rows);
+        const BlockSplit block = variant->block;
+        CHECK((block.row_threads > 1 || block.rounds > 1) == by_rows);
+        const std::uint32_t blocks = (slab * block.items_per_token + block.items_per_block - 1) / block.items_per_block;
         REQUIRE(variant->kernel->launch({blocks, (7 + slab - 1) / slab, threads}, arguments.params, nullptr) == 0);
         target->synchronize();
         std::vector<float> after(before.size());

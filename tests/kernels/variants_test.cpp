@@ -4,6 +4,7 @@
 
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
+#include "codegen/work.hpp"
 #include "spec/lower.hpp"
 #include "support/catch.hpp"
 #include "support/numeric_case.hpp"
@@ -102,27 +103,6 @@ TEST_CASE("All variants of a plan, and its universal entry, give the same bits",
   }
 }
 
-TEST_CASE("The host target and the GPU give the same bits", "[numeric][cuda]") {
-  const std::vector<test::TargetPtr> targets = test::targets();
-  if (targets.size() < 2) {
-    WARN("no GPU here: nothing to compare");
-    return;
-  }
-  for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
-    test::NumericCase given;
-    given.spec = spec_of(Layout::split_half, dtype, 128, {8, 128, 0}, Operand{2, 128, 0});
-    given.form = LaunchForm::in_place_start();
-    given.tokens = 512;
-    given.positions = {2147483000};
-    const internal::RotationPlan plan = internal::lower(given.spec, given.form);
-    std::vector<std::vector<unsigned char>> outputs;
-    for (const test::TargetPtr& target : targets) {
-      outputs.push_back(test::run_case(test::prepare(target, plan), given, 3).out_bytes);
-    }
-    CHECK(outputs[0] == outputs[1]);
-  }
-}
-
 TEST_CASE("Default variants are legal, cover every size from none up, and turn at growing token counts", "[codegen]") {
   for (const Layout layout : {Layout::split_half, Layout::interleaved}) {
     for (const DType dtype : {DType::bf16, DType::fp32}) {
@@ -140,6 +120,36 @@ TEST_CASE("Default variants are legal, cover every size from none up, and turn a
               if (i > 0) CHECK(choices[i].min_tokens > choices[i - 1].min_tokens);
             }
           }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("Where the layout changes in place, every row has a variant: the widest, and halves of an odd number",
+          "[codegen]") {
+  for (const DType dtype : {DType::bf16, DType::fp32}) {
+    for (const std::int64_t rotary : {2, 6, 128, 2048, 4094, 4096}) {
+      for (const Layout layout : {Layout::split_half, Layout::interleaved}) {
+        RopeSpec spec = spec_of(layout, dtype, rotary, {3, 4096, 0}, std::nullopt);
+        spec.layout_out = layout == Layout::split_half ? Layout::interleaved : Layout::split_half;
+        const internal::KernelClass kernel_class = internal::lower(spec, LaunchForm::in_place_ids()).kernel_class;
+        INFO(kernel_class.text());
+        REQUIRE(kernel_class.by_rows());
+        std::vector<internal::Variant> variants = internal::variant_space(kernel_class);
+        CHECK_FALSE(variants.empty());
+        for (const auto& choice : internal::default_variants(kernel_class, 132)) variants.push_back(choice.variant);
+        variants.push_back(internal::universal_variant(kernel_class));
+        for (const internal::Variant& variant : variants) {
+          INFO(to_string(variant));
+          CHECK(internal::why_illegal(kernel_class, variant).empty());
+          const BlockSplit block = internal::block_of(kernel_class, variant);
+          const RowSplit split = internal::split_of(kernel_class, variant, kernel_class.q);
+          // Whole rows in a block, each chunk once.
+          CHECK(block.items_per_block >= 1);
+          CHECK(block.items_per_block * block.row_threads <= variant.threads);
+          CHECK(block.row_threads * block.rounds >= split.rotating_chunks);
+          CHECK(split.rotating_chunks * split.pairs_per_thread == kernel_class.pairs());
         }
       }
     }

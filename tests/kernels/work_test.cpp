@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <random>
@@ -74,19 +75,38 @@ TEST_CASE("A grid has a thread for every item of every token and its indices fit
   for (const std::uint64_t items : {1ULL, 5ULL, 320ULL, 100000ULL, 1ULL << 20, 1ULL << 27}) {
     for (const std::uint32_t tokens : {1U, 17U, 4096U, 65536U, 1U << 24}) {
       for (const std::uint32_t threads : {32U, 128U, 1024U}) {
-        const BlockSplit block{static_cast<std::uint32_t>(items), threads, 1, 1};
-        const internal::Grid grid = internal::grid_for(tokens, block);
-        INFO(items << " items, " << tokens << " tokens, " << threads << " threads");
-        if (grid.x == 0) {
-          CHECK(tokens / ((1ULL << 31) / items) > 65000);
-          continue;
+        // An item a thread; and items that several threads share, with some left over.
+        for (const std::uint32_t row_threads : {1U, 12U, threads}) {
+          const BlockSplit block{static_cast<std::uint32_t>(items), threads / row_threads, row_threads, 1};
+          const internal::Grid grid = internal::grid_for(tokens, block);
+          INFO(items << " items, " << tokens << " tokens, " << threads << " threads, " << row_threads << " an item");
+          if (grid.x == 0) {
+            CHECK(tokens / std::max<std::uint64_t>(1, ((1ULL << 31) - 1024) / (items * row_threads)) > 65000);
+            continue;
+          }
+          const std::uint64_t numbered = static_cast<std::uint64_t>(grid.x) * block.items_per_block;
+          CHECK(numbered < (1ULL << 32));
+          CHECK(numbered >= grid.tokens_per_slab * items);
+          CHECK(static_cast<std::uint64_t>(grid.y) * grid.tokens_per_slab >= tokens);
+          CHECK(grid.y <= 65535);
+          CHECK(grid.x <= 0x7fffffffU);
         }
-        CHECK(static_cast<std::uint64_t>(grid.x) * threads < (1ULL << 32));
-        CHECK(static_cast<std::uint64_t>(grid.x) * threads >= grid.tokens_per_slab * items);
-        CHECK(static_cast<std::uint64_t>(grid.y) * grid.tokens_per_slab >= tokens);
-        CHECK(grid.y <= 65535);
-        CHECK(grid.x <= 0x7fffffffU);
       }
+    }
+  }
+}
+
+TEST_CASE("A block's items belong to no more tokens than it has room for, and to that many somewhere", "[launch]") {
+  for (std::uint32_t items = 1; items <= 70; ++items) {
+    for (const std::uint32_t threads : {32U, 64U, 128U}) {
+      std::uint32_t most = 0;
+      for (std::uint32_t block = 0; block < 2 * items; ++block) {
+        const std::uint32_t first = block * threads / items;
+        most = std::max(most, (block * threads + threads - 1) / items - first + 1);
+      }
+      INFO(items << " items, " << threads << " threads");
+      CHECK(tokens_of_block(items, threads) >= most);
+      CHECK(tokens_of_block(items, threads) <= most + 1);
     }
   }
 }

@@ -148,6 +148,75 @@ TEST_CASE("Where positions count from a start, a launch takes the length from it
   }
 }
 
+TEST_CASE("A launch's length is that of its own form: ranks count where tokens are shared, a count leaves it open",
+          "[numeric]") {
+  for (const test::TargetPtr& target : test::targets()) {
+    const RopeService service = service_on(target, "");
+    const internal::DeviceBuffer memory = target->allocate(kTokens * 2 * kDim * 4);
+    const internal::DeviceBuffer count = target->allocate(4);
+    const std::int32_t two = 2;
+    target->upload(memory.data(), std::vector<float>(kTokens * 2 * kDim, 1.0F).data(), kTokens * 2 * kDim * 4);
+    target->upload(count.data(), &two, 4);
+    RopeArgs args;
+    args.q.data = memory.data();
+    args.tokens = kTokens;
+    args.positions = Positions::start(2048 - kTokens);
+    args.token_count = static_cast<const std::int32_t*>(count.data());
+    LaunchForm form = LaunchForm::in_place_start();
+    INFO(target->name());
+    args.positions.ranks = 9;  // means nothing without context_parallel
+    const RopeKernel alone = service.get(spec_with(DynamicScaling{4, 2048}), form);
+    CHECK(alone.launch(args));
+    args.positions.first += 1;
+    const LaunchStatus beyond = alone.launch(args);
+    CHECK(beyond.code == ErrorCode::not_prepared);
+    CHECK(beyond.message().find("max_position_embeddings") != std::string::npos);
+
+    form.context_parallel = ContextParallel::contiguous;
+    const RopeKernel shared = service.get(spec_with(DynamicScaling{4, 2048}), form);
+    args.positions = Positions::start(0);
+    args.positions.ranks = 682;
+    CHECK(shared.launch(args));
+    args.positions.ranks = 683;
+    CHECK(shared.launch(args).code == ErrorCode::not_prepared);
+
+    // Two of the three tokens may be all there are, and then the sequence ends within the short factors.
+    form = LaunchForm::in_place_start();
+    form.counted = true;
+    const RopeKernel counted = service.get(spec_with(longrope()), form);
+    args.positions = Positions::start(4096 - kTokens);
+    CHECK(counted.launch(args));
+    args.positions = Positions::start(4097 - kTokens);
+    CHECK(counted.launch(args).code == ErrorCode::not_prepared);
+    CHECK(counted.at_length(4097).launch(args));
+    target->synchronize();
+  }
+}
+
+TEST_CASE("A kernel may be made and resolved while a graph is captured, and the graph replays", "[numeric]") {
+  for (const test::TargetPtr& target : test::targets()) {
+    const RopeService service = service_on(target, "");
+    const RopeKernel first = service.get(spec_with(longrope()), LaunchForm::in_place_start());
+    const internal::DeviceBuffer memory = target->allocate(kTokens * 2 * kDim * 4);
+    target->upload(memory.data(), std::vector<float>(kTokens * 2 * kDim, 1.0F).data(), kTokens * 2 * kDim * 4);
+    RopeArgs args;
+    args.q.data = memory.data();
+    args.tokens = kTokens;
+    args.positions = Positions::start(0);
+    double theta = 300;
+    const double us = target->time_replayed_us(
+        [&](void* stream, int) {
+          RopeSpec other = spec_with(longrope());
+          other.theta = theta += 100;
+          const RopeKernel kernel = service.get(other, LaunchForm::in_place_start()).at_length(5000);
+          REQUIRE(kernel.launch(args, stream));
+        },
+        2, 1);
+    INFO(target->name());
+    CHECK(us > 0);
+  }
+}
+
 TEST_CASE("A kernel whose scaling knows no length is its own at every length", "[numeric]") {
   for (const test::TargetPtr& target : test::targets()) {
     const RopeService service = service_on(target, "");

@@ -177,6 +177,16 @@ TEST_CASE("published models with images have axes, and a tower of their own") {
   }
 }
 
+TEST_CASE("a tower has the key heads of its config, or of its class") {
+  const auto k_heads = [](const std::string& fields) {
+    const ModelRopes model = model_with(R"("model_type": "llama", "vision_config": {)" + fields + "}");
+    return model.find(0, RopeRole::vision)->k->heads;
+  };
+  CHECK(k_heads(R"("model_type": "gemma4_vision", "num_attention_heads": 16, "num_key_value_heads": 8)") == 8);
+  CHECK(k_heads(R"("model_type": "gemma4_vision", "num_attention_heads": 24)") == 12);
+  CHECK(k_heads(R"("model_type": "pixtral", "num_attention_heads": 8)") == 8);
+}
+
 TEST_CASE("a tower that is not built leaves the language model, with a warning that names it") {
   const ModelRopes model =
       model_with(R"("model_type": "kimi_k2", "vision_config": {"model_type": "dots3_note_vision"}, )" + kLatent);
@@ -333,6 +343,7 @@ TEST_CASE("bad sections, towers and indexers are named") {
       {dsa + R"(, "indexer_types": ["full", "full", "none", "full"])", "indexer_types[2]", kRange},
       {dsa + R"(, "index_topk_pattern": "FSSF")", "index_topk_pattern", ErrorCode::unsupported},
       {dsa + R"(, "rope_interleave": false)", "rope_interleave", ErrorCode::unsupported},
+      {R"("model_type": "deepseek_v4", "head_dim": 64)", "qk_rope_head_dim", kParse},
       {v4 + R"("compress_ratios": [0, 4])", "compress_ratios", kRange},
       {v4 + R"("compress_ratios": [0, 4, 7, 0])", "compress_ratios[2]", kRange},
       {v4 + R"("compress_rope_theta": 0)", "compress_rope_theta", kRange},

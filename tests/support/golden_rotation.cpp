@@ -5,7 +5,6 @@
 #include <bit>
 #include <stdexcept>
 
-#include "ropejit/model.hpp"
 #include "support/json.hpp"
 #include "support/test_files.hpp"
 
@@ -109,6 +108,7 @@ GoldenRotation read_case(const ObjectReader& reader) {
   if (const auto direction = reader.find_string("direction", kText)) {
     stated.direction = parse_enum(*direction, {Direction::forward, Direction::adjoint});
   }
+  stated.theta = reader.get_number("theta", {});
   stated.rotary_dim = reader.get_int("rotary_dim", kAny);
   stated.q = read_operand(reader.get_object("q"));
   stated.k = read_operand(reader.get_object("k"));
@@ -129,31 +129,24 @@ GoldenRotation read_case(const ObjectReader& reader) {
   for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
     made.outputs.push_back(read_outputs(reader, made, dtype));
   }
-  if (reader.find_bool("imported").value_or(false)) made.layer = reader.get_int("layer", kAny);
+  made.role = parse_enum(reader.get_string("role", kText), {RopeRole::main, RopeRole::vision});
+  made.layer = reader.get_int("layer", kAny);
   made.length = reader.find_int("length", kAny);
-  made.theta = reader.find_number("theta", {});
-  made.proportional = reader.find_number("proportional", {});
   return made;
 }
 
 }  // namespace
 
-RopeSpec GoldenRotation::exact() const {
-  RopeSpec spec = stated;
-  if (layer) {
-    const ModelRopes model = ModelRopes::from_hf_config(config);
-    const RopeSpec* found = model.find(*layer);
-    if (found == nullptr) throw std::runtime_error(name + ": a layer that does not rotate");
-    spec = *found;
-    spec.q.heads = stated.q.heads;
-    if (spec.k) spec.k->heads = stated.k->heads;
-    spec.max_length = length;
-  } else {
-    spec.theta = theta.value();
-    if (proportional) spec.scaling = ProportionalScaling{1.0, *proportional};
-  }
-  spec.rounding = Rounding::exact;
-  spec.angle = AngleRounding::exact;
+RopeSpec GoldenRotation::read(bool parity) const {
+  ModelOptions options;
+  options.parity = parity;
+  const ModelRopes model = ModelRopes::from_hf_config(config, options);
+  const RopeSpec* found = model.find(layer, role);
+  if (found == nullptr) throw std::runtime_error(name + ": a layer that does not rotate");
+  RopeSpec spec = *found;
+  spec.q.heads = stated.q.heads;
+  if (spec.k) spec.k->heads = stated.k->heads;
+  spec.max_length = length;
   return spec;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "ropejit/form.hpp"
+#include "ropejit/model.hpp"
 #include "ropejit/spec.hpp"
 #include "verify/element.hpp"
 
@@ -25,11 +26,13 @@ struct GoldenRotation {
   /// Of the tokens; with several axes the tokens' on axis 0, then on axis 1 ...
   std::vector<std::int64_t> positions;
 
-  /// What the script says of the modeling file: layout, lanes, axes, direction, rounding. Neither theta nor scaling.
+  /// What the script says of the modeling file: layout, lanes, theta, axes, direction, rounding. No scaling: inv_freq
+  /// says that.
   RopeSpec stated;
-  /// The config as ropejit reads it, or, where it does not, the stated rotation with the theta that the script names.
-  /// rounding is `exact`; operands and dtype are the stated ones'. Reading the config may throw Error.
-  RopeSpec exact() const;
+  /// The config as ropejit reads it, but for the head counts, which are the stated ones. Both throw Error where it
+  /// cannot be read, and std::runtime_error where the layer does not rotate.
+  RopeSpec exact() const { return read(false); }
+  RopeSpec parity() const { return read(true); }  ///< ModelOptions::parity
 
   AngleSource table = AngleSource::full;  ///< how transformers holds cos and sin
   std::vector<float> cos;                 ///< [tokens][pairs]; the attention factor is in them
@@ -38,17 +41,17 @@ struct GoldenRotation {
   double attention_factor = 1.0;
   std::vector<GoldenOutputs> outputs;  ///< bf16, fp16, fp32
 
-  std::string config;                  ///< JSON
-  std::optional<std::int64_t> layer;   ///< of the model that the config describes; absent: not to be read
+  std::string config;  ///< JSON
+  RopeRole role = RopeRole::main;
+  std::int64_t layer = 0;              ///< one of that role's
   std::optional<std::int64_t> length;  ///< for rules that depend on one
-  std::optional<double> theta;         ///< where `layer` is absent
-  std::optional<double> proportional;  ///< the same: the fraction of proportional scaling
 
   /// [tokens, heads, head_dim], in all lanes, as bits of a dtype: what the script fed to transformers.
   std::vector<internal::ElementBits> q_input(DType dtype) const { return input(1, stated.q, dtype); }
   std::vector<internal::ElementBits> k_input(DType dtype) const { return input(2, *stated.k, dtype); }
 
  private:
+  RopeSpec read(bool parity) const;
   std::vector<internal::ElementBits> input(std::uint64_t seed, const Operand& operand, DType dtype) const;
 };
 

@@ -1,0 +1,113 @@
+"""ropejit by its C ABI (include/ropejit/ropejit.h) for the scripts of this folder: ctypes, and tensors of PyTorch."""
+
+import ctypes
+import json
+import pathlib
+import sys
+
+import torch
+
+CONTIGUOUS = -(2**63)
+POSITIONS_START, POSITIONS_IDS64 = 0, 2
+
+
+class Tensor(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_void_p)] + [
+        (name, ctypes.c_int64) for name in ("batch_stride", "token_stride", "head_stride", "lane_stride")
+    ]
+
+
+class Args(ctypes.Structure):
+    """ropejit_args as far as its first version had it, which every later one reads."""
+
+    _fields_ = (
+        [("size", ctypes.c_size_t)]
+        + [(name, Tensor) for name in ("q", "k", "q_out", "k_out")]
+        + [("position_source", ctypes.c_int32), ("reserved", ctypes.c_int32), ("position_ids", ctypes.c_void_p)]
+        + [(name, ctypes.c_int64) for name in ("first_position", "position_batch_stride", "position_token_stride")]
+        + [("batch", ctypes.c_int64), ("tokens", ctypes.c_int64)]
+        + [("table_cos", ctypes.c_void_p), ("table_sin", ctypes.c_void_p)]
+        + [(name, ctypes.c_int64) for name in ("table_rows", "table_row_stride", "table_batch_stride")]
+        + [("cu_seqlens", ctypes.c_void_p), ("sequences", ctypes.c_int64)]
+    )
+
+
+def contiguous(tensor=None):
+    data = None if tensor is None else tensor.data_ptr()
+    return Tensor(data, CONTIGUOUS, CONTIGUOUS, CONTIGUOUS, CONTIGUOUS)
+
+
+def args_of(batch, tokens, q, k=None, q_out=None, k_out=None, positions=None, table=None):
+    """Arguments of one launch on gapless tensors of [batch, tokens, heads, head_dim].
+
+    positions: int64 ids of [batch, tokens]; None: 0, 1, 2, ... in every sequence. table: (cos, sin), or (one tensor,
+    None), with a row for each position. The caller keeps all tensors alive.
+    """
+    args = Args(ctypes.sizeof(Args), contiguous(q), contiguous(k), contiguous(q_out), contiguous(k_out))
+    args.position_source = POSITIONS_START if positions is None else POSITIONS_IDS64
+    args.position_ids = None if positions is None else positions.data_ptr()
+    args.position_batch_stride = args.position_token_stride = args.table_row_stride = CONTIGUOUS
+    args.batch, args.tokens = batch, tokens
+    if table is not None:
+        cos, sin = table
+        args.table_cos, args.table_rows = cos.data_ptr(), cos.shape[0]
+        args.table_sin = None if sin is None else sin.data_ptr()
+    return args
+
+
+def current_stream(tensor):
+    """The stream that PyTorch would queue work on `tensor` on; None on the host."""
+    return torch._C._cuda_getCurrentRawStream(tensor.device.index) if tensor.is_cuda else None
+
+
+class RopejitError(RuntimeError):
+    pass
+
+
+class Ropejit:
+    """A service, and the kernels that it made. device: "cuda" or "host"; cache_dir "": binaries in memory only, None:
+    as the environment says."""
+
+    def __init__(self, library, device, cache_dir=""):
+        self.library = ctypes.CDLL(str(library))
+        self.library.ropejit_version.restype = ctypes.c_char_p
+        self.library.ropejit_last_error.restype = ctypes.c_char_p
+        self.library.ropejit_launch.argtypes = [ctypes.c_void_p, ctypes.POINTER(Args), ctypes.c_void_p]
+        self.library.ropejit_get.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p]
+        self.service = ctypes.c_void_p()
+        options = {"device": device} if cache_dir is None else {"device": device, "cache_dir": str(cache_dir)}
+        self.check(self.library.ropejit_service_create(json.dumps(options).encode(), ctypes.byref(self.service)))
+
+    def check(self, status):
+        if status != 0:
+            raise RopejitError(f"ropejit: {self.library.ropejit_last_error().decode()}")
+
+    def version(self):
+        return self.library.ropejit_version().decode()
+
+    def kernel(self, spec, form):
+        """The kernel for a spec and a form of launch, both as dictionaries."""
+        kernel = ctypes.c_void_p()
+        texts = (json.dumps(part).encode() for part in (spec, form))
+        self.check(self.library.ropejit_get(self.service, *texts, ctypes.byref(kernel)))
+        return kernel
+
+    def launch(self, kernel, args, stream):
+        self.check(self.library.ropejit_launch(kernel, ctypes.byref(args), stream))
+
+
+def find_library():
+    """libropejit.so beside this folder (in a bundle), of ./dev bundle, or else by the dynamic linker."""
+    here = pathlib.Path(__file__).resolve().parent
+    for folder in (here.parent / "lib", here.parent / "build/bundle/lib"):
+        if (folder / "libropejit.so").exists():
+            return folder / "libropejit.so"
+    return "libropejit.so"
+
+
+def exit_with_error(kind, error, trace):
+    """For sys.excepthook: a RopejitError is one line, not a traceback."""
+    if issubclass(kind, RopejitError):
+        print(error, file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
