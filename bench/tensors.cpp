@@ -7,7 +7,6 @@
 namespace ropejit::bench {
 namespace {
 
-constexpr int kMostLaunches = 200;
 constexpr double kReplayUs = 300;
 
 std::size_t rounded(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
@@ -39,7 +38,7 @@ std::vector<float> table_of(const Cell& cell) {
 }  // namespace
 
 CacheSizes CacheSizes::of(const internal::Target& target) {
-  if (is_host(target)) return {1U << 20, 2U << 20};
+  if (is_host(target)) return {1U << 20, 2U << 20, 4};
   return {};
 }
 
@@ -52,10 +51,10 @@ SetLayout SetLayout::of(const Cell& cell, L2 l2, const CacheSizes& sizes) {
   const bool out = cell.what.placement == Placement::out_of_place;
   layout.set_bytes = (rounded(layout.q_bytes) + rounded(layout.k_bytes)) * (out ? 2 : 1);
   layout.cold = l2 == L2::cold || (l2 == L2::automatic && layout.set_bytes > sizes.fits);
-  layout.launches = std::clamp(static_cast<int>(kReplayUs / guessed_us(cell)), 2, kMostLaunches);
+  layout.launches = std::clamp(static_cast<int>(kReplayUs / guessed_us(cell)), 2, sizes.launches);
   if (!layout.cold) return layout;
   const std::size_t wanted = (sizes.beyond + layout.set_bytes - 1) / layout.set_bytes;
-  layout.sets = std::min(wanted, std::size_t{kMostLaunches});
+  layout.sets = std::min(wanted, static_cast<std::size_t>(sizes.launches));
   layout.launches = std::max(layout.launches, static_cast<int>(layout.sets));
   layout.flush = layout.sets < wanted;
   // Cold from the flush on: a set that came a second time would be in L2.

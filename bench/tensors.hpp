@@ -20,10 +20,11 @@ enum class L2 {
   cold,       ///< no launch finds its tensors in L2
 };
 
-/// How large caches are taken to be, in bytes.
+/// How large caches are taken to be, in bytes, and how much is worth doing on the target.
 struct CacheSizes {
   std::size_t fits = 24U << 20;     ///< a set of this size stays in L2
   std::size_t beyond = 384U << 20;  ///< after so many other bytes nothing is left of it
+  int launches = 200;               ///< at most so many in one replay
 
   static CacheSizes of(const internal::Target& target);  ///< the host target's are small, to be quick
 };

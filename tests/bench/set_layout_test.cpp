@@ -14,7 +14,7 @@ using namespace ropejit::bench;
 
 namespace {
 
-constexpr CacheSizes kCache{24U << 20, 384U << 20};
+constexpr CacheSizes kCache{24U << 20, 384U << 20, 200};
 const Case kLlama{{32, 8, 128, 128}, Arrangement::split_half, DType::bf16, Placement::in_place};
 
 }  // namespace
