@@ -81,9 +81,9 @@ class Target {
   /// Throws Error{load_failed} where the driver or dlopen refuses the image.
   virtual std::shared_ptr<const LoadedKernel> load(std::string_view image, const std::string& entry) const = 0;
 
-  /// A copy of `bytes` bytes in the device's memory, for kernels to read, there when it returns. On a GPU it stays for the
-  /// rest of the process, as a captured graph may hold it; in the current context's memory, or where there is none in the
-  /// primary context's. Throws Error.
+  /// A copy of `bytes` bytes in the device's memory, for kernels to read, there when it returns. On a GPU it stays for
+  /// the rest of the process, as a captured graph may hold it; in the current context's memory, or where there is none
+  /// in the primary context's. Throws Error.
   virtual std::shared_ptr<const void> constant(const void* from, std::size_t bytes) const = 0;
 
   // For programs without a runtime of their own. All throw Error.
