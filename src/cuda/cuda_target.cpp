@@ -106,10 +106,13 @@ class CudaTarget : public Target {
 
  private:
   std::shared_ptr<const void> kept_copy(const void* from, std::size_t bytes) const {
-    auto copy = std::make_unique<DeviceBuffer>(allocate(bytes));
-    upload(copy->data(), from, bytes);
+    CUdeviceptr copy = 0;
+    check(api_.p_cuMemAlloc(&copy, std::max<std::size_t>(bytes, 1)), "cuMemAlloc");
+    const CUresult copied = api_.p_cuMemcpyHtoD(copy, from, bytes);
+    if (copied != CUDA_SUCCESS) api_.p_cuMemFree(copy);
+    check(copied, "cuMemcpyHtoD");
     // On purpose never freed.
-    return {copy.release()->data(), [](const void*) {}};
+    return {reinterpret_cast<const void*>(copy), [](const void*) {}};
   }
 
   int attribute(CUdevice_attribute which) const {
