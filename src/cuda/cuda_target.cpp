@@ -144,15 +144,17 @@ class CudaTarget : public Target {
   // By a stream of its own: the default one would wait for streams that are being captured, which ends their capture.
   std::shared_ptr<const void> kept_copy(const void* from, std::size_t bytes) const {
     const RelaxedCapture relaxed(api_);
-    auto copy = std::make_unique<DeviceBuffer>(allocate(bytes));
     CUstream stream = nullptr;
     check(api_.p_cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
-    CUresult result = api_.p_cuMemcpyHtoDAsync(reinterpret_cast<CUdeviceptr>(copy->data()), from, bytes, stream);
+    CUdeviceptr copy = 0;
+    CUresult result = api_.p_cuMemAlloc(&copy, std::max<std::size_t>(bytes, 1));
+    if (result == CUDA_SUCCESS) result = api_.p_cuMemcpyHtoDAsync(copy, from, bytes, stream);
     if (result == CUDA_SUCCESS) result = api_.p_cuStreamSynchronize(stream);
+    if (result != CUDA_SUCCESS && copy != 0) api_.p_cuMemFree(copy);
     api_.p_cuStreamDestroy(stream);
-    check(result, "cuMemcpyHtoDAsync");
+    check(result, "cuMemAlloc, cuMemcpyHtoDAsync");
     // On purpose never freed.
-    return {copy.release()->data(), [](const void*) {}};
+    return {reinterpret_cast<const void*>(copy), [](const void*) {}};
   }
 
   int attribute(CUdevice_attribute which) const {

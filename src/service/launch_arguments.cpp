@@ -185,22 +185,21 @@ std::uint32_t width_of(std::uint64_t bits) noexcept { return 1U << std::countr_z
 AccessWidths alignment_of(const KernelClass& kernel_class, const Side& q, const Side& k) noexcept {
   const bool contiguous = kernel_class.strides == Strides::contiguous;
   std::uint64_t in = 0;
-  std::uint64_t out[2] = {0, 0};
-  int which = 0;
-  for (const Side* side : {&q, &k}) {
-    std::uint64_t& out_bits = out[which++];
-    if (!side->present) continue;
+  std::uint64_t q_out = 0;
+  std::uint64_t k_out = 0;
+  const auto add = [&](const Side& side, std::uint64_t& out) {
+    if (!side.present) return true;
     if (contiguous) {
-      if (!side->contiguous) return {};
-      in |= reinterpret_cast<std::uintptr_t>(side->in.data);
-      out_bits |= reinterpret_cast<std::uintptr_t>(side->out.data);
-    } else {
-      if (side->in.lane_stride != 1 || side->out.lane_stride != 1) return {};
-      in |= alignment_bits(side->in, side->shape);
-      out_bits |= alignment_bits(side->out, side->out_shape);
+      in |= reinterpret_cast<std::uintptr_t>(side.in.data);
+      out |= reinterpret_cast<std::uintptr_t>(side.out.data);
+      return side.contiguous;
     }
-  }
-  return {width_of(in), width_of(out[0]), width_of(out[1]), 16};
+    in |= alignment_bits(side.in, side.shape);
+    out |= alignment_bits(side.out, side.out_shape);
+    return side.in.lane_stride == 1 && side.out.lane_stride == 1;
+  };
+  if (!add(q, q_out) || !add(k, k_out)) return {};
+  return {width_of(in), width_of(q_out), width_of(k_out), 16};
 }
 
 const char* fill_ragged(const RopeArgs& args, LaunchParams& params) noexcept {

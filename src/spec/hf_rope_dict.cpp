@@ -66,7 +66,7 @@ void take(std::optional<SourcedNumber>& kept, const ObjectReader& reader, const 
 
 std::optional<ObjectReader> find_nested_rope_dicts(const ObjectReader& config, const std::vector<HfLayer>& layers) {
   for (const char* key : {"rope_parameters", "rope_scaling"}) {
-    const std::optional<ObjectReader> dict = config.find_object(key);
+    std::optional<ObjectReader> dict = config.find_object(key);
     if (!dict) continue;
     for (const HfLayer& layer : layers) {
       const llvm::json::Value* value = dict->find(layer.kind);

@@ -5,8 +5,8 @@
 
 namespace ropejit::internal {
 
-/// Validates `spec` and lowers it for `form`. Where the scaling depends on a length that the spec does not give, the plan
-/// has no steps (needs_length). Throws Error{invalid_argument} for what is out of range or does not go together.
+/// Validates `spec` and lowers it for `form`. Where the scaling depends on a length that the spec does not give, the
+/// plan has no steps (needs_length). Throws Error{invalid_argument} for what is out of range or does not go together.
 RotationPlan lower(const RopeSpec& spec, const LaunchForm& form);
 
 }  // namespace ropejit::internal

@@ -39,10 +39,10 @@ void append_little_endian(std::string& out, std::uint64_t value) {
 }  // namespace
 
 std::string KernelClass::text() const {
-  std::string text = fmt::format(
-      "class/2 layout={} dtype={} sigma={} scaled={} rotary={} q={} k={} strides={} positions={}", to_string(layout),
-      to_string(dtype), negate_sin ? "-1" : "+1", scaled ? 1 : 0, rotary_dim, operand_text(q), operand_text(k),
-      to_string(strides), to_string(positions));
+  std::string text =
+      fmt::format("class/2 layout={} dtype={} sigma={} scaled={} rotary={} q={} k={} strides={} positions={}",
+                  to_string(layout), to_string(dtype), negate_sin ? "-1" : "+1", scaled ? 1 : 0, rotary_dim,
+                  operand_text(q), operand_text(k), to_string(strides), to_string(positions));
   if (layout_out != layout) text += fmt::format(" written={}", to_string(layout_out));
   if (section_pairs != pairs()) text += fmt::format(" section={}", section_pairs);
   if (rounding != Rounding::exact) text += fmt::format(" rounding={}", to_string(rounding));

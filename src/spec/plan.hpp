@@ -67,9 +67,9 @@ struct KernelClass {
 
 struct RotationPlan {
   KernelClass kernel_class;
-  /// Turns per position of each pair, as fractions of 2^64: round(w_i / (2 pi) * 2^64) mod 2^64. For fp32_angle the bits
-  /// of w_i rounded to fp32. Empty where the kernel reads a table (such plans do not depend on theta and scaling), and
-  /// where the scaling depends on a length that is not known yet (needs_length).
+  /// Turns per position of each pair, as fractions of 2^64: round(w_i / (2 pi) * 2^64) mod 2^64. For fp32_angle the
+  /// bits of w_i rounded to fp32. Empty where the kernel reads a table (such plans do not depend on theta and scaling),
+  /// and where the scaling depends on a length that is not known yet (needs_length).
   std::vector<std::uint64_t> steps;
   /// A, multiplied into cos and sin (as a float); 1 for most rules.
   double attention_scale = 1.0;

@@ -247,7 +247,7 @@ TEST_CASE("parity gives every spec of a model its family's rounding") {
                                          {R"("model_type": "olmo2")", Rounding::p3},
                                          {R"("model_type": "of-next-year")", Rounding::p1}}) {
     INFO(fields);
-    const RopeSpec& spec = model_with(fields, options).specs().front();
+    const RopeSpec spec = model_with(fields, options).specs().front();
     CHECK(spec.rounding == rounding);
     CHECK(spec.angle == AngleRounding::fp32);
     CHECK(model_with(fields).specs().front().rounding == Rounding::exact);
