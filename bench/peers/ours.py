@@ -1,5 +1,7 @@
 """ropejit as one more contestant, through its C ABI."""
 
+import ctypes
+
 import ropejit_c
 from rivals import Rival, same_layout
 
@@ -46,11 +48,12 @@ class Ours(Rival):
         tensors = {"q_out": q_out, "k_out": k_out, "positions": inputs.positions, "table": table}
         args = ropejit_c.args_of(cell.batch, cell.tokens, buffers.q, buffers.k, **tensors)
         kernel = self.kernel(inputs, form)
-        launch, q = self.rope.launch, buffers.q
+        launch, reference, q = self.rope.library.ropejit_launch, ctypes.byref(args), buffers.q
         results = (buffers.q, buffers.k) if cell.in_place else (q_out, k_out)
 
         def call():
-            launch(kernel, args, ropejit_c.current_stream(q))
+            if launch(kernel, reference, ropejit_c.current_stream(q)) != 0:
+                self.rope.check(1)
             return results
 
         return call

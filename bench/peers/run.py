@@ -141,7 +141,7 @@ def floors(inputs):
     kernels = [lambda s=s, t=t: torch.bitwise_not(s, out=t) for s, t in zip(sources, targets)]
     found = {"copy_": copies, "torch_kernel": kernels}
     if cell.in_place:
-        found["torch_kernel_in_place"] = [lambda s=s: torch.bitwise_not(s, out=s) for s in sources]
+        found["torch_kernel_in_place"] = [lambda t=t: torch.bitwise_not(t, out=t) for t in targets]
     return found
 
 
@@ -213,9 +213,9 @@ def warm(options, arguments):
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     shares = [f"{share}/{options.warm}" for share in range(1, options.warm + 1)]
     processes = [subprocess.Popen([*command, "--share", share], env=environment, **quiet) for share in shares]
-    for process in processes:
-        process.wait()
-    print(f"compiled in {time.monotonic() - begin:.0f} s", file=sys.stderr)
+    failed = sum(process.wait() != 0 for process in processes)
+    note = f", {failed} of {len(processes)} processes failed" if failed else ""
+    print(f"compiled in {time.monotonic() - begin:.0f} s{note}", file=sys.stderr)
 
 
 def main():
@@ -247,9 +247,9 @@ def main():
             file.flush()
             made += lines
             print(f"[{time.monotonic() - begin:6.1f} s] {cell.name}", file=sys.stderr)
-            gc.collect()
             torch._dynamo.reset()
             if options.device == "cuda" and torch.cuda.memory_reserved() > 24 << 30:
+                gc.collect()
                 torch.cuda.empty_cache()
     for name, version in versions.items():
         print(f"{name}: {version}")

@@ -46,9 +46,15 @@ class Contestant:
             for call in self.calls:
                 call()
         torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.synchronize()
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self._sequence()
+        # Not torch.cuda.graph, which empties the allocator's cache each time.
+        with torch.cuda.stream(stream):
+            graph.capture_begin()
+            try:
+                self._sequence()
+            finally:
+                graph.capture_end()
         return graph.replay
 
     def sample(self, hot):
