@@ -7,8 +7,8 @@
 namespace ropejit::internal {
 namespace {
 
-// Three regimes, by the bytes that a launch moves for each multiprocessor; measured on an
-// H100 over eight shapes and seven sizes (bench/results), where each choice stays within 1.1 of the best variant:
+// Three regimes, by the bytes that a launch moves for each multiprocessor; measured on an H100 over eight shapes and
+// seven sizes (bench/results), where each choice stays within 1.13 of the best variant:
 //  - small launches are latency: many narrow threads;
 //  - launches that the L2 cache holds are bound by it and by arithmetic: angles shared by many heads;
 //  - larger ones are bound by memory: one head a thread, so that a block's accesses lie together.

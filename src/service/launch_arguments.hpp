@@ -15,8 +15,8 @@ namespace ropejit::internal {
 struct LaunchArguments {
   LaunchParams params{};     ///< all but tokens_per_slab
   std::uint32_t tokens = 0;  ///< of all sequences; 0: nothing to launch
-  /// For each kind of access of the form's fast kernels, the largest power of two up to 16 that divides every address it
-  /// would start at. All 0: the tensors break the form's promise (strides, lanes apart) and only the universal entry
+  /// For each kind of access of the form's fast kernels, the largest power of two up to 16 that divides every address
+  /// it would start at. All 0: the tensors break the form's promise (strides, lanes apart) and only the universal entry
   /// serves. What is not accessed has 16.
   AccessWidths aligned;
 

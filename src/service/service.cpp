@@ -128,8 +128,8 @@ RopeKernel RopeService::get(const RopeSpec& spec, const LaunchForm& form) const 
   auto state = std::make_shared<internal::KernelState>();
   state->prepared = made.kernel;
   if (made.kernel->needs_length) {
-    state->prepared = internal::with_lengths(
-        *made.kernel, internal::steps_by_length(spec, form, *made.kernel->step_buffers));
+    state->prepared =
+        internal::with_lengths(*made.kernel, internal::steps_by_length(spec, form, *made.kernel->step_buffers));
   }
   state->spec = spec;
   state->form = form;
@@ -181,8 +181,8 @@ RopeKernel RopeKernel::at_length(std::int64_t length) const {
   auto resolved = std::make_shared<internal::KernelState>(state);
   resolved->spec.max_length = length;
   const internal::RotationPlan plan = internal::lower(resolved->spec, state.form);
-  resolved->prepared = internal::with_lengths(
-      *state.prepared, {{internal::kAnyLength, state.prepared->step_buffers->of(plan)}});
+  resolved->prepared =
+      internal::with_lengths(*state.prepared, {{internal::kAnyLength, state.prepared->step_buffers->of(plan)}});
   return RopeKernel(std::move(resolved));
 }
 
