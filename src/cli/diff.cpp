@@ -16,6 +16,7 @@
 #include "spec/attention_scale.hpp"
 #include "spec/axes.hpp"
 #include "spec/lower.hpp"
+#include "spec/operand_text.hpp"
 #include "spec/scaling_rules.hpp"
 
 namespace ropejit::internal {
@@ -54,13 +55,6 @@ struct Comparison {
   double worst_angle = 0;  // radians
 };
 
-std::string operand_text(const Operand& operand) {
-  std::string text = fmt::format("{}x{}", operand.heads, operand.head_dim);
-  if (operand.first_lane != 0) text += fmt::format("+{}", operand.first_lane);
-  if (operand.dtype_out) text += fmt::format(" to {}", to_string(*operand.dtype_out));
-  return text;
-}
-
 std::string axes_text(const Axes& axes) {
   if (axes.sections.empty()) return "one";
   return fmt::format("{} [{}], frequencies {}", to_string(axes.order), fmt::join(axes.sections, ", "),
@@ -91,8 +85,8 @@ std::vector<Field> differing_fields(const Side& a, const Side& b) {
           [](const Side& s) { return std::string(to_string(s.spec.layout_out.value_or(s.spec.layout))); }),
       row("sign", [&](const Side& s) { return number(s.sign); }),
       row("dtype", [](const Side& s) { return std::string(to_string(s.spec.dtype)); }),
-      row("q", [](const Side& s) { return operand_text(s.spec.q); }),
-      row("k", [](const Side& s) { return s.spec.k ? operand_text(*s.spec.k) : "none"; }),
+      row("q", [](const Side& s) { return operand_to_string(s.spec.q); }),
+      row("k", [](const Side& s) { return s.spec.k ? operand_to_string(*s.spec.k) : "none"; }),
       row("rotary_dim", [](const Side& s) { return fmt::format("{}", s.spec.rotary_dim); }),
       row("axes", [](const Side& s) { return axes_text(s.spec.axes); }),
       row("attention_scale", [&](const Side& s) { return number(s.plan.attention_scale); }),

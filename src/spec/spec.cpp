@@ -8,6 +8,7 @@
 #include "spec/axes.hpp"
 #include "spec/limits.hpp"
 #include "spec/names.hpp"
+#include "spec/operand_text.hpp"
 #include "spec/scaling_rules.hpp"
 #include "support/field_error.hpp"
 
@@ -56,13 +57,6 @@ void validate_frequencies(const RopeSpec& spec) {
   }
 }
 
-std::string operand_to_string(const Operand& operand) {
-  std::string text = fmt::format("{}x{}", operand.heads, operand.head_dim);
-  if (operand.first_lane != 0) text += fmt::format("+{}", operand.first_lane);
-  if (operand.dtype_out) text += fmt::format(" to {}", to_string(*operand.dtype_out));
-  return text;
-}
-
 // " axes [16, 24, 24] interleaved restarted": what is not the default, and nothing for one axis.
 std::string axes_to_string(const Axes& axes) {
   if (axes == Axes{}) return {};
@@ -73,6 +67,14 @@ std::string axes_to_string(const Axes& axes) {
 }
 
 }  // namespace
+
+std::string operand_to_string(const Operand& operand) {
+  std::string text = fmt::format("{}x{}", operand.heads, operand.head_dim);
+  if (operand.first_lane != 0) text += fmt::format("+{}", operand.first_lane);
+  if (operand.dtype_out) text += fmt::format(" to {}", to_string(*operand.dtype_out));
+  return text;
+}
+
 }  // namespace internal
 
 inline namespace v0 {
