@@ -126,16 +126,6 @@ class CudaTarget : public Target {
     launch();
     return median_us(api_, nullptr, launch, repeats);
   }
-  double time_replayed_us(const std::function<void(void* stream, int i)>& launch, int launches,
-                          int replays) const override {
-    const CapturedGraph graph(api_, [&](void* stream) {
-      for (int i = 0; i < launches; ++i) launch(stream, i);
-    });
-    graph.replay();
-    return median_us(
-               api_, graph.stream(), [&graph] { graph.replay(); }, replays) /
-           launches;
-  }
   std::unique_ptr<Replay> capture(std::function<void(void* stream, int i)> launch, int launches) const override {
     return std::make_unique<CudaReplay>(api_, launch, launches);
   }

@@ -125,13 +125,6 @@ class HostTarget : public Target {
     launch();
     return median_us(launch, repeats);
   }
-  double time_replayed_us(const std::function<void(void* stream, int i)>& launch, int launches,
-                          int replays) const override {
-    const auto all = [&] {
-      for (int i = 0; i < launches; ++i) launch(nullptr, i);
-    };
-    return median_us(all, replays) / launches;
-  }
   std::unique_ptr<Replay> capture(std::function<void(void* stream, int i)> launch, int launches) const override {
     return std::make_unique<HostReplay>(std::move(launch), launches);
   }

@@ -110,13 +110,10 @@ class Target {
   /// Runs `launch` once to warm up and then `repeats` times, each timed on the device: median, microseconds. What a
   /// launch costs by itself (some microseconds on a GPU) is in it.
   virtual double time_us(const std::function<void()>& launch, int repeats) const = 0;
-  /// Queues launch(stream, i) for i = 0 .. launches - 1 as one CUDA graph, replays it `replays` times, and returns the
-  /// median over replays of the time of one launch, microseconds: what the kernel costs without the host. Let i choose
-  /// among several buffers where the tensors would otherwise stay in the cache. (The host target just runs them.)
-  virtual double time_replayed_us(const std::function<void(void* stream, int i)>& launch, int launches,
-                                  int replays) const = 0;
-  /// Queues launch(stream, i) for i = 0 .. launches - 1 as one CUDA graph and replays it once, to warm up. With several
-  /// of these, work can be timed in turns. (The host target runs `launch` anew each time: it must outlive the result.)
+  /// Queues launch(stream, i) for i = 0 .. launches - 1 as one CUDA graph and replays it once, to warm up: what a
+  /// kernel costs without the host. Let i choose among several buffers where the tensors would otherwise stay in the
+  /// cache. With several of these, work can be timed in turns. (The host target runs `launch` anew each time: it must
+  /// outlive the result.)
   virtual std::unique_ptr<Replay> capture(std::function<void(void* stream, int i)> launch, int launches) const = 0;
 };
 

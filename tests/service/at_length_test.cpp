@@ -204,14 +204,13 @@ TEST_CASE("A kernel may be made and resolved while a graph is captured, and the 
     args.tokens = kTokens;
     args.positions = Positions::start(0);
     double theta = 300;
-    const double us = target->time_replayed_us(
-        [&](void* stream, int) {
-          RopeSpec other = spec_with(longrope());
-          other.theta = theta += 100;
-          const RopeKernel kernel = service.get(other, LaunchForm::in_place_start()).at_length(5000);
-          REQUIRE(kernel.launch(args, stream));
-        },
-        2, 1);
+    const auto launch_resolved = [&](void* stream, int) {
+      RopeSpec other = spec_with(longrope());
+      other.theta = theta += 100;
+      const RopeKernel kernel = service.get(other, LaunchForm::in_place_start()).at_length(5000);
+      REQUIRE(kernel.launch(args, stream));
+    };
+    const double us = target->capture(launch_resolved, 2)->us();
     INFO(target->name());
     CHECK(us > 0);
   }
