@@ -86,7 +86,8 @@ void measure_twin(const Target& target) {
   fmt::print("compile {}\n", us_since(start));
   start = Clock::now();
   const auto kernel = target.load(binary.image, source.entry);
-  const int result = kernel->launch({1, 1, 32}, LaunchParams{}, nullptr);
+  LaunchParams params{};
+  const int result = kernel->launch({1, 32}, params, nullptr);
   target.synchronize();
   fmt::print("load {}\n", us_since(start));
   if (result != 0) throw Error(ErrorCode::launch_failed, "bench", fmt::format("driver error {}", result));

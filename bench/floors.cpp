@@ -30,16 +30,16 @@ extern "C" __global__ void __launch_bounds__({threads})
 #pragma unroll
   for (ropejit::u32 i = 0; i < {words}; ++i)
     if (first + i * step < params.tokens)
-      word[i] = ropejit::load_word<{width}>(static_cast<const char*>(params.q.in) + offset_of(first + i * step));
+      word[i] = ropejit::load_word<{width}>(static_cast<const char*>(params.k_out) + offset_of(first + i * step));
 #pragma unroll
   for (ropejit::u32 i = 0; i < {words}; ++i)
     if (first + i * step < params.tokens)
-      ropejit::store_word(static_cast<char*>(params.q.out) + offset_of(first + i * step), word[i]);
+      ropejit::store_word(static_cast<char*>(params.q_out) + offset_of(first + i * step), word[i]);
 }}
 )",
                              fmt::arg("offset", offset), fmt::arg("threads", threads), fmt::arg("entry", entry),
                              fmt::arg("per_block", far ? threads : threads * words),
-                             fmt::arg("step", far ? fmt::format("params.tokens_per_slab * {}u", threads)
+                             fmt::arg("step", far ? fmt::format("params.q_blocks * {}u", threads)
                                                   : fmt::format("{}u", threads)),
                              fmt::arg("width", width), fmt::arg("words", words))};
 }
@@ -83,12 +83,13 @@ void launch_copy(const CopyKernel& copy, const internal::LoadedKernel& kernel, v
   // The far step and a last block's words stay within 32 bits.
   if (words > (1ULL << 31)) throw Error(ErrorCode::unsupported, "bench", "a copy of more than 2^31 words");
   LaunchParams params{};
-  params.q.in = from;
-  params.q.out = to;
+  // Where a kernel's first line of parameters is, so that a copy waits for no second one.
+  params.k_out = const_cast<void*>(from);
+  params.q_out = to;
   params.tokens = static_cast<unsigned>(words);
   const auto blocks = static_cast<std::uint32_t>((words + per_block - 1) / per_block);
-  params.tokens_per_slab = blocks;
-  if (const int result = kernel.launch({blocks, 1, copy.threads}, params, stream); result != 0) {
+  params.q_blocks = blocks;
+  if (const int result = kernel.launch({blocks, copy.threads}, params, stream); result != 0) {
     throw Error(ErrorCode::launch_failed, "bench", fmt::format("{}: driver error {}", copy.name(), result));
   }
 }

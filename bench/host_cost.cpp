@@ -77,11 +77,12 @@ RopeArgs args_at(char* memory, const Row& row, std::int64_t tokens) {
 /// Launches nothing, and remembers what it should have launched.
 class Recorder : public internal::LoadedKernel {
  public:
-  int launch(const LaunchGeometry& geometry, const LaunchParams& params, void*) const noexcept override {
+  int launch(const LaunchGeometry& geometry, LaunchParams& params, void*) const noexcept override {
     geometry_ = geometry;
     params_ = params;
     return 0;
   }
+  std::uint32_t resident_blocks(std::uint32_t) const override { return 1; }
   const LaunchGeometry& geometry() const { return geometry_; }
   const LaunchParams& params() const { return params_; }
 
@@ -92,7 +93,8 @@ class Recorder : public internal::LoadedKernel {
 
 class Nothing : public internal::LoadedKernel {
  public:
-  int launch(const LaunchGeometry&, const LaunchParams&, void*) const noexcept override { return 0; }
+  int launch(const LaunchGeometry&, LaunchParams&, void*) const noexcept override { return 0; }
+  std::uint32_t resident_blocks(std::uint32_t) const override { return 1; }
 };
 
 PreparedKernel prepared(const RotationPlan& plan, std::uint32_t multiprocessors,
@@ -187,7 +189,7 @@ void against_driver(const Target& target, const ServiceOptions& options) {
                  kLaunches,
                  [&] {
                    void* arguments[] = {&params};
-                   return api.p_cuLaunchKernel(function, geometry.grid_x, geometry.grid_y, 1, geometry.threads, 1, 1, 0,
+                   return api.p_cuLaunchKernel(function, geometry.blocks, 1, 1, geometry.threads, 1, 1, 0,
                                                nullptr, arguments, nullptr) == CUDA_SUCCESS;
                  },
                  wait);

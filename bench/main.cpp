@@ -25,6 +25,7 @@ constexpr std::string_view kUsage =
   --l2 hot|cold                tensors in the L2 cache or not (as it comes: large ones are not)
   --resume FILE                JSON lines go there; cells that it has already are left out
   --budget-s SECONDS           stop after the cell in which the time is up, and say how many are left
+  --trials FILE                what every variant took when it was tried, a JSON line a cell
   --dry-run                    list the cells
   --variant ID                 as --variants ID; with
   --launches N                 launch it N times on the one cell that is left, and do nothing else: for profilers

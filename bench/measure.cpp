@@ -191,6 +191,11 @@ std::vector<Record> Measurer::measure(const Cell& cell) {
 
   std::vector<Contender> all = contenders(cell, tensors, layout);
   const std::vector<std::vector<double>> trial = in_turns(all, kTrialTurns);
+  if (options_.tried) {
+    std::vector<std::pair<std::string, double>> us;
+    for (const std::size_t i : fastest(trial, trial.size())) us.emplace_back(all[i].name, summarize(trial[i]).median);
+    options_.tried(cell, us);
+  }
   std::vector<Contender> finalists;
   std::map<Contender::Kind, std::size_t> taken;
   for (const std::size_t i : fastest(trial, trial.size())) {

@@ -1,9 +1,11 @@
 // A cell on a device: copies and variants on the same memory, in turns.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/cells.hpp"
@@ -21,6 +23,8 @@ struct MeasureOptions {
   Selection selection;
   L2 l2 = L2::automatic;
   double seconds = 0.6;  ///< for the turns of a cell, about
+  /// Told what every copy and variant took when it was tried, fastest first.
+  std::function<void(const Cell& cell, const std::vector<std::pair<std::string, double>>& us)> tried;
 };
 
 /// A variant, compiled and loaded.

@@ -1,7 +1,12 @@
 #include <chrono>
 #include <cstdio>
+#include <fstream>
+#include <functional>
 #include <optional>
 #include <set>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -27,7 +32,8 @@ constexpr std::int64_t kMostSeconds = 1'000'000;
 std::vector<internal::Flag> flags() {
   return {{"--set", "NAME", ""},     {"--cell", "NAME", ""},  {"--tokens", "LIST", ""}, {"--shard", "I/N", ""},
           {"--variants", "IDS", ""}, {"--variant", "ID", ""}, {"--l2", "STATE", ""},    {"--resume", "FILE", ""},
-          {"--budget-s", "N", ""},   {"--dry-run", "", ""},   {"--launches", "N", ""},  {"--device", "NAME", ""}};
+          {"--budget-s", "N", ""},   {"--dry-run", "", ""},   {"--launches", "N", ""},  {"--device", "NAME", ""},
+          {"--trials", "FILE", ""}};
 }
 
 std::vector<Cell> chosen_cells(const Arguments& arguments) {
@@ -84,6 +90,19 @@ void run_one(const Arguments& arguments, const std::vector<Cell>& cells) {
              launches);
 }
 
+/// A line a cell in a file of its own: what a cost model is made from.
+std::function<void(const Cell&, const std::vector<std::pair<std::string, double>>&)> trials_writer(
+    const std::optional<std::string>& path) {
+  if (!path) return {};
+  return [path = *path](const Cell& cell, const std::vector<std::pair<std::string, double>>& us) {
+    std::string line = fmt::format(R"({{"cell":"{}","tokens":{},"us":{{)", cell.what.name(), cell.tokens);
+    for (const auto& [name, time] : us) line += fmt::format(R"({}"{}":{:.4g})", line.back() == '{' ? "" : ",", name, time);
+    std::ofstream file(path, std::ios::app);
+    file << line << "}}\n";
+    if (!file.flush()) throw Error(ErrorCode::io_error, "bench", fmt::format("{}: cannot be written", path));
+  };
+}
+
 void print_row(const std::vector<Record>& records) {
   const CellSummary cell = summarize_cells(records).at(0);
   fmt::print("{:<36} {:>6} {:<4} {:>8.2f} {:<22} {:>6.3f} {:<22}", cell.cell, cell.tokens, cell.l2, cell.floor_us,
@@ -136,7 +155,7 @@ void sweep_command(const Words& words) {
   sweep.measure = [&](const Cell& cell) {
     if (!measurer) {
       environment = environment_of(*target, words);
-      measurer.emplace(*target, pending, MeasureOptions{selection, l2});
+      measurer.emplace(*target, pending, MeasureOptions{selection, l2, 0.6, trials_writer(arguments.text("--trials"))});
       fmt::print("{} ({}), driver {}, {}\n{:<36} {:>6} {:<4} {:>8} {:<22} {:>6} {:<22} {:>6} {:<22} {}\n",
                  environment->gpu, environment->arch, environment->driver.empty() ? "none" : environment->driver,
                  environment->nvrtc, "cell", "tokens", "L2", "floor us", "floor", "/floor", "best", "/floor", "default",

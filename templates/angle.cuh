@@ -15,11 +15,15 @@ struct PlanData {
   float attention_scale;
 };
 
-// From a buffer: the steps, and behind them the bits of the scale.
-template <KernelConfig C>
-__device__ __forceinline__ PlanData buffered_data(const LaunchParams& params, const u8* pair_axes) {
-  return {params.steps, pair_axes,
-          C.scaled ? float_from_bits(static_cast<u32>(load_readonly(params.steps + C.pairs()))) : 1.0f};
+// The steps of a launch: at an address from the first line of parameters rather than from a line of its own, wherever
+// the host could tell it.
+__device__ __forceinline__ const u64* steps_of(const LaunchParams& params, const u64* built_in) {
+  const u64* steps = params.steps;
+  if (steps == nullptr) {
+    stay_a_branch();
+    steps = built_in;
+  }
+  return steps;
 }
 
 // The top 32 bits of position * step mod 2^64: turns in units of 2^-32. The bits cut off are 1.5e-9 radians at most.

@@ -33,7 +33,11 @@ enum class AngleSource : u32 {
   cos_sin,   // cos at i, sin at rotary_dim/2 + i of one row
   radians,   // fp32 angles at i of one row
 };
-enum class Sine : u32 { polynomial, hardware };
+enum class Sine : u32 {
+  polynomial,    // to 1.5e-7
+  polynomial16,  // to 3e-7, in fewer instructions: where what comes out has 16 bits
+  hardware,      // to 4.3e-7
+};
 // What cos and sin of a table, which has the attention scale in it, become.
 enum class TableUse : u32 {
   as_given,
@@ -42,6 +46,7 @@ enum class TableUse : u32 {
 };
 // Where values are rounded on their way: RopeSpec::rounding.
 enum class Rounding : u32 { exact, p1, p2, p3 };
+enum class Operand : u32 { q, k };
 
 struct OperandShape {
   u32 heads;  // 0: absent
@@ -75,25 +80,32 @@ struct KernelConfig {
   Padding padding;
   CacheRows k_rows;
   bool counted;
+  bool overlaps_previous;
   // How.
   Strides strides;
+  Cut cut;
   u32 access_bytes;
   u32 heads_per_thread;
-  u32 threads;
+  u32 most_threads;  // a block
+  bool persistent;   // a block takes several blocks' work in turn
 
   ROPEJIT_ANYWHERE constexpr u32 element_bytes() const { return bytes_of(element); }
   ROPEJIT_ANYWHERE constexpr u32 table_element_bytes() const { return bytes_of(table_element); }
+  ROPEJIT_ANYWHERE constexpr bool reads_table_one_by_one() const { return strides == Strides::any || axes > 1; }
   ROPEJIT_ANYWHERE constexpr u32 pairs() const { return rotary_dim / 2; }
-  ROPEJIT_ANYWHERE constexpr RowSplit split(OperandShape shape) const {
-    return split_row(shape.heads, shape.head_dim, rotary_dim, layout == Layout::interleaved,
-                     layout_out == Layout::interleaved, shape.copies_still_lanes, access_bytes / element_bytes(),
+  ROPEJIT_ANYWHERE constexpr const OperandShape& shape(Operand o) const { return o == Operand::q ? q : k; }
+  ROPEJIT_ANYWHERE constexpr bool in_place(Operand o) const { return !shape(o).copies_still_lanes; }
+  ROPEJIT_ANYWHERE constexpr RowSplit split(Operand o) const {
+    return split_row(shape(o).heads, shape(o).head_dim, rotary_dim, layout == Layout::interleaved,
+                     layout_out == Layout::interleaved, shape(o).copies_still_lanes, access_bytes / element_bytes(),
                      heads_per_thread);
   }
-  // An operand whose layout changes in place: other threads' lanes are written, so all must have been read.
-  ROPEJIT_ANYWHERE constexpr bool by_rows() const {
-    return layout != layout_out && (!q.copies_still_lanes || (k.heads != 0 && !k.copies_still_lanes));
+  ROPEJIT_ANYWHERE constexpr u32 threads() const {
+    return threads_of_block(split_block(split(Operand::q), cut, most_threads));
   }
-  ROPEJIT_ANYWHERE constexpr BlockSplit block() const { return split_block(split(q), split(k), by_rows(), threads); }
+  ROPEJIT_ANYWHERE constexpr BlockSplit block(Operand o) const {
+    return split_block(split(o), cut, o == Operand::q ? most_threads : threads());
+  }
 };
 
 }  // namespace ropejit

@@ -4,18 +4,14 @@
 
 namespace ropejit {
 
-struct TensorParams {
-  const void* in;
-  void* out;  // null: this operand is left out of the launch
-};
-
-// In elements. The contiguous kernels read none of them.
+// In elements. A sequence stride is what a token gains by standing one sequence later, beyond the token stride: 0 where
+// sequences follow one another as their tokens do. The contiguous kernels read none of them.
 struct TensorStrides {
-  long long in_batch;
+  long long in_sequence;
   long long in_token;
   long long in_head;
   long long in_lane;
-  long long out_batch;
+  long long out_sequence;
   long long out_token;
   long long out_head;
   long long out_lane;
@@ -33,28 +29,34 @@ struct FastDivisor {
 // Bits of LaunchParams::flags: kNoTableRow and kNoCacheRow of ropejit/tensor.hpp.
 enum : unsigned { NoTableRow = 1, NoCacheRow = 2 };
 
-// What every kernel reads comes first, and together: a small launch waits for each line of parameters that it touches.
+// What most kernels read comes first, and together: a small launch waits for each line of parameters that it touches.
+// Lines are 64 bytes, and the first has room for 48.
 struct LaunchParams {
-  TensorParams q;
-  TensorParams k;
-  unsigned tokens;           // of all sequences together, below 2^31
-  unsigned tokens_per_slab;  // gridDim.y counts slabs of this many tokens, so that thread indices fit 32 bits
-  FastDivisor sequence;      // divides a token's number into sequence and place in it
-  unsigned ragged_sequences;
-  const void* position_ids;  // null where positions count up from first_position
-  long long position_batch_stride;
-  long long position_token_stride;
+  void* q_out;
+  void* k_out;
+  const void* position_ids;         // null where positions count up from first_position
+  const unsigned long long* steps;  // one a pair, or null: those built into the kernel
+  unsigned tokens;                  // of all sequences together, below 2^31
+  unsigned q_blocks;                // blocks below this number work on q, the others on k
+  unsigned plain;                   // 1: sequence 0, place and index among the position ids are a token's own number
+  unsigned blocks;                  // of q and k; the grid has fewer where blocks take turns
+  const void* q_in;                 // that of q_out, in place; the same for k
+  const void* k_in;
+  FastDivisor sequence;             // divides a token's number into sequence and place in it
+  float scale;                      // of variants that do not embed the plan's numbers
+  long long position_token_stride;  // in elements, as the sequence stride of TensorStrides
+  long long position_sequence_stride;
   long long first_position;
   const int* cu_seqlens;  // of ragged sequences: their first tokens, and one past the last
+  unsigned ragged_sequences;
+  unsigned ranks;  // of context parallelism
+  unsigned rank;
   const void* table_cos;  // the caller's table, of kernels that read one; see AngleSource in config.cuh
   const void* table_sin;
   long long table_batch_stride;
   long long table_row_stride;
-  long long table_rows;             // a position outside [0, table_rows) has no row: its token comes out NaN
-  const unsigned long long* steps;  // of variants that do not embed them: one a pair, then the scale's fp32 bits
+  long long table_rows;  // a position outside [0, table_rows) has no row: its token comes out NaN
   long long position_axis_stride;
-  unsigned ranks;  // of context parallelism
-  unsigned rank;
   const void* k_rows;      // for each token its row of the cache, -1: none
   long long k_cache_rows;  // numbers outside [0, k_cache_rows) but -1 are reported
   const int* token_count;  // of counted kernels

@@ -36,10 +36,10 @@ __device__ __forceinline__ Word<bytes> pack(const float (&lane)[lanes], u32 firs
   return word;
 }
 
-// Stores lanes first .. first + count - 1 as elements that lie together, in accesses of up to 16 bytes.
-template <Element E, u32 count, u32 lanes>
+// Stores lanes first .. first + count - 1 as elements that lie together.
+template <Element E, u32 count, u32 word_bytes, u32 lanes>
 __device__ __forceinline__ void store_lanes(char* at, const float (&lane)[lanes], u32 first) {
-  constexpr u32 bytes = count * bytes_of(E) < 16 ? count * bytes_of(E) : 16;
+  constexpr u32 bytes = access_of(count, bytes_of(E), word_bytes);
   constexpr u32 step = bytes / bytes_of(E);
 #pragma unroll
   for (u32 i = 0; i < count; i += step) store_word(at + i * bytes_of(E), pack<E, bytes>(lane, first + i));

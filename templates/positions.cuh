@@ -1,8 +1,7 @@
 // Where a token stands: from a start, an id on each axis, its sequence's offset, or cu_seqlens.
 #pragma once
 
-#include "launch_params.cuh"
-#include "primitives.cuh"
+#include "seat.cuh"
 
 namespace ropejit {
 
@@ -51,28 +50,30 @@ __device__ __forceinline__ i64 ragged_position(const LaunchParams& params, u32 p
   return offset + place_in_sequence<C>(params, static_cast<u32>(place - first), static_cast<u32>(end - first));
 }
 
-// Positions of token `place` of sequence `sequence`, one an axis.
+// A token's positions, one an axis.
 template <KernelConfig C>
-__device__ __forceinline__ void positions_of(const LaunchParams& params, u32 sequence, u32 place,
-                                             i64 (&position)[C.axes]) {
-  const u32 length = params.sequence.divisor;
+__device__ __forceinline__ void positions_of(const LaunchParams& params, const Token& token, i64 (&position)[C.axes]) {
+  constexpr bool offset = C.positions == PositionSource::offsets32 || C.positions == PositionSource::offsets64;
   if constexpr (C.positions == PositionSource::start) {
-    position[0] = params.first_position + place_in_sequence<C>(params, place, length);
-  } else if constexpr (C.positions == PositionSource::offsets32) {
-    position[0] = load_position32(params.position_ids, sequence * params.position_batch_stride) +
-                  place_in_sequence<C>(params, place, length);
-  } else if constexpr (C.positions == PositionSource::offsets64) {
-    position[0] = load_position64(params.position_ids, sequence * params.position_batch_stride) +
-                  place_in_sequence<C>(params, place, length);
+    position[0] = params.first_position + place_in_sequence<C>(params, token.place, params.sequence.divisor);
   } else if constexpr (C.positions == PositionSource::ragged) {
-    position[0] = ragged_position<C>(params, place);
+    position[0] = ragged_position<C>(params, token.number);
   } else {
-    const i64 index = sequence * params.position_batch_stride + place * params.position_token_stride;
+    u64 index = offset ? 0 : token.number;
+    if (params.plain == 0) {
+      stay_a_branch();
+      // Unsigned: what a sequence stride takes back may overflow on the way.
+      index = token.number * static_cast<u64>(params.position_token_stride) +
+              token.sequence * static_cast<u64>(params.position_sequence_stride);
+    }
+    constexpr bool narrow = C.positions == PositionSource::ids32 || C.positions == PositionSource::offsets32;
 #pragma unroll
     for (u32 a = 0; a < C.axes; ++a) {
-      const i64 at = a == 0 ? index : index + a * params.position_axis_stride;
-      position[a] = C.positions == PositionSource::ids32 ? load_position32(params.position_ids, at)
-                                                         : load_position64(params.position_ids, at);
+      const i64 at = static_cast<i64>(a == 0 ? index : index + a * static_cast<u64>(params.position_axis_stride));
+      position[a] = narrow ? load_position32(params.position_ids, at) : load_position64(params.position_ids, at);
+    }
+    if constexpr (offset) {
+      position[0] += place_in_sequence<C>(params, token.place, params.sequence.divisor);
     }
   }
 }

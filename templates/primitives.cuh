@@ -93,6 +93,12 @@ inline float float_from_fp16(u32 half) {
 inline u32 pack_bf16(float low, float high) { return bf16_from_float(low) | (bf16_from_float(high) << 16); }
 inline u32 pack_fp16(float low, float high) { return fp16_from_float(low) | (fp16_from_float(high) << 16); }
 
+inline void stay_a_branch() {}
+
+// On the host a launch is over before the next begins.
+inline void let_next_kernel_start() {}
+inline void wait_for_last_kernel() {}
+
 // A CPU has no such instructions: the host target's hardware sine is the polynomial.
 constexpr bool has_hardware_sine = false;
 inline float hardware_sin(float) { return 0; }
@@ -100,12 +106,46 @@ inline float hardware_cos(float) { return 0; }
 
 #else  // CUDA
 
+// 32 bytes: one access since sm_100, two before.
+__device__ __forceinline__ void load_wide(u64 address, u32 (&bits)[8]) {
+#if __CUDA_ARCH__ >= 1000
+  asm volatile("ld.global.v8.b32 {%0, %1, %2, %3, %4, %5, %6, %7}, [%8];"
+               : "=r"(bits[0]), "=r"(bits[1]), "=r"(bits[2]), "=r"(bits[3]), "=r"(bits[4]), "=r"(bits[5]),
+                 "=r"(bits[6]), "=r"(bits[7])
+               : "l"(address));
+#else
+#pragma unroll
+  for (u32 i = 0; i < 8; i += 4) {
+    asm volatile("ld.global.v4.b32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(bits[i]), "=r"(bits[i + 1]), "=r"(bits[i + 2]), "=r"(bits[i + 3])
+                 : "l"(address + 4 * i));
+  }
+#endif
+}
+
+__device__ __forceinline__ void store_wide(u64 address, const u32 (&bits)[8]) {
+#if __CUDA_ARCH__ >= 1000
+  asm volatile("st.global.v8.b32 [%0], {%1, %2, %3, %4, %5, %6, %7, %8};" ::"l"(address), "r"(bits[0]), "r"(bits[1]),
+               "r"(bits[2]), "r"(bits[3]), "r"(bits[4]), "r"(bits[5]), "r"(bits[6]), "r"(bits[7])
+               : "memory");
+#else
+#pragma unroll
+  for (u32 i = 0; i < 8; i += 4) {
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(address + 4 * i), "r"(bits[i]), "r"(bits[i + 1]),
+                 "r"(bits[i + 2]), "r"(bits[i + 3])
+                 : "memory");
+  }
+#endif
+}
+
 // The accesses are volatile so that none moves across a barrier; a kernel issues its loads in the order it wants.
 template <u32 bytes>
 __device__ __forceinline__ Word<bytes> load_word(const void* at) {
   Word<bytes> word;
   const u64 address = __cvta_generic_to_global(at);
-  if constexpr (bytes == 16) {
+  if constexpr (bytes == 32) {
+    load_wide(address, word.bits);
+  } else if constexpr (bytes == 16) {
     asm volatile("ld.global.v4.b32 {%0, %1, %2, %3}, [%4];"
                  : "=r"(word.bits[0]), "=r"(word.bits[1]), "=r"(word.bits[2]), "=r"(word.bits[3])
                  : "l"(address));
@@ -124,7 +164,9 @@ __device__ __forceinline__ Word<bytes> load_word(const void* at) {
 template <u32 bytes>
 __device__ __forceinline__ void store_word(void* at, const Word<bytes>& word) {
   const u64 address = __cvta_generic_to_global(at);
-  if constexpr (bytes == 16) {
+  if constexpr (bytes == 32) {
+    store_wide(address, word.bits);
+  } else if constexpr (bytes == 16) {
     asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(address), "r"(word.bits[0]), "r"(word.bits[1]),
                  "r"(word.bits[2]), "r"(word.bits[3])
                  : "memory");
@@ -178,6 +220,22 @@ __device__ __forceinline__ float float_from_int(i32 value) { return __int2float_
 __device__ __forceinline__ float float_from_long(i64 value) { return __ll2float_rn(value); }
 __device__ __forceinline__ void set_bits(u32* word, u32 bits) {
   asm volatile("red.global.or.b32 [%0], %1;" ::"l"(__cvta_generic_to_global(word)), "r"(bits) : "memory");
+}
+
+// Keeps the compiler from working out both sides and choosing afterwards.
+__device__ __forceinline__ void stay_a_branch() { asm volatile(""); }
+
+// Programmatic dependent launch: a launch that asks for it may be dealt to multiprocessors as soon as all blocks of the
+// one before it run; here it waits until that one's memory is seen. Without it both are free.
+__device__ __forceinline__ void let_next_kernel_start() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;");
+#endif
+}
+__device__ __forceinline__ void wait_for_last_kernel() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
 }
 
 constexpr bool has_hardware_sine = true;

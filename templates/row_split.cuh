@@ -26,6 +26,7 @@ struct RowSplit {
   unsigned pairs_per_thread;
   unsigned rotating_chunks;
   unsigned copying_chunks;
+  unsigned heads_per_thread;  // no more than there are
   unsigned groups;
 
   ROPEJIT_ANYWHERE constexpr unsigned chunks() const { return rotating_chunks + copying_chunks; }
@@ -43,31 +44,68 @@ ROPEJIT_ANYWHERE constexpr RowSplit split_row(unsigned heads, unsigned head_dim,
   split.out_words_per_thread = 2 * split.pairs_per_thread / split.out_word_lanes;
   split.rotating_chunks = rotary_dim / 2 / split.pairs_per_thread;
   split.copying_chunks = copies ? (head_dim - rotary_dim) / word_lanes : 0;
-  split.groups = (heads + heads_per_thread - 1) / heads_per_thread;
+  split.heads_per_thread = heads_per_thread < heads || heads == 0 ? heads_per_thread : heads;
+  split.groups = (heads + split.heads_per_thread - 1) / split.heads_per_thread;
   return split;
 }
 
-// What a block takes of a slab of tokens:
-//  - as a rule, an item is one chunk of one head group, and a thread has one item;
-//  - by rows, an item is all chunks of one head group, and row_threads threads of one block share it, each taking
-//    `rounds` of its rotating chunks.
-struct BlockSplit {
-  unsigned items_per_token;  // q's, then k's
-  unsigned items_per_block;
-  unsigned row_threads;
-  unsigned rounds;
+// Where the threads of one token may begin and end.
+enum class Cut : unsigned {
+  items,  // anywhere: an item is one chunk of one head group
+  warps,  // at warps: a warp's threads all belong to one token
+  rows,   // at rows: all rotating chunks of a head group stand in one block, which goes over them in `rounds`
 };
 
-ROPEJIT_ANYWHERE constexpr BlockSplit split_block(RowSplit q, RowSplit k, bool by_rows, unsigned threads) {
-  if (!by_rows) return {q.items() + k.items(), threads, 1, 1};
-  const unsigned row_threads = q.rotating_chunks < threads ? q.rotating_chunks : threads;
-  return {q.groups + k.groups, threads / row_threads, row_threads, (q.rotating_chunks + row_threads - 1) / row_threads};
+// What a block takes of one operand, q or k: all threads of a block work on the same one. Either `tokens` whole tokens,
+// or one of the `parts` of a single token.
+struct BlockSplit {
+  unsigned items;        // of a token; by rows: groups x row_threads
+  unsigned per_token;    // threads that a block gives to a token: its items, or a part of them, and some that idle
+  unsigned tokens;       // a block
+  unsigned parts;        // a token; 1 where tokens > 1
+  unsigned row_threads;  // by rows: of one head group. Else 1
+  unsigned rounds;       // by rows: rotating chunks of a thread. Else 1
+
+  ROPEJIT_ANYWHERE constexpr unsigned threads() const { return tokens * per_token; }
+};
+
+// Width of one access to `count` elements that lie together: 16 bytes at most, 32 where the variant's words are so wide.
+ROPEJIT_ANYWHERE constexpr unsigned access_of(unsigned count, unsigned element_bytes, unsigned word_bytes) {
+  const unsigned most = word_bytes == 32 ? 32 : 16;
+  return count * element_bytes < most ? count * element_bytes : most;
 }
 
-// The most tokens that `threads` items in a row, from a multiple of `threads` on, can belong to.
-ROPEJIT_ANYWHERE constexpr unsigned tokens_of_block(unsigned items, unsigned threads) {
-  if (threads % items == 0) return threads / items;
-  return items % threads == 0 ? 1 : (threads + items - 2) / items + 1;
+ROPEJIT_ANYWHERE constexpr unsigned ceil_divide(unsigned a, unsigned b) { return (a + b - 1) / b; }
+
+// With at most `threads` threads, a multiple of 32.
+ROPEJIT_ANYWHERE constexpr BlockSplit split_block(RowSplit row, Cut cut, unsigned threads) {
+  BlockSplit block{};
+  block.row_threads = 1;
+  block.rounds = 1;
+  block.items = row.items();
+  unsigned unit = cut == Cut::warps ? 32 : 1;
+  if (cut == Cut::rows) {
+    block.row_threads = row.rotating_chunks < threads ? row.rotating_chunks : threads;
+    block.rounds = ceil_divide(row.rotating_chunks, block.row_threads);
+    block.items = row.groups * block.row_threads;
+    unit = block.row_threads;
+  }
+  const unsigned whole = ceil_divide(block.items, unit) * unit;
+  if (whole <= threads) {
+    block.per_token = whole == 0 ? 1 : whole;
+    block.tokens = threads / block.per_token;
+    block.parts = 1;
+  } else {
+    if (cut != Cut::rows) unit = 32;  // parts begin where memory lines do, as far as they can
+    block.tokens = 1;
+    const unsigned parts = ceil_divide(whole, threads / unit * unit);
+    block.per_token = ceil_divide(ceil_divide(whole, parts), unit) * unit;
+    block.parts = ceil_divide(whole, block.per_token);
+  }
+  return block;
 }
+
+// What both operands' blocks are launched with: q's, and k's as many tokens as then find room.
+ROPEJIT_ANYWHERE constexpr unsigned threads_of_block(BlockSplit q) { return ceil_divide(q.threads(), 32) * 32; }
 
 }  // namespace ropejit

@@ -1,5 +1,5 @@
-// One thread's share of one token: which heads of which tensor, and which chunk of their rows (row_split.cuh); and the
-// steps that every family is made of: load, turn, store.
+// One thread's share of one token: one chunk of the rows of a head group (row_split.cuh), where it is read and written;
+// and the steps that every family is made of: load, turn, store.
 #pragma once
 
 #include "pairs.cuh"
@@ -8,44 +8,23 @@
 
 namespace ropejit {
 
-// One token of a launch.
-struct Token {
-  u32 number;  // among all sequences' tokens
-  u32 sequence;
-  u32 place;  // in its sequence
-};
-
-__device__ __forceinline__ Token token_of(const LaunchParams& params, u32 number) {
-  Token token;
-  token.number = number;
-  token.sequence = params.sequence.multiplier == 0
-                       ? number
-                       : multiply_high(number, params.sequence.multiplier) >> params.sequence.shift;
-  token.place = number - token.sequence * params.sequence.divisor;
-  return token;
-}
-
-template <KernelConfig C>
-__device__ __forceinline__ u32 count_tokens(const LaunchParams& params) {
-  if constexpr (!C.counted) return params.tokens;
-  const i64 count = load_position32(params.token_count, 0);
-  return count < 0 ? 0 : count < params.tokens ? static_cast<u32>(count) : params.tokens;
-}
-
+// Steps are in bytes.
+template <KernelConfig C, Operand O>
 struct Share {
-  bool is_k;
-  const char* in;      // lane 0 of head 0 of the token
-  char* out;           // null: nothing is written
-  i64 in_head_stride;  // strides in bytes
-  i64 in_lane_stride;
-  i64 out_head_stride;
-  i64 out_lane_stride;
-  u32 heads;
-  u32 groups;
   u32 group;
   u32 chunk;
-  u32 first_lane;
+  const char* in;  // the chunk's first word in the group's first head
+  char* out;       // null: nothing is written
+  i64 in_head_step;
+  i64 in_word_step;
+  i64 out_head_step;
+  i64 out_word_step;
 };
+
+template <KernelConfig C>
+__device__ constexpr u32 lanes_per_rotating_chunk(Layout layout) {
+  return (layout == Layout::interleaved ? 2 : 1) * C.split(Operand::q).pairs_per_thread;
+}
 
 // The row of the cache that the token's k goes to; -1: none.
 template <KernelConfig C>
@@ -57,132 +36,155 @@ __device__ __forceinline__ i64 cache_row(const LaunchParams& params, u32 token) 
   return -1;
 }
 
-// `group` and `chunk` are for the caller to fill in.
+// The lane at which a chunk begins.
+template <KernelConfig C, Operand O>
+__device__ __forceinline__ u32 first_lane_of(Layout layout, u32 chunk) {
+  constexpr RowSplit row = C.split(O);
+  constexpr u32 first_rotating = C.shape(O).first_lane;
+  if (row.copying_chunks > 0 && chunk >= row.rotating_chunks) {
+    // Lanes before and after the rotating ones, counted through without them.
+    const u32 lane = (chunk - row.rotating_chunks) * row.word_lanes;
+    return lane >= first_rotating ? lane + C.rotary_dim : lane;
+  }
+  const u32 lane = first_rotating + chunk * lanes_per_rotating_chunk<C>(layout);
+  if (layout != Layout::split_sections) return lane;
+  return lane + chunk * row.pairs_per_thread / C.section_pairs * C.section_pairs;
+}
+
+// Lanes from one word of a rotating chunk to the next.
 template <KernelConfig C>
-__device__ __forceinline__ Share share_of(const LaunchParams& params, bool is_k, const Token& token) {
-  constexpr RowSplit q_split = C.split(C.q);
-  constexpr RowSplit k_split = C.split(C.k);
-  constexpr i64 in_bytes = C.element_bytes();
-  const i64 out_bytes = is_k ? bytes_of(C.k.element_out) : bytes_of(C.q.element_out);
-  const TensorStrides& q = params.q_strides;
-  const TensorStrides& k = params.k_strides;
-  Share share;
-  share.is_k = is_k;
-  share.in = static_cast<const char*>(is_k ? params.k.in : params.q.in);
-  share.out = static_cast<char*>(is_k ? params.k.out : params.q.out);
-  share.in_lane_stride = in_bytes;
-  share.out_lane_stride = out_bytes;
+__device__ __forceinline__ u32 lanes_between_words(Layout layout, u32 word_lanes) {
+  if (layout == Layout::interleaved) return word_lanes;
+  return layout == Layout::split_half ? C.pairs() : C.section_pairs;
+}
+
+struct HeadsAndLanes {
+  u64 offset;  // of the share's first word from head 0, lane 0 of its token; these in bytes
+  i64 head_step;
+  i64 word_step;
+};
+
+// `head` and `lane` are strides in elements; not read where they are known.
+template <KernelConfig C, Operand O>
+__device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word_lanes, u32 bytes, i64 head, i64 lane,
+                                                         u32 group, u32 chunk) {
+  constexpr RowSplit row = C.split(O);
+  const u32 first = first_lane_of<C, O>(layout, chunk);
+  const u32 between = lanes_between_words<C>(layout, word_lanes);
   if constexpr (C.strides == Strides::contiguous) {
-    const u32 row = is_k ? C.k.heads * C.k.head_dim : C.q.heads * C.q.head_dim;
-    share.in += static_cast<u64>(token.number) * (row * static_cast<u32>(in_bytes));
-    share.out += static_cast<u64>(token.number) * (row * static_cast<u32>(out_bytes));
-    share.in_head_stride = (is_k ? C.k.head_dim : C.q.head_dim) * in_bytes;
-    share.out_head_stride = (is_k ? C.k.head_dim : C.q.head_dim) * out_bytes;
+    const u32 head_bytes = C.shape(O).head_dim * bytes;
+    return {group * head_bytes + first * bytes, row.groups * head_bytes, between * bytes};
   } else {
-    const u32 sequence = token.sequence;
-    const u32 place = token.place;
-    share.in += (sequence * (is_k ? k.in_batch : q.in_batch) + place * (is_k ? k.in_token : q.in_token)) * in_bytes;
-    share.out +=
-        (sequence * (is_k ? k.out_batch : q.out_batch) + place * (is_k ? k.out_token : q.out_token)) * out_bytes;
-    share.in_head_stride = (is_k ? k.in_head : q.in_head) * in_bytes;
-    share.out_head_stride = (is_k ? k.out_head : q.out_head) * out_bytes;
-  }
-  if constexpr (C.strides == Strides::any) {
-    share.in_lane_stride = (is_k ? k.in_lane : q.in_lane) * in_bytes;
-    share.out_lane_stride = (is_k ? k.out_lane : q.out_lane) * out_bytes;
-  }
-  if constexpr (C.k_rows != CacheRows::none) {
-    if (is_k) {
-      constexpr i64 contiguous_row = static_cast<i64>(C.k.heads) * C.k.head_dim;
-      const i64 row = cache_row<C>(params, token.number);
-      const i64 stride = C.strides == Strides::contiguous ? contiguous_row : k.out_token;
-      share.out = row < 0 ? nullptr : static_cast<char*>(params.k.out) + row * stride * out_bytes;
-    }
-  }
-  share.heads = is_k ? C.k.heads : C.q.heads;
-  share.groups = is_k ? k_split.groups : q_split.groups;
-  share.first_lane = is_k ? C.k.first_lane : C.q.first_lane;
-  return share;
-}
-
-// Whether head h of the thread's group exists; known beforehand where heads_per_thread divides both head counts.
-template <KernelConfig C>
-__device__ __forceinline__ bool has_head(const Share& share, u32 h) {
-  if constexpr (C.q.heads % C.heads_per_thread == 0 && C.k.heads % C.heads_per_thread == 0) return true;
-  return share.group + h * share.groups < share.heads;
-}
-
-// The lane at which word `w` of a rotating chunk starts, in words of `word_lanes`.
-template <KernelConfig C>
-__device__ __forceinline__ u32 rotating_lane(Layout layout, u32 word_lanes, u32 first_lane, u32 chunk, u32 w) {
-  constexpr u32 pairs = C.split(C.q).pairs_per_thread;
-  if (layout == Layout::interleaved) return first_lane + chunk * (2 * pairs) + w * word_lanes;
-  if (layout == Layout::split_half) return first_lane + chunk * pairs + w * C.pairs();
-  const u32 section = chunk * pairs / C.section_pairs;  // whose lanes begin at twice its first pair
-  return first_lane + chunk * pairs + section * C.section_pairs + w * C.section_pairs;
-}
-
-template <KernelConfig C>
-using HeldWords = Word<C.access_bytes>[C.heads_per_thread][C.split(C.q).words_per_thread];
-
-template <KernelConfig C>
-__device__ __forceinline__ void load_share(const Share& share, HeldWords<C>& word) {
-  constexpr RowSplit split = C.split(C.q);
-#pragma unroll
-  for (u32 h = 0; h < C.heads_per_thread; ++h) {
-    const u32 head = share.group + h * share.groups;
-    if (has_head<C>(share, h)) {
-#pragma unroll
-      for (u32 w = 0; w < split.words_per_thread; ++w) {
-        const u32 lane = rotating_lane<C>(C.layout, split.word_lanes, share.first_lane, share.chunk, w);
-        word[h][w] = load_word<C.access_bytes>(share.in + head * share.in_head_stride + lane * share.in_lane_stride);
-      }
-    }
+    const i64 lane_bytes = C.strides == Strides::any ? lane * bytes : bytes;
+    const i64 head_bytes = head * bytes;
+    return {static_cast<u64>(group * head_bytes + first * lane_bytes), row.groups * head_bytes, between * lane_bytes};
   }
 }
 
-template <KernelConfig C, Element out, u32 pairs>
-__device__ __forceinline__ void store_share_as(const Share& share, const HeldWords<C>& word,
-                                               const CosSin (&turn)[pairs], bool padded) {
-  constexpr RowSplit split = C.split(C.q);
+// By rows, the caller sets the chunk, and the share anew for each.
+template <KernelConfig C, Operand O>
+__device__ __forceinline__ Share<C, O> share_of(const LaunchParams& params, const Token& token, u32 group, u32 chunk) {
+  constexpr RowSplit row = C.split(O);
+  constexpr OperandShape shape = C.shape(O);
+  constexpr u32 in_bytes = C.element_bytes();
+  constexpr u32 out_bytes = bytes_of(shape.element_out);
+  const TensorStrides& strides = O == Operand::q ? params.q_strides : params.k_strides;
+  // Of whole tokens.
+  u64 in = token.number * static_cast<u64>(shape.heads * shape.head_dim * in_bytes);
+  u64 out = token.number * static_cast<u64>(shape.heads * shape.head_dim * out_bytes);
+  if constexpr (C.strides != Strides::contiguous) {
+    in = (token.number * static_cast<u64>(strides.in_token) + token.sequence * static_cast<u64>(strides.in_sequence)) *
+         in_bytes;
+    out =
+        (token.number * static_cast<u64>(strides.out_token) + token.sequence * static_cast<u64>(strides.out_sequence)) *
+        out_bytes;
+  }
+  char* const out_base = static_cast<char*>(O == Operand::q ? params.q_out : params.k_out);
+  const HeadsAndLanes to = heads_and_lanes<C, O>(C.layout_out, row.out_word_lanes, out_bytes, strides.out_head,
+                                                 strides.out_lane, group, chunk);
+  if constexpr (C.in_place(O) && C.layout == C.layout_out) {
+    char* const at = out_base + static_cast<i64>(out + to.offset);
+    return {group, chunk, at, at, to.head_step, to.word_step, to.head_step, to.word_step};
+  }
+  const char* const in_base =
+      C.in_place(O) ? out_base : static_cast<const char*>(O == Operand::q ? params.q_in : params.k_in);
+  const HeadsAndLanes from = heads_and_lanes<C, O>(C.layout, row.word_lanes, in_bytes, strides.in_head, strides.in_lane,
+                                                   group, chunk);
+  char* out_token = out_base + static_cast<i64>(out);
+  if constexpr (O == Operand::k && C.k_rows != CacheRows::none) {
+    constexpr u32 cache_row_lanes = shape.heads * shape.head_dim;
+    const i64 at = cache_row<C>(params, token.number);
+    if (at < 0) return {group, chunk, nullptr, nullptr, 0, 0, 0, 0};
+    out_token = out_base + at * (C.strides == Strides::contiguous ? cache_row_lanes : strides.out_token) * out_bytes;
+  }
+  return {group,
+          chunk,
+          in_base + static_cast<i64>(in + from.offset),
+          out_token + static_cast<i64>(to.offset),
+          from.head_step,
+          from.word_step,
+          to.head_step,
+          to.word_step};
+}
+
+// False where the token's k has no row in the cache.
+template <KernelConfig C, Operand O>
+__device__ __forceinline__ bool is_written(const Share<C, O>& share) {
+  if constexpr (O == Operand::q || C.k_rows == CacheRows::none) return true;
+  return share.out != nullptr;
+}
+
+// Whether head h of the thread's group exists; known beforehand where heads_per_thread divides the head count.
+template <KernelConfig C, Operand O>
+__device__ __forceinline__ bool has_head(const Share<C, O>& share, u32 h) {
+  constexpr RowSplit row = C.split(O);
+  if constexpr (C.shape(O).heads % row.heads_per_thread == 0) return true;
+  return share.group + h * row.groups < C.shape(O).heads;
+}
+
+template <KernelConfig C, Operand O>
+using HeldWords = Word<C.access_bytes>[C.split(O).heads_per_thread][C.split(O).words_per_thread];
+
+template <KernelConfig C, Operand O>
+__device__ __forceinline__ void load_share(const Share<C, O>& share, HeldWords<C, O>& word) {
+  constexpr RowSplit row = C.split(O);
 #pragma unroll
-  for (u32 h = 0; h < C.heads_per_thread; ++h) {
-    const u32 head = share.group + h * share.groups;
-    if (has_head<C>(share, h)) {
-      char* const at = share.out + head * share.out_head_stride;
-      // Words that stay as they are are not unpacked: a NaN would lose its payload.
-      if constexpr (C.padding == Padding::keep && C.layout_out == C.layout && out == C.element) {
-        if (padded) {
+  for (u32 h = 0; h < row.heads_per_thread; ++h) {
+    if (has_head(share, h)) {
 #pragma unroll
-          for (u32 w = 0; w < split.words_per_thread; ++w) {
-            const u32 lane = rotating_lane<C>(C.layout, split.word_lanes, share.first_lane, share.chunk, w);
-            store_word(at + lane * share.out_lane_stride, word[h][w]);
-          }
-          continue;
-        }
-      }
-      float rotated[2 * pairs];
-      rotate<C>(word[h], turn, padded, rotated);
-#pragma unroll
-      for (u32 w = 0; w < split.out_words_per_thread; ++w) {
-        const u32 lane = rotating_lane<C>(C.layout_out, split.out_word_lanes, share.first_lane, share.chunk, w);
-        store_lanes<out, split.out_word_lanes>(at + lane * share.out_lane_stride, rotated, w * split.out_word_lanes);
+      for (u32 w = 0; w < row.words_per_thread; ++w) {
+        word[h][w] = load_word<C.access_bytes>(share.in + h * share.in_head_step + w * share.in_word_step);
       }
     }
   }
 }
 
 // Turns what was loaded and writes it.
-template <KernelConfig C, u32 pairs>
-__device__ __forceinline__ void store_share(const Share& share, const HeldWords<C>& word, const CosSin (&turn)[pairs],
-                                            bool padded) {
-  if constexpr (C.k.heads != 0 && C.k.element_out != C.q.element_out) {
-    if (share.is_k) {
-      store_share_as<C, C.k.element_out>(share, word, turn, padded);
-      return;
+template <KernelConfig C, Operand O, u32 pairs>
+__device__ __forceinline__ void store_share(const Share<C, O>& share, const HeldWords<C, O>& word,
+                                            const CosSin (&turn)[pairs], bool padded) {
+  constexpr RowSplit row = C.split(O);
+  constexpr Element out = C.shape(O).element_out;
+#pragma unroll
+  for (u32 h = 0; h < row.heads_per_thread; ++h) {
+    if (has_head(share, h)) {
+      char* const at = share.out + h * share.out_head_step;
+      // Words that stay as they are are not unpacked: a NaN would lose its payload.
+      if constexpr (C.padding == Padding::keep && C.layout_out == C.layout && out == C.element) {
+        if (padded) {
+#pragma unroll
+          for (u32 w = 0; w < row.words_per_thread; ++w) store_word(at + w * share.out_word_step, word[h][w]);
+          continue;
+        }
+      }
+      float rotated[2 * pairs];
+      rotate<C>(word[h], turn, padded, rotated);
+#pragma unroll
+      for (u32 w = 0; w < row.out_words_per_thread; ++w) {
+        store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * share.out_word_step, rotated, w * row.out_word_lanes);
+      }
     }
   }
-  store_share_as<C, C.q.element_out>(share, word, turn, padded);
 }
 
 template <KernelConfig C>
@@ -203,45 +205,36 @@ __device__ __forceinline__ void turns_of_share(const LaunchParams& params, const
   }
 }
 
-template <KernelConfig C, Element out>
-__device__ __forceinline__ void copy_share_as(const Share& share) {
-  constexpr RowSplit split = C.split(C.q);
-  u32 lane = (share.chunk - split.rotating_chunks) * split.word_lanes;
-  if (lane >= share.first_lane) lane += C.rotary_dim;
-  Word<C.access_bytes> word[C.heads_per_thread];
+template <KernelConfig C, Operand O>
+__device__ __forceinline__ bool is_rotating(u32 chunk) {
+  constexpr RowSplit row = C.split(O);
+  if constexpr (row.copying_chunks == 0) return true;
+  return chunk < row.rotating_chunks;
+}
+
+// A word of lanes that do not rotate, of every head of the group.
+template <KernelConfig C, Operand O>
+__device__ __forceinline__ void copy_share(const Share<C, O>& share) {
+  constexpr RowSplit row = C.split(O);
+  constexpr Element out = C.shape(O).element_out;
+  Word<C.access_bytes> word[row.heads_per_thread];
 #pragma unroll
-  for (u32 h = 0; h < C.heads_per_thread; ++h) {
-    const u32 head = share.group + h * share.groups;
-    if (has_head<C>(share, h)) {
-      word[h] = load_word<C.access_bytes>(share.in + head * share.in_head_stride + lane * share.in_lane_stride);
-    }
+  for (u32 h = 0; h < row.heads_per_thread; ++h) {
+    if (has_head(share, h)) word[h] = load_word<C.access_bytes>(share.in + h * share.in_head_step);
   }
 #pragma unroll
-  for (u32 h = 0; h < C.heads_per_thread; ++h) {
-    const u32 head = share.group + h * share.groups;
-    if (has_head<C>(share, h)) {
-      char* const at = share.out + head * share.out_head_stride + lane * share.out_lane_stride;
+  for (u32 h = 0; h < row.heads_per_thread; ++h) {
+    if (has_head(share, h)) {
+      char* const at = share.out + h * share.out_head_step;
       if constexpr (out == C.element) {
         store_word(at, word[h]);
       } else {
-        float lanes[split.word_lanes];
+        float lanes[row.word_lanes];
         unpack<C.element>(word[h], lanes, 0);
-        store_lanes<out, split.word_lanes>(at, lanes, 0);
+        store_lanes<out, row.word_lanes, C.access_bytes>(at, lanes, 0);
       }
     }
   }
-}
-
-// Lanes before and after the rotating ones, counted through without them.
-template <KernelConfig C>
-__device__ __forceinline__ void copy_share(const Share& share) {
-  if constexpr (C.k.heads != 0 && C.k.element_out != C.q.element_out) {
-    if (share.is_k) {
-      copy_share_as<C, C.k.element_out>(share);
-      return;
-    }
-  }
-  copy_share_as<C, C.q.element_out>(share);
 }
 
 }  // namespace ropejit

@@ -7,17 +7,11 @@
 
 namespace ropejit {
 
-// Width of one access to `count` table elements that lie together. The universal entry takes them one by one; so do
-// tokens with several positions, where neighbouring pairs may read different rows.
-template <KernelConfig C>
-__device__ constexpr u32 table_access(u32 count) {
-  const u32 bytes = C.strides == Strides::any || C.axes > 1 ? C.table_element_bytes() : count * C.table_element_bytes();
-  return bytes < 16 ? bytes : 16;
-}
-
+// Table elements in one access, of `count` that lie together. The universal entry takes them one by one; so do tokens
+// with several positions, where neighbouring pairs may read different rows.
 template <KernelConfig C, u32 count>
 __device__ __forceinline__ void load_table(const char* at, float (&value)[count]) {
-  constexpr u32 bytes = table_access<C>(count);
+  constexpr u32 bytes = access_of(C.reads_table_one_by_one() ? 1 : count, C.table_element_bytes(), C.access_bytes);
   constexpr u32 lanes = bytes / C.table_element_bytes();
 #pragma unroll
   for (u32 i = 0; i < count; i += lanes) {

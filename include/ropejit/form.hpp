@@ -81,6 +81,11 @@ struct ROPEJIT_EXPORT LaunchForm {
   CacheRows k_rows = CacheRows::none;
   /// Launches read the number of tokens from RopeArgs::token_count, on the device; those beyond it are left alone.
   bool counted = false;
+  /// Programmatic dependent launch, for small launches one after another: this one may be dealt to the GPU while the
+  /// launch before it on the stream is ending, waits there by itself until that one's memory can be seen, and lets the
+  /// next such launch come as early. Most of what starting a kernel costs is hidden then. Any kernel may come before.
+  /// Captured graphs keep it. GPUs before sm_90 launch as ever.
+  bool overlaps_previous = false;
 
   static LaunchForm in_place_ids(PositionSource ids = PositionSource::ids64);
   static LaunchForm in_place_start();
@@ -94,7 +99,8 @@ struct ROPEJIT_EXPORT LaunchForm {
   LaunchForm with_table(AngleSource source, DType dtype = DType::fp32) const;
 
   /// {"placement": "in_place", "strides": "contiguous", "positions": "ids64"}, and where they are not the defaults
-  /// above: "angles", "table_dtype", "padding", "context_parallel", "k_rows", "counted". Absent keys take the defaults.
+  /// above: "angles", "table_dtype", "padding", "context_parallel", "k_rows", "counted",
+  /// "overlaps_previous". Absent keys take the defaults.
   static LaunchForm from_json(std::string_view text);
   std::string to_json() const;
 };

@@ -7,11 +7,13 @@
 namespace ropejit::internal {
 namespace {
 
-// Three regimes, by the bytes that a launch moves for each multiprocessor; measured on an H100 over eight shapes and
-// seven sizes (bench/results), where each choice stays within 1.13 of the best variant:
-//  - small launches are latency: many narrow threads;
-//  - launches that the L2 cache holds are bound by it and by arithmetic: angles shared by many heads;
-//  - larger ones are bound by memory: one head a thread, so that a block's accesses lie together.
+// Four regimes, by the bytes that a launch moves for each multiprocessor. Measured on an H100 over eleven cases and five
+// to seven sizes each (bench/results): nearly everywhere within 1.07 of the best variant, everywhere within 1.15.
+//  - a few tokens: as many threads as there can be, each with little to do before its first access;
+//  - launches that wait for memory more than they fill it: narrow words and some heads for each angle, so that few
+//    instructions come to a pair and there are still enough threads to hide each other's waiting;
+//  - launches that the L2 cache holds: as few instructions a pair as registers allow;
+//  - beyond it: one head a thread, so that a block's accesses lie together.
 struct Regime {
   std::uint64_t from_bytes;  // for each multiprocessor
   std::uint32_t pairs;       // a thread
@@ -20,9 +22,31 @@ struct Regime {
 };
 constexpr Regime kRegimes[] = {
     {0, 2, 2, 128},
-    {53'000, 4, 8, 128},
-    {230'000, 4, 1, 256},
+    {1'200, 2, 4, 128},
+    {60'000, 4, 8, 128},
+    {330'000, 4, 1, 256},
 };
+constexpr std::uint32_t kSectorBytes = 32;
+
+/// Lanes that rotate side by side do not fill memory's sectors: neighbouring threads then complete each other's.
+bool has_ragged_rows(const KernelClass& kernel_class) {
+  const bool halves = kernel_class.layout != Layout::interleaved;
+  const auto lanes = halves ? kernel_class.section_pairs : kernel_class.rotary_dim;
+  return lanes * static_cast<std::uint32_t>(size_of(kernel_class.dtype)) % kSectorBytes != 0;
+}
+
+Regime adapted(Regime regime, const KernelClass& kernel_class) {
+  const bool small = regime.from_bytes < kRegimes[2].from_bytes;
+  if (!small && has_ragged_rows(kernel_class)) {
+    regime.pairs = 2;
+    regime.heads = 1;
+  }
+  // Without heads to share an angle with, more pairs make up for what every thread does once.
+  if (std::max(kernel_class.q.heads, kernel_class.k.heads) == 1 && regime.heads > 2) regime.pairs = 4;
+  // Registers: words of fp32 are twice as long.
+  if (kernel_class.dtype == DType::fp32 && regime.heads > 4) regime.heads /= 2;
+  return regime;
+}
 
 /// The legal variant closest to a regime from below.
 Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
@@ -53,7 +77,7 @@ std::uint64_t bytes_per_token(const KernelClass& kernel_class) {
 std::vector<VariantChoice> default_variants(const KernelClass& kernel_class, std::uint32_t multiprocessors) {
   std::vector<VariantChoice> choices;
   for (const Regime& regime : kRegimes) {
-    const Variant variant = variant_for(kernel_class, regime);
+    const Variant variant = variant_for(kernel_class, adapted(regime, kernel_class));
     if (!choices.empty() && choices.back().variant == variant) continue;
     const std::uint64_t from_bytes = regime.from_bytes * std::max(multiprocessors, 1U);
     const std::uint64_t each = bytes_per_token(kernel_class);

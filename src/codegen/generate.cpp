@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "codegen/legality.hpp"
+#include "codegen/work.hpp"
 #include "ropejit/error.hpp"
 
 namespace ropejit::internal {
@@ -31,8 +32,34 @@ std::string_view strides_of(const KernelClass& kernel_class, const Variant& vari
   return kernel_class.strides == Strides::contiguous ? "contiguous" : "rows";
 }
 
+std::string_view name_of(Cut cut) {
+  constexpr std::string_view kNames[] = {"items", "warps", "rows"};
+  return kNames[static_cast<int>(cut)];
+}
+
+/// The template that is a family's, and the struct in it. The universal entry is flat.
+struct FamilyTemplate {
+  std::string_view file;
+  std::string_view name;
+};
+
+FamilyTemplate template_of(const KernelClass& kernel_class, const Variant& variant) {
+  if (kernel_class.by_rows()) return {"by_rows", "ByRows"};
+  if (variant.family == Family::lanes) return {"lanes", "Lanes"};
+  if (variant.family == Family::shared) return {"shared", "Shared"};
+  return {"flat", "Flat"};
+}
+
 std::string_view angles_of(const KernelClass& kernel_class) {
   return kernel_class.fp32_angle ? "product" : to_string(kernel_class.angles);
+}
+
+/// Sine::polynomial means 1.5e-7; a result of 16 bits, rounded once, asks for less.
+std::string_view sine_of(const KernelClass& kernel_class) {
+  const bool wide = kernel_class.q.dtype_out == DType::fp32 ||
+                    (kernel_class.k.heads != 0 && kernel_class.k.dtype_out == DType::fp32);
+  const bool exact = kernel_class.rounding == Rounding::exact && angles_of(kernel_class) == "computed";
+  return kernel_class.sine == Sine::polynomial && exact && !wide ? "polynomial16" : to_string(kernel_class.sine);
 }
 
 std::string_view name_of(TableUse use) {
@@ -62,17 +89,20 @@ std::string config_of(const RotationPlan& plan, const Variant& variant) {
   choice("angles", "AngleSource", angles_of(c));
   choice("table_element", "Element", to_string(c.table_dtype));
   choice("table_use", "TableUse", name_of(c.table_use));
-  choice("sine", "Sine", to_string(c.sine));
+  choice("sine", "Sine", sine_of(c));
   field("negate_sin", c.negate_sin);
   field("scaled", c.scaled);
   choice("rounding", "Rounding", to_string(c.rounding));
   choice("padding", "Padding", to_string(c.padding));
   choice("k_rows", "CacheRows", to_string(c.k_rows));
   field("counted", c.counted);
+  field("overlaps_previous", c.overlaps_previous);
   choice("strides", "Strides", strides_of(c, variant));
+  choice("cut", "Cut", name_of(cut_of(c, variant)));
   field("access_bytes", variant.access_bytes);
   field("heads_per_thread", variant.heads_per_thread);
-  field("threads", variant.threads);
+  field("most_threads", variant.threads);
+  field("persistent", variant.persistent);
   return text + "};\n";
 }
 
@@ -88,11 +118,12 @@ std::string rows_of(const List& list, std::size_t per_row, const Write& write) {
 
 std::string steps_of(const RotationPlan& plan, const Variant& variant) {
   if (plan.kernel_class.reads_table() || variant.buffered_steps) return {};
-  const bool angles = plan.kernel_class.fp32_angle;
-  return fmt::format(
-      "// {}\nalignas(16) __device__ const ropejit::u64 steps[{}] = {{{}\n}};\n",
-      angles ? "Bits of each pair's fp32 radians per position." : "Turns per position of each pair, in units of 2^-64.",
-      plan.steps.size(), rows_of(plan.steps, 4, [](std::uint64_t step) { return fmt::format("0x{:016x}", step); }));
+  // Named, so that the host can ask where they are.
+  return fmt::format("// {}\nextern \"C\" __device__ alignas(16) const ropejit::u64 {}[{}] = {{{}\n}};\n\n",
+                     plan.kernel_class.fp32_angle ? "Bits of each pair's fp32 radians per position."
+                                                  : "Turns per position of each pair, in units of 2^-64.",
+                     kStepsSymbol, plan.steps.size(),
+                     rows_of(plan.steps, 4, [](std::uint64_t step) { return fmt::format("0x{:016x}", step); }));
 }
 
 std::string pair_axes_of(const RotationPlan& plan) {
@@ -104,11 +135,18 @@ std::string pair_axes_of(const RotationPlan& plan) {
 
 // The expression for the plan's numbers.
 std::string data_of(const RotationPlan& plan, const Variant& variant) {
-  const char* axes = plan.kernel_class.pair_axes.empty() ? "nullptr" : "pair_axes";
-  if (variant.buffered_steps) return fmt::format("ropejit::buffered_data<config>(params, {})", axes);
+  const KernelClass& c = plan.kernel_class;
+  std::string steps = "nullptr";
+  if (variant.buffered_steps) {
+    steps = "params.steps";
+  } else if (!c.reads_table()) {
+    steps = fmt::format("ropejit::steps_of(params, {})", kStepsSymbol);
+  }
   // A hexadecimal float: the value to the last bit.
-  return fmt::format("{{{}, {}, {:a}f}}", plan.kernel_class.reads_table() ? "nullptr" : "steps", axes,
-                     static_cast<float>(plan.attention_scale));
+  const std::string scale = variant.buffered_steps && c.scaled
+                                ? "params.scale"
+                                : fmt::format("{:a}f", static_cast<float>(variant.buffered_steps ? 1.0 : plan.attention_scale));
+  return fmt::format("{{{}, {}, {}}}", steps, c.pair_axes.empty() ? "nullptr" : "pair_axes", scale);
 }
 
 }  // namespace
@@ -133,6 +171,7 @@ std::string entry_name(const KernelClass& kernel_class, const Variant& variant) 
   if (c.padding != Padding::rotate) name += fmt::format("_pad{}", to_string(c.padding));
   if (c.k_rows != CacheRows::none) name += fmt::format("_k{}", to_string(c.k_rows));
   if (c.counted) name += "_counted";
+  if (c.overlaps_previous) name += "_overlaps";
   return fmt::format("{}_{}", name, to_string(variant));
 }
 
@@ -148,16 +187,15 @@ KernelSource generate(const RotationPlan& plan, const Variant& variant) {
   }
   KernelSource source;
   source.entry = entry_name(plan.kernel_class, variant);
-  // The template that is a family's, and its function. The universal entry is the flat one.
-  const std::string_view family = variant.family == Family::shared ? "shared" : "flat";
+  const FamilyTemplate family = template_of(plan.kernel_class, variant);
   source.text = fmt::format(
-      "// {}\n// {}\n#include \"{}.cuh\"\n\nnamespace {{\n{}\n{}{}}}  // namespace\n\n"
-      "extern \"C\" __global__ void __launch_bounds__(config.threads)\n"
+      "// {}\n// {}\n#include \"blocks.cuh\"\n#include \"{}.cuh\"\n\n{}namespace {{\n{}\n{}}}  // namespace\n\n"
+      "extern \"C\" __global__ void __launch_bounds__(config.threads())\n"
       "{}(const __grid_constant__ ropejit::LaunchParams params) {{\n"
       "  const ropejit::PlanData data = {};\n"
-      "  ropejit::{}<config>(params, data);\n}}\n",
-      plan.kernel_class.text(), to_string(variant), family, config_of(plan, variant), steps_of(plan, variant),
-      pair_axes_of(plan), source.entry, data_of(plan, variant), family);
+      "  ropejit::run_blocks<config, ropejit::{}>(params, data);\n}}\n",
+      plan.kernel_class.text(), to_string(variant), family.file, steps_of(plan, variant), config_of(plan, variant),
+      pair_axes_of(plan), source.entry, data_of(plan, variant), family.name);
   return source;
 }
 

@@ -7,6 +7,9 @@
 
 namespace ropejit::internal {
 
+/// The name of the steps that are built into a binary; those of variants with buffered steps have none.
+inline constexpr const char* kStepsSymbol = "rope_steps";
+
 struct KernelSource {
   std::string entry;  ///< name of the extern "C" kernel; says class and variant; also the name a profiler shows
   std::string text;   ///< a few lines over the templates

@@ -48,14 +48,34 @@ std::string why_lanes_refuse(Layout layout, const KernelClass& kernel_class, std
   return fmt::format("{} lanes that rotate side by side are not a multiple of {} bytes", lanes, access);
 }
 
-// A block's angles in shared memory, and its share of working them out.
-std::string why_not_shared(const KernelClass& kernel_class, const Variant& variant) {
+std::string why_nothing_to_share(const KernelClass& kernel_class) {
   if (kernel_class.reads_table()) return "the angles come from a table: there is nothing to share";
   if (kernel_class.by_rows()) return "the layout changes in place: a row is read whole before it is written";
-  const std::uint32_t items = block_of(kernel_class, variant).items_per_token;
-  const std::uint32_t angles = tokens_of_block(items, variant.threads) * kernel_class.pairs();
-  if (angles > kMaxAnglesPerThread * variant.threads) {
+  return {};
+}
+
+// A block's angles in shared memory, and its threads' share of working them out.
+std::string why_not_shared(const KernelClass& kernel_class, const Variant& variant) {
+  if (std::string why = why_nothing_to_share(kernel_class); !why.empty()) return why;
+  const BlockWork work = block_work_of(kernel_class, variant);
+  const std::uint32_t tokens = std::max(work.q.tokens, kernel_class.k.heads == 0 ? 0 : work.k.tokens);
+  const std::uint32_t angles = tokens * kernel_class.pairs();
+  if (angles > kMaxAnglesPerThread * work.threads) {
     return fmt::format("a block would work out {} angles, allowed: {} a thread", angles, kMaxAnglesPerThread);
+  }
+  return {};
+}
+
+std::string why_not_lanes(const KernelClass& kernel_class, const RowSplit& split) {
+  if (std::string why = why_nothing_to_share(kernel_class); !why.empty()) return why;
+  const std::uint32_t angles = (kernel_class.pairs() + 31) / 32;
+  if (angles >= split.pairs_per_thread) {
+    return fmt::format("a lane would work out {} angles, allowed: fewer than its own {} pairs", angles,
+                       split.pairs_per_thread);
+  }
+  if (split.pairs_per_thread % angles != 0 || kernel_class.pairs() % angles != 0) {
+    return fmt::format("a lane would work out {} angles, allowed: a divisor of its own {} pairs and of all {}", angles,
+                       split.pairs_per_thread, kernel_class.pairs());
   }
   return {};
 }
@@ -73,12 +93,13 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
     return fmt::format("heads_per_thread {}, allowed: 1 to {}", variant.heads_per_thread,
                        std::min(kMaxHeadsPerThread, most_heads(kernel_class)));
   }
-  if (!std::has_single_bit(access) || access < element || access > 16) {
-    return fmt::format("access_bytes {}, allowed: a power of two from {} (one element) to 16", access, element);
+  if (!std::has_single_bit(access) || access < element || access > 32) {
+    return fmt::format("access_bytes {}, allowed: a power of two from {} (one element) to 32", access, element);
   }
   if (variant.buffered_steps && kernel_class.reads_table()) return "the angles come from a table: there are no steps";
   if (variant.family == Family::universal) {
     if (access != element) return fmt::format("the universal entry reads single elements of {} bytes", element);
+    if (variant.persistent) return "the universal entry is not persistent";
     return {};
   }
   if (std::string why = why_row_refuses("q", kernel_class.q, element, access); !why.empty()) return why;
@@ -94,25 +115,32 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
   if (variant.family == Family::shared) {
     if (std::string why = why_not_shared(kernel_class, variant); !why.empty()) return why;
   }
+  if (variant.family == Family::lanes) {
+    if (std::string why = why_not_lanes(kernel_class, split); !why.empty()) return why;
+  }
+  if (variant.persistent && kernel_class.by_rows()) return "the layout changes in place: blocks do not take turns";
   const std::uint32_t held = variant.heads_per_thread * split.words_per_thread * std::max(access / 4, 1U) *
-                             block_of(kernel_class, variant).rounds;
+                             block_work_of(kernel_class, variant).q.rounds;
   if (held > kMaxWordsHeld) {
     return fmt::format("a thread would hold {} packed registers, allowed: {}", held, kMaxWordsHeld);
   }
   return {};
 }
 
-std::vector<Variant> variant_space(const KernelClass& kernel_class) {
-  constexpr std::array<std::uint32_t, 4> kAccess = {4, 8, 16, 2};
+std::vector<Variant> variant_space(const KernelClass& kernel_class, bool wide_accesses) {
+  constexpr std::array<std::uint32_t, 5> kAccess = {4, 8, 16, 2, 32};
   constexpr std::array<std::uint32_t, 8> kHeads = {1, 2, 4, 5, 8, 10, 16, 32};
-  constexpr std::array<std::uint32_t, 4> kThreads = {128, 64, 32, 256};
+  constexpr std::array<std::uint32_t, 5> kThreads = {128, 64, 32, 256, 512};
   std::vector<Variant> space;
-  for (const Family family : {Family::flat, Family::shared}) {
-    for (const std::uint32_t access : kAccess) {
-      for (const std::uint32_t heads : kHeads) {
-        for (const std::uint32_t threads : kThreads) {
-          const Variant variant{family, access, heads, threads};
-          if (why_illegal(kernel_class, variant).empty()) space.push_back(variant);
+  for (const bool persistent : {false, true}) {
+    for (const Family family : {Family::flat, Family::lanes, Family::shared}) {
+      for (const std::uint32_t access : kAccess) {
+        if (access == 32 && !wide_accesses) continue;
+        for (const std::uint32_t heads : kHeads) {
+          for (const std::uint32_t threads : kThreads) {
+            const Variant variant{family, access, heads, threads, persistent};
+            if (why_illegal(kernel_class, variant).empty()) space.push_back(variant);
+          }
         }
       }
     }

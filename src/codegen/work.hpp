@@ -13,8 +13,16 @@ namespace ropejit::internal {
 /// How one operand's row is cut. The operand may be absent.
 RowSplit split_of(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand);
 
-/// What a block takes. Both may be launched with k left out; its threads then do nothing.
-BlockSplit block_of(const KernelClass& kernel_class, const Variant& variant);
+/// Where the threads of a token may begin and end.
+Cut cut_of(const KernelClass& kernel_class, const Variant& variant);
+
+/// What a block takes: all of its threads work on q, or all on k.
+struct BlockWork {
+  BlockSplit q{};
+  BlockSplit k{};  ///< of an absent k: no meaning
+  std::uint32_t threads = 0;
+};
+BlockWork block_work_of(const KernelClass& kernel_class, const Variant& variant);
 
 /// Widths in bytes of the variant's accesses: each must divide every address that it is used at.
 struct AccessWidths {
@@ -25,14 +33,10 @@ struct AccessWidths {
 };
 AccessWidths access_widths(const KernelClass& kernel_class, const Variant& variant);
 
-struct Grid {
-  std::uint32_t x = 0;
-  std::uint32_t y = 0;  ///< slabs of tokens_per_slab tokens
-  std::uint32_t tokens_per_slab = 0;
-};
-
-/// x is 0 where the launch is too large for a grid (more than 65,535 slabs). tokens in [1, 2^31).
-Grid grid_for(std::uint32_t tokens, const BlockSplit& block) noexcept;
+/// What a grid's x can hold.
+constexpr std::uint32_t kMaxBlocks = (1U << 31) - 1;
+/// Blocks that hold `tokens` tokens of one operand; 0 where they are more than kMaxBlocks. tokens in [1, 2^31).
+std::uint32_t blocks_for(std::uint32_t tokens, const BlockSplit& split) noexcept;
 
 /// divisor in [1, 2^31).
 FastDivisor fast_divisor(std::uint32_t divisor) noexcept;

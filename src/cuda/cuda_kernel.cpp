@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "codegen/kernel_source.hpp"
 #include "cuda/relaxed_capture.hpp"
 #include "launch_params.cuh"
 #include "ropejit/error.hpp"
@@ -13,12 +14,13 @@ namespace {
 
 class CudaKernel : public LoadedKernel {
  public:
-  CudaKernel(const DriverApi& api, std::string_view image, const std::string& entry) : api_(api) {
+  CudaKernel(const DriverApi& api, std::string_view image, const std::string& entry, DeviceTraits device)
+      : api_(api), device_(device) {
     const RelaxedCapture relaxed(api);
     CUresult result = api_.p_cuLibraryLoadData(&library_, image.data(), nullptr, nullptr, 0, nullptr, nullptr, 0);
     if (result != CUDA_SUCCESS) refuse("cuLibraryLoadData", entry, result);
     result = api_.p_cuLibraryGetKernel(&kernel_, library_, entry.c_str());
-    if (result == CUDA_SUCCESS) result = bring_into_current_context();
+    if (result == CUDA_SUCCESS) result = settle_in_current_context();
     if (result != CUDA_SUCCESS) {
       api_.p_cuLibraryUnload(library_);
       refuse("cuLibraryGetKernel", entry, result);
@@ -31,21 +33,73 @@ class CudaKernel : public LoadedKernel {
     if (!launched_.load(std::memory_order_relaxed)) api_.p_cuLibraryUnload(library_);
   }
 
-  int launch(const LaunchGeometry& geometry, const LaunchParams& params, void* stream) const noexcept override {
+  int launch(const LaunchGeometry& geometry, LaunchParams& params, void* stream) const noexcept override {
     if (!launched_.load(std::memory_order_relaxed)) launched_.store(true, std::memory_order_relaxed);
-    void* arguments[] = {const_cast<LaunchParams*>(&params)};
-    // The driver takes a CUkernel here and finds its function in the current context.
-    return static_cast<int>(api_.p_cuLaunchKernel(reinterpret_cast<CUfunction>(kernel_), geometry.grid_x,
-                                                  geometry.grid_y, 1, geometry.threads, 1, 1, 0,
-                                                  static_cast<CUstream>(stream), arguments, nullptr));
+    CUfunction function = function_at_home();
+    if (function == nullptr) {
+      // The driver takes a CUkernel here and finds its function in the current context.
+      function = reinterpret_cast<CUfunction>(kernel_);
+    } else if (home_.steps != 0) {
+      params.steps = reinterpret_cast<const unsigned long long*>(home_.steps);
+    }
+    void* arguments[] = {&params};
+    const auto queue = static_cast<CUstream>(stream);
+    if (!geometry.overlaps || !device_.overlaps) {
+      return static_cast<int>(api_.p_cuLaunchKernel(function, geometry.blocks, 1, 1, geometry.threads, 1, 1, 0, queue,
+                                                    arguments, nullptr));
+    }
+    CUlaunchAttribute overlaps{};
+    overlaps.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+    overlaps.value.programmaticStreamSerializationAllowed = 1;
+    CUlaunchConfig config{};
+    config.gridDimX = geometry.blocks;
+    config.gridDimY = config.gridDimZ = 1;
+    config.blockDimX = geometry.threads;
+    config.blockDimY = config.blockDimZ = 1;
+    config.hStream = queue;
+    config.attrs = &overlaps;
+    config.numAttrs = 1;
+    return static_cast<int>(api_.p_cuLaunchKernelEx(&config, function, arguments, nullptr));
+  }
+
+  std::uint32_t resident_blocks(std::uint32_t threads) const override {
+    int blocks = 0;
+    const CUresult result = api_.p_cuOccupancyMaxActiveBlocksPerMultiprocessor(
+        &blocks, reinterpret_cast<CUfunction>(kernel_), static_cast<int>(threads), 0);
+    // Without a current context it cannot be asked: one block each is right, if slower.
+    return device_.multiprocessors * (result == CUDA_SUCCESS && blocks > 0 ? static_cast<std::uint32_t>(blocks) : 1);
   }
 
  private:
-  CUresult bring_into_current_context() {
+  /// What the driver would look up at every launch, of the context that the kernel was loaded in. Contexts have numbers
+  /// that are not used again, unlike their addresses.
+  struct Home {
+    unsigned long long context = 0;
+    CUfunction function = nullptr;
+    CUdeviceptr steps = 0;  ///< of the binary, where it has any
+  };
+
+  CUresult settle_in_current_context() {
     CUcontext current = nullptr;
     if (api_.p_cuCtxGetCurrent(&current) != CUDA_SUCCESS || current == nullptr) return CUDA_SUCCESS;
     CUfunction function = nullptr;
-    return api_.p_cuKernelGetFunction(&function, kernel_);
+    if (const CUresult result = api_.p_cuKernelGetFunction(&function, kernel_); result != CUDA_SUCCESS) return result;
+    if (api_.p_cuCtxGetId(current, &home_.context) != CUDA_SUCCESS) return CUDA_SUCCESS;
+    home_.function = function;
+    std::size_t bytes = 0;
+    if (api_.p_cuLibraryGetGlobal(&home_.steps, &bytes, library_, kStepsSymbol) != CUDA_SUCCESS) home_.steps = 0;
+    return CUDA_SUCCESS;
+  }
+
+  /// Null in any other context.
+  CUfunction function_at_home() const noexcept {
+    CUcontext current = nullptr;
+    unsigned long long context = 0;
+    if (api_.p_cuCtxGetCurrent(&current) != CUDA_SUCCESS || current == nullptr ||
+        api_.p_cuCtxGetId(current, &context) != CUDA_SUCCESS) {
+      return nullptr;
+    }
+    return context == home_.context ? home_.function : nullptr;
   }
 
   [[noreturn]] void refuse(const char* call, const std::string& entry, CUresult result) const {
@@ -54,16 +108,18 @@ class CudaKernel : public LoadedKernel {
   }
 
   const DriverApi& api_;
+  const DeviceTraits device_;
   CUlibrary library_ = nullptr;
   CUkernel kernel_ = nullptr;
+  Home home_;
   mutable std::atomic<bool> launched_ = false;
 };
 
 }  // namespace
 
 std::shared_ptr<const LoadedKernel> load_cuda_kernel(const DriverApi& api, std::string_view image,
-                                                     const std::string& entry) {
-  return std::make_shared<CudaKernel>(api, image, entry);
+                                                     const std::string& entry, DeviceTraits device) {
+  return std::make_shared<CudaKernel>(api, image, entry, device);
 }
 
 }  // namespace ropejit::internal

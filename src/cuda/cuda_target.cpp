@@ -59,7 +59,8 @@ class CudaTarget : public Target {
     char name[256] = {};
     check(api_.p_cuDeviceGetName(name, sizeof name, device_), "cuDeviceGetName");
     name_ = name;
-    arch_ = fmt::format("sm_{}{}", attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR),
+    major_ = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
+    arch_ = fmt::format("sm_{}{}", major_,
                         attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR));
     multiprocessors_ = static_cast<std::uint32_t>(attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT));
     recipe_ = fmt::format("{}", fmt::join(nvrtc_options(), " "));
@@ -81,7 +82,7 @@ class CudaTarget : public Target {
   }
 
   std::shared_ptr<const LoadedKernel> load(std::string_view image, const std::string& entry) const override {
-    return load_cuda_kernel(api_, image, entry);
+    return load_cuda_kernel(api_, image, entry, {multiprocessors_, major_ >= 9});
   }
 
   void make_current() const override {
@@ -162,6 +163,7 @@ class CudaTarget : public Target {
   std::string arch_;
   std::string recipe_;
   std::uint32_t multiprocessors_ = 0;
+  int major_ = 0;
   mutable std::mutex mutex_;
   mutable std::unique_ptr<Compiler> compiler_;
   mutable CUcontext primary_ = nullptr;

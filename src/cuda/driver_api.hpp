@@ -23,13 +23,17 @@ namespace ropejit::internal {
   X(cuDevicePrimaryCtxRelease, 11000)         \
   X(cuCtxGetCurrent, 4000)                    \
   X(cuCtxSetCurrent, 4000)                    \
+  X(cuCtxGetId, 12000)                        \
   X(cuCtxSynchronize, 2000)                   \
   X(cuThreadExchangeStreamCaptureMode, 10010) \
   X(cuLibraryLoadData, 12000)                 \
   X(cuLibraryUnload, 12000)                   \
   X(cuLibraryGetKernel, 12000)                \
+  X(cuLibraryGetGlobal, 12000)                \
   X(cuKernelGetFunction, 12000)               \
   X(cuLaunchKernel, 4000)                     \
+  X(cuLaunchKernelEx, 11060)                  \
+  X(cuOccupancyMaxActiveBlocksPerMultiprocessor, 6050) \
   X(cuMemAlloc, 3020)                         \
   X(cuMemFree, 3020)                          \
   X(cuMemcpyHtoD, 3020)                       \

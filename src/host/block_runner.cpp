@@ -32,15 +32,15 @@ class Block {
     for (unsigned i = 0; i < geometry.threads; ++i) {
       threads_[i].thread = {i, 0, 0};
       threads_[i].block_dim = {geometry.threads, 1, 1};
-      threads_[i].grid_dim = {geometry.grid_x, geometry.grid_y, 1};
+      threads_[i].grid_dim = {geometry.blocks, 1, 1};
       threads_[i].services = &kServices;
       threads_[i].block_state = this;
     }
   }
 
-  HostOutcome run(unsigned x, unsigned y) {
+  HostOutcome run(unsigned block) {
     for (SimulatedThread& thread : threads_) {
-      thread.block = {x, y, 0};
+      thread.block = {block, 0, 0};
       thread.wait = Wait::none;
     }
     next_ = 0;
@@ -163,10 +163,8 @@ class Block {
 HostOutcome run_grid(const LaunchGeometry& geometry, const HostEntry& entry) {
   try {
     Block block(geometry, entry);
-    for (unsigned y = 0; y < geometry.grid_y; ++y) {
-      for (unsigned x = 0; x < geometry.grid_x; ++x) {
-        if (const HostOutcome outcome = block.run(x, y); outcome != HostOutcome::ok) return outcome;
-      }
+    for (unsigned b = 0; b < geometry.blocks; ++b) {
+      if (const HostOutcome outcome = block.run(b); outcome != HostOutcome::ok) return outcome;
     }
   } catch (const std::bad_alloc&) {
     return HostOutcome::no_memory;

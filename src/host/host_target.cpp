@@ -34,7 +34,7 @@ class HostKernel : public LoadedKernel {
         bind_(reinterpret_cast<void (*)(HostThread*)>(object_.symbol("ropejit_host_bind"))),
         kernel_(reinterpret_cast<void (*)(LaunchParams)>(object_.symbol(entry))) {}
 
-  int launch(const LaunchGeometry& geometry, const LaunchParams& params, void*) const noexcept override {
+  int launch(const LaunchGeometry& geometry, LaunchParams& params, void*) const noexcept override {
     try {
       const HostEntry entry{bind_, [this, &params] { kernel_(params); }};
       return static_cast<int>(run_grid(geometry, entry));
@@ -42,6 +42,8 @@ class HostKernel : public LoadedKernel {
       return static_cast<int>(HostOutcome::no_memory);
     }
   }
+  // Enough for kernels whose blocks take turns to do so.
+  std::uint32_t resident_blocks(std::uint32_t) const override { return 3; }
 
  private:
   SharedObject object_;

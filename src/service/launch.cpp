@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include "codegen/work.hpp"
@@ -20,10 +21,11 @@ std::int64_t length_of(const KernelClass& kernel_class, const RopeArgs& args) no
   return length;
 }
 
-const void* steps_for(const PreparedKernel& kernel, const RopeArgs& args) noexcept {
+/// Null: not known.
+const ResolvedSteps* steps_for(const PreparedKernel& kernel, const RopeArgs& args) noexcept {
   const std::int64_t length = length_of(kernel.kernel_class, args);
   for (const ResolvedSteps& resolved : kernel.lengths) {
-    if (length <= resolved.up_to) return resolved.steps.get();
+    if (length <= resolved.up_to) return &resolved;
     // The count on the device decides between this row and the next.
     if (kernel.kernel_class.counted) return nullptr;
   }
@@ -34,8 +36,9 @@ const void* steps_for(const PreparedKernel& kernel, const RopeArgs& args) noexce
 
 PreparedVariant prepared_variant(const KernelClass& kernel_class, const Variant& variant, std::int64_t min_tokens,
                                  std::shared_ptr<const LoadedKernel> kernel) {
-  return {min_tokens, variant, block_of(kernel_class, variant), access_widths(kernel_class, variant),
-          std::move(kernel)};
+  const BlockWork work = block_work_of(kernel_class, variant);
+  const std::uint32_t most_blocks = variant.persistent ? kernel->resident_blocks(work.threads) : kMaxBlocks;
+  return {min_tokens, variant, work, access_widths(kernel_class, variant), most_blocks, std::move(kernel)};
 }
 
 std::size_t row_for(const PreparedKernel& kernel, std::int64_t tokens) noexcept {
@@ -51,19 +54,26 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, const RopeArgs& args,
   const PreparedVariant& fast = kernel.table[row_for(kernel, arguments.tokens)];
   const PreparedVariant& chosen = arguments.allow(fast.widths) ? fast : kernel.universal;
   if (kernel.needs_length) {
-    arguments.params.steps = static_cast<const unsigned long long*>(steps_for(kernel, args));
-    if (arguments.params.steps == nullptr) {
+    const ResolvedSteps* const resolved = steps_for(kernel, args);
+    if (resolved == nullptr) {
       return {ErrorCode::not_prepared, 0,
               "the scaling depends on the length of the sequences, which this launch does not tell or which is beyond "
               "max_position_embeddings, allowed: a kernel from RopeKernel::at_length, or a spec with max_length"};
     }
+    arguments.params.steps = static_cast<const unsigned long long*>(resolved->steps.get());
+    arguments.params.scale = resolved->scale;
   }
-  const Grid grid = grid_for(arguments.tokens, chosen.block);
-  if (grid.x == 0) {
+  const std::uint32_t q_blocks = blocks_for(arguments.tokens, chosen.work.q);
+  const std::uint32_t k_blocks = args.k.data == nullptr ? 0 : blocks_for(arguments.tokens, chosen.work.k);
+  const std::uint64_t blocks = std::uint64_t{q_blocks} + k_blocks;
+  if (q_blocks == 0 || (k_blocks == 0 && args.k.data != nullptr) || blocks > kMaxBlocks) {
     return {ErrorCode::invalid_argument, 0, "tokens: found more than one launch can hold, allowed: fewer at a time"};
   }
-  arguments.params.tokens_per_slab = grid.tokens_per_slab;
-  const int result = chosen.kernel->launch({grid.x, grid.y, chosen.variant.threads}, arguments.params, stream);
+  arguments.params.q_blocks = q_blocks;
+  arguments.params.blocks = static_cast<std::uint32_t>(blocks);
+  const int result = chosen.kernel->launch(
+      {std::min(arguments.params.blocks, chosen.most_blocks), chosen.work.threads, kernel.kernel_class.overlaps_previous},
+      arguments.params, stream);
   if (result != 0) return {ErrorCode::launch_failed, result, "the driver refused the launch"};
   return {};
 }

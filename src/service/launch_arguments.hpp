@@ -13,11 +13,11 @@
 namespace ropejit::internal {
 
 struct LaunchArguments {
-  LaunchParams params{};     ///< all but tokens_per_slab
+  LaunchParams params{};     ///< all but the blocks and the steps
   std::uint32_t tokens = 0;  ///< of all sequences; 0: nothing to launch
-  /// For each kind of access of the form's fast kernels, the largest power of two up to 16 that divides every address
+  /// For each kind of access of the form's fast kernels, the largest power of two up to 32 that divides every address
   /// it would start at. All 0: the tensors break the form's promise (strides, lanes apart) and only the universal entry
-  /// serves. What is not accessed has 16.
+  /// serves. What is not accessed has 32.
   AccessWidths aligned;
 
   bool allow(const AccessWidths& widths) const noexcept {

@@ -1,6 +1,5 @@
 #include "service/step_buffers.hpp"
 
-#include <bit>
 #include <variant>
 
 #include "spec/lower.hpp"
@@ -11,18 +10,16 @@ namespace {
 ResolvedSteps resolve(RopeSpec spec, const LaunchForm& form, std::int64_t length, std::int64_t up_to,
                       StepBuffers& buffers) {
   spec.max_length = length;
-  return {up_to, buffers.of(lower(spec, form))};
+  return buffers.of(lower(spec, form), up_to);
 }
 
 }  // namespace
 
-std::shared_ptr<const void> StepBuffers::of(const RotationPlan& plan) {
-  std::vector<std::uint64_t> numbers = plan.steps;
-  numbers.push_back(std::bit_cast<std::uint32_t>(static_cast<float>(plan.attention_scale)));
+ResolvedSteps StepBuffers::of(const RotationPlan& plan, std::int64_t up_to) {
   const std::lock_guard lock(mutex_);
-  std::shared_ptr<const void>& made = made_[numbers];
-  if (!made) made = target_->constant(numbers.data(), numbers.size() * sizeof(std::uint64_t));
-  return made;
+  std::shared_ptr<const void>& made = made_[plan.steps];
+  if (!made) made = target_->constant(plan.steps.data(), plan.steps.size() * sizeof(std::uint64_t));
+  return {up_to, made, static_cast<float>(plan.attention_scale)};
 }
 
 std::vector<ResolvedSteps> steps_by_length(const RopeSpec& spec, const LaunchForm& form, StepBuffers& buffers) {

@@ -18,10 +18,11 @@ namespace ropejit::internal {
 
 inline constexpr std::int64_t kAnyLength = std::numeric_limits<std::int64_t>::max();
 
-/// What serves sequences of up to `up_to` tokens: a step a pair, then the attention scale's fp32 bits.
+/// What serves sequences of up to `up_to` tokens.
 struct ResolvedSteps {
   std::int64_t up_to = kAnyLength;
-  std::shared_ptr<const void> steps;
+  std::shared_ptr<const void> steps;  ///< on the device, one a pair
+  float scale = 1;
 };
 
 /// Makes each buffer once. Thread-safe.
@@ -29,8 +30,8 @@ class StepBuffers {
  public:
   explicit StepBuffers(std::shared_ptr<const Target> target) : target_(std::move(target)) {}
 
-  /// The buffer of a plan that has its steps. Throws Error.
-  std::shared_ptr<const void> of(const RotationPlan& plan);
+  /// The numbers of a plan that has its steps. Throws Error.
+  ResolvedSteps of(const RotationPlan& plan, std::int64_t up_to = kAnyLength);
 
  private:
   const std::shared_ptr<const Target> target_;

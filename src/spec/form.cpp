@@ -42,7 +42,7 @@ LaunchForm LaunchForm::from_json(std::string_view text) {
   const llvm::json::Object object = internal::parse_json_object(text);
   const internal::ObjectReader reader(object);
   reader.reject_unknown_keys({"placement", "strides", "positions", "angles", "table_dtype", "padding",
-                              "context_parallel", "k_rows", "counted"});
+                              "context_parallel", "k_rows", "counted", "overlaps_previous"});
   LaunchForm form;
   form.placement = internal::read_enum(reader, "placement", form.placement);
   form.strides = internal::read_enum(reader, "strides", form.strides);
@@ -53,6 +53,7 @@ LaunchForm LaunchForm::from_json(std::string_view text) {
   form.context_parallel = internal::read_enum(reader, "context_parallel", form.context_parallel);
   form.k_rows = internal::read_enum(reader, "k_rows", form.k_rows);
   form.counted = reader.find_bool("counted").value_or(form.counted);
+  form.overlaps_previous = reader.find_bool("overlaps_previous").value_or(form.overlaps_previous);
   return form;
 }
 
@@ -68,13 +69,14 @@ std::string LaunchForm::to_json() const {
   if (context_parallel != usual.context_parallel) add("context_parallel", to_string(context_parallel));
   if (k_rows != usual.k_rows) add("k_rows", to_string(k_rows));
   if (counted) text += R"(,"counted":true)";
+  if (overlaps_previous) text += R"(,"overlaps_previous":true)";
   return text + "}";
 }
 
 bool operator==(const LaunchForm& a, const LaunchForm& b) noexcept {
   return a.placement == b.placement && a.strides == b.strides && a.positions == b.positions && a.angles == b.angles &&
          a.table_dtype == b.table_dtype && a.padding == b.padding && a.context_parallel == b.context_parallel &&
-         a.k_rows == b.k_rows && a.counted == b.counted;
+         a.k_rows == b.k_rows && a.counted == b.counted && a.overlaps_previous == b.overlaps_previous;
 }
 
 const char* to_string(Placement placement) noexcept {

@@ -130,6 +130,7 @@ RotationPlan lower(const RopeSpec& spec, const LaunchForm& form) {
   kernel_class.padding = form.padding;
   kernel_class.k_rows = form.k_rows;
   kernel_class.counted = form.counted;
+  kernel_class.overlaps_previous = form.overlaps_previous;
   lower_operands(spec, form, kernel_class);
   lower_axes(spec, form, kernel_class);
   if (form.angles == AngleSource::computed) {

@@ -55,6 +55,7 @@ std::string KernelClass::text() const {
   if (padding != Padding::rotate) text += fmt::format(" padding={}", to_string(padding));
   if (k_rows != CacheRows::none) text += fmt::format(" k_rows={}", to_string(k_rows));
   if (counted) text += " counted";
+  if (overlaps_previous) text += " overlaps";
   return text;
 }
 

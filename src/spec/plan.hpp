@@ -51,6 +51,7 @@ struct KernelClass {
   Padding padding = Padding::rotate;
   CacheRows k_rows = CacheRows::none;
   bool counted = false;
+  bool overlaps_previous = false;
 
   bool reads_table() const { return angles != AngleSource::computed; }
   bool has_k() const { return k.heads != 0; }

@@ -28,9 +28,11 @@ struct CompiledBinary {
 };
 
 struct LaunchGeometry {
-  std::uint32_t grid_x = 1;
-  std::uint32_t grid_y = 1;
-  std::uint32_t threads = 1;
+  std::uint32_t blocks = 1;
+  std::uint32_t threads = 1;  ///< a block
+  /// May begin while the launch before it on the stream is ending (programmatic dependent launch): the kernel itself
+  /// waits for that one's memory. A device that cannot do so launches as ever.
+  bool overlaps = false;
 };
 
 /// A loaded entry. Owns what it needs (module, library handle). launch is thread-safe.
@@ -41,8 +43,12 @@ class LoadedKernel {
   LoadedKernel& operator=(const LoadedKernel&) = delete;
   virtual ~LoadedKernel() = default;
 
-  /// Queues the kernel; 0, or the driver's error number. No allocation (host target: its fibers' stacks), no lock.
-  virtual int launch(const LaunchGeometry& geometry, const LaunchParams& params, void* stream) const noexcept = 0;
+  /// Queues the kernel; 0, or the driver's error number. No allocation (host target: its fibers' stacks), no lock. Adds
+  /// to `params` what only it knows: where the binary's own steps are.
+  virtual int launch(const LaunchGeometry& geometry, LaunchParams& params, void* stream) const noexcept = 0;
+
+  /// Blocks of `threads` threads that the device runs at once, at least 1.
+  virtual std::uint32_t resident_blocks(std::uint32_t threads) const = 0;
 };
 
 /// Turns source into a binary for one architecture. Needs no device.

@@ -161,8 +161,8 @@ TEST_CASE("a kernel that is wrong is status 1, and what is wrong is said") {
   const std::vector<Row> rows = {
       {"s/negate_sin = false/negate_sin = true/", {}, "q: "},
       {"s/(params, data);/;/", {"--out-of-place"}, "q: "},
-      {"s/(params, data);/&static_cast<char*>(params.q.out)[-1] = 0;/", {}, "q: memory before the tensor"},
-      {"s/(params, data);/&static_cast<char*>(params.k.out)[7*2*16*2] = 0;/", {}, "k: memory behind the tensor"},
+      {"s/(params, data);/&static_cast<char*>(params.q_out)[-1] = 0;/", {}, "q: memory before the tensor"},
+      {"s/(params, data);/&static_cast<char*>(params.k_out)[7*2*16*2] = 0;/", {}, "k: memory behind the tensor"},
       {"s/(params, data);/&static_cast<char*>(const_cast<void*>(params.k.in))[-1] = 0;/",
        {"--out-of-place"},
        "k: the input was written to"},

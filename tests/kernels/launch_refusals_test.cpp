@@ -284,17 +284,17 @@ TEST_CASE("Tensors that keep the form's promise get vector accesses, others the 
   const LaunchForm contiguous = LaunchForm::in_place_ids();
   const LaunchForm free = contiguous.with_free_strides();
   const std::vector<Row> rows = {
-      {"contiguous", contiguous, [](RopeArgs&) {}, 16},
+      {"contiguous", contiguous, [](RopeArgs&) {}, 32},
       {"contiguous by hand", contiguous,
        [](RopeArgs& a) {
          a.q.token_stride = 64;
          a.q.head_stride = 16;
        },
-       16},
+       32},
       {"aligned to 8", contiguous, [](RopeArgs& a) { a.q.data = address(0x10008); }, 8},
       {"aligned to 2", contiguous, [](RopeArgs& a) { a.k.data = address(0x20002); }, 2},
       {"padded rows", contiguous, [](RopeArgs& a) { a.q.token_stride = 80; }, 0},
-      {"padded rows, free", free, [](RopeArgs& a) { a.q.token_stride = 80; }, 16},
+      {"padded rows, free", free, [](RopeArgs& a) { a.q.token_stride = 80; }, 32},
       {"rows 4 bytes off, free", free, [](RopeArgs& a) { a.q.token_stride = 66; }, 4},
       {"rows 2 bytes off, free", free, [](RopeArgs& a) { a.q.token_stride = 67; }, 2},
       {"lanes apart, free", free,

@@ -143,11 +143,11 @@ TEST_CASE("Where the layout changes in place, every row has a variant: the wides
         for (const internal::Variant& variant : variants) {
           INFO(to_string(variant));
           CHECK(internal::why_illegal(kernel_class, variant).empty());
-          const BlockSplit block = internal::block_of(kernel_class, variant);
+          const BlockSplit block = internal::block_work_of(kernel_class, variant).q;
           const RowSplit split = internal::split_of(kernel_class, variant, kernel_class.q);
           // Whole rows in a block, each chunk once.
-          CHECK(block.items_per_block >= 1);
-          CHECK(block.items_per_block * block.row_threads <= variant.threads);
+          CHECK(block.threads() >= block.row_threads);
+          CHECK(block.threads() <= variant.threads);
           CHECK(block.row_threads * block.rounds >= split.rotating_chunks);
           CHECK(split.rotating_chunks * split.pairs_per_thread == kernel_class.pairs());
         }
@@ -184,6 +184,7 @@ TEST_CASE("Every variant of a space is legal, and the reasons of the others name
   CHECK(contains(why({Family::flat, 4, 33, 128}), "heads_per_thread 33"));
   CHECK(contains(why({Family::flat, 4, 1, 100}), "threads 100"));
   CHECK(contains(why({Family::flat, 1, 1, 128}), "access_bytes 1"));
-  CHECK(contains(why({Family::flat, 32, 1, 128}), "access_bytes 32"));
+  CHECK(contains(why({Family::flat, 64, 1, 128}), "access_bytes 64"));
+  CHECK(contains(why({Family::lanes, 4, 1, 128}), "a divisor of its own 2 pairs") == false);
   CHECK(contains(why({Family::universal, 4, 1, 128}), "single elements"));
 }

@@ -71,42 +71,60 @@ TEST_CASE("A fast divisor divides every number below 2^31 exactly", "[launch]") 
   SUCCEED();
 }
 
-TEST_CASE("A grid has a thread for every item of every token and its indices fit 32 bits", "[launch]") {
-  for (const std::uint64_t items : {1ULL, 5ULL, 320ULL, 100000ULL, 1ULL << 20, 1ULL << 27}) {
-    for (const std::uint32_t tokens : {1U, 17U, 4096U, 65536U, 1U << 24}) {
-      for (const std::uint32_t threads : {32U, 128U, 1024U}) {
-        // An item a thread; and items that several threads share, with some left over.
-        for (const std::uint32_t row_threads : {1U, 12U, threads}) {
-          const BlockSplit block{static_cast<std::uint32_t>(items), threads / row_threads, row_threads, 1};
-          const internal::Grid grid = internal::grid_for(tokens, block);
-          INFO(items << " items, " << tokens << " tokens, " << threads << " threads, " << row_threads << " an item");
-          if (grid.x == 0) {
-            CHECK(tokens / std::max<std::uint64_t>(1, ((1ULL << 31) - 1024) / (items * row_threads)) > 65000);
-            continue;
-          }
-          const std::uint64_t numbered = static_cast<std::uint64_t>(grid.x) * block.items_per_block;
-          CHECK(numbered < (1ULL << 32));
-          CHECK(numbered >= grid.tokens_per_slab * items);
-          CHECK(static_cast<std::uint64_t>(grid.y) * grid.tokens_per_slab >= tokens);
-          CHECK(grid.y <= 65535);
-          CHECK(grid.x <= 0x7fffffffU);
-        }
-      }
+TEST_CASE("Blocks hold every item of every token once, in threads that their cut allows", "[launch]") {
+  std::mt19937 random(11);
+  const auto one_of = [&random](const auto& from) { return from[random() % std::size(from)]; };
+  constexpr std::uint32_t kThreads[] = {32, 64, 128, 256, 512, 1024};
+  constexpr Cut kCuts[] = {Cut::items, Cut::warps, Cut::rows};
+  for (int i = 0; i < 20000; ++i) {
+    const auto heads = static_cast<std::uint32_t>(1 + random() % (i % 10 == 0 ? 65536 : 80));
+    const std::uint32_t lanes = one_of(std::array<std::uint32_t, 4>{1, 2, 4, 8});
+    const std::uint32_t rotary = 2 * lanes * static_cast<std::uint32_t>(1 + random() % 256);
+    const std::uint32_t head_dim = rotary + lanes * static_cast<std::uint32_t>(random() % 20);
+    const RowSplit row =
+        split_row(heads, head_dim, rotary, false, false, random() % 2 == 0, lanes, 1 + random() % 32);
+    const Cut cut = one_of(kCuts);
+    const std::uint32_t most = one_of(kThreads);
+    const BlockSplit block = split_block(row, cut, most);
+    INFO(heads << " heads of " << head_dim << ", " << rotary << " rotate, words of " << lanes << ", "
+               << row.heads_per_thread << " heads a thread, cut " << static_cast<int>(cut) << ", " << most
+               << " threads");
+    CHECK(row.groups * row.heads_per_thread >= heads);
+    CHECK((row.groups - 1) * row.heads_per_thread < heads);
+    REQUIRE(block.tokens >= 1);
+    REQUIRE(block.parts >= 1);
+    CHECK((block.tokens == 1 || block.parts == 1));
+    CHECK(block.threads() <= most);
+    CHECK(threads_of_block(block) <= most);
+    CHECK(block.parts * block.per_token >= block.items);
+    CHECK((block.parts - 1) * block.per_token < block.items);
+    // No room for another token, no part that could have been left out.
+    if (block.parts == 1) CHECK((block.tokens + 1) * block.per_token > most);
+    if (block.parts > 1) CHECK(2 * block.threads() > most / 2);
+    if (cut == Cut::items) CHECK(block.items == row.items());
+    if (cut == Cut::warps) CHECK(block.per_token % 32 == 0);
+    if (cut == Cut::rows) {
+      CHECK(block.items == row.groups * block.row_threads);
+      CHECK(block.per_token % block.row_threads == 0);
+      CHECK(block.row_threads * block.rounds >= row.rotating_chunks);
+      CHECK(block.row_threads * (block.rounds - 1) < row.rotating_chunks);
     }
   }
 }
 
-TEST_CASE("A block's items belong to no more tokens than it has room for, and to that many somewhere", "[launch]") {
-  for (std::uint32_t items = 1; items <= 70; ++items) {
-    for (const std::uint32_t threads : {32U, 64U, 128U}) {
-      std::uint32_t most = 0;
-      for (std::uint32_t block = 0; block < 2 * items; ++block) {
-        const std::uint32_t first = block * threads / items;
-        most = std::max(most, (block * threads + threads - 1) / items - first + 1);
-      }
-      INFO(items << " items, " << threads << " threads");
-      CHECK(tokens_of_block(items, threads) >= most);
-      CHECK(tokens_of_block(items, threads) <= most + 1);
+TEST_CASE("There are blocks for every token, or none where a grid cannot hold them", "[launch]") {
+  for (const std::uint32_t tokens : {1U, 17U, 4096U, 65537U, 0x7fffffffU}) {
+    for (const std::uint32_t each : {1U, 3U, 256U}) {
+      BlockSplit split{};
+      split.tokens = each;
+      split.parts = 1;
+      const std::uint64_t blocks = internal::blocks_for(tokens, split);
+      CHECK(blocks * each >= tokens);
+      CHECK((blocks - 1) * each < tokens);
+      split.tokens = 1;
+      split.parts = each;
+      const std::uint64_t all = std::uint64_t{tokens} * each;
+      CHECK(internal::blocks_for(tokens, split) == (all <= internal::kMaxBlocks ? all : 0));
     }
   }
 }

@@ -94,7 +94,7 @@ internal::PreparedKernel Kernels::get(const RopeSpec& spec, const LaunchForm& fo
   // All tensors below keep the form's promise: one variant serves.
   internal::PreparedKernel kernel = kernel_of(target_, plan, place->second, place->second);
   kernel.needs_length = variant.buffered_steps;
-  if (variant.buffered_steps) kernel.lengths = {{internal::kAnyLength, buffers_.of(plan)}};
+  if (variant.buffered_steps) kernel.lengths = {buffers_.of(plan)};
   return kernel;
 }
 

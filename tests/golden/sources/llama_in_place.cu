@@ -1,37 +1,10 @@
 // class/2 layout=split_half dtype=bf16 sigma=+1 scaled=0 rotary=128 q=32x128+0:in_place:bf16 k=8x128+0:in_place:bf16 strides=contiguous positions=ids64
 // flat_v16_h8_t128
+#include "blocks.cuh"
 #include "flat.cuh"
 
-namespace {
-constexpr ropejit::KernelConfig config = {
-    .layout = ropejit::Layout::split_half,
-    .layout_out = ropejit::Layout::split_half,
-    .element = ropejit::Element::bf16,
-    .rotary_dim = 128,
-    .section_pairs = 64,
-    .q = {.heads = 32, .head_dim = 128, .first_lane = 0, .copies_still_lanes = false, .element_out = ropejit::Element::bf16},
-    .k = {.heads = 8, .head_dim = 128, .first_lane = 0, .copies_still_lanes = false, .element_out = ropejit::Element::bf16},
-    .positions = ropejit::PositionSource::ids64,
-    .context_parallel = ropejit::ContextParallel::none,
-    .axes = 1,
-    .angles = ropejit::AngleSource::computed,
-    .table_element = ropejit::Element::fp32,
-    .table_use = ropejit::TableUse::as_given,
-    .sine = ropejit::Sine::polynomial,
-    .negate_sin = false,
-    .scaled = false,
-    .rounding = ropejit::Rounding::exact,
-    .padding = ropejit::Padding::rotate,
-    .k_rows = ropejit::CacheRows::none,
-    .counted = false,
-    .strides = ropejit::Strides::contiguous,
-    .access_bytes = 16,
-    .heads_per_thread = 8,
-    .threads = 128,
-};
-
 // Turns per position of each pair, in units of 2^-64.
-alignas(16) __device__ const ropejit::u64 steps[64] = {
+extern "C" __device__ alignas(16) const ropejit::u64 rope_steps[64] = {
     0x28be60db9391054a, 0x2130c415f3514ea0, 0x1b099caaeb289198, 0x160676e367bd4de6,
     0x11f130b61c287931, 0x0e9db1244192bf71, 0x0be80bf811771acd, 0x09b2fdcd660f744d,
     0x07e6b006746579b8, 0x066fb75756cc8723, 0x053e420be239f5f2, 0x04456d2eb6e7c094,
@@ -49,10 +22,42 @@ alignas(16) __device__ const ropejit::u64 steps[64] = {
     0x000003713be862f6, 0x000002cdde50792a, 0x00000248c9b93e6c, 0x000001dc60dcca17,
     0x0000018410e74a44, 0x0000013c20120a33, 0x000001018566a1c8, 0x000000d1c7f7bcf5,
 };
+
+namespace {
+constexpr ropejit::KernelConfig config = {
+    .layout = ropejit::Layout::split_half,
+    .layout_out = ropejit::Layout::split_half,
+    .element = ropejit::Element::bf16,
+    .rotary_dim = 128,
+    .section_pairs = 64,
+    .q = {.heads = 32, .head_dim = 128, .first_lane = 0, .copies_still_lanes = false, .element_out = ropejit::Element::bf16},
+    .k = {.heads = 8, .head_dim = 128, .first_lane = 0, .copies_still_lanes = false, .element_out = ropejit::Element::bf16},
+    .positions = ropejit::PositionSource::ids64,
+    .context_parallel = ropejit::ContextParallel::none,
+    .axes = 1,
+    .angles = ropejit::AngleSource::computed,
+    .table_element = ropejit::Element::fp32,
+    .table_use = ropejit::TableUse::as_given,
+    .sine = ropejit::Sine::polynomial16,
+    .negate_sin = false,
+    .scaled = false,
+    .rounding = ropejit::Rounding::exact,
+    .padding = ropejit::Padding::rotate,
+    .k_rows = ropejit::CacheRows::none,
+    .counted = false,
+    .overlaps_previous = false,
+    .strides = ropejit::Strides::contiguous,
+    .cut = ropejit::Cut::items,
+    .access_bytes = 16,
+    .heads_per_thread = 8,
+    .most_threads = 128,
+    .persistent = false,
+};
+
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(config.threads)
+extern "C" __global__ void __launch_bounds__(config.threads())
 rope_split_half_bf16_q32x128_k8x128_r128_inplace_contiguous_ids64_flat_v16_h8_t128(const __grid_constant__ ropejit::LaunchParams params) {
-  const ropejit::PlanData data = {steps, nullptr, 0x1p+0f};
-  ropejit::flat<config>(params, data);
+  const ropejit::PlanData data = {ropejit::steps_of(params, rope_steps), nullptr, 0x1p+0f};
+  ropejit::run_blocks<config, ropejit::Flat>(params, data);
 }

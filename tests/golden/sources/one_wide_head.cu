@@ -1,37 +1,10 @@
 // class/2 layout=interleaved dtype=fp32 sigma=+1 scaled=0 rotary=4096 q=1x4096+0:out_of_place:fp32 k=none strides=contiguous positions=start
 // flat_v16_h1_t256
+#include "blocks.cuh"
 #include "flat.cuh"
 
-namespace {
-constexpr ropejit::KernelConfig config = {
-    .layout = ropejit::Layout::interleaved,
-    .layout_out = ropejit::Layout::interleaved,
-    .element = ropejit::Element::fp32,
-    .rotary_dim = 4096,
-    .section_pairs = 2048,
-    .q = {.heads = 1, .head_dim = 4096, .first_lane = 0, .copies_still_lanes = true, .element_out = ropejit::Element::fp32},
-    .k = {.heads = 0, .head_dim = 0, .first_lane = 0, .copies_still_lanes = false, .element_out = ropejit::Element::bf16},
-    .positions = ropejit::PositionSource::start,
-    .context_parallel = ropejit::ContextParallel::none,
-    .axes = 1,
-    .angles = ropejit::AngleSource::computed,
-    .table_element = ropejit::Element::fp32,
-    .table_use = ropejit::TableUse::as_given,
-    .sine = ropejit::Sine::polynomial,
-    .negate_sin = false,
-    .scaled = false,
-    .rounding = ropejit::Rounding::exact,
-    .padding = ropejit::Padding::rotate,
-    .k_rows = ropejit::CacheRows::none,
-    .counted = false,
-    .strides = ropejit::Strides::contiguous,
-    .access_bytes = 16,
-    .heads_per_thread = 1,
-    .threads = 256,
-};
-
 // Turns per position of each pair, in units of 2^-64.
-alignas(16) __device__ const ropejit::u64 steps[2048] = {
+extern "C" __device__ alignas(16) const ropejit::u64 rope_steps[2048] = {
     0x28be60db9391054a, 0x288f93671ca08f3a, 0x2860fbb5d5ec0e7e, 0x28329989fd926f44,
     0x28046ca618a38b6b, 0x27d674ccf2ceacec, 0x27a8b1c19e116dda, 0x277b23477266f598,
     0x274dc9220d7792d3, 0x2720a3155248b1d0, 0x26f3b0e568ed2eb7, 0x26c6f256be36035a,
@@ -545,10 +518,42 @@ alignas(16) __device__ const ropejit::u64 steps[2048] = {
     0x000114cca0995935, 0x0001138eaa751c01, 0x00011252218f88dc, 0x000111170445108d,
     0x00010fdd50f405cf, 0x00010ea505fc9b26, 0x00010d6e21c0e0b9, 0x00010c38a2a4c22f,
 };
+
+namespace {
+constexpr ropejit::KernelConfig config = {
+    .layout = ropejit::Layout::interleaved,
+    .layout_out = ropejit::Layout::interleaved,
+    .element = ropejit::Element::fp32,
+    .rotary_dim = 4096,
+    .section_pairs = 2048,
+    .q = {.heads = 1, .head_dim = 4096, .first_lane = 0, .copies_still_lanes = true, .element_out = ropejit::Element::fp32},
+    .k = {.heads = 0, .head_dim = 0, .first_lane = 0, .copies_still_lanes = false, .element_out = ropejit::Element::bf16},
+    .positions = ropejit::PositionSource::start,
+    .context_parallel = ropejit::ContextParallel::none,
+    .axes = 1,
+    .angles = ropejit::AngleSource::computed,
+    .table_element = ropejit::Element::fp32,
+    .table_use = ropejit::TableUse::as_given,
+    .sine = ropejit::Sine::polynomial,
+    .negate_sin = false,
+    .scaled = false,
+    .rounding = ropejit::Rounding::exact,
+    .padding = ropejit::Padding::rotate,
+    .k_rows = ropejit::CacheRows::none,
+    .counted = false,
+    .overlaps_previous = false,
+    .strides = ropejit::Strides::contiguous,
+    .cut = ropejit::Cut::items,
+    .access_bytes = 16,
+    .heads_per_thread = 1,
+    .most_threads = 256,
+    .persistent = false,
+};
+
 }  // namespace
 
-extern "C" __global__ void __launch_bounds__(config.threads)
+extern "C" __global__ void __launch_bounds__(config.threads())
 rope_interleaved_fp32_q1x4096_r4096_outofplace_contiguous_start_flat_v16_h1_t256(const __grid_constant__ ropejit::LaunchParams params) {
-  const ropejit::PlanData data = {steps, nullptr, 0x1p+0f};
-  ropejit::flat<config>(params, data);
+  const ropejit::PlanData data = {ropejit::steps_of(params, rope_steps), nullptr, 0x1p+0f};
+  ropejit::run_blocks<config, ropejit::Flat>(params, data);
 }

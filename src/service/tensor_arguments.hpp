@@ -1,0 +1,11 @@
+// The tensors of a launch, whatever their strides: checked, and turned into LaunchParams.
+#pragma once
+
+#include "service/launch_arguments.hpp"
+
+namespace ropejit::internal {
+
+/// Null, or what is wrong with them. `out.tokens` is known and not 0.
+const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept;
+
+}  // namespace ropejit::internal

@@ -1,0 +1,51 @@
+// Where the layout changes in place a thread would write lanes that another has yet to read. So a row's threads stand
+// in one block, and read all of it before any of them writes.
+#pragma once
+
+#include "share.cuh"
+
+namespace ropejit {
+
+struct ByRows {
+  template <KernelConfig C, Operand O>
+  static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {
+    constexpr RowSplit row = C.split(O);
+    constexpr BlockSplit cut = C.block(O);
+    const Seat seat = seat_of<C, O>(block, count_tokens<C>(params));
+    const u32 group = seat.item / cut.row_threads;
+    const u32 first_chunk = seat.item % cut.row_threads;
+    bool works = seat.works;
+    Token token{};
+    HeldWords<C, O> word[cut.rounds];
+    if (works) {
+      token = token_of(params, seat.number);
+#pragma unroll
+      for (u32 r = 0; r < cut.rounds; ++r) {
+        const u32 chunk = r * cut.row_threads + first_chunk;
+        if (chunk < row.rotating_chunks) {
+          const Share<C, O> share = share_of<C, O>(params, token, group, chunk);
+          works = is_written(share);
+          if (works) load_share(share, word[r]);
+        }
+      }
+    }
+    __syncthreads();
+    if (!works) return;
+    i64 position[C.axes];
+    positions_of<C>(params, token, position);
+#pragma unroll
+    for (u32 r = 0; r < cut.rounds; ++r) {
+      const u32 chunk = r * cut.row_threads + first_chunk;
+      if (chunk < row.rotating_chunks) {
+        CosSin turn[row.pairs_per_thread];
+        turns_of_share<C>(params, data, token, position, chunk, turn);
+        store_share(share_of<C, O>(params, token, group, chunk), word[r], turn, is_padding<C>(position));
+      }
+    }
+    for (u32 chunk = row.rotating_chunks + first_chunk; chunk < row.chunks(); chunk += cut.row_threads) {
+      copy_share(share_of<C, O>(params, token, group, chunk));
+    }
+  }
+};
+
+}  // namespace ropejit

@@ -1,0 +1,52 @@
+// The lanes family: a warp's threads all belong to one token (Cut::warps). Lane l works out the token's angles l * angles
+// and following, while the elements are on their way, and the lanes hand them to each other. A thread's pairs and all
+// pairs must be multiples of a lane's angles.
+#pragma once
+
+#include "share.cuh"
+
+namespace ropejit {
+
+struct Lanes {
+  template <KernelConfig C, Operand O>
+  static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {
+    constexpr RowSplit row = C.split(O);
+    constexpr u32 angles = ceil_divide(C.pairs(), 32);  // a lane
+    const u32 count = count_tokens<C>(params);
+    const Seat seat = seat_of<C, O>(block, count);
+    // The same for all lanes; beyond it, lanes without work of their own stay for the sake of their angles.
+    if (seat.in_block >= C.block(O).tokens || seat.number >= count) return;
+    const Token token = token_of(params, seat.number);
+    i64 position[C.axes];
+    positions_of<C>(params, token, position);
+    const u32 chunk = seat.item % row.chunks();
+    const bool rotates = is_rotating<C, O>(chunk);
+    const Share<C, O> share = share_of<C, O>(params, token, seat.item / row.chunks(), chunk);
+    const bool works = seat.works && is_written(share);
+    HeldWords<C, O> word;
+    if (works && rotates) load_share(share, word);
+
+    CosSin mine[angles];
+    const u32 lane = threadIdx.x % 32;
+    if (C.pairs() % 32 == 0 || lane * angles < C.pairs()) computed_turns<C>(position, data, lane * angles, mine);
+    CosSin turn[row.pairs_per_thread];
+#pragma unroll
+    for (u32 i = 0; i < row.pairs_per_thread; ++i) {
+      turn[i] = from_lane(mine[i % angles], (chunk * row.pairs_per_thread + i) / angles);
+    }
+    if (!works) return;
+    if (rotates) {
+      store_share(share, word, turn, is_padding<C>(position));
+    } else {
+      copy_share(share);
+    }
+  }
+
+ private:
+  // For all lanes at once; one that has no use for it may ask for any.
+  static __device__ __forceinline__ CosSin from_lane(CosSin turn, u32 lane) {
+    return {__shfl_sync(0xffffffffu, turn.cos, lane), __shfl_sync(0xffffffffu, turn.sin, lane)};
+  }
+};
+
+}  // namespace ropejit

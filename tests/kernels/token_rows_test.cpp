@@ -1,0 +1,97 @@
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "service/launch_arguments.hpp"
+#include "service/tensor_arguments.hpp"
+#include "service/token_rows.hpp"
+#include "spec/lower.hpp"
+#include "support/catch.hpp"
+
+using namespace ropejit;
+using internal::LaunchArguments;
+
+namespace {
+
+struct Choice {
+  std::mt19937& random;
+  template <class T>
+  T of(std::initializer_list<T> from) const {
+    return *(from.begin() + random() % from.size());
+  }
+};
+
+/// Tensors that are often usual, often nearly so, and often in each other's way.
+TensorView random_view(const Choice& choose, std::int64_t heads, std::int64_t head_dim, std::int64_t tokens) {
+  TensorView view;
+  view.data = reinterpret_cast<void*>(std::uintptr_t{0x10000} +
+                                      static_cast<std::uintptr_t>(choose.of({0, 1, 2, 16, 32, 64, 128, 200, 4096})) * 2 *
+                                          static_cast<std::uintptr_t>(choose.of({1, 1, 8, 16})));
+  const std::int64_t row = heads * head_dim;
+  view.token_stride = choose.of({kContiguous, kContiguous, row, row + 8, 2 * row, 6 * head_dim, row - 1, std::int64_t{0},
+                                 std::int64_t{1} << 40, -row});
+  view.head_stride = choose.of({kContiguous, kContiguous, head_dim, head_dim, head_dim + 8});
+  view.lane_stride = choose.of({kContiguous, std::int64_t{1}, std::int64_t{1}, std::int64_t{1}, std::int64_t{2}});
+  view.batch_stride = choose.of({kContiguous, kContiguous, tokens * row, tokens * (row + 8), 12 * tokens * head_dim});
+  return view;
+}
+
+bool same(const TensorStrides& a, const TensorStrides& b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+
+}  // namespace
+
+TEST_CASE("What the quick checks take the general ones take too, and make the same of it", "[launch]") {
+  std::mt19937 random(29);
+  const Choice choose{random};
+  int taken = 0;
+  int left = 0;
+  for (int i = 0; i < 200000; ++i) {
+    RopeSpec spec;
+    spec.dtype = choose.of({DType::bf16, DType::fp32});
+    spec.rotary_dim = choose.of({8, 16});
+    spec.q = {choose.of<std::int64_t>({1, 3}), 16, 0};
+    if (random() % 3 != 0) spec.k = Operand{choose.of<std::int64_t>({1, 2}), 16, 0};
+    LaunchForm form = random() % 2 == 0 ? LaunchForm::in_place_start() : LaunchForm::out_of_place_start();
+    if (random() % 2 == 0) form = form.with_free_strides();
+    static std::vector<std::pair<std::string, internal::KernelClass>> classes;
+    const std::string text = spec.to_json() + form.to_json();
+    auto at = std::find_if(classes.begin(), classes.end(), [&](const auto& one) { return one.first == text; });
+    if (at == classes.end()) at = classes.insert(at, {text, internal::lower(spec, form).kernel_class});
+    const internal::KernelClass& kernel_class = at->second;
+
+    RopeArgs args;
+    args.batch = choose.of<std::int64_t>({1, 1, 2});
+    args.tokens = choose.of<std::int64_t>({1, 2, 5});
+    args.q = random_view(choose, spec.q.heads, 16, args.tokens);
+    if (random() % 8 != 0) args.k = random_view(choose, spec.k ? spec.k->heads : 1, 16, args.tokens);
+    const bool out_of_place = (form.placement == Placement::out_of_place) != (random() % 16 == 0);
+    if (out_of_place) args.q_out = random_view(choose, spec.q.heads, 16, args.tokens);
+    if (out_of_place && random() % 8 != 0) args.k_out = random_view(choose, spec.k ? spec.k->heads : 1, 16, args.tokens);
+    if (random() % 16 == 0) args.q.data = nullptr;
+
+    LaunchArguments quick;
+    LaunchArguments general;
+    quick.tokens = general.tokens = static_cast<std::uint32_t>(args.batch * args.tokens);
+    if (!internal::fill_token_rows(kernel_class, args, quick)) {
+      ++left;
+      continue;
+    }
+    ++taken;
+    INFO("case " << i << " " << text);
+    const char* const why = internal::fill_tensors(kernel_class, args, general);
+    if (why != nullptr) FAIL(why);
+    const bool as_general = quick.params.q_in == general.params.q_in && quick.params.q_out == general.params.q_out &&
+                            quick.params.k_in == general.params.k_in && quick.params.k_out == general.params.k_out &&
+                            same(quick.params.q_strides, general.params.q_strides) &&
+                            same(quick.params.k_strides, general.params.k_strides);
+    if (!as_general) FAIL("the two differ");
+    // Where there is one token or one head its stride does not matter; the quick checks look at it all the same.
+    if (!general.allow(quick.aligned)) FAIL("the quick checks allow wider accesses");
+  }
+  CHECK(taken > 5000);
+  CHECK(left > 50000);
+}
