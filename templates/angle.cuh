@@ -10,18 +10,18 @@ namespace ropejit {
 
 // The numbers of a plan, as opposed to its shape.
 struct PlanData {
-  const u64* steps;     // one a pair; for AngleSource::product the bits of its fp32 inverse frequency
+  const u64* steps;     // built into the kernel: one a pair; for AngleSource::product the bits of its fp32 inverse frequency
   const u8* pair_axes;  // one a pair, where tokens have several positions: which of them turns it
   float attention_scale;
 };
 
 // The steps of a launch: at an address from the first line of parameters rather than from a line of its own, wherever
-// the host could tell it.
-__device__ __forceinline__ const u64* steps_of(const LaunchParams& params, const u64* built_in) {
+// the host could tell it. Work it out after positions have been asked for: it stays where it is called.
+__device__ __forceinline__ const u64* steps_of(const LaunchParams& params, const PlanData& data) {
   const u64* steps = params.steps;
   if (steps == nullptr) {
     stay_a_branch();
-    steps = built_in;
+    steps = data.steps;
   }
   return steps;
 }
@@ -82,21 +82,33 @@ __device__ __forceinline__ CosSin turn_of(i64 position, u64 step, float attentio
   }
 }
 
-// Cosines and sines of the pairs first .. first + pairs - 1, from their steps.
-template <KernelConfig C, u32 pairs>
-__device__ __forceinline__ void computed_turns(const i64 (&position)[C.axes], const PlanData& data, u32 first,
-                                               CosSin (&turn)[pairs]) {
+// The steps of the pairs first .. first + pairs - 1.
+template <u32 pairs>
+struct Steps {
   u64 step[pairs];
+};
+
+template <u32 pairs>
+__device__ __forceinline__ Steps<pairs> load_steps(const LaunchParams& params, const PlanData& data, u32 first) {
+  Steps<pairs> steps;
+  const u64* const at = steps_of(params, data) + first;
   if constexpr (pairs % 2 == 0) {
 #pragma unroll
-    for (u32 i = 0; i < pairs; i += 2) load_readonly_pair(data.steps + first + i, step[i], step[i + 1]);
+    for (u32 i = 0; i < pairs; i += 2) load_readonly_pair(at + i, steps.step[i], steps.step[i + 1]);
   } else {
 #pragma unroll
-    for (u32 i = 0; i < pairs; ++i) step[i] = load_readonly(data.steps + first + i);
+    for (u32 i = 0; i < pairs; ++i) steps.step[i] = load_readonly(at + i);
   }
+  return steps;
+}
+
+// The cosines and sines of those pairs.
+template <KernelConfig C, u32 pairs>
+__device__ __forceinline__ void computed_turns(const i64 (&position)[C.axes], const PlanData& data,
+                                               const Steps<pairs>& steps, u32 first, CosSin (&turn)[pairs]) {
 #pragma unroll
   for (u32 i = 0; i < pairs; ++i) {
-    turn[i] = turn_of<C>(position_of_pair<C>(position, data, first + i), step[i], data.attention_scale);
+    turn[i] = turn_of<C>(position_of_pair<C>(position, data, first + i), steps.step[i], data.attention_scale);
   }
 }
 

@@ -38,7 +38,8 @@ struct ByRows {
       const u32 chunk = r * cut.row_threads + first_chunk;
       if (chunk < row.rotating_chunks) {
         CosSin turn[row.pairs_per_thread];
-        turns_of_share<C>(params, data, token, position, chunk, turn);
+        const auto steps = steps_of_share<C, row.pairs_per_thread>(params, data, chunk);
+        turns_of_share<C>(params, data, token, position, steps, chunk, turn);
         store_share(share_of<C, O>(params, token, group, chunk), word[r], turn, is_padding<C>(position));
       }
     }

@@ -92,6 +92,9 @@ struct KernelConfig {
   ROPEJIT_ANYWHERE constexpr u32 element_bytes() const { return bytes_of(element); }
   ROPEJIT_ANYWHERE constexpr u32 table_element_bytes() const { return bytes_of(table_element); }
   ROPEJIT_ANYWHERE constexpr bool reads_table_one_by_one() const { return strides == Strides::any || axes > 1; }
+  ROPEJIT_ANYWHERE constexpr bool has_steps() const {
+    return angles == AngleSource::computed || angles == AngleSource::product;
+  }
   ROPEJIT_ANYWHERE constexpr u32 pairs() const { return rotary_dim / 2; }
   ROPEJIT_ANYWHERE constexpr const OperandShape& shape(Operand o) const { return o == Operand::q ? q : k; }
   ROPEJIT_ANYWHERE constexpr bool in_place(Operand o) const { return !shape(o).copies_still_lanes; }

@@ -18,7 +18,11 @@ struct Flat {
     const u32 chunk = seat.item % row.chunks();
     // What the angles wait for goes out first: they are worked out while the elements are on their way.
     i64 position[C.axes];
-    if (is_rotating<C, O>(chunk)) positions_of<C>(params, token, position);
+    Steps<row.pairs_per_thread> steps{};
+    if (is_rotating<C, O>(chunk)) {
+      positions_of<C>(params, token, position);
+      steps = steps_of_share<C, row.pairs_per_thread>(params, data, chunk);
+    }
     const Share<C, O> share = share_of<C, O>(params, token, seat.item / row.chunks(), chunk);
     if (!is_written(share)) return;
     if (!is_rotating<C, O>(chunk)) {
@@ -28,7 +32,7 @@ struct Flat {
     HeldWords<C, O> word;
     load_share(share, word);
     CosSin turn[row.pairs_per_thread];
-    turns_of_share<C>(params, data, token, position, chunk, turn);
+    turns_of_share<C>(params, data, token, position, steps, chunk, turn);
     store_share(share, word, turn, is_padding<C>(position));
   }
 };

@@ -19,6 +19,10 @@ struct Lanes {
     const Token token = token_of(params, seat.number);
     i64 position[C.axes];
     positions_of<C>(params, token, position);
+    const u32 lane = threadIdx.x % 32;
+    const bool has_angles = C.pairs() % 32 == 0 || lane * angles < C.pairs();
+    Steps<angles> steps{};
+    if (has_angles) steps = load_steps<angles>(params, data, lane * angles);
     const u32 chunk = seat.item % row.chunks();
     const bool rotates = is_rotating<C, O>(chunk);
     const Share<C, O> share = share_of<C, O>(params, token, seat.item / row.chunks(), chunk);
@@ -27,8 +31,7 @@ struct Lanes {
     if (works && rotates) load_share(share, word);
 
     CosSin mine[angles];
-    const u32 lane = threadIdx.x % 32;
-    if (C.pairs() % 32 == 0 || lane * angles < C.pairs()) computed_turns<C>(position, data, lane * angles, mine);
+    if (has_angles) computed_turns<C>(position, data, steps, lane * angles, mine);
     CosSin turn[row.pairs_per_thread];
 #pragma unroll
     for (u32 i = 0; i < row.pairs_per_thread; ++i) {

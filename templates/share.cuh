@@ -192,12 +192,20 @@ __device__ __forceinline__ bool is_padding(const i64 (&position)[C.axes]) {
   return C.padding != Padding::rotate && position[0] < 0;
 }
 
-// The turns of the share's own pairs.
+// The steps of the share's own pairs, of kernels that have any.
+template <KernelConfig C, u32 pairs>
+__device__ __forceinline__ Steps<pairs> steps_of_share(const LaunchParams& params, const PlanData& data, u32 chunk) {
+  if constexpr (C.has_steps()) return load_steps<pairs>(params, data, chunk * pairs);
+  return {};
+}
+
+// The turns of those pairs.
 template <KernelConfig C, u32 pairs>
 __device__ __forceinline__ void turns_of_share(const LaunchParams& params, const PlanData& data, const Token& token,
-                                               const i64 (&position)[C.axes], u32 chunk, CosSin (&turn)[pairs]) {
-  if constexpr (C.angles == AngleSource::computed || C.angles == AngleSource::product) {
-    computed_turns<C>(position, data, chunk * pairs, turn);
+                                               const i64 (&position)[C.axes], const Steps<pairs>& steps, u32 chunk,
+                                               CosSin (&turn)[pairs]) {
+  if constexpr (C.has_steps()) {
+    computed_turns<C>(position, data, steps, chunk * pairs, turn);
   } else if (!is_padding<C>(position)) {
     table_turns<C>(params, token.sequence, position, data, chunk * pairs, turn);
   } else {

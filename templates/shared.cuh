@@ -24,6 +24,7 @@ struct Shared {
     const u32 count = count_tokens<C>(params);
     const Seat seat = seat_of<C, O>(block, count);
     // What the jobs wait for is asked for before the elements.
+    const u64* const steps = steps_of(params, data);
     i64 job_position[rounds];
     u64 job_step[rounds];
 #pragma unroll
@@ -33,7 +34,7 @@ struct Shared {
       if (jobs % C.threads() == 0 || job < jobs) {
         const u32 pair = job % C.pairs();
         job_position[r] = number < count ? position_of_job<C>(params, data, number, pair) : 0;
-        job_step[r] = load_readonly(data.steps + pair);
+        job_step[r] = load_readonly(steps + pair);
       }
     }
     const u32 chunk = seat.item % row.chunks();

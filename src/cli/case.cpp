@@ -221,11 +221,12 @@ Variant read_variant(const Arguments& arguments, const KernelClass& kernel_class
   const std::optional<Variant> variant = parse_variant(*name);
   const std::string problem = variant ? why_illegal(kernel_class, *variant) : "not the name of a variant";
   if (problem.empty()) return *variant;
-  std::vector<std::string> allowed;
-  for (const Variant& legal : variant_space(kernel_class)) allowed.push_back(to_string(legal));
-  allowed.push_back(to_string(universal_variant(kernel_class)));
+  const std::vector<Variant> space = variant_space(kernel_class);
   throw Error(ErrorCode::invalid_argument, "arguments",
-              fmt::format("--variant: found {}: {}; allowed: {}", quoted(*name), problem, fmt::join(allowed, ", ")));
+              fmt::format("--variant: found {}: {}; allowed: FAMILY_vBYTES_hHEADS_tTHREADS[_persistent], of flat, lanes "
+                          "and shared, {} here such as {}, and {}",
+                          quoted(*name), problem, space.size(), to_string(space.front()),
+                          to_string(universal_variant(kernel_class))));
 }
 
 std::vector<Flag> service_flags() {

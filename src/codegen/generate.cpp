@@ -136,12 +136,7 @@ std::string pair_axes_of(const RotationPlan& plan) {
 // The expression for the plan's numbers.
 std::string data_of(const RotationPlan& plan, const Variant& variant) {
   const KernelClass& c = plan.kernel_class;
-  std::string steps = "nullptr";
-  if (variant.buffered_steps) {
-    steps = "params.steps";
-  } else if (!c.reads_table()) {
-    steps = fmt::format("ropejit::steps_of(params, {})", kStepsSymbol);
-  }
+  const char* steps = c.reads_table() || variant.buffered_steps ? "nullptr" : kStepsSymbol;
   // A hexadecimal float: the value to the last bit.
   const std::string scale = variant.buffered_steps && c.scaled
                                 ? "params.scale"

@@ -145,7 +145,7 @@ TEST_CASE("a bad command line is refused in one line that names the option, and 
       {{"run", "--model", "MODEL", "--strides", "odd"}, {"--strides", "odd", "free"}},
       {{"run", "--model", "MODEL", "--device", "toaster"}, {"device", "toaster", "host"}},
       {{"run", "--model", "MODEL", "--device", "cuda:x"}, {"device", "cuda:x"}},
-      {{"source", "--model", "MODEL", "--variant", "flat_v3"}, {"--variant", "flat_v3", "flat_v16"}},
+      {{"source", "--model", "MODEL", "--variant", "flat_v3"}, {"--variant", "flat_v3", "flat_v4_h1_t128"}},
       {{"source", "--model", "MODEL", "--variant", "flat_v16_h1_t33"}, {"--variant", "threads"}},
       {{"compile", "--model", "MODEL", "--arch", "host"}, {"--out"}},
       {{"compile", "--model", "MODEL", "--out", "OUT"}, {"--arch"}},

@@ -163,7 +163,7 @@ TEST_CASE("a kernel that is wrong is status 1, and what is wrong is said") {
       {"s/(params, data);/;/", {"--out-of-place"}, "q: "},
       {"s/(params, data);/&static_cast<char*>(params.q_out)[-1] = 0;/", {}, "q: memory before the tensor"},
       {"s/(params, data);/&static_cast<char*>(params.k_out)[7*2*16*2] = 0;/", {}, "k: memory behind the tensor"},
-      {"s/(params, data);/&static_cast<char*>(const_cast<void*>(params.k.in))[-1] = 0;/",
+      {"s/(params, data);/&static_cast<char*>(const_cast<void*>(params.k_in))[-1] = 0;/",
        {"--out-of-place"},
        "k: the input was written to"},
   };

@@ -89,10 +89,12 @@ TEST_CASE("All variants of a plan, and its universal entry, give the same bits",
       strided.in = strided.out = test::Arrangement::lane_strided;
       const std::vector<unsigned char> bits =
           test::run_case(test::kernel_of(target, plan, universal, universal), given, 7).out_bytes;
-      for (const internal::Variant& variant : sample(internal::variant_space(plan.kernel_class), *target, 11)) {
-        INFO(target->name() << " " << plan.kernel_class.text() << " " << to_string(variant));
-        const internal::PreparedKernel kernel =
-            test::kernel_of(target, plan, test::prepare_variant(target, plan, variant), universal);
+      // Wide accesses too: before sm_100 they are two.
+      const std::vector<internal::Variant> variants =
+          sample(internal::variant_space(plan.kernel_class, true), *target, 53);
+      for (const internal::PreparedVariant& prepared : test::prepare_variants(target, plan, variants)) {
+        INFO(target->name() << " " << plan.kernel_class.text() << " " << to_string(prepared.variant));
+        const internal::PreparedKernel kernel = test::kernel_of(target, plan, prepared, universal);
         const test::NumericResult result = test::run_case(kernel, given, 7);
         INFO(result.to_string());
         REQUIRE(result.passed());

@@ -35,6 +35,7 @@ TEST_CASE("a form survives JSON, whatever its fields, and equality looks at ever
   add(&LaunchForm::k_rows, CacheRows::rows32);
   add(&LaunchForm::k_rows, CacheRows::rows64);
   add(&LaunchForm::counted, true);
+  add(&LaunchForm::overlaps_previous, true);
   std::set<std::string> texts;
   for (const LaunchForm& form : forms) {
     INFO(form.to_json());

@@ -36,6 +36,7 @@ LaunchForm random_form(std::mt19937_64& random, const RopeSpec& spec) {
   if (!ids) form.context_parallel = pick(random, kOrders);
   if (spec.k && one_in(random, 4)) form.k_rows = one_in(random, 2) ? CacheRows::rows32 : CacheRows::rows64;
   form.counted = one_in(random, 4);
+  form.overlaps_previous = one_in(random, 4);
   return form;
 }
 

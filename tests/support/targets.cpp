@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <string>
 
+#include "cli/parallel.hpp"
 #include "codegen/default_variant.hpp"
 #include "codegen/generate.hpp"
 #include "codegen/legality.hpp"
@@ -31,6 +32,24 @@ internal::PreparedVariant prepare_variant(const TargetPtr& target, const interna
   const internal::KernelSource source = internal::generate(plan, variant);
   const internal::CompiledBinary binary = target->compiler().compile(source);
   return internal::prepared_variant(plan.kernel_class, variant, min_tokens, target->load(binary.image, source.entry));
+}
+
+std::vector<internal::PreparedVariant> prepare_variants(const TargetPtr& target, const internal::RotationPlan& plan,
+                                                        const std::vector<internal::Variant>& variants) {
+  std::vector<internal::KernelSource> sources;
+  for (const internal::Variant& variant : variants) sources.push_back(internal::generate(plan, variant));
+  std::vector<std::string> images(variants.size());
+  const internal::Compiler& compiler = target->compiler();
+  internal::parallel_for(static_cast<std::int64_t>(variants.size()), [&](std::int64_t i) {
+    const auto at = static_cast<std::size_t>(i);
+    images[at] = compiler.compile(sources[at]).image;
+  });
+  std::vector<internal::PreparedVariant> prepared;
+  for (std::size_t i = 0; i < variants.size(); ++i) {
+    prepared.push_back(internal::prepared_variant(plan.kernel_class, variants[i], 0,
+                                                  target->load(images[i], sources[i].entry)));
+  }
+  return prepared;
 }
 
 internal::PreparedKernel kernel_of(const TargetPtr& target, const internal::RotationPlan& plan,

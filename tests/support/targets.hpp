@@ -21,6 +21,10 @@ std::vector<TargetPtr> targets();
 internal::PreparedVariant prepare_variant(const TargetPtr& target, const internal::RotationPlan& plan,
                                           const internal::Variant& variant, std::int64_t min_tokens = 0);
 
+/// The same of several, compiled on all cores.
+std::vector<internal::PreparedVariant> prepare_variants(const TargetPtr& target, const internal::RotationPlan& plan,
+                                                        const std::vector<internal::Variant>& variants);
+
 /// A kernel whose table is one variant.
 internal::PreparedKernel kernel_of(const TargetPtr& target, const internal::RotationPlan& plan,
                                    const internal::PreparedVariant& fast, const internal::PreparedVariant& universal);

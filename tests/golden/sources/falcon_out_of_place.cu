@@ -50,6 +50,6 @@ constexpr ropejit::KernelConfig config = {
 
 extern "C" __global__ void __launch_bounds__(config.threads())
 rope_interleaved_fp16_q71x64_k1x64_r64_outofplace_contiguous_ids32_flat_v8_h10_t64(const __grid_constant__ ropejit::LaunchParams params) {
-  const ropejit::PlanData data = {ropejit::steps_of(params, rope_steps), nullptr, 0x1p+0f};
+  const ropejit::PlanData data = {rope_steps, nullptr, 0x1p+0f};
   ropejit::run_blocks<config, ropejit::Flat>(params, data);
 }

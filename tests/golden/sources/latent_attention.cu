@@ -50,6 +50,6 @@ constexpr ropejit::KernelConfig config = {
 
 extern "C" __global__ void __launch_bounds__(config.threads())
 rope_interleaved_bf16_q16x192at128_k1x576at512_r64_outofplace_contiguous_ids64_flat_v16_h4_t128(const __grid_constant__ ropejit::LaunchParams params) {
-  const ropejit::PlanData data = {ropejit::steps_of(params, rope_steps), nullptr, 0x1p+0f};
+  const ropejit::PlanData data = {rope_steps, nullptr, 0x1p+0f};
   ropejit::run_blocks<config, ropejit::Flat>(params, data);
 }

@@ -58,6 +58,6 @@ constexpr ropejit::KernelConfig config = {
 
 extern "C" __global__ void __launch_bounds__(config.threads())
 rope_split_half_bf16_q32x128_k8x128_r128_inplace_contiguous_ids64_flat_v16_h8_t128(const __grid_constant__ ropejit::LaunchParams params) {
-  const ropejit::PlanData data = {ropejit::steps_of(params, rope_steps), nullptr, 0x1p+0f};
+  const ropejit::PlanData data = {rope_steps, nullptr, 0x1p+0f};
   ropejit::run_blocks<config, ropejit::Flat>(params, data);
 }

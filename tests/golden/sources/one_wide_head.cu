@@ -554,6 +554,6 @@ constexpr ropejit::KernelConfig config = {
 
 extern "C" __global__ void __launch_bounds__(config.threads())
 rope_interleaved_fp32_q1x4096_r4096_outofplace_contiguous_start_flat_v16_h1_t256(const __grid_constant__ ropejit::LaunchParams params) {
-  const ropejit::PlanData data = {ropejit::steps_of(params, rope_steps), nullptr, 0x1p+0f};
+  const ropejit::PlanData data = {rope_steps, nullptr, 0x1p+0f};
   ropejit::run_blocks<config, ropejit::Flat>(params, data);
 }

@@ -45,6 +45,6 @@ constexpr ropejit::KernelConfig config = {
 
 extern "C" __global__ void __launch_bounds__(config.threads())
 rope_split_half_fp16_q32x80_k32x80_r20_reversed_inplace_rows_ids32_flat_v4_h5_t32(const __grid_constant__ ropejit::LaunchParams params) {
-  const ropejit::PlanData data = {ropejit::steps_of(params, rope_steps), nullptr, 0x1p+0f};
+  const ropejit::PlanData data = {rope_steps, nullptr, 0x1p+0f};
   ropejit::run_blocks<config, ropejit::Flat>(params, data);
 }

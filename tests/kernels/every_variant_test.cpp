@@ -1,0 +1,102 @@
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include "cli/parallel.hpp"
+#include "codegen/generate.hpp"
+#include "codegen/legality.hpp"
+#include "cuda/nvrtc_compiler.hpp"
+#include "ropejit/error.hpp"
+#include "spec/lower.hpp"
+#include "support/catch.hpp"
+
+using namespace ropejit;
+
+namespace {
+
+struct Plan {
+  const char* what;
+  internal::RotationPlan plan;
+};
+
+internal::RotationPlan plan_of(DType dtype, Layout layout, std::int64_t rotary, Operand q, Operand k,
+                               const LaunchForm& form, void (*change)(RopeSpec&) = nullptr) {
+  RopeSpec spec;
+  spec.dtype = dtype;
+  spec.layout = layout;
+  spec.rotary_dim = rotary;
+  spec.q = q;
+  if (k.heads > 0) spec.k = k;
+  if (change != nullptr) change(spec);
+  return internal::lower(spec, form);
+}
+
+std::vector<Plan> ten_plans() {
+  const LaunchForm in = LaunchForm::in_place_ids();
+  const LaunchForm out = LaunchForm::out_of_place_ids(PositionSource::ids32);
+  LaunchForm serving = in.with_free_strides();
+  serving.positions = PositionSource::ragged;
+  serving.counted = true;
+  LaunchForm cached = LaunchForm::in_place_ids(PositionSource::ids32);
+  cached.k_rows = CacheRows::rows64;
+  cached.overlaps_previous = true;
+  return {
+      {"Llama in place", plan_of(DType::bf16, Layout::split_half, 128, {32, 128, 0}, {8, 128, 0}, in)},
+      {"Llama's gradient, out of place, fp16",
+       plan_of(DType::fp16, Layout::split_half, 128, {64, 128, 0}, {8, 128, 0}, out,
+               [](RopeSpec& spec) { spec.direction = Direction::adjoint; })},
+      {"Meta's layout, fp32", plan_of(DType::fp32, Layout::interleaved, 128, {32, 128, 0}, {8, 128, 0}, in)},
+      {"another layout written",
+       plan_of(DType::bf16, Layout::interleaved, 128, {28, 128, 0}, {4, 128, 0}, out,
+               [](RopeSpec& spec) { spec.layout_out = Layout::split_half; })},
+      {"another layout in place",
+       plan_of(DType::bf16, Layout::interleaved, 64, {16, 64, 0}, {2, 64, 0}, in,
+               [](RopeSpec& spec) { spec.layout_out = Layout::split_half; })},
+      {"Falcon served", plan_of(DType::bf16, Layout::split_half, 64, {71, 64, 0}, {1, 64, 0}, serving)},
+      {"a quarter of each head", plan_of(DType::fp16, Layout::split_half, 24, {64, 96, 0}, {64, 96, 0}, out)},
+      {"latent attention into a cache",
+       plan_of(DType::bf16, Layout::interleaved, 64, {128, 192, 128}, {1, 576, 512}, cached)},
+      {"a caller's table", plan_of(DType::bf16, Layout::split_half, 128, {32, 128, 0}, {8, 128, 0},
+                                   in.with_table(AngleSource::half, DType::fp32))},
+      {"one wide head", plan_of(DType::fp32, Layout::split_half, 4096, {1, 4096, 0}, {0, 0, 0}, out)},
+  };
+}
+
+}  // namespace
+
+// All of them take a long while: CI looks at a few of each (`./dev variants` at all).
+TEST_CASE("Variants of ten plans compile for four architectures without a spill", "[every-variant]") {
+  const char* const wanted = std::getenv("ROPEJIT_TEST_VARIANTS");
+  const bool all = wanted != nullptr && std::string(wanted) == "all";
+  std::size_t compiled = 0;
+  for (const Plan& plan : ten_plans()) {
+    for (const char* arch : {"sm_80", "sm_90", "sm_100", "sm_120"}) {
+      std::unique_ptr<internal::Compiler> compiler;
+      try {
+        compiler = internal::nvrtc_compiler(arch, std::nullopt);
+      } catch (const Error& error) {
+        WARN("no NVRTC here: " << error.what());
+        return;
+      }
+      const std::vector<internal::Variant> space = internal::variant_space(plan.plan.kernel_class, true);
+      std::vector<internal::Variant> chosen;
+      // A prime step meets every family, width and number of heads over the plans.
+      for (std::size_t i = compiled % 7; i < space.size(); i += all ? 1 : 211) chosen.push_back(space[i]);
+      std::vector<std::string> wrong(chosen.size());
+      internal::parallel_for(static_cast<std::int64_t>(chosen.size()), [&](std::int64_t i) {
+        const auto at = static_cast<std::size_t>(i);
+        const internal::CompiledBinary binary = compiler->compile(internal::generate(plan.plan, chosen[at]));
+        if (binary.spill_bytes != 0) wrong[at] = to_string(chosen[at]) + " spills " + std::to_string(binary.spill_bytes);
+        if (binary.stack_bytes != 0) wrong[at] = to_string(chosen[at]) + " has a stack";
+      });
+      compiled += chosen.size();
+      for (const std::string& text : wrong) {
+        INFO(plan.what << " for " << arch << ": " << text);
+        CHECK(text.empty());
+      }
+    }
+  }
+  INFO(compiled << " compiled");
+  CHECK(compiled >= 40);
+  if (all) WARN(compiled << " variants compiled");
+}

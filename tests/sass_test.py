@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+"""The machine code of variants has the accesses that their names promise, and no local memory.
+
+usage: sass_test.py ROPEJIT    the command line program. Status 77 (skipped) without nvdisasm or NVRTC.
+nvdisasm: ROPEJIT_NVDISASM, else the one in PATH. `./dev test` sees to it.
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+LLAMA = {"q": {"heads": 32, "head_dim": 128}, "k": {"heads": 8, "head_dim": 128}, "rotary_dim": 128}
+QUARTER = {"q": {"heads": 16, "head_dim": 256}, "k": {"heads": 2, "head_dim": 256}, "rotary_dim": 64}
+
+# Loads and stores of elements: {width in bytes: how many} over both operands' code. A thread of q reads min(h, heads)
+# heads, of k too; of split halves two words each, of interleaved one.
+CASES = [
+    # spec, dtype, layout, flags, arch, variant, loads, stores
+    (LLAMA, "bf16", "split_half", [], "sm_90", "flat_v4_h4_t128", {4: 16}, {4: 16}),
+    (LLAMA, "bf16", "split_half", [], "sm_90", "flat_v8_h1_t256", {8: 4}, {8: 4}),
+    (LLAMA, "bf16", "split_half", [], "sm_80", "flat_v16_h8_t128", {16: 32}, {16: 32}),
+    (LLAMA, "bf16", "split_half", [], "sm_90", "lanes_v16_h2_t128", {16: 8}, {16: 8}),
+    (LLAMA, "bf16", "split_half", [], "sm_90", "shared_v8_h2_t64", {8: 8}, {8: 8}),
+    (LLAMA, "bf16", "split_half", [], "sm_90", "flat_v2_h2_t128", {2: 8}, {2: 8}),
+    (LLAMA, "fp32", "interleaved", [], "sm_120", "flat_v16_h2_t64", {16: 4}, {16: 4}),
+    (LLAMA, "bf16", "interleaved", [], "sm_90", "lanes_v16_h4_t64_persistent", {16: 8}, {16: 8}),
+    (LLAMA, "bf16", "split_half", ["--out-of-place"], "sm_100", "flat_v32_h1_t128", {32: 4}, {32: 4}),
+    (LLAMA, "bf16", "interleaved", [], "sm_120", "flat_v32_h2_t128", {32: 4}, {32: 4}),
+    (LLAMA, "bf16", "split_half", [], "sm_90", "flat_v32_h1_t128", {16: 8}, {16: 8}),  # before sm_100: two accesses
+    # In place the lanes that stay are neither read nor written; out of place each is read and written once.
+    (QUARTER, "bf16", "split_half", [], "sm_90", "flat_v8_h2_t128", {8: 8}, {8: 8}),
+    (QUARTER, "bf16", "split_half", ["--out-of-place"], "sm_90", "flat_v8_h2_t128", {8: 12}, {8: 12}),
+]
+
+WIDTHS = {"U8": 1, "U16": 2, "": 4, "64": 8, "128": 16, "256": 32}
+
+
+def accesses(sass, mnemonic):
+    """{width: count} of loads that do not go through the read-only path, or of stores."""
+    found = {}
+    for words in re.findall(rf"\b{mnemonic}((?:\.\w+)*)", sass):
+        parts = [part for part in words.split(".") if part]
+        if "CONSTANT" in parts:
+            continue
+        width = next((part for part in parts if part in WIDTHS), "")
+        found[WIDTHS[width]] = found.get(WIDTHS[width], 0) + 1
+    return found
+
+
+def main():
+    program = os.path.abspath(sys.argv[1])
+    nvdisasm = os.environ.get("ROPEJIT_NVDISASM") or shutil.which("nvdisasm")
+    if not nvdisasm:
+        print("skipped: no nvdisasm (ROPEJIT_NVDISASM, or in PATH)")
+        return 77
+    failures = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number, (shape, dtype, layout, flags, arch, variant, loads, stores) in enumerate(CASES):
+            spec = os.path.join(folder, "spec.json")
+            with open(spec, "w", encoding="utf-8") as file:
+                json.dump({"schema": 1, "dtype": dtype, "layout": layout, "rope_theta": 10000, **shape}, file)
+            out = os.path.join(folder, str(number))
+            made = subprocess.run([program, "compile", "--model", spec, "--arch", arch, "--variant", variant, "--out", out,
+                                   *flags], capture_output=True, text=True, check=False)
+            if made.returncode != 0:
+                if "libnvrtc" in made.stderr:
+                    print("skipped: " + made.stderr.strip())
+                    return 77
+                print(f"{variant} for {arch}: {made.stderr.strip()}")
+                failures += 1
+                continue
+            (cubin,) = [os.path.join(out, name) for name in os.listdir(out) if name.endswith(".cubin")]
+            sass = subprocess.run([nvdisasm, cubin], capture_output=True, text=True, check=True).stdout
+            found = accesses(sass, "LDG"), accesses(sass, "STG")
+            local = re.findall(r"\b(?:LDL|STL)\b", sass)
+            name = f"{variant} {dtype} {layout} {' '.join(flags)} for {arch}"
+            if found != (loads, stores) or local:
+                print(f"{name}: loads {found[0]}, stores {found[1]}, local {len(local)}; wanted {loads}, {stores}, 0")
+                failures += 1
+    print(f"{len(CASES)} variants, {failures} wrong")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
