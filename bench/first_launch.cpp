@@ -85,7 +85,7 @@ void measure_twin(const Target& target) {
   const internal::CompiledBinary binary = target.compiler().compile(source);
   fmt::print("compile {}\n", us_since(start));
   start = Clock::now();
-  const auto kernel = target.load(binary.image, source.entry);
+  const auto kernel = target.load(binary.image, source);
   LaunchParams params{};
   const int result = kernel->launch({1, 32}, params, nullptr);
   target.synchronize();

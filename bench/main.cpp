@@ -20,8 +20,8 @@ constexpr std::string_view kUsage =
   --cell NAME                  only the case of this name, or those with it in their names
   --tokens LIST                these token counts instead of the set's: 1,64,4096
   --shard I/N                  the I-th of N parts
-  --variants WHICH             default: what serves untuned; best: that and the fastest of all (the default);
-                               all: every one in earnest; or names with commas between them
+  --variants WHICH             default: what serves untuned; best: that and the fastest of the candidates (the
+                               default); all: that and the fastest of the whole space; or names with commas between
   --l2 hot|cold                tensors in the L2 cache or not (as it comes: large ones are not)
   --resume FILE                JSON lines go there; cells that it has already are left out
   --budget-s SECONDS           stop after the cell in which the time is up, and say how many are left

@@ -82,7 +82,7 @@ std::vector<LoadedVariant> Measurer::compile(const RotationPlan& plan, const std
     LoadedVariant one{variants[i], {}, binaries[i].registers, binaries[i].spill_bytes};
     one.kernel.kernel_class = plan.kernel_class;
     one.kernel.table.push_back(internal::prepared_variant(plan.kernel_class, variants[i], 0,
-                                                          target_.load(binaries[i].image, sources[i].entry)));
+                                                          target_.load(binaries[i].image, sources[i])));
     one.kernel.universal = one.kernel.table.front();
     loaded.push_back(std::move(one));
   }
@@ -121,7 +121,7 @@ void Measurer::load(const std::vector<CopyKernel>& copies) {
   }
   const std::vector<internal::CompiledBinary> binaries = compile_all(target_, sources);
   for (std::size_t i = 0; i < sources.size(); ++i) {
-    copy_kernels_[sources[i].entry] = target_.load(binaries[i].image, sources[i].entry);
+    copy_kernels_[sources[i].entry] = target_.load(binaries[i].image, sources[i]);
   }
 }
 
@@ -202,7 +202,7 @@ std::vector<Record> Measurer::measure(const Cell& cell) {
     const bool copy = all[i].kind != Contender::Kind::variant;
     const bool among_fastest = taken[all[i].kind]++ < (copy ? kFinalCopies : kFinalVariants);
     const bool asked_for =
-        !copy && (options_.selection.kind != Selection::Kind::best || all[i].variant->variant == untuned);
+        !copy && (options_.selection.kind == Selection::Kind::listed || all[i].variant->variant == untuned);
     if (among_fastest || asked_for) finalists.push_back(std::move(all[i]));
   }
   all.clear();

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "codegen/candidates.hpp"
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "ropejit/error.hpp"
@@ -70,7 +71,11 @@ std::vector<Variant> selected(const Selection& selection, const internal::Rotati
   }
   for (const std::int64_t count : tokens) add(default_for(plan, multiprocessors, count));
   if (selection.kind != Selection::Kind::untuned) {
-    for (const Variant& variant : internal::variant_space(plan.kernel_class)) add(variant);
+    const bool whole = selection.kind == Selection::Kind::all;
+    for (const Variant& variant :
+         whole ? internal::variant_space(plan.kernel_class) : internal::candidate_variants(plan.kernel_class)) {
+      add(variant);
+    }
   }
   return variants;
 }

@@ -14,8 +14,8 @@ namespace ropejit::bench {
 struct Selection {
   enum class Kind {
     untuned,  ///< "default": what serves untuned
-    best,     ///< "best": all are tried a few times; the fastest few and the default are then timed in earnest
-    all,      ///< "all": all are timed in earnest
+    best,     ///< "best": candidates are tried a few times; the fastest few and the default are then timed in earnest
+    all,      ///< "all": the same of the whole space
     listed,   ///< names of variants
   };
   Kind kind = Kind::best;

@@ -99,9 +99,10 @@ struct KernelConfig {
   ROPEJIT_ANYWHERE constexpr const OperandShape& shape(Operand o) const { return o == Operand::q ? q : k; }
   ROPEJIT_ANYWHERE constexpr bool in_place(Operand o) const { return !shape(o).copies_still_lanes; }
   ROPEJIT_ANYWHERE constexpr RowSplit split(Operand o) const {
-    return split_row(shape(o).heads, shape(o).head_dim, rotary_dim, layout == Layout::interleaved,
-                     layout_out == Layout::interleaved, shape(o).copies_still_lanes, access_bytes / element_bytes(),
-                     heads_per_thread);
+    const OperandShape& s = shape(o);
+    return split_row({s.heads, s.head_dim, s.first_lane, s.copies_still_lanes}, rotary_dim,
+                     layout == Layout::interleaved, layout_out == Layout::interleaved, access_bytes / element_bytes(),
+                     element_bytes(), strides != Strides::any, heads_per_thread);
   }
   ROPEJIT_ANYWHERE constexpr u32 threads() const {
     return threads_of_block(split_block(split(Operand::q), cut, most_threads));

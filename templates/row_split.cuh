@@ -15,7 +15,7 @@ namespace ropejit {
 //  - a rotating chunk is words_per_thread words: for halves one in each half, for interleaved one (two where a
 //    word holds a single lane, so that the thread still has a whole pair). Where another layout is written, the same
 //    pairs make out_words_per_thread words of out_word_lanes lanes there;
-//  - a copying chunk is one word of lanes that do not rotate (out of place only).
+//  - a copying chunk is copy_lanes lanes that do not rotate (out of place only): as wide a word as they allow.
 // Head group g holds the heads g, g + groups, g + 2 groups, ...: neighbouring threads stay on neighbouring heads,
 // and heads_per_thread need not divide the head count.
 struct RowSplit {
@@ -24,6 +24,7 @@ struct RowSplit {
   unsigned out_word_lanes;
   unsigned out_words_per_thread;
   unsigned pairs_per_thread;
+  unsigned copy_lanes;
   unsigned rotating_chunks;
   unsigned copying_chunks;
   unsigned heads_per_thread;  // no more than there are
@@ -33,19 +34,40 @@ struct RowSplit {
   ROPEJIT_ANYWHERE constexpr unsigned items() const { return groups * chunks(); }
 };
 
-ROPEJIT_ANYWHERE constexpr RowSplit split_row(unsigned heads, unsigned head_dim, unsigned rotary_dim, bool interleaved,
-                                              bool out_interleaved, bool copies, unsigned word_lanes,
+// One head's row, as far as cutting it is concerned.
+struct RowShape {
+  unsigned heads;
+  unsigned head_dim;
+  unsigned first_lane;  // that rotates
+  bool copies;          // out of place: lanes that do not rotate are copied
+};
+
+// Lanes that a copying word may have, from a variant's words up to 16 bytes.
+ROPEJIT_ANYWHERE constexpr unsigned widest_copy(RowShape row, unsigned rotary_dim, unsigned word_lanes,
+                                                unsigned element_bytes) {
+  unsigned lanes = word_lanes;
+  while (2 * lanes * element_bytes <= 16 && row.head_dim % (2 * lanes) == 0 && row.first_lane % (2 * lanes) == 0 &&
+         rotary_dim % (2 * lanes) == 0) {
+    lanes *= 2;
+  }
+  return lanes;
+}
+
+// `vectors`: words may be wider than one element.
+ROPEJIT_ANYWHERE constexpr RowSplit split_row(RowShape row, unsigned rotary_dim, bool interleaved, bool out_interleaved,
+                                              unsigned word_lanes, unsigned element_bytes, bool vectors,
                                               unsigned heads_per_thread) {
   RowSplit split{};
   split.word_lanes = word_lanes;
+  split.copy_lanes = vectors ? widest_copy(row, rotary_dim, word_lanes, element_bytes) : word_lanes;
   split.words_per_thread = interleaved && word_lanes > 1 ? 1 : 2;
   split.pairs_per_thread = split.words_per_thread * word_lanes / 2;
   split.out_word_lanes = interleaved && !out_interleaved ? split.pairs_per_thread : word_lanes;
   split.out_words_per_thread = 2 * split.pairs_per_thread / split.out_word_lanes;
   split.rotating_chunks = rotary_dim / 2 / split.pairs_per_thread;
-  split.copying_chunks = copies ? (head_dim - rotary_dim) / word_lanes : 0;
-  split.heads_per_thread = heads_per_thread < heads || heads == 0 ? heads_per_thread : heads;
-  split.groups = (heads + split.heads_per_thread - 1) / split.heads_per_thread;
+  split.copying_chunks = row.copies ? (row.head_dim - rotary_dim) / split.copy_lanes : 0;
+  split.heads_per_thread = heads_per_thread < row.heads || row.heads == 0 ? heads_per_thread : row.heads;
+  split.groups = (row.heads + split.heads_per_thread - 1) / split.heads_per_thread;
   return split;
 }
 

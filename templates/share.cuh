@@ -43,7 +43,7 @@ __device__ __forceinline__ u32 first_lane_of(Layout layout, u32 chunk) {
   constexpr u32 first_rotating = C.shape(O).first_lane;
   if (row.copying_chunks > 0 && chunk >= row.rotating_chunks) {
     // Lanes before and after the rotating ones, counted through without them.
-    const u32 lane = (chunk - row.rotating_chunks) * row.word_lanes;
+    const u32 lane = (chunk - row.rotating_chunks) * row.copy_lanes;
     return lane >= first_rotating ? lane + C.rotary_dim : lane;
   }
   const u32 lane = first_rotating + chunk * lanes_per_rotating_chunk<C>(layout);
@@ -220,15 +220,16 @@ __device__ __forceinline__ bool is_rotating(u32 chunk) {
   return chunk < row.rotating_chunks;
 }
 
-// A word of lanes that do not rotate, of every head of the group.
+// Lanes that do not rotate, of every head of the group.
 template <KernelConfig C, Operand O>
 __device__ __forceinline__ void copy_share(const Share<C, O>& share) {
   constexpr RowSplit row = C.split(O);
   constexpr Element out = C.shape(O).element_out;
-  Word<C.access_bytes> word[row.heads_per_thread];
+  constexpr u32 bytes = row.copy_lanes * C.element_bytes();
+  Word<bytes> word[row.heads_per_thread];
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
-    if (has_head(share, h)) word[h] = load_word<C.access_bytes>(share.in + h * share.in_head_step);
+    if (has_head(share, h)) word[h] = load_word<bytes>(share.in + h * share.in_head_step);
   }
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
@@ -237,9 +238,9 @@ __device__ __forceinline__ void copy_share(const Share<C, O>& share) {
       if constexpr (out == C.element) {
         store_word(at, word[h]);
       } else {
-        float lanes[row.word_lanes];
+        float lanes[row.copy_lanes];
         unpack<C.element>(word[h], lanes, 0);
-        store_lanes<out, row.word_lanes, C.access_bytes>(at, lanes, 0);
+        store_lanes<out, row.copy_lanes, C.access_bytes>(at, lanes, 0);
       }
     }
   }

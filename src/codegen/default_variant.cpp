@@ -21,7 +21,7 @@ struct Regime {
   std::uint32_t threads;     // a block
 };
 constexpr Regime kRegimes[] = {
-    {0, 2, 2, 128},
+    {0, 1, 1, 128},
     {1'200, 2, 4, 128},
     {60'000, 4, 8, 128},
     {330'000, 4, 1, 256},
@@ -38,11 +38,13 @@ bool has_ragged_rows(const KernelClass& kernel_class) {
 Regime adapted(Regime regime, const KernelClass& kernel_class) {
   const bool small = regime.from_bytes < kRegimes[2].from_bytes;
   if (!small && has_ragged_rows(kernel_class)) {
-    regime.pairs = 2;
-    regime.heads = 1;
+    // Where the lanes between are copied, they fill the sectors.
+    regime.pairs = kernel_class.q.in_place() ? 2 : 4;
+    regime.heads = kernel_class.q.in_place() ? 1 : 4;
   }
+  if (kernel_class.by_rows() && regime.pairs > 2 && regime.heads > 1) regime.pairs = 2;
   // Without heads to share an angle with, more pairs make up for what every thread does once.
-  if (std::max(kernel_class.q.heads, kernel_class.k.heads) == 1 && regime.heads > 2) regime.pairs = 4;
+  if (std::max(kernel_class.q.heads, kernel_class.k.heads) == 1 && regime.pairs > 1) regime.pairs = 4;
   // Registers: words of fp32 are twice as long.
   if (kernel_class.dtype == DType::fp32 && regime.heads > 4) regime.heads /= 2;
   return regime;

@@ -106,6 +106,10 @@ std::string config_of(const RotationPlan& plan, const Variant& variant) {
   return text + "};\n";
 }
 
+bool has_steps(const KernelClass& kernel_class, const Variant& variant) {
+  return !kernel_class.reads_table() && !variant.buffered_steps;
+}
+
 // Rows of `per_row` numbers, each written by `write`.
 template <class List, class Write>
 std::string rows_of(const List& list, std::size_t per_row, const Write& write) {
@@ -117,7 +121,7 @@ std::string rows_of(const List& list, std::size_t per_row, const Write& write) {
 }
 
 std::string steps_of(const RotationPlan& plan, const Variant& variant) {
-  if (plan.kernel_class.reads_table() || variant.buffered_steps) return {};
+  if (!has_steps(plan.kernel_class, variant)) return {};
   // Named, so that the host can ask where they are.
   return fmt::format("// {}\nextern \"C\" __device__ alignas(16) const ropejit::u64 {}[{}] = {{{}\n}};\n\n",
                      plan.kernel_class.fp32_angle ? "Bits of each pair's fp32 radians per position."
@@ -136,7 +140,7 @@ std::string pair_axes_of(const RotationPlan& plan) {
 // The expression for the plan's numbers.
 std::string data_of(const RotationPlan& plan, const Variant& variant) {
   const KernelClass& c = plan.kernel_class;
-  const char* steps = c.reads_table() || variant.buffered_steps ? "nullptr" : kStepsSymbol;
+  const char* steps = has_steps(c, variant) ? kStepsSymbol : "nullptr";
   // A hexadecimal float: the value to the last bit.
   const std::string scale = variant.buffered_steps && c.scaled
                                 ? "params.scale"
@@ -182,6 +186,7 @@ KernelSource generate(const RotationPlan& plan, const Variant& variant) {
   }
   KernelSource source;
   source.entry = entry_name(plan.kernel_class, variant);
+  source.has_steps = has_steps(plan.kernel_class, variant);
   const FamilyTemplate family = template_of(plan.kernel_class, variant);
   source.text = fmt::format(
       "// {}\n// {}\n#include \"blocks.cuh\"\n#include \"{}.cuh\"\n\n{}namespace {{\n{}\n{}}}  // namespace\n\n"

@@ -13,6 +13,7 @@ inline constexpr const char* kStepsSymbol = "rope_steps";
 struct KernelSource {
   std::string entry;  ///< name of the extern "C" kernel; says class and variant; also the name a profiler shows
   std::string text;   ///< a few lines over the templates
+  bool has_steps = false;  ///< built into the binary, as kStepsSymbol
 };
 
 /// A device header as it is included: {"flat.cuh", text}.

@@ -7,9 +7,10 @@ namespace ropejit::internal {
 
 RowSplit split_of(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand) {
   const auto element = static_cast<std::uint32_t>(size_of(kernel_class.dtype));
-  return split_row(operand.heads, operand.head_dim, kernel_class.rotary_dim, kernel_class.layout == Layout::interleaved,
-                   kernel_class.layout_out == Layout::interleaved, operand.heads != 0 && !operand.in_place(),
-                   variant.access_bytes / element, variant.heads_per_thread);
+  const RowShape row{operand.heads, operand.head_dim, operand.first_lane, operand.heads != 0 && !operand.in_place()};
+  return split_row(row, kernel_class.rotary_dim, kernel_class.layout == Layout::interleaved,
+                   kernel_class.layout_out == Layout::interleaved, variant.access_bytes / element, element,
+                   variant.family != Family::universal, variant.heads_per_thread);
 }
 
 Cut cut_of(const KernelClass& kernel_class, const Variant& variant) {
@@ -27,22 +28,23 @@ BlockWork block_work_of(const KernelClass& kernel_class, const Variant& variant)
 }
 
 AccessWidths access_widths(const KernelClass& kernel_class, const Variant& variant) {
-  const RowSplit split = split_of(kernel_class, variant, kernel_class.q);
+  const RowSplit q = split_of(kernel_class, variant, kernel_class.q);
+  const RowSplit k = split_of(kernel_class, variant, kernel_class.k);
   const auto width = [&](std::uint32_t lanes, DType dtype) {
     return access_of(lanes, static_cast<std::uint32_t>(size_of(dtype)), variant.access_bytes);
   };
-  // Lanes that do not rotate are written as they are read; those that do, as many as lie together.
-  const auto out_width = [&](const PlanOperand& operand) {
-    const bool copies = operand.heads != 0 && !operand.in_place();
-    return width(copies ? std::max(split.out_word_lanes, split.word_lanes) : split.out_word_lanes, operand.dtype_out);
+  const auto copied = [](const RowSplit& row) { return row.copying_chunks > 0 ? row.copy_lanes : 1U; };
+  const auto out_width = [&](const RowSplit& row, DType dtype) {
+    return width(std::max(row.out_word_lanes, copied(row)), dtype);
   };
-  AccessWidths widths{variant.access_bytes, out_width(kernel_class.q), out_width(kernel_class.k), 1};
+  AccessWidths widths{std::max(variant.access_bytes, width(std::max(copied(q), copied(k)), kernel_class.dtype)),
+                      out_width(q, kernel_class.q.dtype_out), out_width(k, kernel_class.k.dtype_out), 1};
   if (!kernel_class.reads_table()) return widths;
   const bool two_a_pair = kernel_class.angles == AngleSource::complex || kernel_class.angles == AngleSource::repeated;
   // As reads_table_one_by_one of templates/config.cuh.
   const bool one_by_one = variant.family == Family::universal || kernel_class.axes > 1;
   widths.table =
-      width(one_by_one ? 1 : split.pairs_per_thread * (two_a_pair ? 2U : 1U), kernel_class.table_dtype);
+      width(one_by_one ? 1 : q.pairs_per_thread * (two_a_pair ? 2U : 1U), kernel_class.table_dtype);
   return widths;
 }
 

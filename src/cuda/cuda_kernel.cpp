@@ -14,16 +14,16 @@ namespace {
 
 class CudaKernel : public LoadedKernel {
  public:
-  CudaKernel(const DriverApi& api, std::string_view image, const std::string& entry, DeviceTraits device)
+  CudaKernel(const DriverApi& api, std::string_view image, const KernelSource& source, DeviceTraits device)
       : api_(api), device_(device) {
     const RelaxedCapture relaxed(api);
     CUresult result = api_.p_cuLibraryLoadData(&library_, image.data(), nullptr, nullptr, 0, nullptr, nullptr, 0);
-    if (result != CUDA_SUCCESS) refuse("cuLibraryLoadData", entry, result);
-    result = api_.p_cuLibraryGetKernel(&kernel_, library_, entry.c_str());
-    if (result == CUDA_SUCCESS) result = settle_in_current_context();
+    if (result != CUDA_SUCCESS) refuse("cuLibraryLoadData", source.entry, result);
+    result = api_.p_cuLibraryGetKernel(&kernel_, library_, source.entry.c_str());
+    if (result == CUDA_SUCCESS) result = settle_in_current_context(source.has_steps);
     if (result != CUDA_SUCCESS) {
       api_.p_cuLibraryUnload(library_);
-      refuse("cuLibraryGetKernel", entry, result);
+      refuse("cuLibraryGetKernel", source.entry, result);
     }
   }
 
@@ -79,7 +79,7 @@ class CudaKernel : public LoadedKernel {
     CUdeviceptr steps = 0;  ///< of the binary, where it has any
   };
 
-  CUresult settle_in_current_context() {
+  CUresult settle_in_current_context(bool has_steps) {
     CUcontext current = nullptr;
     if (api_.p_cuCtxGetCurrent(&current) != CUDA_SUCCESS || current == nullptr) return CUDA_SUCCESS;
     CUfunction function = nullptr;
@@ -87,8 +87,7 @@ class CudaKernel : public LoadedKernel {
     if (api_.p_cuCtxGetId(current, &home_.context) != CUDA_SUCCESS) return CUDA_SUCCESS;
     home_.function = function;
     std::size_t bytes = 0;
-    if (api_.p_cuLibraryGetGlobal(&home_.steps, &bytes, library_, kStepsSymbol) != CUDA_SUCCESS) home_.steps = 0;
-    return CUDA_SUCCESS;
+    return has_steps ? api_.p_cuLibraryGetGlobal(&home_.steps, &bytes, library_, kStepsSymbol) : CUDA_SUCCESS;
   }
 
   /// Null in any other context.
@@ -118,8 +117,8 @@ class CudaKernel : public LoadedKernel {
 }  // namespace
 
 std::shared_ptr<const LoadedKernel> load_cuda_kernel(const DriverApi& api, std::string_view image,
-                                                     const std::string& entry, DeviceTraits device) {
-  return std::make_shared<CudaKernel>(api, image, entry, device);
+                                                     const KernelSource& source, DeviceTraits device) {
+  return std::make_shared<CudaKernel>(api, image, source, device);
 }
 
 }  // namespace ropejit::internal

@@ -20,6 +20,6 @@ struct DeviceTraits {
 /// Throws Error{load_failed}. Independent of contexts; where one is current the code is put there now, also while a
 /// stream of this thread is being captured.
 std::shared_ptr<const LoadedKernel> load_cuda_kernel(const DriverApi& api, std::string_view image,
-                                                     const std::string& entry, DeviceTraits device);
+                                                     const KernelSource& source, DeviceTraits device);
 
 }  // namespace ropejit::internal

@@ -81,8 +81,8 @@ class CudaTarget : public Target {
     return *compiler_;
   }
 
-  std::shared_ptr<const LoadedKernel> load(std::string_view image, const std::string& entry) const override {
-    return load_cuda_kernel(api_, image, entry, {multiprocessors_, major_ >= 9});
+  std::shared_ptr<const LoadedKernel> load(std::string_view image, const KernelSource& source) const override {
+    return load_cuda_kernel(api_, image, source, {multiprocessors_, major_ >= 9});
   }
 
   void make_current() const override {

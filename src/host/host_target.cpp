@@ -96,8 +96,8 @@ class HostTarget : public Target {
     return *compiler_;
   }
 
-  std::shared_ptr<const LoadedKernel> load(std::string_view image, const std::string& entry) const override {
-    return std::make_shared<HostKernel>(image, entry);
+  std::shared_ptr<const LoadedKernel> load(std::string_view image, const KernelSource& source) const override {
+    return std::make_shared<HostKernel>(image, source.entry);
   }
 
   void make_current() const override {}

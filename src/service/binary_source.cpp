@@ -72,7 +72,7 @@ LoadedBinary BinarySource::load_compiled(const CompiledBinary& compiled) const {
 
 LoadedBinary BinarySource::loaded(std::string_view image, int registers, int spill_bytes) const {
   LoadedBinary binary;
-  binary.kernel = target_.load(image, source_.entry);
+  binary.kernel = target_.load(image, source_);
   binary.info.variant = to_string(variant_);
   binary.info.entry = source_.entry;
   binary.info.registers = registers;

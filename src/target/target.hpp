@@ -96,8 +96,9 @@ class Target {
   /// The compiler for arch(), loaded at the first call: the warm path never asks for it. Throws Error.
   virtual const Compiler& compiler() const = 0;
 
-  /// Throws Error{load_failed} where the driver or dlopen refuses the image.
-  virtual std::shared_ptr<const LoadedKernel> load(std::string_view image, const std::string& entry) const = 0;
+  /// The image that was compiled from `source`, whose text is not read. Throws Error{load_failed} where the driver or
+  /// dlopen refuses it.
+  virtual std::shared_ptr<const LoadedKernel> load(std::string_view image, const KernelSource& source) const = 0;
 
   /// A copy of `bytes` bytes in the device's memory, for kernels to read, there when it returns. On a GPU it stays for
   /// the rest of the process, as a captured graph may hold it; in the current context's memory, or where there is none

@@ -57,7 +57,7 @@ TEST_CASE("Every copy moves its bytes and no others", "[numeric]") {
       CAPTURE(target->name(), copies[i].source().entry);
       std::vector<unsigned char> to(kBytes, 0);
       target->upload(out.data(), to.data(), kBytes);
-      const auto kernel = target->load(binaries[i].image, copies[i].source().entry);
+      const auto kernel = target->load(binaries[i].image, copies[i].source());
       launch_copy(copies[i], *kernel, out.data(), in.data(), kRows * kMoved, nullptr);
       target->synchronize();
       target->download(to.data(), out.data(), kBytes);

@@ -20,7 +20,7 @@ int run(const std::string& body, const internal::LaunchGeometry& geometry, std::
       "u32* out = static_cast<u32*>(params.q_out);\n" +
       body + "\n}\n";
   const internal::CompiledBinary binary = target->compiler().compile({"probe", text});
-  const auto kernel = target->load(binary.image, "probe");
+  const auto kernel = target->load(binary.image, {"probe", {}});
   LaunchParams params{};
   params.q_out = out.data();
   return kernel->launch(geometry, params, nullptr);
@@ -92,12 +92,12 @@ TEST_CASE("An access that a GPU would fault on fails a launch on the host too", 
 
 TEST_CASE("A host binary that is none is refused, and so is an entry that it lacks", "[host]") {
   const auto target = internal::host_target(std::nullopt);
-  CHECK_THROWS_AS(target->load("not a shared object", "probe"), Error);
-  CHECK_THROWS_AS(target->load("", "probe"), Error);
+  CHECK_THROWS_AS(target->load("not a shared object", {"probe", {}}), Error);
+  CHECK_THROWS_AS(target->load("", {"probe", {}}), Error);
   const internal::CompiledBinary binary =
       target->compiler().compile({"probe", "extern \"C\" __global__ void probe() {}"});
-  CHECK_NOTHROW(target->load(binary.image, "probe"));
-  CHECK_THROWS_AS(target->load(binary.image, "another"), Error);
+  CHECK_NOTHROW(target->load(binary.image, {"probe", {}}));
+  CHECK_THROWS_AS(target->load(binary.image, {"another", {}}), Error);
 }
 
 TEST_CASE("A host compiler that is missing or fails is an error that says so", "[host]") {

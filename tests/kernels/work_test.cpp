@@ -82,7 +82,8 @@ TEST_CASE("Blocks hold every item of every token once, in threads that their cut
     const std::uint32_t rotary = 2 * lanes * static_cast<std::uint32_t>(1 + random() % 256);
     const std::uint32_t head_dim = rotary + lanes * static_cast<std::uint32_t>(random() % 20);
     const RowSplit row =
-        split_row(heads, head_dim, rotary, false, false, random() % 2 == 0, lanes, 1 + random() % 32);
+        split_row({heads, head_dim, 0, random() % 2 == 0}, rotary, false, false, lanes, 2, random() % 2 == 0,
+                  static_cast<unsigned>(1 + random() % 32));
     const Cut cut = one_of(kCuts);
     const std::uint32_t most = one_of(kThreads);
     const BlockSplit block = split_block(row, cut, most);
@@ -90,6 +91,7 @@ TEST_CASE("Blocks hold every item of every token once, in threads that their cut
                << row.heads_per_thread << " heads a thread, cut " << static_cast<int>(cut) << ", " << most
                << " threads");
     CHECK(row.groups * row.heads_per_thread >= heads);
+    if (row.copying_chunks > 0) CHECK(row.copying_chunks * row.copy_lanes == head_dim - rotary);
     CHECK((row.groups - 1) * row.heads_per_thread < heads);
     REQUIRE(block.tokens >= 1);
     REQUIRE(block.parts >= 1);

@@ -31,7 +31,7 @@ internal::PreparedVariant prepare_variant(const TargetPtr& target, const interna
                                           const internal::Variant& variant, std::int64_t min_tokens) {
   const internal::KernelSource source = internal::generate(plan, variant);
   const internal::CompiledBinary binary = target->compiler().compile(source);
-  return internal::prepared_variant(plan.kernel_class, variant, min_tokens, target->load(binary.image, source.entry));
+  return internal::prepared_variant(plan.kernel_class, variant, min_tokens, target->load(binary.image, source));
 }
 
 std::vector<internal::PreparedVariant> prepare_variants(const TargetPtr& target, const internal::RotationPlan& plan,
@@ -47,7 +47,7 @@ std::vector<internal::PreparedVariant> prepare_variants(const TargetPtr& target,
   std::vector<internal::PreparedVariant> prepared;
   for (std::size_t i = 0; i < variants.size(); ++i) {
     prepared.push_back(internal::prepared_variant(plan.kernel_class, variants[i], 0,
-                                                  target->load(images[i], sources[i].entry)));
+                                                  target->load(images[i], sources[i])));
   }
   return prepared;
 }
