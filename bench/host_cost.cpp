@@ -179,22 +179,22 @@ void against_driver(const Target& target, const ServiceOptions& options) {
       const CUfunction function = raw_function(api, target, plan, tokens);
       LaunchParams params = recorder->params();
       const LaunchGeometry geometry = recorder->geometry();
-      const auto samples = time_in_turns(
-          {[&] {
-             return nanoseconds(
-                 kLaunches, [&] { return static_cast<bool>(rope.launch(args)); }, wait);
-           },
-           [&] {
-             return nanoseconds(
-                 kLaunches,
-                 [&] {
-                   void* arguments[] = {&params};
-                   return api.p_cuLaunchKernel(function, geometry.blocks, 1, 1, geometry.threads, 1, 1, 0,
-                                               nullptr, arguments, nullptr) == CUDA_SUCCESS;
-                 },
-                 wait);
-           }},
-          kTurns);
+      const auto samples =
+          time_in_turns({[&] {
+                           return nanoseconds(
+                               kLaunches, [&] { return static_cast<bool>(rope.launch(args)); }, wait);
+                         },
+                         [&] {
+                           return nanoseconds(
+                               kLaunches,
+                               [&] {
+                                 void* arguments[] = {&params};
+                                 return api.p_cuLaunchKernel(function, geometry.blocks, 1, 1, geometry.threads, 1, 1, 0,
+                                                             nullptr, arguments, nullptr) == CUDA_SUCCESS;
+                               },
+                               wait);
+                         }},
+                        kTurns);
       const Summary ours = summarize(samples[0]);
       const Summary raw = summarize(samples[1]);
       fmt::print("| {}, {} tokens | {:.0f} | {:.1f} | {:.0f} | {:.1f} | {:.0f} |\n", row.name, tokens, ours.median,

@@ -96,7 +96,8 @@ std::function<void(const Cell&, const std::vector<std::pair<std::string, double>
   if (!path) return {};
   return [path = *path](const Cell& cell, const std::vector<std::pair<std::string, double>>& us) {
     std::string line = fmt::format(R"({{"cell":"{}","tokens":{},"us":{{)", cell.what.name(), cell.tokens);
-    for (const auto& [name, time] : us) line += fmt::format(R"({}"{}":{:.4g})", line.back() == '{' ? "" : ",", name, time);
+    for (const auto& [name, time] : us)
+      line += fmt::format(R"({}"{}":{:.4g})", line.back() == '{' ? "" : ",", name, time);
     std::ofstream file(path, std::ios::app);
     file << line << "}}\n";
     if (!file.flush()) throw Error(ErrorCode::io_error, "bench", fmt::format("{}: cannot be written", path));

@@ -10,7 +10,8 @@ namespace ropejit {
 
 // The numbers of a plan, as opposed to its shape.
 struct PlanData {
-  const u64* steps;     // built into the kernel: one a pair; for AngleSource::product the bits of its fp32 inverse frequency
+  const u64*
+      steps;  // built into the kernel: one a pair; for AngleSource::product the bits of its fp32 inverse frequency
   const u8* pair_axes;  // one a pair, where tokens have several positions: which of them turns it
   float attention_scale;
 };

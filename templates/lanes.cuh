@@ -1,6 +1,6 @@
-// The lanes family: a warp's threads all belong to one token (Cut::warps). Lane l works out the token's angles l * angles
-// and following, while the elements are on their way, and the lanes hand them to each other. A thread's pairs and all
-// pairs must be multiples of a lane's angles.
+// The lanes family: a warp's threads all belong to one token (Cut::warps). Lane l works out the token's angles l *
+// angles and following, while the elements are on their way, and the lanes hand them to each other. A thread's pairs
+// and all pairs must be multiples of a lane's angles.
 #pragma once
 
 #include "share.cuh"

@@ -91,7 +91,8 @@ struct BlockSplit {
   ROPEJIT_ANYWHERE constexpr unsigned threads() const { return tokens * per_token; }
 };
 
-// Width of one access to `count` elements that lie together: 16 bytes at most, 32 where the variant's words are so wide.
+// Width of one access to `count` elements that lie together: 16 bytes at most, 32 where the variant's words are so
+// wide.
 ROPEJIT_ANYWHERE constexpr unsigned access_of(unsigned count, unsigned element_bytes, unsigned word_bytes) {
   const unsigned most = word_bytes == 32 ? 32 : 16;
   return count * element_bytes < most ? count * element_bytes : most;

@@ -108,8 +108,8 @@ __device__ __forceinline__ Share<C, O> share_of(const LaunchParams& params, cons
   }
   const char* const in_base =
       C.in_place(O) ? out_base : static_cast<const char*>(O == Operand::q ? params.q_in : params.k_in);
-  const HeadsAndLanes from = heads_and_lanes<C, O>(C.layout, row.word_lanes, in_bytes, strides.in_head, strides.in_lane,
-                                                   group, chunk);
+  const HeadsAndLanes from =
+      heads_and_lanes<C, O>(C.layout, row.word_lanes, in_bytes, strides.in_head, strides.in_lane, group, chunk);
   char* out_token = out_base + static_cast<i64>(out);
   if constexpr (O == Operand::k && C.k_rows != CacheRows::none) {
     constexpr u32 cache_row_lanes = shape.heads * shape.head_dim;
@@ -181,7 +181,8 @@ __device__ __forceinline__ void store_share(const Share<C, O>& share, const Held
       rotate<C>(word[h], turn, padded, rotated);
 #pragma unroll
       for (u32 w = 0; w < row.out_words_per_thread; ++w) {
-        store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * share.out_word_step, rotated, w * row.out_word_lanes);
+        store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * share.out_word_step, rotated,
+                                                             w * row.out_word_lanes);
       }
     }
   }

@@ -10,9 +10,9 @@ struct CosSin {
   float sin;
 };
 
-// The quadrant is taken off in integers (shifted out), which leaves a signed eighth of a turn; there sin x = x + x^3 S(x^2) and
-// cos x = 1 + x^2 C(x^2), S and C minimax over [0, pi/4] (Lawson's iteration, then rounded to fp32; 2.3e-9 and 3.8e-8
-// from the functions). With fp32 rounding both are within 1.5e-7, on every target the same bits.
+// The quadrant is taken off in integers (shifted out), which leaves a signed eighth of a turn; there sin x = x + x^3
+// S(x^2) and cos x = 1 + x^2 C(x^2), S and C minimax over [0, pi/4] (Lawson's iteration, then rounded to fp32; 2.3e-9
+// and 3.8e-8 from the functions). With fp32 rounding both are within 1.5e-7, on every target the same bits.
 __device__ __forceinline__ CosSin polynomial_cos_sin(u32 phase) {
   const u32 turned = phase + 0x20000000u;  // its top two bits are the quadrant
   const float x = multiply(float_from_int(static_cast<i32>(phase << 2)), 0x1.921fb6p-32f);  // 2 pi / 2^34

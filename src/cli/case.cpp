@@ -222,11 +222,12 @@ Variant read_variant(const Arguments& arguments, const KernelClass& kernel_class
   const std::string problem = variant ? why_illegal(kernel_class, *variant) : "not the name of a variant";
   if (problem.empty()) return *variant;
   const std::vector<Variant> space = variant_space(kernel_class);
-  throw Error(ErrorCode::invalid_argument, "arguments",
-              fmt::format("--variant: found {}: {}; allowed: FAMILY_vBYTES_hHEADS_tTHREADS[_persistent], of flat, lanes "
-                          "and shared, {} here such as {}, and {}",
-                          quoted(*name), problem, space.size(), to_string(space.front()),
-                          to_string(universal_variant(kernel_class))));
+  throw Error(
+      ErrorCode::invalid_argument, "arguments",
+      fmt::format("--variant: found {}: {}; allowed: FAMILY_vBYTES_hHEADS_tTHREADS[_persistent], of flat, lanes "
+                  "and shared, {} here such as {}, and {}",
+                  quoted(*name), problem, space.size(), to_string(space.front()),
+                  to_string(universal_variant(kernel_class))));
 }
 
 std::vector<Flag> service_flags() {

@@ -7,8 +7,8 @@
 namespace ropejit::internal {
 namespace {
 
-// Four regimes, by the bytes that a launch moves for each multiprocessor. Measured on an H100 over eleven cases and five
-// to seven sizes each (bench/results): nearly everywhere within 1.07 of the best variant, everywhere within 1.15.
+// Four regimes, by the bytes that a launch moves for each multiprocessor. Measured on an H100 over eleven cases and
+// five to seven sizes each (bench/results): nearly everywhere within 1.07 of the best variant, everywhere within 1.15.
 //  - a few tokens: as many threads as there can be, each with little to do before its first access;
 //  - launches that wait for memory more than they fill it: narrow words and some heads for each angle, so that few
 //    instructions come to a pair and there are still enough threads to hide each other's waiting;
@@ -38,9 +38,9 @@ bool has_ragged_rows(const KernelClass& kernel_class) {
 Regime adapted(Regime regime, const KernelClass& kernel_class) {
   const bool small = regime.from_bytes < kRegimes[2].from_bytes;
   if (!small && has_ragged_rows(kernel_class)) {
-    // Where the lanes between are copied, they fill the sectors.
-    regime.pairs = kernel_class.q.in_place() ? 2 : 4;
-    regime.heads = kernel_class.q.in_place() ? 1 : 4;
+    if (kernel_class.q.in_place()) regime.pairs = 2;
+    // Out of place the lanes between are copied along, and fill the sectors.
+    regime.heads = std::min(regime.heads, kernel_class.q.in_place() ? 1U : 4U);
   }
   if (kernel_class.by_rows() && regime.pairs > 2 && regime.heads > 1) regime.pairs = 2;
   // Without heads to share an angle with, more pairs make up for what every thread does once.

@@ -56,8 +56,8 @@ std::string_view angles_of(const KernelClass& kernel_class) {
 
 /// Sine::polynomial means 1.5e-7; a result of 16 bits, rounded once, asks for less.
 std::string_view sine_of(const KernelClass& kernel_class) {
-  const bool wide = kernel_class.q.dtype_out == DType::fp32 ||
-                    (kernel_class.k.heads != 0 && kernel_class.k.dtype_out == DType::fp32);
+  const bool wide =
+      kernel_class.q.dtype_out == DType::fp32 || (kernel_class.k.heads != 0 && kernel_class.k.dtype_out == DType::fp32);
   const bool exact = kernel_class.rounding == Rounding::exact && angles_of(kernel_class) == "computed";
   return kernel_class.sine == Sine::polynomial && exact && !wide ? "polynomial16" : to_string(kernel_class.sine);
 }
@@ -142,9 +142,10 @@ std::string data_of(const RotationPlan& plan, const Variant& variant) {
   const KernelClass& c = plan.kernel_class;
   const char* steps = has_steps(c, variant) ? kStepsSymbol : "nullptr";
   // A hexadecimal float: the value to the last bit.
-  const std::string scale = variant.buffered_steps && c.scaled
-                                ? "params.scale"
-                                : fmt::format("{:a}f", static_cast<float>(variant.buffered_steps ? 1.0 : plan.attention_scale));
+  const std::string scale =
+      variant.buffered_steps && c.scaled
+          ? "params.scale"
+          : fmt::format("{:a}f", static_cast<float>(variant.buffered_steps ? 1.0 : plan.attention_scale));
   return fmt::format("{{{}, {}, {}}}", steps, c.pair_axes.empty() ? "nullptr" : "pair_axes", scale);
 }
 

@@ -11,8 +11,8 @@ namespace ropejit::internal {
 inline constexpr const char* kStepsSymbol = "rope_steps";
 
 struct KernelSource {
-  std::string entry;  ///< name of the extern "C" kernel; says class and variant; also the name a profiler shows
-  std::string text;   ///< a few lines over the templates
+  std::string entry;       ///< name of the extern "C" kernel; says class and variant; also the name a profiler shows
+  std::string text;        ///< a few lines over the templates
   bool has_steps = false;  ///< built into the binary, as kStepsSymbol
 };
 

@@ -43,8 +43,7 @@ AccessWidths access_widths(const KernelClass& kernel_class, const Variant& varia
   const bool two_a_pair = kernel_class.angles == AngleSource::complex || kernel_class.angles == AngleSource::repeated;
   // As reads_table_one_by_one of templates/config.cuh.
   const bool one_by_one = variant.family == Family::universal || kernel_class.axes > 1;
-  widths.table =
-      width(one_by_one ? 1 : q.pairs_per_thread * (two_a_pair ? 2U : 1U), kernel_class.table_dtype);
+  widths.table = width(one_by_one ? 1 : q.pairs_per_thread * (two_a_pair ? 2U : 1U), kernel_class.table_dtype);
   return widths;
 }
 

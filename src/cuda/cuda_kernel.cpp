@@ -45,8 +45,8 @@ class CudaKernel : public LoadedKernel {
     void* arguments[] = {&params};
     const auto queue = static_cast<CUstream>(stream);
     if (!geometry.overlaps || !device_.overlaps) {
-      return static_cast<int>(api_.p_cuLaunchKernel(function, geometry.blocks, 1, 1, geometry.threads, 1, 1, 0, queue,
-                                                    arguments, nullptr));
+      return static_cast<int>(
+          api_.p_cuLaunchKernel(function, geometry.blocks, 1, 1, geometry.threads, 1, 1, 0, queue, arguments, nullptr));
     }
     CUlaunchAttribute overlaps{};
     overlaps.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;

@@ -60,8 +60,7 @@ class CudaTarget : public Target {
     check(api_.p_cuDeviceGetName(name, sizeof name, device_), "cuDeviceGetName");
     name_ = name;
     major_ = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
-    arch_ = fmt::format("sm_{}{}", major_,
-                        attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR));
+    arch_ = fmt::format("sm_{}{}", major_, attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR));
     multiprocessors_ = static_cast<std::uint32_t>(attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT));
     recipe_ = fmt::format("{}", fmt::join(nvrtc_options(), " "));
   }

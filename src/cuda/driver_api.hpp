@@ -11,48 +11,48 @@
 namespace ropejit::internal {
 
 // Every function used, once, with the CUDA version whose interface is meant.
-#define ROPEJIT_DRIVER_FUNCTIONS(X)           \
-  X(cuInit, 2000)                             \
-  X(cuDriverGetVersion, 2020)                 \
-  X(cuGetErrorName, 6000)                     \
-  X(cuDeviceGetCount, 2000)                   \
-  X(cuDeviceGet, 2000)                        \
-  X(cuDeviceGetName, 2000)                    \
-  X(cuDeviceGetAttribute, 2000)               \
-  X(cuDevicePrimaryCtxRetain, 7000)           \
-  X(cuDevicePrimaryCtxRelease, 11000)         \
-  X(cuCtxGetCurrent, 4000)                    \
-  X(cuCtxSetCurrent, 4000)                    \
-  X(cuCtxGetId, 12000)                        \
-  X(cuCtxSynchronize, 2000)                   \
-  X(cuThreadExchangeStreamCaptureMode, 10010) \
-  X(cuLibraryLoadData, 12000)                 \
-  X(cuLibraryUnload, 12000)                   \
-  X(cuLibraryGetKernel, 12000)                \
-  X(cuLibraryGetGlobal, 12000)                \
-  X(cuKernelGetFunction, 12000)               \
-  X(cuLaunchKernel, 4000)                     \
-  X(cuLaunchKernelEx, 11060)                  \
+#define ROPEJIT_DRIVER_FUNCTIONS(X)                    \
+  X(cuInit, 2000)                                      \
+  X(cuDriverGetVersion, 2020)                          \
+  X(cuGetErrorName, 6000)                              \
+  X(cuDeviceGetCount, 2000)                            \
+  X(cuDeviceGet, 2000)                                 \
+  X(cuDeviceGetName, 2000)                             \
+  X(cuDeviceGetAttribute, 2000)                        \
+  X(cuDevicePrimaryCtxRetain, 7000)                    \
+  X(cuDevicePrimaryCtxRelease, 11000)                  \
+  X(cuCtxGetCurrent, 4000)                             \
+  X(cuCtxSetCurrent, 4000)                             \
+  X(cuCtxGetId, 12000)                                 \
+  X(cuCtxSynchronize, 2000)                            \
+  X(cuThreadExchangeStreamCaptureMode, 10010)          \
+  X(cuLibraryLoadData, 12000)                          \
+  X(cuLibraryUnload, 12000)                            \
+  X(cuLibraryGetKernel, 12000)                         \
+  X(cuLibraryGetGlobal, 12000)                         \
+  X(cuKernelGetFunction, 12000)                        \
+  X(cuLaunchKernel, 4000)                              \
+  X(cuLaunchKernelEx, 11060)                           \
   X(cuOccupancyMaxActiveBlocksPerMultiprocessor, 6050) \
-  X(cuMemAlloc, 3020)                         \
-  X(cuMemFree, 3020)                          \
-  X(cuMemcpyHtoD, 3020)                       \
-  X(cuMemcpyDtoH, 3020)                       \
-  X(cuMemcpyHtoDAsync, 3020)                  \
-  X(cuMemcpyDtoDAsync, 3020)                  \
-  X(cuEventCreate, 2000)                      \
-  X(cuEventRecord, 2000)                      \
-  X(cuEventSynchronize, 2000)                 \
-  X(cuEventElapsedTime, 2000)                 \
-  X(cuEventDestroy, 4000)                     \
-  X(cuStreamCreate, 2000)                     \
-  X(cuStreamDestroy, 4000)                    \
-  X(cuStreamSynchronize, 2000)                \
-  X(cuStreamBeginCapture, 10010)              \
-  X(cuStreamEndCapture, 10000)                \
-  X(cuGraphInstantiateWithFlags, 11040)       \
-  X(cuGraphLaunch, 10000)                     \
-  X(cuGraphExecDestroy, 10000)                \
+  X(cuMemAlloc, 3020)                                  \
+  X(cuMemFree, 3020)                                   \
+  X(cuMemcpyHtoD, 3020)                                \
+  X(cuMemcpyDtoH, 3020)                                \
+  X(cuMemcpyHtoDAsync, 3020)                           \
+  X(cuMemcpyDtoDAsync, 3020)                           \
+  X(cuEventCreate, 2000)                               \
+  X(cuEventRecord, 2000)                               \
+  X(cuEventSynchronize, 2000)                          \
+  X(cuEventElapsedTime, 2000)                          \
+  X(cuEventDestroy, 4000)                              \
+  X(cuStreamCreate, 2000)                              \
+  X(cuStreamDestroy, 4000)                             \
+  X(cuStreamSynchronize, 2000)                         \
+  X(cuStreamBeginCapture, 10010)                       \
+  X(cuStreamEndCapture, 10000)                         \
+  X(cuGraphInstantiateWithFlags, 11040)                \
+  X(cuGraphLaunch, 10000)                              \
+  X(cuGraphExecDestroy, 10000)                         \
   X(cuGraphDestroy, 10000)
 
 struct DriverApi {

@@ -71,9 +71,9 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, const RopeArgs& args,
   }
   arguments.params.q_blocks = q_blocks;
   arguments.params.blocks = static_cast<std::uint32_t>(blocks);
-  const int result = chosen.kernel->launch(
-      {std::min(arguments.params.blocks, chosen.most_blocks), chosen.work.threads, kernel.kernel_class.overlaps_previous},
-      arguments.params, stream);
+  const int result = chosen.kernel->launch({std::min(arguments.params.blocks, chosen.most_blocks), chosen.work.threads,
+                                            kernel.kernel_class.overlaps_previous},
+                                           arguments.params, stream);
   if (result != 0) return {ErrorCode::launch_failed, result, "the driver refused the launch"};
   return {};
 }

@@ -181,8 +181,7 @@ RopeKernel RopeKernel::at_length(std::int64_t length) const {
   auto resolved = std::make_shared<internal::KernelState>(state);
   resolved->spec.max_length = length;
   const internal::RotationPlan plan = internal::lower(resolved->spec, state.form);
-  resolved->prepared =
-      internal::with_lengths(*state.prepared, {state.prepared->step_buffers->of(plan)});
+  resolved->prepared = internal::with_lengths(*state.prepared, {state.prepared->step_buffers->of(plan)});
   return RopeKernel(std::move(resolved));
 }
 

@@ -22,7 +22,8 @@ inline bool reaches_too_far(std::int64_t count, std::int64_t stride) noexcept {
 }
 
 /// What a sequence adds beyond its tokens.
-inline std::int64_t sequence_stride(std::int64_t batch_stride, std::int64_t token_stride, std::int64_t tokens) noexcept {
+inline std::int64_t sequence_stride(std::int64_t batch_stride, std::int64_t token_stride,
+                                    std::int64_t tokens) noexcept {
   return batch_stride - tokens * token_stride;
 }
 

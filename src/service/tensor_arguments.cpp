@@ -139,15 +139,11 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
 void fill(TensorStrides& strides, const Side& side, bool to_cache) noexcept {
   const std::int64_t tokens = side.shape.tokens;
   const bool alone = side.shape.batch == 1;
-  strides = {alone ? 0 : sequence_stride(side.in.batch_stride, side.in.token_stride, tokens),
-             side.in.token_stride,
-             side.in.head_stride,
-             side.in.lane_stride,
+  strides = {alone ? 0 : sequence_stride(side.in.batch_stride, side.in.token_stride, tokens), side.in.token_stride,
+             side.in.head_stride, side.in.lane_stride,
              // A row of the cache is not found by its token.
              alone || to_cache ? 0 : sequence_stride(side.out.batch_stride, side.out.token_stride, tokens),
-             side.out.token_stride,
-             side.out.head_stride,
-             side.out.lane_stride};
+             side.out.token_stride, side.out.head_stride, side.out.lane_stride};
 }
 
 const char* check_overlaps(const KernelClass& kernel_class, const Side& q, const Side& k) noexcept {

@@ -10,7 +10,7 @@ struct Rows {
   std::uintptr_t first = 0;
   std::uint64_t row = 0;
   std::uint64_t stride = 0;
-  std::uintptr_t end = 0;  // of the last row
+  std::uintptr_t end = 0;         // of the last row
   std::int64_t token_stride = 0;  // in elements
 };
 
@@ -53,15 +53,15 @@ struct Side {
   Rows out;
 };
 
-bool find_side(const KernelClass& kernel_class, const PlanOperand& operand, const TensorView& in,
-               const TensorView& out, const RopeArgs& args, std::uint64_t tokens, Side& side) noexcept {
+bool find_side(const KernelClass& kernel_class, const PlanOperand& operand, const TensorView& in, const TensorView& out,
+               const RopeArgs& args, std::uint64_t tokens, Side& side) noexcept {
   if ((out.data == nullptr) != operand.in_place() ||
       !find_rows(in, operand, size_of(kernel_class.dtype), args, tokens, side.in)) {
     return false;
   }
   side.out = side.in;
-  if (!operand.in_place() && !(find_rows(out, operand, size_of(operand.dtype_out), args, tokens, side.out) &&
-                               are_apart(side.in, side.out))) {
+  if (!operand.in_place() &&
+      !(find_rows(out, operand, size_of(operand.dtype_out), args, tokens, side.out) && are_apart(side.in, side.out))) {
     return false;
   }
   // The fast kernels of a contiguous form take nothing else; let the general checks send it to the universal one.

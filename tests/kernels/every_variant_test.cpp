@@ -46,12 +46,10 @@ std::vector<Plan> ten_plans() {
        plan_of(DType::fp16, Layout::split_half, 128, {64, 128, 0}, {8, 128, 0}, out,
                [](RopeSpec& spec) { spec.direction = Direction::adjoint; })},
       {"Meta's layout, fp32", plan_of(DType::fp32, Layout::interleaved, 128, {32, 128, 0}, {8, 128, 0}, in)},
-      {"another layout written",
-       plan_of(DType::bf16, Layout::interleaved, 128, {28, 128, 0}, {4, 128, 0}, out,
-               [](RopeSpec& spec) { spec.layout_out = Layout::split_half; })},
-      {"another layout in place",
-       plan_of(DType::bf16, Layout::interleaved, 64, {16, 64, 0}, {2, 64, 0}, in,
-               [](RopeSpec& spec) { spec.layout_out = Layout::split_half; })},
+      {"another layout written", plan_of(DType::bf16, Layout::interleaved, 128, {28, 128, 0}, {4, 128, 0}, out,
+                                         [](RopeSpec& spec) { spec.layout_out = Layout::split_half; })},
+      {"another layout in place", plan_of(DType::bf16, Layout::interleaved, 64, {16, 64, 0}, {2, 64, 0}, in,
+                                          [](RopeSpec& spec) { spec.layout_out = Layout::split_half; })},
       {"Falcon served", plan_of(DType::bf16, Layout::split_half, 64, {71, 64, 0}, {1, 64, 0}, serving)},
       {"a quarter of each head", plan_of(DType::fp16, Layout::split_half, 24, {64, 96, 0}, {64, 96, 0}, out)},
       {"latent attention into a cache",
@@ -86,7 +84,8 @@ TEST_CASE("Variants of ten plans compile for four architectures without a spill"
       internal::parallel_for(static_cast<std::int64_t>(chosen.size()), [&](std::int64_t i) {
         const auto at = static_cast<std::size_t>(i);
         const internal::CompiledBinary binary = compiler->compile(internal::generate(plan.plan, chosen[at]));
-        if (binary.spill_bytes != 0) wrong[at] = to_string(chosen[at]) + " spills " + std::to_string(binary.spill_bytes);
+        if (binary.spill_bytes != 0)
+          wrong[at] = to_string(chosen[at]) + " spills " + std::to_string(binary.spill_bytes);
         if (binary.stack_bytes != 0) wrong[at] = to_string(chosen[at]) + " has a stack";
       });
       compiled += chosen.size();

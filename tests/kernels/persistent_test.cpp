@@ -33,7 +33,7 @@ TEST_CASE("Blocks that take turns, however few, give the bits of as many blocks 
     std::vector<float> whole;
     for (const Family family : {Family::flat, Family::lanes, Family::shared}) {
       for (const bool persistent : {false, true}) {
-        const internal::Variant variant{family, 16, 2, 64, persistent};
+        const internal::Variant variant{family, 16, 1, 64, persistent};
         INFO(target->name() << " " << to_string(variant) << internal::why_illegal(plan.kernel_class, variant));
         const internal::PreparedVariant prepared = test::prepare_variant(target, plan, variant);
         internal::PreparedKernel kernel = test::kernel_of(target, plan, prepared, prepared);

@@ -29,11 +29,11 @@ struct Choice {
 TensorView random_view(const Choice& choose, std::int64_t heads, std::int64_t head_dim, std::int64_t tokens) {
   TensorView view;
   view.data = reinterpret_cast<void*>(std::uintptr_t{0x10000} +
-                                      static_cast<std::uintptr_t>(choose.of({0, 1, 2, 16, 32, 64, 128, 200, 4096})) * 2 *
-                                          static_cast<std::uintptr_t>(choose.of({1, 1, 8, 16})));
+                                      static_cast<std::uintptr_t>(choose.of({0, 1, 2, 16, 32, 64, 128, 200, 4096})) *
+                                          2 * static_cast<std::uintptr_t>(choose.of({1, 1, 8, 16})));
   const std::int64_t row = heads * head_dim;
-  view.token_stride = choose.of({kContiguous, kContiguous, row, row + 8, 2 * row, 6 * head_dim, row - 1, std::int64_t{0},
-                                 std::int64_t{1} << 40, -row});
+  view.token_stride = choose.of({kContiguous, kContiguous, row, row + 8, 2 * row, 6 * head_dim, row - 1,
+                                 std::int64_t{0}, std::int64_t{1} << 40, -row});
   view.head_stride = choose.of({kContiguous, kContiguous, head_dim, head_dim, head_dim + 8});
   view.lane_stride = choose.of({kContiguous, std::int64_t{1}, std::int64_t{1}, std::int64_t{1}, std::int64_t{2}});
   view.batch_stride = choose.of({kContiguous, kContiguous, tokens * row, tokens * (row + 8), 12 * tokens * head_dim});
@@ -70,7 +70,8 @@ TEST_CASE("What the quick checks take the general ones take too, and make the sa
     if (random() % 8 != 0) args.k = random_view(choose, spec.k ? spec.k->heads : 1, 16, args.tokens);
     const bool out_of_place = (form.placement == Placement::out_of_place) != (random() % 16 == 0);
     if (out_of_place) args.q_out = random_view(choose, spec.q.heads, 16, args.tokens);
-    if (out_of_place && random() % 8 != 0) args.k_out = random_view(choose, spec.k ? spec.k->heads : 1, 16, args.tokens);
+    if (out_of_place && random() % 8 != 0)
+      args.k_out = random_view(choose, spec.k ? spec.k->heads : 1, 16, args.tokens);
     if (random() % 16 == 0) args.q.data = nullptr;
 
     LaunchArguments quick;

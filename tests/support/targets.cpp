@@ -46,8 +46,8 @@ std::vector<internal::PreparedVariant> prepare_variants(const TargetPtr& target,
   });
   std::vector<internal::PreparedVariant> prepared;
   for (std::size_t i = 0; i < variants.size(); ++i) {
-    prepared.push_back(internal::prepared_variant(plan.kernel_class, variants[i], 0,
-                                                  target->load(images[i], sources[i])));
+    prepared.push_back(
+        internal::prepared_variant(plan.kernel_class, variants[i], 0, target->load(images[i], sources[i])));
   }
   return prepared;
 }
