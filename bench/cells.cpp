@@ -160,6 +160,8 @@ const std::vector<Shape>& shapes() {
   return all;
 }
 
+RopeSpec llama_spec() { return Case{kLlama, Arrangement::split_half, DType::bf16, kIn}.spec(); }
+
 std::vector<Cell> cells_of(std::string_view set) {
   if (set == "gate") return gate();
   if (set == "quick") return quick();

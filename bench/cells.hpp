@@ -60,6 +60,8 @@ struct Cell {
 
 /// The shapes of the sets.
 const std::vector<Shape>& shapes();
+/// Llama 3's 32 and 8 heads of 128 lanes, in bf16: what is measured where one shape must stand for all.
+RopeSpec llama_spec();
 
 /// "gate": about a hundred cells, some of each kind that a target is set for. "quick": a dozen. "full": every shape,
 /// layout, dtype and placement at nine sizes. Cells of a case stand together, each once. Throws Error for other names.

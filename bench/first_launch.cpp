@@ -18,6 +18,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/cells.hpp"
 #include "bench/commands.hpp"
 #include "bench/statistics.hpp"
 #include "cli/arguments.hpp"
@@ -36,14 +37,6 @@ double us_since(Clock::time_point start) {
   return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
 }
 
-RopeSpec llama() {
-  RopeSpec spec;
-  spec.rotary_dim = 128;
-  spec.q = {32, 128, 0};
-  spec.k = Operand{8, 128, 0};
-  return spec;
-}
-
 /// get, launch, wait.
 double launched_us(const RopeService& service, const Target& target, char* memory) {
   RopeArgs args;
@@ -52,7 +45,7 @@ double launched_us(const RopeService& service, const Target& target, char* memor
   args.tokens = 1;
   args.positions = Positions::start(7);
   const auto start = Clock::now();
-  const RopeKernel rope = service.get(llama(), LaunchForm::in_place_start());
+  const RopeKernel rope = service.get(llama_spec(), LaunchForm::in_place_start());
   const LaunchStatus status = rope.launch(args);
   target.synchronize();
   const double us = us_since(start);

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/cells.hpp"
 #include "bench/commands.hpp"
 #include "bench/selection.hpp"
 #include "bench/statistics.hpp"
@@ -48,14 +49,6 @@ const Row kRows[] = {
 
 constexpr std::size_t kTensorBytes = 1U << 20;  // for up to 64 tokens
 constexpr std::size_t kAllBytes = 5 * kTensorBytes;
-
-RopeSpec spec() {
-  RopeSpec spec;
-  spec.rotary_dim = 128;
-  spec.q = {32, 128, 0};
-  spec.k = Operand{8, 128, 0};
-  return spec;
-}
 
 RopeArgs args_at(char* memory, const Row& row, std::int64_t tokens) {
   RopeArgs args;
@@ -125,7 +118,7 @@ void checks() {
   std::vector<std::function<double()>> work;
   char* nowhere = reinterpret_cast<char*>(std::uintptr_t{0x10000000});  // addresses that nothing reads
   for (const Row& row : kRows) {
-    kernels.push_back(prepared(internal::lower(spec(), row.form), 132, std::make_shared<const Nothing>()));
+    kernels.push_back(prepared(internal::lower(llama_spec(), row.form), 132, std::make_shared<const Nothing>()));
   }
   for (std::size_t i = 0; i < kernels.size(); ++i) {
     work.push_back([&kernel = kernels[i], args = args_at(nowhere, kRows[i], 64)] {
@@ -168,8 +161,8 @@ void against_driver(const Target& target, const ServiceOptions& options) {
   fmt::print("\n| on {} | launch ns | spread | cuLaunchKernel ns | spread | added ns |\n|---|---|---|---|---|---|\n",
              target.name());
   for (const Row& row : kRows) {
-    const RotationPlan plan = internal::lower(spec(), row.form);
-    const RopeKernel rope = service.get(spec(), row.form);
+    const RotationPlan plan = internal::lower(llama_spec(), row.form);
+    const RopeKernel rope = service.get(llama_spec(), row.form);
     for (const std::int64_t tokens : {1, 64}) {
       const RopeArgs args = args_at(static_cast<char*>(memory.data()), row, tokens);
       const auto recorder = std::make_shared<const Recorder>();

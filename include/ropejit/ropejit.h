@@ -101,10 +101,10 @@ typedef struct ropejit_kernel ropejit_kernel;
  *                one that far from the start and the one that far from the end)
  *   "k_rows"     "none" (default), "rows32" or "rows64": k is written to rows of a cache that args.k_rows names
  *   "counted"    true: the number of tokens is read from args.token_count, on the device; false is the default
- *   "overlaps_previous"  true: programmatic dependent launch (the launch may be dealt to the GPU while the one before
- * it on the stream is ending); false is the default May compile, which takes some hundred milliseconds; a second call
- * with an equal spec and form does not. *kernel is set to NULL on failure, else to a kernel that the caller releases.
- */
+ *   "overlaps_previous"  true: programmatic dependent launch: it may be dealt to the GPU while the launch before it on
+ *                the stream is ending; false is the default
+ * May compile, which takes some hundred milliseconds; a second call with an equal spec and form does not.
+ * *kernel is set to NULL on failure, else to a kernel that the caller releases. */
 ROPEJIT_API ropejit_status ropejit_get(ropejit_service* service, const char* spec_json, const char* form_json,
                                        ropejit_kernel** kernel);
 

@@ -1,23 +1,23 @@
 #include "codegen/candidates.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "codegen/legality.hpp"
 
 namespace ropejit::internal {
 namespace {
 
-bool is_within(std::uint32_t value, std::uint32_t least, std::uint32_t most) { return least <= value && value <= most; }
-
 bool is_worth_a_try(const Variant& variant) {
   // Blocks that take turns won nothing: the GPU's own dealing out of blocks is as good. Nor did blocks of one warp,
-  // which are too many, or of sixteen, whose slowest warp holds up the rest.
-  if (variant.persistent || !is_within(variant.threads, 64, 256)) return false;
+  // which are too many.
+  if (variant.persistent || variant.threads < 64) return false;
   switch (variant.family) {
     case Family::flat: return variant.heads_per_thread <= 10;
     // Sharing pays where there is enough to share out, or the loads in flight hide what it costs.
-    case Family::lanes: return variant.access_bytes >= 4 && is_within(variant.heads_per_thread, 2, 32);
-    case Family::shared: return is_within(variant.access_bytes, 4, 8) && variant.heads_per_thread <= 8;
+    case Family::lanes: return variant.access_bytes >= 4 && variant.heads_per_thread >= 2;
+    case Family::shared:
+      return (variant.access_bytes == 4 || variant.access_bytes == 8) && variant.heads_per_thread <= 8;
     case Family::universal: return false;
   }
   return false;

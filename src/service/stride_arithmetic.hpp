@@ -27,7 +27,10 @@ inline std::int64_t sequence_stride(std::int64_t batch_stride, std::int64_t toke
   return batch_stride - tokens * token_stride;
 }
 
+/// In bytes, of any variant: what need not be aligned at all counts as aligned to it.
+inline constexpr std::uint32_t kWidestAccess = 32;
+
 /// The widest access, in bytes, that may start wherever these bits are those of an address or a stride.
-inline std::uint32_t width_of(std::uint64_t bits) noexcept { return 1U << std::countr_zero(bits | 32U); }
+inline std::uint32_t width_of(std::uint64_t bits) noexcept { return 1U << std::countr_zero(bits | kWidestAccess); }
 
 }  // namespace ropejit::internal

@@ -182,7 +182,7 @@ AccessWidths alignment_of(const KernelClass& kernel_class, const Side& q, const 
     return side.in.lane_stride == 1 && side.out.lane_stride == 1;
   };
   if (!add(q, q_out) || !add(k, k_out)) return {};
-  return {width_of(in), width_of(q_out), width_of(k_out), 32};
+  return {width_of(in), width_of(q_out), width_of(k_out), kWidestAccess};
 }
 
 }  // namespace

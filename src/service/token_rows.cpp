@@ -5,7 +5,7 @@
 namespace ropejit::internal {
 namespace {
 
-/// Rows of bytes: `count` of them, `row` bytes long, `stride` bytes apart. The stride is no less than the row.
+/// A row of bytes for each token, `row` bytes long, `stride` bytes apart. The stride is no less than the row.
 struct Rows {
   std::uintptr_t first = 0;
   std::uint64_t row = 0;
@@ -96,7 +96,7 @@ bool fill_token_rows(const KernelClass& kernel_class, const RopeArgs& args, Laun
   params.q_strides = strides_of(q_shape, q);
   std::uint64_t in_bits = alignment_bits(kernel_class, q_shape, q.in, element);
   out.aligned = {width_of(in_bits), width_of(alignment_bits(kernel_class, q_shape, q.out, size_of(q_shape.dtype_out))),
-                 32, 32};
+                 kWidestAccess, kWidestAccess};
   if (args.k.data == nullptr) return args.k_out.data == nullptr;
   Side k;
   if (k_shape.heads == 0 || !find_side(kernel_class, k_shape, args.k, args.k_out, args, out.tokens, k)) return false;

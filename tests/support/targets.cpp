@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <utility>
 
 #include "cli/parallel.hpp"
 #include "codegen/default_variant.hpp"
@@ -29,9 +30,9 @@ std::vector<TargetPtr> targets() {
 
 internal::PreparedVariant prepare_variant(const TargetPtr& target, const internal::RotationPlan& plan,
                                           const internal::Variant& variant, std::int64_t min_tokens) {
-  const internal::KernelSource source = internal::generate(plan, variant);
-  const internal::CompiledBinary binary = target->compiler().compile(source);
-  return internal::prepared_variant(plan.kernel_class, variant, min_tokens, target->load(binary.image, source));
+  internal::PreparedVariant prepared = std::move(prepare_variants(target, plan, {variant}).front());
+  prepared.min_tokens = min_tokens;
+  return prepared;
 }
 
 std::vector<internal::PreparedVariant> prepare_variants(const TargetPtr& target, const internal::RotationPlan& plan,
