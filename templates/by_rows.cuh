@@ -16,17 +16,18 @@ struct ByRows {
     const u32 first_chunk = seat.item % cut.row_threads;
     bool works = seat.works;
     Token token{};
+    Rows rows{};
     HeldWords<C, O> word[cut.rounds];
     if (works) {
       token = token_of(params, seat.number);
+      rows = rows_of<C, O>(params, token);
+      works = is_written<C, O>(rows);
+    }
+    if (works) {
 #pragma unroll
       for (u32 r = 0; r < cut.rounds; ++r) {
         const u32 chunk = r * cut.row_threads + first_chunk;
-        if (chunk < row.rotating_chunks) {
-          const Share<C, O> share = share_of<C, O>(params, token, group, chunk);
-          works = is_written(share);
-          if (works) load_share(share, word[r]);
-        }
+        if (chunk < row.chunks) load_share(share_of<C, O>(params, rows, group, chunk), word[r]);
       }
     }
     __syncthreads();
@@ -36,16 +37,14 @@ struct ByRows {
 #pragma unroll
     for (u32 r = 0; r < cut.rounds; ++r) {
       const u32 chunk = r * cut.row_threads + first_chunk;
-      if (chunk < row.rotating_chunks) {
+      if (chunk < row.chunks) {
         CosSin turn[row.pairs_per_thread];
         const auto steps = steps_of_share<C, row.pairs_per_thread>(params, data, chunk);
         turns_of_share<C>(params, data, token, position, steps, chunk, turn);
-        store_share(share_of<C, O>(params, token, group, chunk), word[r], turn, is_padding<C>(position));
+        store_share(share_of<C, O>(params, rows, group, chunk), word[r], turn, is_padding<C>(position));
       }
     }
-    for (u32 chunk = row.rotating_chunks + first_chunk; chunk < row.chunks(); chunk += cut.row_threads) {
-      copy_share(share_of<C, O>(params, token, group, chunk));
-    }
+    copy_still_lanes<C, O>(params, rows, seat.item);
   }
 };
 

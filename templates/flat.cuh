@@ -15,22 +15,17 @@ struct Flat {
     const Seat seat = seat_of<C, O>(block, count_tokens<C>(params));
     if (!seat.works) return;
     const Token token = token_of(params, seat.number);
-    const u32 chunk = seat.item % row.chunks();
+    const u32 chunk = seat.item % row.chunks;
     // What the angles wait for goes out first: they are worked out while the elements are on their way.
     i64 position[C.axes];
-    Steps<row.pairs_per_thread> steps{};
-    if (is_rotating<C, O>(chunk)) {
-      positions_of<C>(params, token, position);
-      steps = steps_of_share<C, row.pairs_per_thread>(params, data, chunk);
-    }
-    const Share<C, O> share = share_of<C, O>(params, token, seat.item / row.chunks(), chunk);
-    if (!is_written(share)) return;
-    if (!is_rotating<C, O>(chunk)) {
-      copy_share(share);
-      return;
-    }
+    positions_of<C>(params, token, position);
+    const auto steps = steps_of_share<C, row.pairs_per_thread>(params, data, chunk);
+    const Rows rows = rows_of<C, O>(params, token);
+    if (!is_written<C, O>(rows)) return;
+    const Share<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
     HeldWords<C, O> word;
     load_share(share, word);
+    copy_still_lanes<C, O>(params, rows, seat.item);
     CosSin turn[row.pairs_per_thread];
     turns_of_share<C>(params, data, token, position, steps, chunk, turn);
     store_share(share, word, turn, is_padding<C>(position));

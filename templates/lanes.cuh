@@ -23,12 +23,15 @@ struct Lanes {
     const bool has_angles = C.pairs() % 32 == 0 || lane * angles < C.pairs();
     Steps<angles> steps{};
     if (has_angles) steps = load_steps<angles>(params, data, lane * angles);
-    const u32 chunk = seat.item % row.chunks();
-    const bool rotates = is_rotating<C, O>(chunk);
-    const Share<C, O> share = share_of<C, O>(params, token, seat.item / row.chunks(), chunk);
-    const bool works = seat.works && is_written(share);
+    const u32 chunk = seat.item % row.chunks;
+    const Rows rows = rows_of<C, O>(params, token);
+    const bool works = seat.works && is_written<C, O>(rows);
+    const Share<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
     HeldWords<C, O> word;
-    if (works && rotates) load_share(share, word);
+    if (works) {
+      load_share(share, word);
+      copy_still_lanes<C, O>(params, rows, seat.item);
+    }
 
     CosSin mine[angles];
     if (has_angles) computed_turns<C>(position, data, steps, lane * angles, mine);
@@ -37,12 +40,7 @@ struct Lanes {
     for (u32 i = 0; i < row.pairs_per_thread; ++i) {
       turn[i] = from_lane(mine[i % angles], (chunk * row.pairs_per_thread + i) / angles);
     }
-    if (!works) return;
-    if (rotates) {
-      store_share(share, word, turn, is_padding<C>(position));
-    } else {
-      copy_share(share);
-    }
+    if (works) store_share(share, word, turn, is_padding<C>(position));
   }
 
  private:

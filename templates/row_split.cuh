@@ -11,11 +11,11 @@
 namespace ropejit {
 
 // The row of one head is read in words of `word_lanes` lanes. A thread takes one chunk of a row, for every head of a
-// head group:
-//  - a rotating chunk is words_per_thread words: for halves one in each half, for interleaved one (two where a
-//    word holds a single lane, so that the thread still has a whole pair). Where another layout is written, the same
-//    pairs make out_words_per_thread words of out_word_lanes lanes there;
-//  - a copying chunk is copy_lanes lanes that do not rotate (out of place only): as wide a word as they allow.
+// head group: words_per_thread words, for halves one in each half, for interleaved one (two where a word holds a single
+// lane, so that the thread still has a whole pair). Where another layout is written, the same pairs make
+// out_words_per_thread words of out_word_lanes lanes there.
+// Out of place, a row's threads share out its still_words too: words of copy_lanes lanes that do not rotate, as wide as
+// they allow. All threads do the same then: were some to rotate and others to copy, a warp would do one after the other.
 // Head group g holds the heads g, g + groups, g + 2 groups, ...: neighbouring threads stay on neighbouring heads,
 // and heads_per_thread need not divide the head count.
 struct RowSplit {
@@ -25,13 +25,12 @@ struct RowSplit {
   unsigned out_words_per_thread;
   unsigned pairs_per_thread;
   unsigned copy_lanes;
-  unsigned rotating_chunks;
-  unsigned copying_chunks;
+  unsigned chunks;
+  unsigned still_words;
   unsigned heads_per_thread;  // no more than there are
   unsigned groups;
 
-  ROPEJIT_ANYWHERE constexpr unsigned chunks() const { return rotating_chunks + copying_chunks; }
-  ROPEJIT_ANYWHERE constexpr unsigned items() const { return groups * chunks(); }
+  ROPEJIT_ANYWHERE constexpr unsigned items() const { return groups * chunks; }
 };
 
 // One head's row, as far as cutting it is concerned.
@@ -64,8 +63,8 @@ ROPEJIT_ANYWHERE constexpr RowSplit split_row(RowShape row, unsigned rotary_dim,
   split.pairs_per_thread = split.words_per_thread * word_lanes / 2;
   split.out_word_lanes = interleaved && !out_interleaved ? split.pairs_per_thread : word_lanes;
   split.out_words_per_thread = 2 * split.pairs_per_thread / split.out_word_lanes;
-  split.rotating_chunks = rotary_dim / 2 / split.pairs_per_thread;
-  split.copying_chunks = row.copies ? (row.head_dim - rotary_dim) / split.copy_lanes : 0;
+  split.chunks = rotary_dim / 2 / split.pairs_per_thread;
+  split.still_words = row.copies ? (row.head_dim - rotary_dim) / split.copy_lanes : 0;
   split.heads_per_thread = heads_per_thread < row.heads || row.heads == 0 ? heads_per_thread : row.heads;
   split.groups = (row.heads + split.heads_per_thread - 1) / split.heads_per_thread;
   return split;
@@ -75,7 +74,7 @@ ROPEJIT_ANYWHERE constexpr RowSplit split_row(RowShape row, unsigned rotary_dim,
 enum class Cut : unsigned {
   items,  // anywhere: an item is one chunk of one head group
   warps,  // at warps: a warp's threads all belong to one token
-  rows,   // at rows: all rotating chunks of a head group stand in one block, which goes over them in `rounds`
+  rows,   // at rows: all chunks of a head group stand in one block, which goes over them in `rounds`
 };
 
 // What a block takes of one operand, q or k: all threads of a block work on the same one. Either `tokens` whole tokens,
@@ -86,7 +85,7 @@ struct BlockSplit {
   unsigned tokens;       // a block
   unsigned parts;        // a token; 1 where tokens > 1
   unsigned row_threads;  // by rows: of one head group. Else 1
-  unsigned rounds;       // by rows: rotating chunks of a thread. Else 1
+  unsigned rounds;       // by rows: chunks of a thread. Else 1
 
   ROPEJIT_ANYWHERE constexpr unsigned threads() const { return tokens * per_token; }
 };
@@ -108,8 +107,8 @@ ROPEJIT_ANYWHERE constexpr BlockSplit split_block(RowSplit row, Cut cut, unsigne
   block.items = row.items();
   unsigned unit = cut == Cut::warps ? 32 : 1;
   if (cut == Cut::rows) {
-    block.row_threads = row.rotating_chunks < threads ? row.rotating_chunks : threads;
-    block.rounds = ceil_divide(row.rotating_chunks, block.row_threads);
+    block.row_threads = row.chunks < threads ? row.chunks : threads;
+    block.rounds = ceil_divide(row.chunks, block.row_threads);
     block.items = row.groups * block.row_threads;
     unit = block.row_threads;
   }
@@ -127,6 +126,12 @@ ROPEJIT_ANYWHERE constexpr BlockSplit split_block(RowSplit row, Cut cut, unsigne
   }
   return block;
 }
+
+// Words that do not rotate, of all `heads` of a token, that one thread copies; and how many of them at once.
+ROPEJIT_ANYWHERE constexpr unsigned copies_of_thread(RowSplit row, unsigned heads, BlockSplit block) {
+  return block.items == 0 ? 0 : ceil_divide(heads * row.still_words, block.items);
+}
+ROPEJIT_ANYWHERE constexpr unsigned copies_in_flight(unsigned copies) { return copies < 8 ? copies : 8; }
 
 // What both operands' blocks are launched with: q's, and k's as many tokens as then find room.
 ROPEJIT_ANYWHERE constexpr unsigned threads_of_block(BlockSplit q) { return ceil_divide(q.threads(), 32) * 32; }

@@ -14,7 +14,7 @@ struct Share {
   u32 group;
   u32 chunk;
   const char* in;  // the chunk's first word in the group's first head
-  char* out;       // null: nothing is written
+  char* out;
   i64 in_head_step;
   i64 in_word_step;
   i64 out_head_step;
@@ -22,9 +22,48 @@ struct Share {
 };
 
 template <KernelConfig C>
-__device__ constexpr u32 lanes_per_rotating_chunk(Layout layout) {
+__device__ constexpr u32 lanes_per_chunk(Layout layout) {
   return (layout == Layout::interleaved ? 2 : 1) * C.split(Operand::q).pairs_per_thread;
 }
+
+// The lane at which a chunk begins.
+template <KernelConfig C, Operand O>
+__device__ __forceinline__ u32 first_lane_of(Layout layout, u32 chunk) {
+  constexpr RowSplit row = C.split(O);
+  const u32 lane = C.shape(O).first_lane + chunk * lanes_per_chunk<C>(layout);
+  if (layout != Layout::split_sections) return lane;
+  return lane + chunk * row.pairs_per_thread / C.section_pairs * C.section_pairs;
+}
+
+// The lane at which word n of those that do not rotate begins: they lie before and after the rotating ones.
+template <KernelConfig C, Operand O>
+__device__ __forceinline__ u32 still_lane(u32 n) {
+  const u32 lane = n * C.split(O).copy_lanes;
+  return lane >= C.shape(O).first_lane ? lane + C.rotary_dim : lane;
+}
+
+// Lanes from one word of a chunk to the next.
+template <KernelConfig C>
+__device__ __forceinline__ u32 lanes_between_words(Layout layout, u32 word_lanes) {
+  if (layout == Layout::interleaved) return word_lanes;
+  return layout == Layout::split_half ? C.pairs() : C.section_pairs;
+}
+
+// Strides in elements; a kernel that knows them reads none of the arguments.
+template <KernelConfig C, Operand O>
+__device__ __forceinline__ i64 head_stride(i64 given) {
+  return C.strides == Strides::contiguous ? C.shape(O).head_dim : given;
+}
+template <KernelConfig C>
+__device__ __forceinline__ i64 lane_stride(i64 given) {
+  return C.strides == Strides::any ? given : 1;
+}
+
+// Where a token's lanes begin: head 0, lane 0. Null out: nothing is written.
+struct Rows {
+  const char* in;
+  char* out;
+};
 
 // The row of the cache that the token's k goes to; -1: none.
 template <KernelConfig C>
@@ -36,55 +75,15 @@ __device__ __forceinline__ i64 cache_row(const LaunchParams& params, u32 token) 
   return -1;
 }
 
-// The lane at which a chunk begins.
+// False where the token's k has no row in the cache.
 template <KernelConfig C, Operand O>
-__device__ __forceinline__ u32 first_lane_of(Layout layout, u32 chunk) {
-  constexpr RowSplit row = C.split(O);
-  constexpr u32 first_rotating = C.shape(O).first_lane;
-  if (row.copying_chunks > 0 && chunk >= row.rotating_chunks) {
-    // Lanes before and after the rotating ones, counted through without them.
-    const u32 lane = (chunk - row.rotating_chunks) * row.copy_lanes;
-    return lane >= first_rotating ? lane + C.rotary_dim : lane;
-  }
-  const u32 lane = first_rotating + chunk * lanes_per_rotating_chunk<C>(layout);
-  if (layout != Layout::split_sections) return lane;
-  return lane + chunk * row.pairs_per_thread / C.section_pairs * C.section_pairs;
+__device__ __forceinline__ bool is_written(const Rows& rows) {
+  if constexpr (O == Operand::q || C.k_rows == CacheRows::none) return true;
+  return rows.out != nullptr;
 }
 
-// Lanes from one word of a rotating chunk to the next.
-template <KernelConfig C>
-__device__ __forceinline__ u32 lanes_between_words(Layout layout, u32 word_lanes) {
-  if (layout == Layout::interleaved) return word_lanes;
-  return layout == Layout::split_half ? C.pairs() : C.section_pairs;
-}
-
-struct HeadsAndLanes {
-  u64 offset;  // of the share's first word from head 0, lane 0 of its token; these in bytes
-  i64 head_step;
-  i64 word_step;
-};
-
-// `head` and `lane` are strides in elements; not read where they are known.
 template <KernelConfig C, Operand O>
-__device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word_lanes, u32 bytes, i64 head, i64 lane,
-                                                         u32 group, u32 chunk) {
-  constexpr RowSplit row = C.split(O);
-  const u32 first = first_lane_of<C, O>(layout, chunk);
-  const u32 between = lanes_between_words<C>(layout, word_lanes);
-  if constexpr (C.strides == Strides::contiguous) {
-    const u32 head_bytes = C.shape(O).head_dim * bytes;
-    return {group * head_bytes + first * bytes, row.groups * head_bytes, between * bytes};
-  } else {
-    const i64 lane_bytes = C.strides == Strides::any ? lane * bytes : bytes;
-    const i64 head_bytes = head * bytes;
-    return {static_cast<u64>(group * head_bytes + first * lane_bytes), row.groups * head_bytes, between * lane_bytes};
-  }
-}
-
-// By rows, the caller sets the chunk, and the share anew for each.
-template <KernelConfig C, Operand O>
-__device__ __forceinline__ Share<C, O> share_of(const LaunchParams& params, const Token& token, u32 group, u32 chunk) {
-  constexpr RowSplit row = C.split(O);
+__device__ __forceinline__ Rows rows_of(const LaunchParams& params, const Token& token) {
   constexpr OperandShape shape = C.shape(O);
   constexpr u32 in_bytes = C.element_bytes();
   constexpr u32 out_bytes = bytes_of(shape.element_out);
@@ -100,38 +99,54 @@ __device__ __forceinline__ Share<C, O> share_of(const LaunchParams& params, cons
         out_bytes;
   }
   char* const out_base = static_cast<char*>(O == Operand::q ? params.q_out : params.k_out);
-  const HeadsAndLanes to = heads_and_lanes<C, O>(C.layout_out, row.out_word_lanes, out_bytes, strides.out_head,
-                                                 strides.out_lane, group, chunk);
-  if constexpr (C.in_place(O) && C.layout == C.layout_out) {
-    char* const at = out_base + static_cast<i64>(out + to.offset);
-    return {group, chunk, at, at, to.head_step, to.word_step, to.head_step, to.word_step};
-  }
-  const char* const in_base =
-      C.in_place(O) ? out_base : static_cast<const char*>(O == Operand::q ? params.q_in : params.k_in);
-  const HeadsAndLanes from =
-      heads_and_lanes<C, O>(C.layout, row.word_lanes, in_bytes, strides.in_head, strides.in_lane, group, chunk);
-  char* out_token = out_base + static_cast<i64>(out);
+  if constexpr (C.in_place(O)) return {out_base + static_cast<i64>(out), out_base + static_cast<i64>(out)};
+  const char* const in_base = static_cast<const char*>(O == Operand::q ? params.q_in : params.k_in);
   if constexpr (O == Operand::k && C.k_rows != CacheRows::none) {
     constexpr u32 cache_row_lanes = shape.heads * shape.head_dim;
     const i64 at = cache_row<C>(params, token.number);
-    if (at < 0) return {group, chunk, nullptr, nullptr, 0, 0, 0, 0};
-    out_token = out_base + at * (C.strides == Strides::contiguous ? cache_row_lanes : strides.out_token) * out_bytes;
+    if (at < 0) return {nullptr, nullptr};
+    out = at * (C.strides == Strides::contiguous ? cache_row_lanes : strides.out_token) * out_bytes;
   }
-  return {group,
-          chunk,
-          in_base + static_cast<i64>(in + from.offset),
-          out_token + static_cast<i64>(to.offset),
-          from.head_step,
-          from.word_step,
-          to.head_step,
-          to.word_step};
+  return {in_base + static_cast<i64>(in), out_base + static_cast<i64>(out)};
 }
 
-// False where the token's k has no row in the cache.
+struct HeadsAndLanes {
+  i64 offset;  // of the share's first word from the beginning of its token; these in bytes
+  i64 head_step;
+  i64 word_step;
+};
+
+// `head` and `lane` are strides in elements; not read where they are known.
 template <KernelConfig C, Operand O>
-__device__ __forceinline__ bool is_written(const Share<C, O>& share) {
-  if constexpr (O == Operand::q || C.k_rows == CacheRows::none) return true;
-  return share.out != nullptr;
+__device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word_lanes, u32 bytes, i64 head, i64 lane,
+                                                         u32 group, u32 chunk) {
+  constexpr RowSplit row = C.split(O);
+  const u32 first = first_lane_of<C, O>(layout, chunk);
+  const u32 between = lanes_between_words<C>(layout, word_lanes);
+  if constexpr (C.strides == Strides::contiguous) {
+    const u32 head_bytes = C.shape(O).head_dim * bytes;
+    return {group * head_bytes + first * bytes, row.groups * head_bytes, between * bytes};
+  } else {
+    const i64 lane_bytes = lane_stride<C>(lane) * bytes;
+    const i64 head_bytes = head * bytes;
+    return {group * head_bytes + first * lane_bytes, row.groups * head_bytes, between * lane_bytes};
+  }
+}
+
+// By rows, the caller sets the chunk, and the share anew for each.
+template <KernelConfig C, Operand O>
+__device__ __forceinline__ Share<C, O> share_of(const LaunchParams& params, const Rows& rows, u32 group, u32 chunk) {
+  constexpr RowSplit row = C.split(O);
+  const TensorStrides& strides = O == Operand::q ? params.q_strides : params.k_strides;
+  const HeadsAndLanes to = heads_and_lanes<C, O>(C.layout_out, row.out_word_lanes, bytes_of(C.shape(O).element_out),
+                                                 strides.out_head, strides.out_lane, group, chunk);
+  char* const out = rows.out + to.offset;
+  if constexpr (C.in_place(O) && C.layout == C.layout_out) {
+    return {group, chunk, out, out, to.head_step, to.word_step, to.head_step, to.word_step};
+  }
+  const HeadsAndLanes from = heads_and_lanes<C, O>(C.layout, row.word_lanes, C.element_bytes(), strides.in_head,
+                                                   strides.in_lane, group, chunk);
+  return {group, chunk, rows.in + from.offset, out, from.head_step, from.word_step, to.head_step, to.word_step};
 }
 
 // Whether head h of the thread's group exists; known beforehand where heads_per_thread divides the head count.
@@ -214,35 +229,55 @@ __device__ __forceinline__ void turns_of_share(const LaunchParams& params, const
   }
 }
 
+// Copies the lanes of a token that do not rotate: words item, item + items, ... of all its heads', so that neighbouring
+// threads copy neighbouring words. Called while elements that were asked for before are on their way.
 template <KernelConfig C, Operand O>
-__device__ __forceinline__ bool is_rotating(u32 chunk) {
+__device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, const Rows& rows, u32 item) {
   constexpr RowSplit row = C.split(O);
-  if constexpr (row.copying_chunks == 0) return true;
-  return chunk < row.rotating_chunks;
-}
-
-// Lanes that do not rotate, of every head of the group.
-template <KernelConfig C, Operand O>
-__device__ __forceinline__ void copy_share(const Share<C, O>& share) {
-  constexpr RowSplit row = C.split(O);
-  constexpr Element out = C.shape(O).element_out;
-  constexpr u32 bytes = row.copy_lanes * C.element_bytes();
-  Word<bytes> word[row.heads_per_thread];
+  if constexpr (row.still_words > 0) {
+    constexpr Element out = C.shape(O).element_out;
+    constexpr u32 in_bytes = C.element_bytes();
+    constexpr u32 out_bytes = bytes_of(out);
+    constexpr u32 bytes = row.copy_lanes * in_bytes;
+    constexpr u32 items = C.block(O).items;
+    constexpr u32 words = C.shape(O).heads * row.still_words;
+    constexpr u32 each = copies_of_thread(row, C.shape(O).heads, C.block(O));
+    constexpr u32 together = copies_in_flight(each);
+    const TensorStrides& strides = O == Operand::q ? params.q_strides : params.k_strides;
+    const i64 in_head = head_stride<C, O>(strides.in_head) * in_bytes;
+    const i64 in_lane = lane_stride<C>(strides.in_lane) * in_bytes;
+    const i64 out_head = head_stride<C, O>(strides.out_head) * out_bytes;
+    const i64 out_lane = lane_stride<C>(strides.out_lane) * out_bytes;
+    const auto copy_from = [&](u32 first) {
+      Word<bytes> word[together];
 #pragma unroll
-  for (u32 h = 0; h < row.heads_per_thread; ++h) {
-    if (has_head(share, h)) word[h] = load_word<bytes>(share.in + h * share.in_head_step);
-  }
-#pragma unroll
-  for (u32 h = 0; h < row.heads_per_thread; ++h) {
-    if (has_head(share, h)) {
-      char* const at = share.out + h * share.out_head_step;
-      if constexpr (out == C.element) {
-        store_word(at, word[h]);
-      } else {
-        float lanes[row.copy_lanes];
-        unpack<C.element>(word[h], lanes, 0);
-        store_lanes<out, row.copy_lanes, C.access_bytes>(at, lanes, 0);
+      for (u32 i = 0; i < together; ++i) {
+        const u32 n = item + (first + i) * items;
+        if ((words % items == 0 && each % together == 0) || n < words) {
+          word[i] = load_word<bytes>(rows.in + n / row.still_words * in_head +
+                                     still_lane<C, O>(n % row.still_words) * in_lane);
+        }
       }
+#pragma unroll
+      for (u32 i = 0; i < together; ++i) {
+        const u32 n = item + (first + i) * items;
+        if ((words % items == 0 && each % together == 0) || n < words) {
+          char* const at = rows.out + n / row.still_words * out_head + still_lane<C, O>(n % row.still_words) * out_lane;
+          if constexpr (out == C.element) {
+            store_word(at, word[i]);
+          } else {
+            float lanes[row.copy_lanes];
+            unpack<C.element>(word[i], lanes, 0);
+            store_lanes<out, row.copy_lanes, C.access_bytes>(at, lanes, 0);
+          }
+        }
+      }
+    };
+    if constexpr (each == together) {
+      copy_from(0);
+    } else {
+#pragma unroll 1
+      for (u32 first = 0; first < each; first += together) copy_from(first);
     }
   }
 }

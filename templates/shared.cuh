@@ -37,17 +37,20 @@ struct Shared {
         job_step[r] = load_readonly(steps + pair);
       }
     }
-    const u32 chunk = seat.item % row.chunks();
-    const bool rotates = is_rotating<C, O>(chunk);
+    const u32 chunk = seat.item % row.chunks;
     bool works = seat.works;
     Token token{};
     Share<C, O> share{};
     HeldWords<C, O> word;
     if (works) {
       token = token_of(params, seat.number);
-      share = share_of<C, O>(params, token, seat.item / row.chunks(), chunk);
-      works = is_written(share);
-      if (works && rotates) load_share(share, word);
+      const Rows rows = rows_of<C, O>(params, token);
+      works = is_written<C, O>(rows);
+      if (works) {
+        share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
+        load_share(share, word);
+        copy_still_lanes<C, O>(params, rows, seat.item);
+      }
     }
 #pragma unroll
     for (u32 r = 0; r < rounds; ++r) {
@@ -57,7 +60,7 @@ struct Shared {
       }
     }
     __syncthreads();
-    if (works && rotates) {
+    if (works) {
       constexpr u32 pairs = row.pairs_per_thread;
       const auto& neighbours =
           *reinterpret_cast<const NeighbourTurns<pairs>*>(turns + seat.in_block * C.pairs() + chunk * pairs);
@@ -71,8 +74,6 @@ struct Shared {
         padded = is_padding<C>(position);
       }
       store_share(share, word, turn, padded);
-    } else if (works) {
-      copy_share(share);
     }
     if constexpr (C.persistent) __syncthreads();  // before the next block's turns are written
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "codegen/legality.hpp"
+#include "codegen/work.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -27,6 +28,7 @@ constexpr Regime kRegimes[] = {
     {330'000, 4, 1, 256},
 };
 constexpr std::uint32_t kSectorBytes = 32;
+constexpr std::uint32_t kMostThreads = 1024;
 
 /// Lanes that rotate side by side do not fill memory's sectors: neighbouring threads then complete each other's.
 bool has_ragged_rows(const KernelClass& kernel_class) {
@@ -37,10 +39,12 @@ bool has_ragged_rows(const KernelClass& kernel_class) {
 
 Regime adapted(Regime regime, const KernelClass& kernel_class) {
   const bool small = regime.from_bytes < kRegimes[2].from_bytes;
+  // Threads that copy lanes too have enough to do with fewer heads.
+  const bool copies = !kernel_class.q.in_place() && kernel_class.rotary_dim < kernel_class.q.head_dim;
+  if (copies) regime.heads = std::max(regime.heads / 4, 1U);
   if (!small && has_ragged_rows(kernel_class)) {
-    if (kernel_class.q.in_place()) regime.pairs = 2;
-    // Out of place the lanes between are copied along, and fill the sectors.
-    regime.heads = std::min(regime.heads, kernel_class.q.in_place() ? 1U : 4U);
+    regime.pairs = copies ? 1 : 2;
+    regime.heads = 1;
   }
   if (kernel_class.by_rows() && regime.pairs > 2 && regime.heads > 1) regime.pairs = 2;
   // Without heads to share an angle with, more pairs make up for what every thread does once.
@@ -60,6 +64,8 @@ Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
     variant.access_bytes /= 2;
   }
   while (variant.heads_per_thread > 1 && !why_illegal(kernel_class, variant).empty()) --variant.heads_per_thread;
+  // Where a row is read whole before it is written, enough threads to hold it.
+  while (variant.threads < kMostThreads && block_work_of(kernel_class, variant).q.rounds > 1) variant.threads *= 2;
   return variant;
 }
 

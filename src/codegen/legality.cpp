@@ -87,6 +87,21 @@ std::string why_not_lanes(const KernelClass& kernel_class, const RowSplit& split
   return {};
 }
 
+/// Packed registers that hold lanes on their way from one place to another.
+std::uint32_t copied_words_held(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand,
+                                const BlockSplit& block) {
+  const RowSplit split = split_of(kernel_class, variant, operand);
+  return copies_in_flight(copies_of_thread(split, operand.heads, block)) *
+         std::max(split.copy_lanes * element_bytes(kernel_class) / 4, 1U);
+}
+
+/// Whether half the threads would take a row in several rounds.
+bool needs_threads(const KernelClass& kernel_class, Variant variant) {
+  if (!kernel_class.by_rows()) return false;
+  variant.threads /= 2;
+  return block_work_of(kernel_class, variant).q.rounds > 1;
+}
+
 }  // namespace
 
 std::string why_illegal(const KernelClass& kernel_class, const Variant& variant) {
@@ -126,8 +141,11 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
     if (std::string why = why_not_lanes(kernel_class, split); !why.empty()) return why;
   }
   if (variant.persistent && kernel_class.by_rows()) return "the layout changes in place: blocks do not take turns";
-  const std::uint32_t held = variant.heads_per_thread * split.words_per_thread * std::max(access / 4, 1U) *
-                             block_work_of(kernel_class, variant).q.rounds;
+  const BlockWork work = block_work_of(kernel_class, variant);
+  const std::uint32_t rotating =
+      variant.heads_per_thread * split.words_per_thread * std::max(access / 4, 1U) * work.q.rounds;
+  const std::uint32_t held = rotating + std::max(copied_words_held(kernel_class, variant, kernel_class.q, work.q),
+                                                 copied_words_held(kernel_class, variant, kernel_class.k, work.k));
   if (held > most_words_held(variant)) {
     return fmt::format("a thread would hold {} packed registers, allowed: {}", held, most_words_held(variant));
   }
@@ -137,7 +155,7 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
 std::vector<Variant> variant_space(const KernelClass& kernel_class, bool wide_accesses) {
   constexpr std::array<std::uint32_t, 5> kAccess = {4, 8, 16, 2, 32};
   constexpr std::array<std::uint32_t, 8> kHeads = {1, 2, 4, 5, 8, 10, 16, 32};
-  constexpr std::array<std::uint32_t, 4> kThreads = {128, 64, 32, 256};
+  constexpr std::array<std::uint32_t, 6> kThreads = {128, 64, 32, 256, 512, 1024};
   std::vector<Variant> space;
   for (const bool persistent : {false, true}) {
     for (const Family family : {Family::flat, Family::lanes, Family::shared}) {
@@ -148,7 +166,9 @@ std::vector<Variant> variant_space(const KernelClass& kernel_class, bool wide_ac
           if (family == Family::lanes && heads == 10) continue;
           for (const std::uint32_t threads : kThreads) {
             const Variant variant{family, access, heads, threads, persistent};
-            if (why_illegal(kernel_class, variant).empty()) space.push_back(variant);
+            if (!why_illegal(kernel_class, variant).empty()) continue;
+            // More threads are for rows that are read whole before they are written, and do not fit otherwise.
+            if (threads <= 256 || needs_threads(kernel_class, variant)) space.push_back(variant);
           }
         }
       }

@@ -33,7 +33,7 @@ AccessWidths access_widths(const KernelClass& kernel_class, const Variant& varia
   const auto width = [&](std::uint32_t lanes, DType dtype) {
     return access_of(lanes, static_cast<std::uint32_t>(size_of(dtype)), variant.access_bytes);
   };
-  const auto copied = [](const RowSplit& row) { return row.copying_chunks > 0 ? row.copy_lanes : 1U; };
+  const auto copied = [](const RowSplit& row) { return row.still_words > 0 ? row.copy_lanes : 1U; };
   const auto out_width = [&](const RowSplit& row, DType dtype) {
     return width(std::max(row.out_word_lanes, copied(row)), dtype);
   };

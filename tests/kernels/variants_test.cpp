@@ -150,8 +150,8 @@ TEST_CASE("Where the layout changes in place, every row has a variant: the wides
           // Whole rows in a block, each chunk once.
           CHECK(block.threads() >= block.row_threads);
           CHECK(block.threads() <= variant.threads);
-          CHECK(block.row_threads * block.rounds >= split.rotating_chunks);
-          CHECK(split.rotating_chunks * split.pairs_per_thread == kernel_class.pairs());
+          CHECK(block.row_threads * block.rounds >= split.chunks);
+          CHECK(split.chunks * split.pairs_per_thread == kernel_class.pairs());
         }
       }
     }

@@ -90,7 +90,7 @@ TEST_CASE("Blocks hold every item of every token once, in threads that their cut
                << row.heads_per_thread << " heads a thread, cut " << static_cast<int>(cut) << ", " << most
                << " threads");
     CHECK(row.groups * row.heads_per_thread >= heads);
-    if (row.copying_chunks > 0) CHECK(row.copying_chunks * row.copy_lanes == head_dim - rotary);
+    if (row.still_words > 0) CHECK(row.still_words * row.copy_lanes == head_dim - rotary);
     CHECK((row.groups - 1) * row.heads_per_thread < heads);
     REQUIRE(block.tokens >= 1);
     REQUIRE(block.parts >= 1);
@@ -107,8 +107,8 @@ TEST_CASE("Blocks hold every item of every token once, in threads that their cut
     if (cut == Cut::rows) {
       CHECK(block.items == row.groups * block.row_threads);
       CHECK(block.per_token % block.row_threads == 0);
-      CHECK(block.row_threads * block.rounds >= row.rotating_chunks);
-      CHECK(block.row_threads * (block.rounds - 1) < row.rotating_chunks);
+      CHECK(block.row_threads * block.rounds >= row.chunks);
+      CHECK(block.row_threads * (block.rounds - 1) < row.chunks);
     }
   }
 }
