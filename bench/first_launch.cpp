@@ -20,14 +20,17 @@
 
 #include "bench/cells.hpp"
 #include "bench/commands.hpp"
-#include "bench/statistics.hpp"
 #include "cli/arguments.hpp"
 #include "launch_params.cuh"
 #include "ropejit/error.hpp"
 #include "ropejit/service.hpp"
 #include "service/targets.hpp"
+#include "tune/statistics.hpp"
 
 namespace ropejit::bench {
+
+using internal::summarize;
+using internal::Summary;
 namespace {
 
 using Clock = std::chrono::steady_clock;

@@ -12,20 +12,24 @@
 #include "bench/cells.hpp"
 #include "bench/commands.hpp"
 #include "bench/selection.hpp"
-#include "bench/statistics.hpp"
-#include "bench/turns.hpp"
 #include "cli/arguments.hpp"
 #include "codegen/default_variant.hpp"
 #include "codegen/generate.hpp"
 #include "cuda/driver_api.hpp"
+#include "launch/prepared_kernel.hpp"
 #include "launch_params.cuh"
 #include "ropejit/error.hpp"
 #include "ropejit/service.hpp"
-#include "service/prepared_kernel.hpp"
 #include "service/targets.hpp"
 #include "spec/lower.hpp"
+#include "tune/statistics.hpp"
+#include "tune/turns.hpp"
 
 namespace ropejit::bench {
+
+using internal::summarize;
+using internal::Summary;
+using internal::time_in_turns;
 namespace {
 
 using internal::LaunchGeometry;

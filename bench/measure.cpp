@@ -4,18 +4,23 @@
 
 #include <fmt/format.h>
 
-#include "bench/statistics.hpp"
-#include "bench/turns.hpp"
-#include "cli/parallel.hpp"
 #include "codegen/generate.hpp"
 #include "ropejit/error.hpp"
 #include "spec/lower.hpp"
+#include "support/parallel.hpp"
+#include "tune/statistics.hpp"
+#include "tune/turns.hpp"
 
 namespace ropejit::bench {
 
+using internal::fastest;
 using internal::PreparedKernel;
+using internal::repetitions;
 using internal::RotationPlan;
+using internal::summarize;
+using internal::Summary;
 using internal::Target;
+using internal::time_in_turns;
 using internal::Variant;
 
 namespace {

@@ -13,7 +13,7 @@
 #include "bench/results.hpp"
 #include "bench/selection.hpp"
 #include "bench/tensors.hpp"
-#include "service/prepared_kernel.hpp"
+#include "launch/prepared_kernel.hpp"
 #include "spec/plan.hpp"
 #include "target/target.hpp"
 

@@ -20,8 +20,9 @@ BELOW = {
 }
 for peer in ("cuda", "host", "store"):
     BELOW[peer] = ["target", *BELOW["target"]]
-BELOW["tune"] = ["cuda", "host", "store", *BELOW["cuda"]]
-BELOW["service"] = ["tune", *BELOW["tune"]]
+BELOW["launch"] = ["target", *BELOW["target"]]
+BELOW["tune"] = ["launch", "store", *BELOW["launch"]]
+BELOW["service"] = ["tune", "cuda", "host", *BELOW["tune"]]
 BELOW["verify"] = []  # the oracle: shares nothing with what it checks
 BELOW["cli"] = ["service", "verify", *BELOW["service"]]
 

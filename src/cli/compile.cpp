@@ -8,7 +8,7 @@
 #include "cli/command.hpp"
 #include "cli/files.hpp"
 #include "cli/output.hpp"
-#include "cli/parallel.hpp"
+#include "support/parallel.hpp"
 #include "codegen/generate.hpp"
 #include "cuda/nvrtc_compiler.hpp"
 #include "host/host_target.hpp"

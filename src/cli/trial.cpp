@@ -7,7 +7,7 @@
 #include <cstring>
 #include <mutex>
 
-#include "cli/parallel.hpp"
+#include "support/parallel.hpp"
 #include "ropejit/error.hpp"
 #include "support/text.hpp"
 

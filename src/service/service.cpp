@@ -8,7 +8,7 @@
 #include "codegen/default_variant.hpp"
 #include "ropejit/service.hpp"
 #include "service/binary_source.hpp"
-#include "service/prepared_kernel.hpp"
+#include "service/kernel_state.hpp"
 #include "service/single_flight.hpp"
 #include "service/targets.hpp"
 #include "spec/limits.hpp"

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "cli/parallel.hpp"
+#include "support/parallel.hpp"
 #include "cuda/nvrtc_compiler.hpp"
 #include "support/catch.hpp"
 #include "support/targets.hpp"

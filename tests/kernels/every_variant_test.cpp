@@ -2,7 +2,7 @@
 #include <string>
 #include <vector>
 
-#include "cli/parallel.hpp"
+#include "support/parallel.hpp"
 #include "codegen/generate.hpp"
 #include "codegen/legality.hpp"
 #include "cuda/nvrtc_compiler.hpp"

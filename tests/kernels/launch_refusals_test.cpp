@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "service/launch_arguments.hpp"
+#include "launch/launch_arguments.hpp"
 #include "spec/lower.hpp"
 #include "support/catch.hpp"
 

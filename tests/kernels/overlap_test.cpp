@@ -1,7 +1,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "service/prepared_kernel.hpp"
+#include "launch/prepared_kernel.hpp"
 #include "spec/lower.hpp"
 #include "support/catch.hpp"
 #include "support/targets.hpp"

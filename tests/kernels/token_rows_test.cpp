@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
-#include "service/launch_arguments.hpp"
-#include "service/tensor_arguments.hpp"
-#include "service/token_rows.hpp"
+#include "launch/launch_arguments.hpp"
+#include "launch/tensor_arguments.hpp"
+#include "launch/token_rows.hpp"
 #include "spec/lower.hpp"
 #include "support/catch.hpp"
 

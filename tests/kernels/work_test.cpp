@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "codegen/work.hpp"
-#include "service/strided_box.hpp"
+#include "launch/strided_box.hpp"
 #include "support/catch.hpp"
 
 namespace {

@@ -9,7 +9,7 @@
 
 #include "ropejit/form.hpp"
 #include "ropejit/spec.hpp"
-#include "service/prepared_kernel.hpp"
+#include "launch/prepared_kernel.hpp"
 #include "support/golden_rotation.hpp"
 #include "support/targets.hpp"
 #include "verify/element.hpp"

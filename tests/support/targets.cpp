@@ -4,7 +4,7 @@
 #include <string>
 #include <utility>
 
-#include "cli/parallel.hpp"
+#include "support/parallel.hpp"
 #include "codegen/default_variant.hpp"
 #include "codegen/generate.hpp"
 #include "codegen/legality.hpp"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "codegen/variant.hpp"
-#include "service/prepared_kernel.hpp"
+#include "launch/prepared_kernel.hpp"
 #include "spec/plan.hpp"
 #include "target/target.hpp"
 

@@ -1,8 +1,8 @@
-#include "bench/turns.hpp"
+#include "tune/turns.hpp"
 
-#include "bench/statistics.hpp"
+#include "tune/statistics.hpp"
 
-namespace ropejit::bench {
+namespace ropejit::internal {
 
 std::vector<std::vector<double>> time_in_turns(const std::vector<std::function<double()>>& work, int turns) {
   std::vector<std::vector<double>> samples(work.size());
@@ -14,4 +14,4 @@ std::vector<std::vector<double>> time_in_turns(const std::vector<std::function<d
   return samples;
 }
 
-}  // namespace ropejit::bench
+}  // namespace ropejit::internal

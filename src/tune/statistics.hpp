@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <vector>
 
-namespace ropejit::bench {
+namespace ropejit::internal {
 
 struct Summary {
   double median = 0;
@@ -27,4 +27,4 @@ int repetitions(double once_us, double seconds, int least, int most);
 /// nobody always follows the same one.
 std::vector<std::size_t> order_of_turn(std::size_t count, std::size_t turn);
 
-}  // namespace ropejit::bench
+}  // namespace ropejit::internal

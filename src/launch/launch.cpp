@@ -2,8 +2,8 @@
 #include <utility>
 
 #include "codegen/work.hpp"
-#include "service/launch_arguments.hpp"
-#include "service/prepared_kernel.hpp"
+#include "launch/launch_arguments.hpp"
+#include "launch/prepared_kernel.hpp"
 
 namespace ropejit::internal {
 

@@ -1,10 +1,10 @@
-#include "bench/statistics.hpp"
+#include "tune/statistics.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
-namespace ropejit::bench {
+namespace ropejit::internal {
 namespace {
 
 /// Of sorted samples.
@@ -50,4 +50,4 @@ std::vector<std::size_t> order_of_turn(std::size_t count, std::size_t turn) {
   return order;
 }
 
-}  // namespace ropejit::bench
+}  // namespace ropejit::internal

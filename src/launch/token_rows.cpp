@@ -1,6 +1,6 @@
-#include "service/token_rows.hpp"
+#include "launch/token_rows.hpp"
 
-#include "service/stride_arithmetic.hpp"
+#include "launch/stride_arithmetic.hpp"
 
 namespace ropejit::internal {
 namespace {

@@ -5,9 +5,9 @@
 #include <functional>
 #include <vector>
 
-namespace ropejit::bench {
+namespace ropejit::internal {
 
 /// `work[i]()` runs once and returns its microseconds. Every one runs `turns` times; the samples of work i are at i.
 std::vector<std::vector<double>> time_in_turns(const std::vector<std::function<double()>>& work, int turns);
 
-}  // namespace ropejit::bench
+}  // namespace ropejit::internal

@@ -1,9 +1,9 @@
-#include "service/launch_arguments.hpp"
+#include "launch/launch_arguments.hpp"
 
 #include "codegen/work.hpp"
-#include "service/stride_arithmetic.hpp"
-#include "service/tensor_arguments.hpp"
-#include "service/token_rows.hpp"
+#include "launch/stride_arithmetic.hpp"
+#include "launch/tensor_arguments.hpp"
+#include "launch/token_rows.hpp"
 
 namespace ropejit::internal {
 namespace {

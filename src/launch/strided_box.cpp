@@ -1,4 +1,4 @@
-#include "service/strided_box.hpp"
+#include "launch/strided_box.hpp"
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,4 +1,4 @@
-#include "service/step_buffers.hpp"
+#include "launch/step_buffers.hpp"
 
 #include <variant>
 

@@ -1,7 +1,7 @@
 // The tensors of a launch, whatever their strides: checked, and turned into LaunchParams.
 #pragma once
 
-#include "service/launch_arguments.hpp"
+#include "launch/launch_arguments.hpp"
 
 namespace ropejit::internal {
 

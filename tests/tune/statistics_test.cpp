@@ -1,12 +1,12 @@
-#include "bench/statistics.hpp"
+#include "tune/statistics.hpp"
 
 #include <algorithm>
 #include <set>
 
-#include "bench/turns.hpp"
+#include "tune/turns.hpp"
 #include "support/catch.hpp"
 
-using namespace ropejit::bench;
+using namespace ropejit::internal;
 
 TEST_CASE("A summary has the median, the quartiles and the median absolute deviation") {
   struct Row {

@@ -3,7 +3,7 @@
 // out about any tensors in some hundred nanoseconds is here a matter of a few comparisons.
 #pragma once
 
-#include "service/launch_arguments.hpp"
+#include "launch/launch_arguments.hpp"
 
 namespace ropejit::internal {
 

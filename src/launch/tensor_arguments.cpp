@@ -1,7 +1,7 @@
-#include "service/tensor_arguments.hpp"
+#include "launch/tensor_arguments.hpp"
 
-#include "service/stride_arithmetic.hpp"
-#include "service/strided_box.hpp"
+#include "launch/stride_arithmetic.hpp"
+#include "launch/strided_box.hpp"
 
 namespace ropejit::internal {
 namespace {

@@ -7,8 +7,9 @@
 
 #include "codegen/variant.hpp"
 #include "codegen/work.hpp"
-#include "ropejit/service.hpp"
-#include "service/step_buffers.hpp"
+#include "ropejit/error.hpp"
+#include "ropejit/tensor.hpp"
+#include "launch/step_buffers.hpp"
 #include "spec/plan.hpp"
 #include "target/target.hpp"
 
@@ -42,13 +43,5 @@ std::size_t row_for(const PreparedKernel& kernel, std::int64_t tokens) noexcept;
 
 /// Checks the arguments, picks the entry and queues it. The hot path: no allocation, lock, hash, log or getenv.
 LaunchStatus launch_prepared(const PreparedKernel& kernel, const RopeArgs& args, void* stream) noexcept;
-
-/// What one RopeKernel handle shares with its copies: the kernel, and how this get came by it.
-struct KernelState {
-  std::shared_ptr<const PreparedKernel> prepared;
-  RopeSpec spec;
-  LaunchForm form;
-  KernelInfo info;
-};
 
 }  // namespace ropejit::internal
