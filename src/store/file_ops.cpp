@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -20,6 +21,7 @@ class SystemFileOps final : public FileOps {
   ssize_t write(int file, const void* from, std::size_t bytes) const override { return ::write(file, from, bytes); }
   int fstat(int file, struct stat* result) const override { return ::fstat(file, result); }
   int fsync(int file) const override { return ::fsync(file); }
+  int lock(int file) const override { return ::flock(file, LOCK_EX | LOCK_NB); }
   int close(int file) const override { return ::close(file); }
   int rename(const char* from, const char* to) const override { return ::rename(from, to); }
   int unlink(const char* path) const override { return ::unlink(path); }

@@ -23,6 +23,7 @@ class FileOps {
   virtual ssize_t write(int file, const void* from, std::size_t bytes) const = 0;
   virtual int fstat(int file, struct stat* result) const = 0;
   virtual int fsync(int file) const = 0;
+  virtual int lock(int file) const = 0;  ///< flock(LOCK_EX | LOCK_NB): until the file is closed
   virtual int close(int file) const = 0;
   virtual int rename(const char* from, const char* to) const = 0;
   virtual int unlink(const char* path) const = 0;

@@ -35,6 +35,7 @@ class FaultyFileOps final : public internal::FileOps {
   int fstat(int file, struct stat* result) const override { return fails("fstat") ? -1 : real_.fstat(file, result); }
   // Nothing is synced: no test cuts the power, and hundreds of real ones take seconds.
   int fsync(int) const override { return fails("fsync") ? -1 : 0; }
+  int lock(int file) const override { return fails("lock") ? -1 : real_.lock(file); }
   // A close that fails has closed all the same.
   int close(int file) const override {
     --open_files_;

@@ -138,6 +138,7 @@ TEST_CASE("A file system that never stops interrupting does not hang the caller"
     ssize_t write(int, const void*, std::size_t) const override { return interrupted(); }
     int fstat(int, struct stat*) const override { return interrupted(); }
     int fsync(int) const override { return interrupted(); }
+    int lock(int) const override { return interrupted(); }
     int close(int) const override { return interrupted(); }
     int rename(const char*, const char*) const override { return interrupted(); }
     int unlink(const char*) const override { return interrupted(); }

@@ -1,0 +1,67 @@
+// Tuning records as files of one record a line; the grammar is in cache/FORMAT.md.
+//
+// As with the store, nothing that goes wrong here is an error for the caller: what could not be read or written is told
+// in one line each. Thread-safe, and safe beside other processes on the same file: it is replaced whole, by rename, and
+// update_records takes turns with other updates.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/file_ops.hpp"
+#include "tune/record_set.hpp"
+
+namespace ropejit::internal {
+
+inline constexpr std::uint64_t kMaxRecordsBytes = std::uint64_t{64} << 20;
+/// Problems beyond these are counted in one more line.
+inline constexpr std::size_t kMaxProblemsTold = 10;
+
+/// "<cache directory>/v1/records/records.jsonl"; empty for an empty directory, which keeps nothing.
+std::string records_path(const std::string& cache_directory);
+
+struct RecordsRead {
+  RecordSet records;
+  std::vector<std::string> problems;  ///< "records.jsonl:7: tokens: found 0, allowed: ..."
+  bool absent = false;                ///< there is no such file: no problem
+  bool unreadable = false;            ///< there is one, and none of it could be read or trusted
+};
+
+/// A bad line costs that line alone. `name`: what problems call the text. Blank lines mean nothing.
+RecordsRead parse_records(std::string_view text, std::string_view name);
+
+/// Reads a file that is this user's own (the rules of store/read_file.hpp). An empty path is an absent file.
+RecordsRead read_records(const FileOps& ops, const std::string& path);
+
+/// What a file of the set holds: every record and every kept line. The same for equal sets. `problem` is one line where
+/// a record would not read back as it is; the text is empty then.
+struct RecordsText {
+  std::string text;
+  std::string problem;
+};
+RecordsText to_text(const RecordSet& records);
+
+/// Writes the whole file, or leaves the one that is there. Empty on success, else what failed, in one line. An empty
+/// path keeps nothing and succeeds.
+std::string write_records(const FileOps& ops, const std::string& path, const RecordSet& records);
+
+/// An update lasts milliseconds; whoever takes longer has been stopped, and must not stop others.
+inline constexpr std::chrono::milliseconds kMaxUpdateWait{2000};
+
+struct RecordsUpdate {
+  bool written = false;
+  std::vector<std::string> problems;  ///< bad lines, which the new file is without, and why nothing was written
+};
+
+/// Reads the file, lets `change` change its records, and writes them. A file that is there and cannot be read is left
+/// as it is. Waits for other updates of the same folder, for kMaxUpdateWait at most: after that it goes ahead, and may
+/// lose what another process writes at the same moment. An empty path keeps nothing: not written, no problem.
+RecordsUpdate update_records(const FileOps& ops, const std::string& path,
+                             const std::function<void(RecordSet&)>& change);
+
+}  // namespace ropejit::internal

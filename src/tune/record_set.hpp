@@ -1,0 +1,79 @@
+// RecordSet: tuning records in order, at most one for each device, class and number of tokens.
+//
+// What a set holds does not depend on the order in which records came: files of many machines can be merged by anyone,
+// in any order, into the same file. Not thread-safe but for reading.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "spec/plan.hpp"
+#include "tune/record.hpp"
+
+namespace ropejit::internal {
+
+/// How far from the launches that were timed a record is advice, both ends included. In octaves: 2 is a factor of 4,
+/// in tokens for the class's own records; 1 is a factor of 2, in bytes moved by the launch for those of its kin.
+inline constexpr double kTrustTokens = 2;
+inline constexpr double kTrustKin = 1;
+
+/// Whether `a` is kept where both say something about the same launches: the pinned one, else that of the higher
+/// version (by the numbers between its dots), else the faster one (one that was not timed is the slowest), else the
+/// smaller text of the variant, else of the whole line. A strict order: of two different records exactly one goes
+/// before.
+bool goes_before(const TuningRecord& a, const TuningRecord& b);
+
+/// What the records say about a launch.
+struct Advice {
+  TuningRecord record;
+  double octaves = 0;      ///< between the launch and those that were timed
+  bool own_class = false;  ///< else of its kin
+};
+
+class RecordSet {
+ public:
+  RecordSet() = default;
+  /// As if each were added, and each line kept; for many at once.
+  explicit RecordSet(std::vector<TuningRecord> records, std::vector<std::string> kept_lines = {});
+
+  /// Where there is one of the same key (device, class, tokens), the one that goes before the other is kept.
+  void add(TuningRecord record);
+  /// Takes the place of one of the same key, whatever their times, for it is newer; but what a person pinned stays,
+  /// unless the new one is pinned too.
+  void replace(TuningRecord record);
+  /// False where there was none.
+  bool remove(const DeviceKey& device, std::string_view kernel_class, std::int64_t tokens);
+  /// Adds all of `other`, kept lines too.
+  void merge(const RecordSet& other);
+
+  /// By device, class and tokens.
+  const std::vector<TuningRecord>& all() const { return records_; }
+  bool empty() const { return records_.empty(); }
+  /// The one of exactly this key, or null; valid until the set is changed.
+  const TuningRecord* find(const DeviceKey& device, std::string_view kernel_class, std::int64_t tokens) const;
+  /// By tokens.
+  std::vector<TuningRecord> of_class(const DeviceKey& device, const std::string& kernel_class) const;
+
+  /// The record to follow for a launch of `tokens` tokens that moves `bytes_per_token` for each, or nothing that can be
+  /// trusted. The class's own come first, the nearest in tokens; else those of kin, the nearest in bytes. Of equally
+  /// near ones, that with the nearer bytes_per_token, then the first of all(). Never one of another device, nor one
+  /// whose variant is illegal for this class.
+  std::optional<Advice> nearest(const DeviceKey& device, const KernelClass& kernel_class, std::int64_t bytes_per_token,
+                                std::int64_t tokens) const;
+
+  /// A line that a later library wrote and this one cannot read (RecordLine::keep). It goes wherever the set goes.
+  void keep_line(std::string line);
+  /// Sorted, each once.
+  const std::vector<std::string>& kept_lines() const { return kept_lines_; }
+
+ private:
+  void settle();
+
+  std::vector<TuningRecord> records_;
+  std::vector<std::string> kept_lines_;
+};
+
+}  // namespace ropejit::internal
