@@ -8,6 +8,7 @@
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
+#include "codegen/template_folder.hpp"
 #include "cuda/cuda_target.hpp"
 #include "cuda/nvrtc_compiler.hpp"
 #include "host/host_compiler.hpp"
@@ -32,6 +33,9 @@ struct Facts {
   std::string host_compiler;  ///< empty: there is none
   std::string host_version;
   std::string host_problem;
+  std::string templates_digest;  ///< empty: the folder is not fit
+  std::size_t templates = 0;
+  std::string templates_problem;
   std::string cache_directory;
   std::size_t cache_entries = 0;
   std::size_t cache_damaged = 0;
@@ -67,6 +71,10 @@ Facts gather(const Arguments& arguments) {
     const HostCompiler compiler{std::nullopt};
     facts.host_compiler = compiler.path();
     facts.host_version = compiler.version();
+  });
+  facts.templates_problem = problem_of([&] {
+    facts.templates_digest = templates_digest();
+    facts.templates = template_files().size();
   });
   facts.cache_directory = cache_directory(arguments.text("--cache-dir"));
   const std::vector<EntryListing> entries = BinaryStore(facts.cache_directory).list();
@@ -116,6 +124,12 @@ std::string info_json(const Facts& facts) {
         text_or_null(out, "version", facts.host_version);
         text_or_null(out, "problem", facts.host_problem);
       });
+      out.attributeObject("templates", [&] {
+        text_or_null(out, "folder", templates_folder());  // null: those embedded in the library
+        attribute(out, "files", static_cast<std::int64_t>(facts.templates));
+        text_or_null(out, "digest", facts.templates_digest);
+        text_or_null(out, "problem", facts.templates_problem);
+      });
       out.attributeObject("cache", [&] {
         text_or_null(out, "path", facts.cache_directory);
         attribute(out, "entries", static_cast<std::int64_t>(facts.cache_entries));
@@ -144,6 +158,12 @@ std::string info_table(const Facts& facts) {
   }
   text += facts.host_problem.empty() ? fmt::format("host compiler  {}, {}\n", facts.host_compiler, facts.host_version)
                                      : fmt::format("host compiler  {}\n", facts.host_problem);
+  if (!facts.templates_problem.empty()) {
+    text += fmt::format("templates      {}\n", facts.templates_problem);
+  } else if (!templates_folder().empty()) {
+    text += fmt::format("templates      {} files of {} ($ROPEJIT_TEMPLATES), not the library's own\n", facts.templates,
+                        templates_folder());
+  }
   text += fmt::format("cache          {}, {} entries",
                       facts.cache_directory.empty() ? "memory only" : facts.cache_directory, facts.cache_entries);
   if (facts.cache_damaged != 0) text += fmt::format(", {} damaged", facts.cache_damaged);

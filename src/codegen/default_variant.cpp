@@ -69,17 +69,6 @@ Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
   return variant;
 }
 
-/// Read and written for one token.
-std::uint64_t bytes_per_token(const KernelClass& kernel_class) {
-  std::uint64_t bytes = 0;
-  for (const PlanOperand& operand : {kernel_class.q, kernel_class.k}) {
-    const std::uint64_t lanes = operand.in_place() ? kernel_class.rotary_dim : operand.head_dim;
-    bytes +=
-        operand.heads * lanes * static_cast<std::uint64_t>(size_of(kernel_class.dtype) + size_of(operand.dtype_out));
-  }
-  return bytes;
-}
-
 }  // namespace
 
 std::vector<VariantChoice> default_variants(const KernelClass& kernel_class, std::uint32_t multiprocessors) {

@@ -1,12 +1,21 @@
 #include "codegen/kernel_source.hpp"
 
+#include "codegen/template_folder.hpp"
 #include "support/hash.hpp"
 
 namespace ropejit::internal {
+
+std::span<const TextFile> template_files() {
+  if (templates_folder().empty()) return embedded_templates();
+  // An exception leaves it to be made anew by the next call.
+  static const TemplateFolder folder(templates_folder(), embedded_templates());
+  return folder.files();
+}
+
 const std::string& templates_digest() {
   static const std::string digest = [] {
     std::string text;
-    for (const TemplateFile& file : template_files()) {
+    for (const TextFile& file : template_files()) {
       text += file.name;
       text += '\0';
       text += file.text;

@@ -17,16 +17,21 @@ struct KernelSource {
 };
 
 /// A device header as it is included: {"flat.cuh", text}.
-struct TemplateFile {
+struct TextFile {
   std::string_view name;
   std::string_view text;
 };
 
 /// The files of templates/, embedded when the library was built.
-std::span<const TemplateFile> template_files();
+std::span<const TextFile> embedded_templates();
 
-/// 32 hex digits over the names and texts of the templates. With a hash of the generated text, which the generator
-/// decides, it makes a binary's key complete.
+/// The device headers that sources are compiled with: those embedded, or where ROPEJIT_TEMPLATES names a folder its
+/// files (codegen/template_folder.hpp), read at the first call and kept as long as the process lives. Each text ends
+/// with a NUL. Thread-safe. Throws Error{invalid_argument} where the folder is not fit.
+std::span<const TextFile> template_files();
+
+/// 32 hex digits over the names and texts of template_files, whose error it throws. With a hash of the generated text,
+/// which the generator decides, it makes a binary's key complete.
 const std::string& templates_digest();
 
 }  // namespace ropejit::internal

@@ -5,6 +5,7 @@
 #include <bit>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "codegen/work.hpp"
 
@@ -23,6 +24,11 @@ std::uint32_t most_words_held(const Variant& variant) {
 constexpr std::uint32_t kMaxHeadsPerThread = 32;
 // Beyond this the shared family does more work than it saves. It also bounds its memory: 32 KiB of cos and sin.
 constexpr std::uint32_t kMaxAnglesPerThread = 4;
+
+// What variant_space tries, simplest first.
+constexpr std::array<std::uint32_t, 5> kAccess = {4, 8, 16, 2, 32};
+constexpr std::array<std::uint32_t, 8> kHeads = {1, 2, 4, 5, 8, 10, 16, 32};
+constexpr std::array<std::uint32_t, 6> kThreads = {128, 64, 32, 256, 512, 1024};
 
 std::uint32_t element_bytes(const KernelClass& kernel_class) {
   return static_cast<std::uint32_t>(size_of(kernel_class.dtype));
@@ -95,7 +101,7 @@ std::uint32_t copied_words_held(const KernelClass& kernel_class, const Variant& 
          std::max(split.copy_lanes * element_bytes(kernel_class) / 4, 1U);
 }
 
-/// Whether half the threads would take a row in several rounds.
+/// Whether half the threads would take a row in several rounds. More than 256 are for such rows alone.
 bool needs_threads(const KernelClass& kernel_class, Variant variant) {
   if (!kernel_class.by_rows()) return false;
   variant.threads /= 2;
@@ -152,23 +158,33 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
   return {};
 }
 
+std::string why_not_in_space(const KernelClass& kernel_class, const Variant& variant, bool wide_accesses) {
+  if (variant.family == Family::universal) return "the universal entry is for tensors that break the form's promise";
+  if (variant.buffered_steps) return "whether steps come from a buffer is for the scaling to say, not for a search";
+  if (variant.access_bytes == 32 && !wide_accesses) return "accesses of 32 bytes are single ones since sm_100 alone";
+  if (std::find(kHeads.begin(), kHeads.end(), variant.heads_per_thread) == kHeads.end()) {
+    return fmt::format("heads_per_thread {}, searched: {}", variant.heads_per_thread, fmt::join(kHeads, ", "));
+  }
+  if (variant.family == Family::lanes && variant.heads_per_thread == 10) {
+    return "ten heads in a warp that shares its angles spill on sm_80";
+  }
+  if (variant.threads > 256 && !needs_threads(kernel_class, variant)) {
+    return fmt::format("threads {}, searched: more than 256 only where a row that is read whole needs them",
+                       variant.threads);
+  }
+  return {};
+}
+
 std::vector<Variant> variant_space(const KernelClass& kernel_class, bool wide_accesses) {
-  constexpr std::array<std::uint32_t, 5> kAccess = {4, 8, 16, 2, 32};
-  constexpr std::array<std::uint32_t, 8> kHeads = {1, 2, 4, 5, 8, 10, 16, 32};
-  constexpr std::array<std::uint32_t, 6> kThreads = {128, 64, 32, 256, 512, 1024};
   std::vector<Variant> space;
   for (const bool persistent : {false, true}) {
     for (const Family family : {Family::flat, Family::lanes, Family::shared}) {
       for (const std::uint32_t access : kAccess) {
-        if (access == 32 && !wide_accesses) continue;
         for (const std::uint32_t heads : kHeads) {
-          // Ten heads in a warp that shares its angles: spills on sm_80.
-          if (family == Family::lanes && heads == 10) continue;
           for (const std::uint32_t threads : kThreads) {
             const Variant variant{family, access, heads, threads, persistent};
             if (!why_illegal(kernel_class, variant).empty()) continue;
-            // More threads are for rows that are read whole before they are written, and do not fit otherwise.
-            if (threads <= 256 || needs_threads(kernel_class, variant)) space.push_back(variant);
+            if (why_not_in_space(kernel_class, variant, wide_accesses).empty()) space.push_back(variant);
           }
         }
       }

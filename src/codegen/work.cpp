@@ -47,6 +47,16 @@ AccessWidths access_widths(const KernelClass& kernel_class, const Variant& varia
   return widths;
 }
 
+std::uint64_t bytes_per_token(const KernelClass& kernel_class) {
+  std::uint64_t bytes = 0;
+  for (const PlanOperand& operand : {kernel_class.q, kernel_class.k}) {
+    const std::uint64_t lanes = operand.in_place() ? kernel_class.rotary_dim : operand.head_dim;
+    bytes +=
+        operand.heads * lanes * static_cast<std::uint64_t>(size_of(kernel_class.dtype) + size_of(operand.dtype_out));
+  }
+  return bytes;
+}
+
 std::uint32_t blocks_for(std::uint32_t tokens, const BlockSplit& split) noexcept {
   if (split.parts == 1) return split.tokens == 1 ? tokens : (tokens + split.tokens - 1) / split.tokens;
   const std::uint64_t blocks = std::uint64_t{tokens} * split.parts;

@@ -33,6 +33,9 @@ struct AccessWidths {
 };
 AccessWidths access_widths(const KernelClass& kernel_class, const Variant& variant);
 
+/// What a launch reads and writes of q and k for one token. In place the lanes that rotate alone.
+std::uint64_t bytes_per_token(const KernelClass& kernel_class);
+
 /// What a grid's x can hold.
 constexpr std::uint32_t kMaxBlocks = (1U << 31) - 1;
 /// Blocks that hold `tokens` tokens of one operand; 0 where they are more than kMaxBlocks. tokens in [1, 2^31).

@@ -9,12 +9,12 @@ using namespace ropejit::internal;
 
 TEST_CASE("The embedded templates are the files of templates/, byte for byte") {
   std::set<std::string> names;
-  for (const TemplateFile& file : template_files()) {
+  for (const TextFile& file : embedded_templates()) {
     INFO(file.name);
     names.insert(std::string(file.name));
     CHECK(file.text == ropejit::test::read_test_file("../templates/" + std::string(file.name)));
   }
-  CHECK(names.size() == template_files().size());
+  CHECK(names.size() == embedded_templates().size());
   CHECK(names.count("flat.cuh") == 1);
   CHECK(names.count("launch_params.cuh") == 1);
 }
