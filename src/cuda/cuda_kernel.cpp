@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "codegen/kernel_source.hpp"
+#include "cuda/device_graph.hpp"
 #include "cuda/relaxed_capture.hpp"
 #include "launch_params.cuh"
 #include "ropejit/error.hpp"
@@ -35,13 +36,7 @@ class CudaKernel : public LoadedKernel {
 
   int launch(const LaunchGeometry& geometry, LaunchParams& params, void* stream) const noexcept override {
     if (!launched_.load(std::memory_order_relaxed)) launched_.store(true, std::memory_order_relaxed);
-    CUfunction function = function_at_home();
-    if (function == nullptr) {
-      // The driver takes a CUkernel here and finds its function in the current context.
-      function = reinterpret_cast<CUfunction>(kernel_);
-    } else if (home_.steps != 0) {
-      params.steps = reinterpret_cast<const unsigned long long*>(home_.steps);
-    }
+    const CUfunction function = prepare(params);
     void* arguments[] = {&params};
     const auto queue = static_cast<CUstream>(stream);
     if (!geometry.overlaps || !device_.overlaps) {
@@ -60,6 +55,11 @@ class CudaKernel : public LoadedKernel {
     config.attrs = &overlaps;
     config.numAttrs = 1;
     return static_cast<int>(api_.p_cuLaunchKernelEx(&config, function, arguments, nullptr));
+  }
+
+  int record(const LaunchGeometry& geometry, LaunchParams& params, Recorder& recorder) const noexcept override {
+    const CUfunction function = prepare(params);
+    return static_cast<int>(static_cast<GraphRecorder&>(recorder).launch(function, geometry, params));
   }
 
   std::uint32_t resident_blocks(std::uint32_t threads) const override {
@@ -88,6 +88,15 @@ class CudaKernel : public LoadedKernel {
     home_.function = function;
     std::size_t bytes = 0;
     return has_steps ? api_.p_cuLibraryGetGlobal(&home_.steps, &bytes, library_, kStepsSymbol) : CUDA_SUCCESS;
+  }
+
+  /// The function to launch, and the steps' address where it is known.
+  CUfunction prepare(LaunchParams& params) const noexcept {
+    const CUfunction function = function_at_home();
+    // The driver takes a CUkernel too, and finds its function in the current context.
+    if (function == nullptr) return reinterpret_cast<CUfunction>(kernel_);
+    if (home_.steps != 0) params.steps = reinterpret_cast<const unsigned long long*>(home_.steps);
+    return function;
   }
 
   /// Null in any other context.

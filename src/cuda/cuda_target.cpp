@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include "cuda/cuda_kernel.hpp"
+#include "cuda/device_graph.hpp"
 #include "cuda/device_timer.hpp"
 #include "cuda/driver_api.hpp"
 #include "cuda/nvrtc_compiler.hpp"
@@ -19,14 +20,9 @@ namespace {
 
 class CudaReplay : public Replay {
  public:
-  CudaReplay(const DriverApi& api, const std::function<void(void* stream, int i)>& launch, int launches)
-      : graph_(api,
-               [&](void* stream) {
-                 for (int i = 0; i < launches; ++i) launch(stream, i);
-               }),
-        before_(api),
-        after_(api),
-        launches_(launches) {
+  /// Takes the graph over.
+  CudaReplay(const DriverApi& api, CUgraph graph, int launches)
+      : graph_(api, graph), before_(api), after_(api), launches_(launches) {
     us();
   }
 
@@ -38,7 +34,7 @@ class CudaReplay : public Replay {
   }
 
  private:
-  const CapturedGraph graph_;
+  const DeviceGraph graph_;
   const Event before_;
   const Event after_;
   const int launches_;
@@ -62,6 +58,9 @@ class CudaTarget : public Target {
     major_ = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
     arch_ = fmt::format("sm_{}{}", major_, attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR));
     multiprocessors_ = static_cast<std::uint32_t>(attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT));
+    memory_.clock_mhz = static_cast<std::uint32_t>(attribute(CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE) / 1000);
+    memory_.bus_bits = static_cast<std::uint32_t>(attribute(CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH));
+    memory_.l2_bytes = static_cast<std::uint64_t>(attribute(CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE));
     recipe_ = fmt::format("{}", fmt::join(nvrtc_options(), " "));
   }
 
@@ -72,6 +71,7 @@ class CudaTarget : public Target {
   const std::string& name() const override { return name_; }
   const std::string& arch() const override { return arch_; }
   std::uint32_t multiprocessors() const override { return multiprocessors_; }
+  MemoryTraits memory() const override { return memory_; }
   const std::string& recipe() const override { return recipe_; }
 
   const Compiler& compiler() const override {
@@ -103,6 +103,7 @@ class CudaTarget : public Target {
   }
 
   DeviceBuffer allocate(std::size_t bytes) const override {
+    const RelaxedCapture relaxed(api_);
     CUdeviceptr pointer = 0;
     check(api_.p_cuMemAlloc(&pointer, std::max<std::size_t>(bytes, 1)), "cuMemAlloc");
     const DriverApi& api = api_;
@@ -116,6 +117,27 @@ class CudaTarget : public Target {
     check(api_.p_cuMemcpyDtoH(to, reinterpret_cast<CUdeviceptr>(from), bytes), "cuMemcpyDtoH");
   }
   void synchronize() const override { check(api_.p_cuCtxSynchronize(), "cuCtxSynchronize"); }
+  std::size_t free_bytes() const override {
+    std::size_t free = 0;
+    std::size_t total = 0;
+    check(api_.p_cuMemGetInfo(&free, &total), "cuMemGetInfo");
+    return free;
+  }
+  void upload_aside(void* to, const void* from, std::size_t bytes) const override {
+    aside([&](CUstream stream) {
+      return api_.p_cuMemcpyHtoDAsync(reinterpret_cast<CUdeviceptr>(to), from, bytes, stream);
+    });
+  }
+  void download_aside(void* to, const void* from, std::size_t bytes) const override {
+    aside([&](CUstream stream) {
+      return api_.p_cuMemcpyDtoHAsync(to, reinterpret_cast<CUdeviceptr>(from), bytes, stream);
+    });
+  }
+  bool is_capturing() const noexcept override {
+    // The default stream cannot be captured: an error says that one that it waits for is.
+    CUstreamCaptureStatus status = CU_STREAM_CAPTURE_STATUS_NONE;
+    return api_.p_cuStreamIsCapturing(CU_STREAM_LEGACY, &status) == CUDA_ERROR_STREAM_CAPTURE_IMPLICIT;
+  }
   void copy(void* to, const void* from, std::size_t bytes, void* stream) const override {
     check(api_.p_cuMemcpyDtoDAsync(reinterpret_cast<CUdeviceptr>(to), reinterpret_cast<CUdeviceptr>(from), bytes,
                                    static_cast<CUstream>(stream)),
@@ -127,22 +149,43 @@ class CudaTarget : public Target {
     return median_us(api_, nullptr, launch, repeats);
   }
   std::unique_ptr<Replay> capture(std::function<void(void* stream, int i)> launch, int launches) const override {
-    return std::make_unique<CudaReplay>(api_, launch, launches);
+    const RelaxedCapture relaxed(api_);
+    CUgraph graph = DeviceGraph::captured(api_, [&](void* stream) {
+      for (int i = 0; i < launches; ++i) launch(stream, i);
+    });
+    return std::make_unique<CudaReplay>(api_, graph, launches);
+  }
+  std::unique_ptr<Replay> record(std::function<void(Recorder& recorder, int i)> fill, int launches) const override {
+    const RelaxedCapture relaxed(api_);
+    GraphRecorder recorder(api_);
+    for (int i = 0; i < launches; ++i) fill(recorder, i);
+    return std::make_unique<CudaReplay>(api_, recorder.take(), launches);
   }
 
  private:
-  // By a stream of its own: the default one would wait for streams that are being captured, which ends their capture.
-  std::shared_ptr<const void> kept_copy(const void* from, std::size_t bytes) const {
+  // Queues by a stream of its own and waits for it: the default one would wait for streams that are being captured,
+  // which ends their capture.
+  template <class Queue>
+  void aside(const Queue& queue) const {
     const RelaxedCapture relaxed(api_);
     CUstream stream = nullptr;
     check(api_.p_cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
-    CUdeviceptr copy = 0;
-    CUresult result = api_.p_cuMemAlloc(&copy, std::max<std::size_t>(bytes, 1));
-    if (result == CUDA_SUCCESS) result = api_.p_cuMemcpyHtoDAsync(copy, from, bytes, stream);
+    CUresult result = queue(stream);
     if (result == CUDA_SUCCESS) result = api_.p_cuStreamSynchronize(stream);
-    if (result != CUDA_SUCCESS && copy != 0) api_.p_cuMemFree(copy);
     api_.p_cuStreamDestroy(stream);
-    check(result, "cuMemAlloc, cuMemcpyHtoDAsync");
+    check(result, "cuMemcpyAsync, cuStreamSynchronize");
+  }
+
+  std::shared_ptr<const void> kept_copy(const void* from, std::size_t bytes) const {
+    const RelaxedCapture relaxed(api_);
+    CUdeviceptr copy = 0;
+    check(api_.p_cuMemAlloc(&copy, std::max<std::size_t>(bytes, 1)), "cuMemAlloc");
+    try {
+      aside([&](CUstream stream) { return api_.p_cuMemcpyHtoDAsync(copy, from, bytes, stream); });
+    } catch (...) {
+      api_.p_cuMemFree(copy);
+      throw;
+    }
     // On purpose never freed.
     return {reinterpret_cast<const void*>(copy), [](const void*) {}};
   }
@@ -162,6 +205,7 @@ class CudaTarget : public Target {
   std::string arch_;
   std::string recipe_;
   std::uint32_t multiprocessors_ = 0;
+  MemoryTraits memory_;
   int major_ = 0;
   mutable std::mutex mutex_;
   mutable std::unique_ptr<Compiler> compiler_;

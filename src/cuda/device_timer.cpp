@@ -34,28 +34,4 @@ double median_us(const DriverApi& api, CUstream stream, const std::function<void
   return times.empty() ? 0.0 : times[times.size() / 2];
 }
 
-CapturedGraph::CapturedGraph(const DriverApi& api, const std::function<void(void* stream)>& queue) : api_(api) {
-  try {
-    check_driver(api_, api_.p_cuStreamCreate(&stream_, CU_STREAM_NON_BLOCKING), "cuStreamCreate");
-    check_driver(api_, api_.p_cuStreamBeginCapture(stream_, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
-                 "cuStreamBeginCapture");
-    queue(stream_);
-    check_driver(api_, api_.p_cuStreamEndCapture(stream_, &graph_), "cuStreamEndCapture");
-    check_driver(api_, api_.p_cuGraphInstantiateWithFlags(&executable_, graph_, 0), "cuGraphInstantiate");
-  } catch (...) {
-    release();
-    throw;
-  }
-}
-
-CapturedGraph::~CapturedGraph() { release(); }
-
-void CapturedGraph::release() {
-  if (executable_ != nullptr) api_.p_cuGraphExecDestroy(executable_);
-  if (graph_ != nullptr) api_.p_cuGraphDestroy(graph_);
-  if (stream_ != nullptr) api_.p_cuStreamDestroy(stream_);
-}
-
-void CapturedGraph::replay() const { check_driver(api_, api_.p_cuGraphLaunch(executable_, stream_), "cuGraphLaunch"); }
-
 }  // namespace ropejit::internal

@@ -1,4 +1,4 @@
-// Time on the device: events around work, and work captured once and replayed. Uses the current context.
+// Time on the device: events around work. Uses the current context.
 #pragma once
 
 #include <functional>
@@ -25,26 +25,5 @@ class Event {
 
 /// Median of `repeats` runs of `work`, which queues on `stream`, in microseconds. Throws Error.
 double median_us(const DriverApi& api, CUstream stream, const std::function<void()>& work, int repeats);
-
-/// Work captured into a CUDA graph on a stream of its own.
-class CapturedGraph {
- public:
-  /// `queue` queues the work on the stream it is given. Throws Error where the capture fails.
-  CapturedGraph(const DriverApi& api, const std::function<void(void* stream)>& queue);
-  ~CapturedGraph();
-  CapturedGraph(const CapturedGraph&) = delete;
-  CapturedGraph& operator=(const CapturedGraph&) = delete;
-
-  void replay() const;
-  CUstream stream() const { return stream_; }
-
- private:
-  void release();
-
-  const DriverApi& api_;
-  CUstream stream_ = nullptr;
-  CUgraph graph_ = nullptr;
-  CUgraphExec executable_ = nullptr;
-};
 
 }  // namespace ropejit::internal

@@ -36,9 +36,11 @@ namespace ropejit::internal {
   X(cuOccupancyMaxActiveBlocksPerMultiprocessor, 6050) \
   X(cuMemAlloc, 3020)                                  \
   X(cuMemFree, 3020)                                   \
+  X(cuMemGetInfo, 3020)                                \
   X(cuMemcpyHtoD, 3020)                                \
   X(cuMemcpyDtoH, 3020)                                \
   X(cuMemcpyHtoDAsync, 3020)                           \
+  X(cuMemcpyDtoHAsync, 3020)                           \
   X(cuMemcpyDtoDAsync, 3020)                           \
   X(cuEventCreate, 2000)                               \
   X(cuEventRecord, 2000)                               \
@@ -49,7 +51,11 @@ namespace ropejit::internal {
   X(cuStreamDestroy, 4000)                             \
   X(cuStreamSynchronize, 2000)                         \
   X(cuStreamBeginCapture, 10010)                       \
+  X(cuStreamIsCapturing, 10000)                        \
   X(cuStreamEndCapture, 10000)                         \
+  X(cuGraphCreate, 10000)                              \
+  X(cuGraphAddKernelNode, 12000)                       \
+  X(cuGraphAddMemcpyNode, 10000)                       \
   X(cuGraphInstantiateWithFlags, 11040)                \
   X(cuGraphLaunch, 10000)                              \
   X(cuGraphExecDestroy, 10000)                         \

@@ -20,8 +20,8 @@ class Program {
   Program(const NvrtcLibrary& nvrtc, const KernelSource& source) : nvrtc_(nvrtc) {
     std::vector<const char*> names;
     std::vector<const char*> texts;
-    for (const TemplateFile& file : template_files()) {
-      names.push_back(file.name.data());  // literals: they end with a NUL
+    for (const TextFile& file : template_files()) {
+      names.push_back(file.name.data());  // each ends with a NUL
       texts.push_back(file.text.data());
     }
     const std::string file_name = source.entry + ".cu";

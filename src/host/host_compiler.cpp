@@ -110,7 +110,7 @@ HostCompiler::HostCompiler(const std::optional<std::string>& compiler) : path_(f
 CompiledBinary HostCompiler::compile(const KernelSource& source) const {
   const auto start = std::chrono::steady_clock::now();
   const ScratchDirectory scratch;
-  for (const TemplateFile& file : template_files()) write_file(scratch.file(file.name), file.text);
+  for (const TextFile& file : template_files()) write_file(scratch.file(file.name), file.text);
   write_file(scratch.file("kernel.cpp"), source.text);
 
   std::vector<std::string> arguments = {path_};

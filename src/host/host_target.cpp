@@ -42,6 +42,9 @@ class HostKernel : public LoadedKernel {
       return static_cast<int>(HostOutcome::no_memory);
     }
   }
+  int record(const LaunchGeometry& geometry, LaunchParams& params, Recorder&) const noexcept override {
+    return launch(geometry, params, nullptr);
+  }
   // Enough for kernels whose blocks take turns to do so.
   std::uint32_t resident_blocks(std::uint32_t) const override { return 3; }
 
@@ -81,6 +84,12 @@ class HostReplay : public Replay {
   const int launches_;
 };
 
+/// Nothing is written down: every replay records, and so runs, anew.
+class HostRecorder : public Recorder {
+ public:
+  void copy(void* to, const void* from, std::size_t bytes) override { std::memmove(to, from, bytes); }
+};
+
 class HostTarget : public Target {
  public:
   explicit HostTarget(std::optional<std::string> compiler) : compiler_choice_(std::move(compiler)) {}
@@ -88,6 +97,7 @@ class HostTarget : public Target {
   const std::string& name() const override { return name_; }
   const std::string& arch() const override { return arch_; }
   std::uint32_t multiprocessors() const override { return 1; }
+  MemoryTraits memory() const override { return {}; }
   const std::string& recipe() const override { return host_recipe(); }
 
   const Compiler& compiler() const override {
@@ -121,6 +131,11 @@ class HostTarget : public Target {
   void upload(void* to, const void* from, std::size_t bytes) const override { std::memcpy(to, from, bytes); }
   void download(void* to, const void* from, std::size_t bytes) const override { std::memcpy(to, from, bytes); }
   void synchronize() const override {}
+  // Tuning takes a quarter of it: what is small enough for any machine that compiles C++.
+  std::size_t free_bytes() const override { return std::size_t{1} << 30; }
+  void upload_aside(void* to, const void* from, std::size_t bytes) const override { std::memcpy(to, from, bytes); }
+  void download_aside(void* to, const void* from, std::size_t bytes) const override { std::memcpy(to, from, bytes); }
+  bool is_capturing() const noexcept override { return false; }
   void copy(void* to, const void* from, std::size_t bytes, void*) const override { std::memmove(to, from, bytes); }
 
   double time_us(const std::function<void()>& launch, int repeats) const override {
@@ -129,6 +144,15 @@ class HostTarget : public Target {
   }
   std::unique_ptr<Replay> capture(std::function<void(void* stream, int i)> launch, int launches) const override {
     return std::make_unique<HostReplay>(std::move(launch), launches);
+  }
+
+  std::unique_ptr<Replay> record(std::function<void(Recorder& recorder, int i)> fill, int launches) const override {
+    return std::make_unique<HostReplay>(
+        [fill = std::move(fill)](void*, int i) {
+          HostRecorder recorder;
+          fill(recorder, i);
+        },
+        launches);
   }
 
  private:

@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "codegen/kernel_source.hpp"
 
@@ -35,6 +36,14 @@ struct LaunchGeometry {
   bool overlaps = false;
 };
 
+/// Where launches and copies are written down, in order, to be run later (Target::record). Each target has its own.
+class Recorder {
+ public:
+  virtual ~Recorder() = default;
+  /// Of device memory. Throws Error.
+  virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
+};
+
 /// A loaded entry. Owns what it needs (module, library handle). launch is thread-safe.
 class LoadedKernel {
  public:
@@ -46,6 +55,10 @@ class LoadedKernel {
   /// Queues the kernel; 0, or the driver's error number. No allocation (host target: its fibers' stacks), no lock. Adds
   /// to `params` what only it knows: where the binary's own steps are.
   virtual int launch(const LaunchGeometry& geometry, LaunchParams& params, void* stream) const noexcept = 0;
+
+  /// As launch, into a recorder of the same target. Nothing of it overlaps (LaunchGeometry::overlaps). What was only
+  /// ever recorded may be unloaded again.
+  virtual int record(const LaunchGeometry& geometry, LaunchParams& params, Recorder& recorder) const noexcept = 0;
 
   /// Blocks of `threads` threads that the device runs at once, at least 1.
   virtual std::uint32_t resident_blocks(std::uint32_t threads) const = 0;
@@ -82,6 +95,13 @@ class Replay {
   virtual double us() = 0;
 };
 
+/// What of a device's memory decides how kernels are best cut. 0: not known.
+struct MemoryTraits {
+  std::uint32_t clock_mhz = 0;
+  std::uint32_t bus_bits = 0;
+  std::uint64_t l2_bytes = 0;
+};
+
 /// A device and its compiler. Thread-safe.
 class Target {
  public:
@@ -90,6 +110,7 @@ class Target {
   virtual const std::string& name() const = 0;  ///< "NVIDIA H100 80GB HBM3", "host"
   virtual const std::string& arch() const = 0;  ///< "sm_90", "host-x86_64"
   virtual std::uint32_t multiprocessors() const = 0;
+  virtual MemoryTraits memory() const = 0;
   /// What besides the source decides the compiled bits (options, not versions), in one line: part of every key.
   virtual const std::string& recipe() const = 0;
 
@@ -111,6 +132,15 @@ class Target {
   virtual void upload(void* to, const void* from, std::size_t bytes) const = 0;
   virtual void download(void* to, const void* from, std::size_t bytes) const = 0;
   virtual void synchronize() const = 0;
+  virtual std::size_t free_bytes() const = 0;  ///< that allocate could still give
+
+  // Beside a runtime's own work. By a stream of its own, which neither waits for others nor keeps them waiting, and
+  // leaves streams that are being captured alone; done when they return.
+  virtual void upload_aside(void* to, const void* from, std::size_t bytes) const = 0;
+  virtual void download_aside(void* to, const void* from, std::size_t bytes) const = 0;
+  /// Whether a stream of the current context is seen to be captured into a graph. Of streams that do not wait for the
+  /// default one (CU_STREAM_NON_BLOCKING) nobody can see it.
+  virtual bool is_capturing() const noexcept = 0;
   /// Queues a copy from one place of the device's memory to another, by whatever the driver has for that. May be
   /// captured.
   virtual void copy(void* to, const void* from, std::size_t bytes, void* stream) const = 0;
@@ -122,6 +152,26 @@ class Target {
   /// cache. With several of these, work can be timed in turns. (The host target runs `launch` anew each time: it must
   /// outlive the result.)
   virtual std::unique_ptr<Replay> capture(std::function<void(void* stream, int i)> launch, int launches) const = 0;
+  /// The same without capturing a stream, which would keep the process from other work meanwhile
+  /// (cuCtxSynchronize is refused while any stream of a context is captured): what fill(recorder, i) records for i = 0
+  /// .. launches - 1 becomes one CUDA graph.
+  virtual std::unique_ptr<Replay> record(std::function<void(Recorder& recorder, int i)> fill, int launches) const = 0;
+};
+
+/// A kernel whose launches are recorded: its stream is a Recorder*. So whatever launches can record.
+class RecordedKernel : public LoadedKernel {
+ public:
+  explicit RecordedKernel(std::shared_ptr<const LoadedKernel> kernel) : kernel_(std::move(kernel)) {}
+  int launch(const LaunchGeometry& geometry, LaunchParams& params, void* stream) const noexcept override {
+    return kernel_->record(geometry, params, *static_cast<Recorder*>(stream));
+  }
+  int record(const LaunchGeometry& geometry, LaunchParams& params, Recorder& recorder) const noexcept override {
+    return kernel_->record(geometry, params, recorder);
+  }
+  std::uint32_t resident_blocks(std::uint32_t threads) const override { return kernel_->resident_blocks(threads); }
+
+ private:
+  std::shared_ptr<const LoadedKernel> kernel_;
 };
 
 }  // namespace ropejit::internal
