@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <set>
 
-#include "tune/turns.hpp"
 #include "support/catch.hpp"
+#include "tune/turns.hpp"
 
 using namespace ropejit::internal;
 

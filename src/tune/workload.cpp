@@ -1,0 +1,122 @@
+#include "tune/workload.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "codegen/work.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+constexpr std::int64_t kMostSequences = 8;
+
+std::size_t rounded(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
+
+template <class T>
+const T* put(const Target& target, std::vector<DeviceBuffer>& buffers, const std::vector<T>& values) {
+  buffers.push_back(target.allocate(values.size() * sizeof(T)));
+  target.upload_aside(buffers.back().data(), values.data(), values.size() * sizeof(T));
+  return static_cast<const T*>(buffers.back().data());
+}
+
+template <class T>
+std::vector<T> counted_up(std::size_t count, std::size_t repeats = 1) {
+  std::vector<T> values(count * repeats);
+  for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<T>(i % count);
+  return values;
+}
+
+bool needs_even(const KernelClass& kernel_class) {
+  return kernel_class.context_parallel == ContextParallel::zigzag && kernel_class.positions != PositionSource::ragged;
+}
+
+}  // namespace
+
+Workload::Workload(const Target& target, const KernelClass& kernel_class, std::int64_t tokens, std::size_t guard)
+    : tokens_(needs_even(kernel_class) ? tokens + tokens % 2 : tokens),
+      has_k_(kernel_class.has_k()),
+      k_in_place_(kernel_class.k.in_place()),
+      q_in_place_(kernel_class.q.in_place()) {
+  q_ = place(kernel_class, kernel_class.q, guard);
+  if (has_k_) k_ = place(kernel_class, kernel_class.k, guard);
+  moved_bytes_ = static_cast<double>(bytes_per_token(kernel_class)) * static_cast<double>(tokens_);
+  args_.tokens = tokens_;
+  make_positions(target, kernel_class);
+  if (kernel_class.reads_table()) make_table(target, kernel_class);
+  const auto count = static_cast<std::size_t>(tokens_);
+  if (kernel_class.k_rows != CacheRows::none) {
+    args_.k_cache_rows = tokens_;
+    args_.k_rows = kernel_class.k_rows == CacheRows::rows32
+                       ? static_cast<const void*>(put(target, buffers_, counted_up<std::int32_t>(count)))
+                       : put(target, buffers_, counted_up<std::int64_t>(count));
+  }
+  if (kernel_class.counted) {
+    args_.token_count = put(target, buffers_, std::vector<std::int32_t>{static_cast<std::int32_t>(tokens_)});
+  }
+}
+
+Workload::Operand Workload::place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard) {
+  const std::size_t elements = static_cast<std::size_t>(tokens_) * operand.heads * operand.head_dim;
+  const auto take = [&](std::size_t bytes) {
+    const Extent extent{set_bytes_ + guard, set_bytes_ + guard + bytes};
+    set_bytes_ += rounded(bytes) + 2 * guard;
+    return extent;
+  };
+  Operand placed;
+  placed.in = take(elements * static_cast<std::size_t>(size_of(kernel_class.dtype)));
+  placed.out = operand.in_place() ? placed.in : take(elements * static_cast<std::size_t>(size_of(operand.dtype_out)));
+  written_.push_back(placed.out);
+  return placed;
+}
+
+void Workload::make_positions(const Target& target, const KernelClass& kernel_class) {
+  const auto count = static_cast<std::size_t>(tokens_);
+  Positions& positions = args_.positions;
+  positions.source = kernel_class.positions;
+  switch (kernel_class.positions) {
+    case PositionSource::start: break;
+    case PositionSource::ids32:
+      positions.ids = put(target, buffers_, counted_up<std::int32_t>(count, kernel_class.axes));
+      break;
+    case PositionSource::ids64:
+      positions.ids = put(target, buffers_, counted_up<std::int64_t>(count, kernel_class.axes));
+      break;
+    case PositionSource::offsets32: positions.ids = put(target, buffers_, std::vector<std::int32_t>{0}); break;
+    case PositionSource::offsets64: positions.ids = put(target, buffers_, std::vector<std::int64_t>{0}); break;
+    case PositionSource::ragged: {
+      positions.sequences = std::min(tokens_, kMostSequences);
+      std::vector<std::int32_t> ends;
+      for (std::int64_t i = 0; i <= positions.sequences; ++i) {
+        ends.push_back(static_cast<std::int32_t>(tokens_ * i / positions.sequences));
+      }
+      positions.cu_seqlens = put(target, buffers_, ends);
+      break;
+    }
+  }
+}
+
+void Workload::make_table(const Target& target, const KernelClass& kernel_class) {
+  // Any numbers do: near 1, so that what is rotated often stays finite for long.
+  const bool two_tensors = kernel_class.angles == AngleSource::half || kernel_class.angles == AngleSource::full ||
+                           kernel_class.angles == AngleSource::repeated;
+  const bool whole_rows = kernel_class.angles != AngleSource::half && kernel_class.angles != AngleSource::radians;
+  const std::size_t lanes = whole_rows ? kernel_class.rotary_dim : kernel_class.pairs();
+  const std::size_t bytes =
+      static_cast<std::size_t>(tokens_) * lanes * static_cast<std::size_t>(size_of(kernel_class.table_dtype));
+  const std::vector<std::uint32_t> ones((bytes * (two_tensors ? 2 : 1) + 3) / 4, 0x3f003f00U);
+  const auto* table = reinterpret_cast<const char*>(put(target, buffers_, ones));
+  args_.table.cos = table;
+  if (two_tensors) args_.table.sin = table + bytes;
+  args_.table.rows = tokens_;
+}
+
+RopeArgs Workload::args(char* set) const {
+  RopeArgs args = args_;
+  args.q.data = set + q_.in.begin;
+  if (!q_in_place_) args.q_out.data = set + q_.out.begin;
+  if (has_k_) args.k.data = set + k_.in.begin;
+  if (has_k_ && !k_in_place_) args.k_out.data = set + k_.out.begin;
+  return args;
+}
+
+}  // namespace ropejit::internal
