@@ -2,13 +2,26 @@
 // environment variable beside it, which wins over the default.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "ropejit/export.hpp"
 
 namespace ropejit {
 inline namespace v0 {
+
+/// When a service looks for the fastest variants of a kernel by timing them on the device. What it finds is kept as
+/// records, in the cache directory, and used ever after; without any a default serves, worked out from shapes.
+enum class Tuning {
+  off,         ///< never: defaults, and the records that are there
+  on_demand,   ///< get tunes first and returns then: a few seconds, once
+  background,  ///< get returns at once; a thread tunes beside the work of others and puts the better kernel in place
+};
+ROPEJIT_EXPORT const char* to_string(Tuning tuning) noexcept;
 
 struct ServiceOptions {
   /// "auto" (the first CUDA device, else the host target), "cuda", "cuda:N" or "host".
@@ -26,6 +39,18 @@ struct ServiceOptions {
   /// C++20 compiler of the host target: a path or a name on PATH. Environment: ROPEJIT_HOST_CXX.
   /// Default: the first of c++, g++, clang++.
   std::optional<std::string> host_compiler;
+
+  /// Environment: ROPEJIT_TUNING (off, on_demand or background). Default: off.
+  std::optional<Tuning> tuning;
+  /// Sizes to tune for: tokens of a launch, of all sequences together. Empty: 1, 4, 16, ... 65536.
+  std::vector<std::int64_t> tuning_tokens;
+  /// Wall time that tuning on demand may take for one kernel; when it is over, the fastest so far are taken.
+  double tuning_budget_ms = 10'000;
+  /// Of the GPU's time that tuning in the background takes, above 0 and up to 1.
+  double tuning_share = 0.05;
+  /// In the background: a better kernel is put in place as soon as it is there. False: RopeService::commit_tuned does
+  /// it, so that ranks can change together.
+  bool swap_when_tuned = true;
 
   /// Receives one line an event that a person may want to know of (an entry refused, a directory that cannot be
   /// written). Called from the thread that found it, never from launch. Default: none. The library itself prints

@@ -8,6 +8,7 @@
 //     ropejit::LaunchStatus status = rope.launch(args, stream);
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -38,6 +39,14 @@ enum class CacheRung {
 };
 ROPEJIT_EXPORT const char* to_string(CacheRung rung) noexcept;
 
+/// Why a variant serves a size.
+enum class ChosenBy {
+  untuned,  ///< a default, worked out from shapes alone
+  near,     ///< a record of this class at another size, or of one with other numbers of heads: how near, octaves says
+  exact,    ///< this class was tuned at a size at most an octave away
+};
+ROPEJIT_EXPORT const char* to_string(ChosenBy by) noexcept;
+
 /// One of the binaries behind a kernel.
 struct VariantInfo {
   std::string variant;          ///< "flat_v16_h8_t128": see `ropejit inspect`; "universal_..." takes any strides
@@ -48,6 +57,9 @@ struct VariantInfo {
   double load_us = 0;     ///< reading it from the store, checking and loading it
   int registers = -1;     ///< a thread; -1: not known
   int spill_bytes = -1;   ///< -1: not known
+  ChosenBy by = ChosenBy::untuned;
+  double octaves = 0;             ///< at most so far from what was timed: 1 is a factor of 2 in tokens (or bytes)
+  std::int64_t tuned_tokens = 0;  ///< the size that was timed; 0 where untuned
 };
 
 /// What `get` did and what it made.
@@ -88,6 +100,7 @@ class ROPEJIT_EXPORT RopeKernel {
   /// length may be any up to RopeArgs::tokens, where that settles it); other launches return not_prepared.
   RopeKernel at_length(std::int64_t length) const;
 
+  /// Of what serves now: changes when a tuner puts a better kernel in place.
   const KernelInfo& info() const;
   const RopeSpec& spec() const;
   const LaunchForm& form() const;
@@ -113,6 +126,19 @@ class ROPEJIT_EXPORT RopeService {
   /// Validates the spec and prepares everything that launches of this form need. The second call with an equal
   /// plan returns the same kernel; however many threads ask, a binary is compiled once. Throws Error.
   RopeKernel get(const RopeSpec& spec, const LaunchForm& form) const;
+
+  /// With Tuning::background and swap_when_tuned = false: puts the better kernels in place that were found since, and
+  /// returns how many. Launches take them from then on; a captured graph keeps what it was captured with.
+  std::size_t commit_tuned() const;
+
+  /// Tuning in the background rests from pause_tuning, which waits until the device has none of its work, to
+  /// resume_tuning; calls may be nested. For times that must not be disturbed: captures into CUDA graphs, of which it
+  /// sees by itself only those of streams that wait for the default one, and measurements.
+  void pause_tuning() const;
+  void resume_tuning() const;
+
+  /// Waits until nothing is left to tune in the background, or for so many seconds. True: nothing is left.
+  bool wait_for_tuning(double seconds) const;
 
   /// The cache directory in use; empty: memory only.
   const std::string& cache_dir() const;

@@ -22,9 +22,10 @@ std::int64_t length_of(const KernelClass& kernel_class, const RopeArgs& args) no
 }
 
 /// Null: not known.
-const ResolvedSteps* steps_for(const PreparedKernel& kernel, const RopeArgs& args) noexcept {
+const ResolvedSteps* steps_for(const PreparedKernel& kernel, std::span<const ResolvedSteps> lengths,
+                               const RopeArgs& args) noexcept {
   const std::int64_t length = length_of(kernel.kernel_class, args);
-  for (const ResolvedSteps& resolved : kernel.lengths) {
+  for (const ResolvedSteps& resolved : lengths) {
     if (length <= resolved.up_to) return &resolved;
     // The count on the device decides between this row and the next.
     if (kernel.kernel_class.counted) return nullptr;
@@ -47,14 +48,15 @@ std::size_t row_for(const PreparedKernel& kernel, std::int64_t tokens) noexcept 
   return row;
 }
 
-LaunchStatus launch_prepared(const PreparedKernel& kernel, const RopeArgs& args, void* stream) noexcept {
+LaunchStatus launch_prepared(const PreparedKernel& kernel, std::span<const ResolvedSteps> lengths, const RopeArgs& args,
+                             void* stream) noexcept {
   LaunchArguments arguments;
   if (const LaunchStatus status = check_arguments(kernel.kernel_class, args, arguments); !status) return status;
   if (arguments.tokens == 0) return {};
   const PreparedVariant& fast = kernel.table[row_for(kernel, arguments.tokens)];
   const PreparedVariant& chosen = arguments.allow(fast.widths) ? fast : kernel.universal;
   if (kernel.needs_length) {
-    const ResolvedSteps* const resolved = steps_for(kernel, args);
+    const ResolvedSteps* const resolved = steps_for(kernel, lengths, args);
     if (resolved == nullptr) {
       return {ErrorCode::not_prepared, 0,
               "the scaling depends on the length of the sequences, which this launch does not tell or which is beyond "

@@ -3,13 +3,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "codegen/variant.hpp"
 #include "codegen/work.hpp"
+#include "launch/step_buffers.hpp"
 #include "ropejit/error.hpp"
 #include "ropejit/tensor.hpp"
-#include "launch/step_buffers.hpp"
 #include "spec/plan.hpp"
 #include "target/target.hpp"
 
@@ -33,8 +34,7 @@ struct PreparedKernel {
   KernelClass kernel_class;
   std::vector<PreparedVariant> table;  ///< by min_tokens; the first has 0
   PreparedVariant universal;
-  bool needs_length = false;           ///< its variants read steps from a buffer
-  std::vector<ResolvedSteps> lengths;  ///< by up_to; what a launch takes its steps from
+  bool needs_length = false;  ///< its variants read steps from a buffer
   std::shared_ptr<StepBuffers> step_buffers;
 };
 
@@ -42,6 +42,11 @@ struct PreparedKernel {
 std::size_t row_for(const PreparedKernel& kernel, std::int64_t tokens) noexcept;
 
 /// Checks the arguments, picks the entry and queues it. The hot path: no allocation, lock, hash, log or getenv.
-LaunchStatus launch_prepared(const PreparedKernel& kernel, const RopeArgs& args, void* stream) noexcept;
+/// `lengths`: by up_to, what a launch takes its steps from where the kernel needs a length.
+LaunchStatus launch_prepared(const PreparedKernel& kernel, std::span<const ResolvedSteps> lengths, const RopeArgs& args,
+                             void* stream) noexcept;
+inline LaunchStatus launch_prepared(const PreparedKernel& kernel, const RopeArgs& args, void* stream) noexcept {
+  return launch_prepared(kernel, {}, args, stream);
+}
 
 }  // namespace ropejit::internal

@@ -54,7 +54,12 @@ LoadedBinary BinarySource::load_compiled(const CompiledBinary& compiled) const {
   binary.info.load_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
   binary.info.cache = CacheRung::miss;
   binary.info.compile_ms = compiled.compile_ms;
-  if (refused_) return binary;
+  keep(compiled);
+  return binary;
+}
+
+void BinarySource::keep(const CompiledBinary& compiled) const {
+  if (refused_) return;
   const EntryMetadata metadata{.key_preimage = preimage_,
                                .arch = target_.arch(),
                                .entry = source_.entry,
@@ -67,7 +72,6 @@ LoadedBinary BinarySource::load_compiled(const CompiledBinary& compiled) const {
   if (const std::string problem = store_.write({metadata, compiled.image}); !problem.empty()) {
     warn(fmt::format("{} is not kept: {}", source_.entry, problem));
   }
-  return binary;
 }
 
 LoadedBinary BinarySource::loaded(std::string_view image, int registers, int spill_bytes) const {

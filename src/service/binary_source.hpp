@@ -40,6 +40,8 @@ class BinarySource {
   std::optional<LoadedBinary> load_stored();
   /// Throws Error{compile_failed}.
   CompiledBinary compile() const;
+  /// Keeps what compile made.
+  void keep(const CompiledBinary& compiled) const;
   /// Loads what compile made and keeps it. Throws Error{load_failed}.
   LoadedBinary load_compiled(const CompiledBinary& compiled) const;
 

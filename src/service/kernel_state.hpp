@@ -2,17 +2,20 @@
 #pragma once
 
 #include <memory>
+#include <vector>
 
-#include "launch/prepared_kernel.hpp"
-#include "ropejit/service.hpp"
+#include "launch/step_buffers.hpp"
+#include "service/kernel_cell.hpp"
 
 namespace ropejit::internal {
 
 struct KernelState {
-  std::shared_ptr<const PreparedKernel> prepared;
+  std::shared_ptr<const KernelCell> cell;
+  std::vector<ResolvedSteps> lengths;  ///< by up_to, where the scaling depends on a length
   RopeSpec spec;
   LaunchForm form;
-  KernelInfo info;
+  const Served* at_get = nullptr;  ///< what served when this handle was made
+  KernelInfo info;                 ///< of that, as this get came by it
 };
 
 }  // namespace ropejit::internal

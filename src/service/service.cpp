@@ -1,107 +1,66 @@
-#include <future>
-#include <mutex>
-#include <optional>
+#include "ropejit/service.hpp"
+
+#include <memory>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "codegen/default_variant.hpp"
-#include "ropejit/service.hpp"
-#include "service/binary_source.hpp"
+#include "service/background_tuner.hpp"
+#include "service/kernel_maker.hpp"
 #include "service/kernel_state.hpp"
-#include "service/single_flight.hpp"
-#include "service/targets.hpp"
+#include "service/service_state.hpp"
+#include "service/tuning.hpp"
 #include "spec/limits.hpp"
 #include "spec/lower.hpp"
-#include "store/store.hpp"
 #include "support/field_error.hpp"
+#include "tune/choice.hpp"
 
 namespace ropejit {
 namespace internal {
-
-/// A kernel and how it came to be.
-struct Made {
-  std::shared_ptr<const PreparedKernel> kernel;
-  std::vector<VariantInfo> variants;  ///< the table's rows, then the universal entry
-};
-
-struct ServiceState {
-  explicit ServiceState(ServiceOptions given) : options(std::move(given)), store(cache_directory(options.cache_dir)) {}
-
-  std::shared_ptr<const Target> target() {
-    const std::lock_guard lock(mutex_);
-    if (!opened_) opened_ = open_target(options);
-    return opened_;
-  }
-
-  const ServiceOptions options;
-  const BinaryStore store;
-  SingleFlight<std::string, Made> kernels;  ///< by plan hash
-
- private:
-  std::mutex mutex_;
-  std::shared_ptr<const Target> opened_;
-};
-
 namespace {
 
-/// The binaries of `sources`, in order. What the store lacks is compiled side by side: NVRTC and the host compiler
-/// both allow it. Where no thread can be had, this one compiles.
-std::vector<LoadedBinary> load_all(std::vector<BinarySource>& sources) {
-  std::vector<std::optional<LoadedBinary>> stored;
-  for (BinarySource& source : sources) stored.push_back(source.load_stored());
-  std::vector<std::future<CompiledBinary>> compiling(sources.size());
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    if (stored[i]) continue;
-    const auto compile = [&source = sources[i]] { return source.compile(); };
-    compiling[i] = std::async(std::launch::async | std::launch::deferred, compile);
-  }
-  std::vector<LoadedBinary> binaries;
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    binaries.push_back(stored[i] ? *std::move(stored[i]) : sources[i].load_compiled(compiling[i].get()));
-  }
-  return binaries;
-}
-
-Made prepare(const RotationPlan& plan, ServiceState& state) {
+std::shared_ptr<KernelCell> make_cell(const RopeSpec& spec, const LaunchForm& form, const RotationPlan& plan,
+                                      ServiceState& state) {
   const std::shared_ptr<const Target> target = state.target();
-  const KernelClass& kernel_class = plan.kernel_class;
-  const std::vector<VariantChoice> choices = serving_variants(plan, target->multiprocessors());
-
-  std::vector<BinarySource> sources;
-  for (const VariantChoice& choice : choices) {
-    sources.emplace_back(plan, choice.variant, *target, state.store, state.options.warn);
+  FreshBinaries fresh;
+  if (state.tuning == Tuning::on_demand && !target->is_capturing()) {
+    TuneOptions options;
+    options.tokens = sizes_to_tune(state, plan.kernel_class);
+    options.budget_s = state.options.tuning_budget_ms / 1e3;
+    if (!options.tokens.empty()) fresh = tune_class_aside(state, plan_to_time(spec, form), options);
   }
-  std::vector<LoadedBinary> binaries = load_all(sources);
-
-  Made made;
-  auto kernel = std::make_shared<PreparedKernel>();
-  kernel->target = target;
-  kernel->kernel_class = kernel_class;
-  for (std::size_t i = 0; i < choices.size(); ++i) {
-    binaries[i].info.min_tokens = choices[i].min_tokens;
-    made.variants.push_back(std::move(binaries[i].info));
-    kernel->table.push_back(
-        prepared_variant(kernel_class, choices[i].variant, choices[i].min_tokens, std::move(binaries[i].kernel)));
+  const auto buffers = plan.needs_length ? std::make_shared<StepBuffers>(target) : nullptr;
+  auto cell = std::make_shared<KernelCell>(make_kernel(plan, target, state.store, state.options.warn,
+                                                       state.records.about(device_key_of(*target), plan.kernel_class),
+                                                       fresh, buffers));
+  if (state.tuning == Tuning::background && !sizes_to_tune(state, plan.kernel_class).empty()) {
+    state.background().add(spec, form, cell);
   }
-  kernel->universal = std::move(kernel->table.back());
-  kernel->table.pop_back();
-  kernel->needs_length = plan.needs_length;
-  if (plan.needs_length) kernel->step_buffers = std::make_shared<StepBuffers>(target);
-  made.kernel = std::move(kernel);
-  return made;
-}
-
-std::shared_ptr<const PreparedKernel> with_lengths(const PreparedKernel& kernel, std::vector<ResolvedSteps> lengths) {
-  auto resolved = std::make_shared<PreparedKernel>(kernel);
-  resolved->lengths = std::move(lengths);
-  return resolved;
+  return cell;
 }
 
 }  // namespace
 }  // namespace internal
 
 inline namespace v0 {
+
+const char* to_string(Tuning tuning) noexcept {
+  switch (tuning) {
+    case Tuning::off: return "off";
+    case Tuning::on_demand: return "on_demand";
+    case Tuning::background: return "background";
+  }
+  return "?";
+}
+
+const char* to_string(ChosenBy by) noexcept {
+  switch (by) {
+    case ChosenBy::untuned: return "untuned";
+    case ChosenBy::near: return "near";
+    case ChosenBy::exact: return "exact";
+  }
+  return "?";
+}
 
 const char* to_string(CacheRung rung) noexcept {
   switch (rung) {
@@ -122,22 +81,18 @@ RopeService& RopeService::operator=(RopeService&&) noexcept = default;
 
 RopeKernel RopeService::get(const RopeSpec& spec, const LaunchForm& form) const {
   const internal::RotationPlan plan = internal::lower(spec, form);
-  const std::string plan_hash = plan.hash();
-  auto [made, was_there] = state_->kernels.get(plan_hash, [&] { return internal::prepare(plan, *state_); });
+  auto [cell, was_there] =
+      state_->kernels.get(plan.hash(), [&] { return internal::make_cell(spec, form, plan, *state_); });
 
   auto state = std::make_shared<internal::KernelState>();
-  state->prepared = made.kernel;
-  if (made.kernel->needs_length) {
-    state->prepared =
-        internal::with_lengths(*made.kernel, internal::steps_by_length(spec, form, *made.kernel->step_buffers));
+  const internal::Served& served = cell->current();
+  if (served.kernel->needs_length) {
+    state->lengths = internal::steps_by_length(spec, form, *served.kernel->step_buffers);
   }
   state->spec = spec;
   state->form = form;
-  state->info.device = made.kernel->target->name();
-  state->info.arch = made.kernel->target->arch();
-  state->info.class_hash = plan.kernel_class.hash();
-  state->info.plan_hash = plan_hash;
-  state->info.variants = std::move(made.variants);
+  state->at_get = &served;
+  state->info = served.info;
   if (was_there) {
     for (VariantInfo& variant : state->info.variants) {
       variant.cache = CacheRung::memory;
@@ -145,8 +100,15 @@ RopeKernel RopeService::get(const RopeSpec& spec, const LaunchForm& form) const 
       variant.load_us = 0;
     }
   }
+  state->cell = std::move(cell);
   return RopeKernel(std::move(state));
 }
+
+std::size_t RopeService::commit_tuned() const { return state_->commit(); }
+
+void RopeService::pause_tuning() const { state_->background().pause(); }
+void RopeService::resume_tuning() const { state_->background().resume(); }
+bool RopeService::wait_for_tuning(double seconds) const { return state_->background().wait(seconds); }
 
 const std::string& RopeService::cache_dir() const { return state_->store.directory(); }
 
@@ -161,7 +123,7 @@ RopeKernel& RopeKernel::operator=(RopeKernel&&) noexcept = default;
 LaunchStatus RopeKernel::launch(const RopeArgs& args, void* stream) const noexcept {
   if (!state_)
     return {ErrorCode::not_prepared, 0, "the kernel handle is empty, allowed: one that RopeService::get returned"};
-  return internal::launch_prepared(*state_->prepared, args, stream);
+  return internal::launch_prepared(*state_->cell->current().kernel, state_->lengths, args, stream);
 }
 
 namespace {
@@ -177,19 +139,25 @@ RopeKernel RopeKernel::at_length(std::int64_t length) const {
     throw internal::field_error(ErrorCode::invalid_argument, "length", fmt::format("{}", length),
                                 internal::kContextLength.describe());
   }
-  if (!state.prepared->needs_length) return *this;
+  const internal::PreparedKernel& kernel = *state.cell->current().kernel;
+  if (!kernel.needs_length) return *this;
   auto resolved = std::make_shared<internal::KernelState>(state);
   resolved->spec.max_length = length;
-  const internal::RotationPlan plan = internal::lower(resolved->spec, state.form);
-  resolved->prepared = internal::with_lengths(*state.prepared, {state.prepared->step_buffers->of(plan)});
+  resolved->lengths = {kernel.step_buffers->of(internal::lower(resolved->spec, state.form))};
   return RopeKernel(std::move(resolved));
 }
 
 const VariantInfo& RopeKernel::variant_for(std::int64_t tokens) const {
   const internal::KernelState& state = require(state_);
-  return state.info.variants[internal::row_for(*state.prepared, tokens)];
+  const internal::Served& served = state.cell->current();
+  const KernelInfo& info = &served == state.at_get ? state.info : served.info;
+  return info.variants[internal::row_for(*served.kernel, tokens)];
 }
-const KernelInfo& RopeKernel::info() const { return require(state_).info; }
+const KernelInfo& RopeKernel::info() const {
+  const internal::KernelState& state = require(state_);
+  const internal::Served& served = state.cell->current();
+  return &served == state.at_get ? state.info : served.info;
+}
 const RopeSpec& RopeKernel::spec() const { return require(state_).spec; }
 const LaunchForm& RopeKernel::form() const { return require(state_).form; }
 

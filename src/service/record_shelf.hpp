@@ -1,0 +1,41 @@
+// What a service knows of tuning: records shipped with the library, the user's own in the cache directory, and those
+// that it made itself.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "codegen/kernel_source.hpp"
+#include "spec/plan.hpp"
+#include "tune/record_set.hpp"
+
+namespace ropejit::internal {
+
+/// The files of cache/records/, embedded when the library was built: {"h100.jsonl", text}.
+std::span<const TextFile> shipped_records();
+
+/// Thread-safe.
+class RecordShelf {
+ public:
+  /// `path`: the user's file; empty: none. `warn` may be empty and must outlive the shelf.
+  RecordShelf(std::string path, const std::function<void(std::string_view)>& warn);
+
+  /// What is known of a class on a device, and of its kin where that is not enough. Of one key, what this service tuned goes before the user's file, and
+  /// that before what was shipped; but pinned ones go before all.
+  RecordSet about(const DeviceKey& device, const KernelClass& kernel_class) const;
+
+  /// Keeps them here and in the user's file. What goes wrong with the file is a warning.
+  void add(const std::vector<TuningRecord>& records);
+
+ private:
+  const std::string path_;
+  const std::function<void(std::string_view)>& warn_;
+  mutable std::mutex mutex_;
+  RecordSet own_;
+};
+
+}  // namespace ropejit::internal
