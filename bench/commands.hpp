@@ -14,6 +14,10 @@ void sweep_command(const Words& words);
 void host_command(const Words& words);
 /// The first launch of a process.
 void first_command(const Words& words);
+/// Tunes the shapes of well-known models into a file of records.
+void records_command(const Words& words);
+/// What tuning in the background costs a stream of launches beside it.
+void background_command(const Words& words);
 /// Tables of what sweeps wrote.
 void report_command(const Words& words);
 

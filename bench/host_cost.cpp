@@ -79,6 +79,7 @@ class Recorder : public internal::LoadedKernel {
     params_ = params;
     return 0;
   }
+  int record(const internal::LaunchGeometry&, LaunchParams&, internal::Recorder&) const noexcept override { return 0; }
   std::uint32_t resident_blocks(std::uint32_t) const override { return 1; }
   const LaunchGeometry& geometry() const { return geometry_; }
   const LaunchParams& params() const { return params_; }
@@ -91,6 +92,7 @@ class Recorder : public internal::LoadedKernel {
 class Nothing : public internal::LoadedKernel {
  public:
   int launch(const LaunchGeometry&, LaunchParams&, void*) const noexcept override { return 0; }
+  int record(const internal::LaunchGeometry&, LaunchParams&, internal::Recorder&) const noexcept override { return 0; }
   std::uint32_t resident_blocks(std::uint32_t) const override { return 1; }
 };
 

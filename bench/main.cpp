@@ -15,6 +15,8 @@ constexpr std::string_view kUsage =
        ropejit_bench report FILE...     tables in Markdown of what --resume files hold
        ropejit_bench host [--device D]  ns that launch adds to the driver's own launch
        ropejit_bench first [--device D] [--repeats N]   the first launch of a process: empty cache, disk, memory
+       ropejit_bench records --out FILE [--device D] [--budget-s N]   tunes the models that records are shipped for
+       ropejit_bench background [--device D] [--seconds N] [--percent N]   what tuning costs launches beside it
 
   --set gate|quick|full        which cells (gate)
   --cell NAME                  only the case of this name, or those with it in their names
@@ -45,6 +47,10 @@ int main(int argc, char** argv) try {
     host_command(rest);
   } else if (command == "first") {
     first_command(rest);
+  } else if (command == "records") {
+    records_command(rest);
+  } else if (command == "background") {
+    background_command(rest);
   } else if (command == "report") {
     report_command(rest);
   } else {

@@ -49,17 +49,4 @@ std::vector<Cell> cells_of_shard(const std::vector<Cell>& cells, const Shard& sh
   return part;
 }
 
-std::vector<std::int64_t> parse_tokens(std::string_view text) {
-  std::vector<std::int64_t> tokens;
-  std::string_view rest = text;
-  for (;;) {
-    const std::size_t comma = rest.find(',');
-    const auto one = number(rest.substr(0, comma));
-    if (!one) throw bad("--tokens", text, "numbers from 1 to 2147483647 with commas between them");
-    tokens.push_back(*one);
-    if (comma == std::string_view::npos) return tokens;
-    rest.remove_prefix(comma + 1);
-  }
-}
-
 }  // namespace ropejit::bench

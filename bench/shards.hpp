@@ -20,7 +20,4 @@ Shard parse_shard(std::string_view text);
 /// The shard's part: whole cases, dealt out in turns, so that each is compiled for in one shard alone.
 std::vector<Cell> cells_of_shard(const std::vector<Cell>& cells, const Shard& shard);
 
-/// "1,64,4096": numbers from 1 to 2^31 - 1. Throws Error.
-std::vector<std::int64_t> parse_tokens(std::string_view text);
-
 }  // namespace ropejit::bench

@@ -28,6 +28,7 @@ using internal::Arguments;
 using internal::Target;
 
 constexpr std::int64_t kMostSeconds = 1'000'000;
+constexpr std::int64_t kMostTokens = (std::int64_t{1} << 31) - 1;
 
 std::vector<internal::Flag> flags() {
   return {{"--set", "NAME", ""},     {"--cell", "NAME", ""},  {"--tokens", "LIST", ""}, {"--shard", "I/N", ""},
@@ -39,7 +40,8 @@ std::vector<internal::Flag> flags() {
 std::vector<Cell> chosen_cells(const Arguments& arguments) {
   std::vector<Cell> cells = cells_of(arguments.text("--set").value_or("gate"));
   if (const auto name = arguments.text("--cell")) cells = cells_named(cells, *name);
-  if (const auto tokens = arguments.text("--tokens")) cells = at_tokens(cells, parse_tokens(*tokens));
+  const std::vector<std::int64_t> tokens = arguments.integers("--tokens", 1, kMostTokens);
+  if (!tokens.empty()) cells = at_tokens(cells, tokens);
   if (const auto shard = arguments.text("--shard")) cells = cells_of_shard(cells, parse_shard(*shard));
   return cells;
 }

@@ -7,14 +7,7 @@
 namespace ropejit::bench {
 namespace {
 
-constexpr double kReplayUs = 300;
-
 std::size_t rounded(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
-
-// What a launch takes, roughly, on a large GPU.
-double guessed_us(const Cell& cell) { return 1.5 + static_cast<double>(cell.bytes()) / 2.5e6; }
-
-bool is_host(const internal::Target& target) { return target.arch().starts_with("host"); }
 
 /// cos, then sin: rows of rotary_dim / 2 for each position. Any angles will do, but tensors that are rotated a million
 /// times in place must keep their size.
@@ -37,51 +30,14 @@ std::vector<float> table_of(const Cell& cell) {
 
 }  // namespace
 
-CacheSizes CacheSizes::of(const internal::Target& target) {
-  if (is_host(target)) return {1U << 20, 2U << 20, 4};
-  return {};
-}
-
 SetLayout SetLayout::of(const Cell& cell, L2 l2, const CacheSizes& sizes) {
   const Shape& shape = cell.what.shape;
   const auto row = static_cast<std::size_t>(cell.tokens * shape.head_dim) * size_of(cell.what.dtype);
-  SetLayout layout;
-  layout.q_bytes = row * static_cast<std::size_t>(shape.q_heads);
-  layout.k_bytes = row * static_cast<std::size_t>(shape.k_heads);
+  const std::size_t q_bytes = row * static_cast<std::size_t>(shape.q_heads);
+  const std::size_t k_bytes = row * static_cast<std::size_t>(shape.k_heads);
   const bool out = cell.what.placement == Placement::out_of_place;
-  layout.set_bytes = (rounded(layout.q_bytes) + rounded(layout.k_bytes)) * (out ? 2 : 1);
-  layout.cold = l2 == L2::cold || (l2 == L2::automatic && layout.set_bytes > sizes.fits);
-  layout.launches = std::clamp(static_cast<int>(kReplayUs / guessed_us(cell)), 2, sizes.launches);
-  if (!layout.cold) return layout;
-  const std::size_t wanted = (sizes.beyond + layout.set_bytes - 1) / layout.set_bytes;
-  layout.sets = std::min(wanted, static_cast<std::size_t>(sizes.launches));
-  layout.launches = std::max(layout.launches, static_cast<int>(layout.sets));
-  layout.flush = layout.sets < wanted;
-  // Cold from the flush on: a set that came a second time would be in L2.
-  if (layout.flush) layout.launches = static_cast<int>(layout.sets);
-  return layout;
-}
-
-char* Arena::take(std::size_t bytes) {
-  if (bytes > bytes_) {
-    memory_ = {};  // both would not fit
-    memory_ = target_.allocate(bytes);
-    bytes_ = bytes;
-    std::vector<std::uint32_t> noise(std::min<std::size_t>(rounded(bytes), 16U << 20) / 4);
-    std::uint32_t state = 1;
-    for (std::uint32_t& word : noise) {
-      state = state * 1664525U + 1013904223U;
-      word = 0x3f803f80U ^ (state & 0x007f007fU);
-    }
-    auto* data = static_cast<char*>(memory_.data());
-    const std::size_t piece = noise.size() * 4;
-    target_.upload(data, noise.data(), std::min(piece, bytes));
-    for (std::size_t at = piece; at < bytes; at += piece) {
-      target_.copy(data + at, data, std::min(piece, bytes - at), nullptr);
-    }
-    target_.synchronize();
-  }
-  return static_cast<char*>(memory_.data());
+  const std::size_t set_bytes = (rounded(q_bytes) + rounded(k_bytes)) * (out ? 2 : 1);
+  return {internal::WorkingSet::of(set_bytes, static_cast<double>(cell.bytes()), l2, sizes), q_bytes, k_bytes};
 }
 
 Tensors::Tensors(const internal::Target& target, Arena& arena, const Cell& cell, const SetLayout& layout)

@@ -25,6 +25,14 @@ std::string names_of(const std::vector<Flag>& flags) {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
+std::optional<std::int64_t> whole_number(std::string_view text, std::int64_t least, std::int64_t most) {
+  std::int64_t number = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, problem] = std::from_chars(text.data(), end, number);
+  if (problem != std::errc() || stop != end || number < least || number > most) return std::nullopt;
+  return number;
+}
+
 }  // namespace
 
 Arguments::Arguments(std::string_view command, const std::vector<Flag>& flags,
@@ -82,14 +90,26 @@ std::int64_t Arguments::integer(std::string_view flag, std::int64_t otherwise, s
                                 std::int64_t most) const {
   const std::optional<std::string> given = text(flag);
   if (!given) return otherwise;
-  std::int64_t number = 0;
-  const char* end = given->data() + given->size();
-  const auto [stop, problem] = std::from_chars(given->data(), end, number);
-  if (problem != std::errc() || stop != end || number < least || number > most) {
-    throw bad_argument(
-        fmt::format("{}: found {}, allowed: a whole number from {} to {}", flag, quoted(*given), least, most));
+  if (const auto number = whole_number(*given, least, most)) return *number;
+  throw bad_argument(
+      fmt::format("{}: found {}, allowed: a whole number from {} to {}", flag, quoted(*given), least, most));
+}
+
+std::vector<std::int64_t> Arguments::integers(std::string_view flag, std::int64_t least, std::int64_t most) const {
+  const std::optional<std::string> given = text(flag);
+  std::vector<std::int64_t> numbers;
+  if (!given) return numbers;
+  for (std::string_view rest = *given;;) {
+    const std::size_t comma = rest.find(',');
+    const auto number = whole_number(rest.substr(0, comma), least, most);
+    if (!number) {
+      throw bad_argument(fmt::format("{}: found {}, allowed: whole numbers from {} to {} with commas between them",
+                                     flag, quoted(*given), least, most));
+    }
+    numbers.push_back(*number);
+    if (comma == std::string_view::npos) return numbers;
+    rest.remove_prefix(comma + 1);
   }
-  return number;
 }
 
 std::optional<std::size_t> Arguments::choice(std::string_view flag,

@@ -29,6 +29,8 @@ class Arguments {
   std::optional<std::string> text(std::string_view flag) const;
   /// The value as a whole number from `least` to `most`, or `otherwise` where the flag was not given.
   std::int64_t integer(std::string_view flag, std::int64_t otherwise, std::int64_t least, std::int64_t most) const;
+  /// The value as whole numbers with commas between them, "1,64,4096"; none where the flag was not given.
+  std::vector<std::int64_t> integers(std::string_view flag, std::int64_t least, std::int64_t most) const;
   /// The place of the value among `allowed`, or nothing where the flag was not given.
   std::optional<std::size_t> choice(std::string_view flag, const std::vector<std::string_view>& allowed) const;
   /// The value of a flag that must be given; `example` is a value to show.

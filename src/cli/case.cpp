@@ -160,10 +160,16 @@ std::vector<Flag> case_flags() {
 }
 
 Case read_case(const Arguments& arguments) {
-  Case result;
   // Options first: a typing error need not wait for a file.
+  const std::int64_t tokens = arguments.integer("--tokens", 4096, 1, std::numeric_limits<std::int32_t>::max());
+  Case result = read_case_of_any_size(arguments);
+  result.tokens = tokens;
+  return result;
+}
+
+Case read_case_of_any_size(const Arguments& arguments) {
+  Case result;
   const std::string path = arguments.required("--model", "config.json");
-  result.tokens = arguments.integer("--tokens", 4096, 1, std::numeric_limits<std::int32_t>::max());
   if (arguments.has("--out-of-place")) result.form.placement = Placement::out_of_place;
   override_with(chosen<Strides>(arguments, "--strides"), result.form.strides);
   override_with(chosen_of(arguments, "--positions",
@@ -208,16 +214,18 @@ ModelRopes read_layers(const Arguments& arguments) {
 
 Flag variant_flag() { return {"--variant", "ID", "how, e.g. flat_v16_h8_t128 (what serves --tokens by default)"}; }
 
+Variant default_variant_for(const KernelClass& kernel_class, std::int64_t tokens) {
+  const std::vector<VariantChoice> choices = default_variants(kernel_class, kAssumedMultiprocessors);
+  Variant chosen = choices.front().variant;
+  for (const VariantChoice& choice : choices) {
+    if (choice.min_tokens <= tokens) chosen = choice.variant;
+  }
+  return chosen;
+}
+
 Variant read_variant(const Arguments& arguments, const KernelClass& kernel_class, std::int64_t tokens) {
   const std::optional<std::string> name = arguments.text("--variant");
-  if (!name) {
-    const std::vector<VariantChoice> choices = default_variants(kernel_class, kAssumedMultiprocessors);
-    Variant chosen = choices.front().variant;
-    for (const VariantChoice& choice : choices) {
-      if (choice.min_tokens <= tokens) chosen = choice.variant;
-    }
-    return chosen;
-  }
+  if (!name) return default_variant_for(kernel_class, tokens);
   const std::optional<Variant> variant = parse_variant(*name);
   const std::string problem = variant ? why_illegal(kernel_class, *variant) : "not the name of a variant";
   if (problem.empty()) return *variant;

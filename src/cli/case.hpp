@@ -44,6 +44,8 @@ RopeRole read_role(const Arguments& arguments);
 /// --out-of-place, --strides, --positions.
 std::vector<Flag> case_flags();
 Case read_case(const Arguments& arguments);
+/// The same but --tokens, for commands in which that is something else.
+Case read_case_of_any_size(const Arguments& arguments);
 /// The case's plan. Throws Error{unsupported} where its scaling depends on a length that nobody gave: a program of one
 /// launch has no later moment to learn it.
 RotationPlan plan_of(const Case& given);
@@ -52,7 +54,9 @@ ModelRopes read_layers(const Arguments& arguments);
 
 /// --variant, for the commands that stop before a launch.
 Flag variant_flag();
-/// The one named, if it is legal for the class, else the one that serves `tokens` by default.
+/// What serves `tokens` by default, on a device of kAssumedMultiprocessors.
+Variant default_variant_for(const KernelClass& kernel_class, std::int64_t tokens);
+/// The one named, which must be legal for the class, else what serves `tokens` by default.
 Variant read_variant(const Arguments& arguments, const KernelClass& kernel_class, std::int64_t tokens);
 
 /// --device and --cache-dir, and warnings on stderr.

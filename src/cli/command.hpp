@@ -15,15 +15,20 @@ struct Command {
   std::vector<std::string> subwords;  ///< words allowed after the name, one of which must be given: {"path", "ls"}
   /// Returns the exit status, 0 or 1; throws Error.
   int (*run)(const Arguments& arguments);
-  std::vector<std::string> files = {};  ///< what words without a flag are called in the help: {"A", "B"}
+  /// What words without a flag are called in the help: {"A", "B"}. A last one with dots, "FILE...", stands for any
+  /// number.
+  std::vector<std::string> files = {};
 };
 
 Command run_command();
+Command tune_command();
 Command inspect_command();
 Command diff_command();
 Command source_command();
+Command variants_command();
 Command compile_command();
 Command info_command();
 Command cache_command();
+Command records_command();
 
 }  // namespace ropejit::internal

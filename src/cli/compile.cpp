@@ -8,11 +8,11 @@
 #include "cli/command.hpp"
 #include "cli/files.hpp"
 #include "cli/output.hpp"
-#include "support/parallel.hpp"
 #include "codegen/generate.hpp"
 #include "cuda/nvrtc_compiler.hpp"
 #include "host/host_target.hpp"
 #include "ropejit/error.hpp"
+#include "support/parallel.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {

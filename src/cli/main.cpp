@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <exception>
+#include <limits>
 #include <new>
 #include <string>
 #include <string_view>
@@ -25,8 +26,8 @@ constexpr int kFailed = 1;
 constexpr int kBadInput = 2;
 
 std::vector<Command> all_commands() {
-  return {run_command(),     inspect_command(), diff_command(), source_command(),
-          compile_command(), info_command(),    cache_command()};
+  return {run_command(),      tune_command(),    inspect_command(), diff_command(),  source_command(),
+          variants_command(), compile_command(), info_command(),    cache_command(), records_command()};
 }
 
 std::string usage() {
@@ -35,7 +36,7 @@ std::string usage() {
       "\n"
       "usage: ropejit COMMAND [--flag value ...]\n"
       "\n";
-  for (const Command& command : all_commands()) text += fmt::format("  {:<9}{}\n", command.name, command.summary);
+  for (const Command& command : all_commands()) text += fmt::format("  {:<10}{}\n", command.name, command.summary);
   text +=
       "\n"
       "  ropejit COMMAND --help shows a command's options; ropejit --version the version.\n"
@@ -57,6 +58,12 @@ std::string usage(const Command& command) {
     text += fmt::format("  {:<20} {}\n", left, flag.help);
   }
   return text;
+}
+
+// How many words may be without a flag.
+std::size_t words_allowed(const Command& command) {
+  if (!command.files.empty() && command.files.back().ends_with("...]")) return std::numeric_limits<std::size_t>::max();
+  return command.files.size() + (command.subwords.empty() ? 0 : 1);
 }
 
 Error bad_usage(const std::string& message) { return {ErrorCode::invalid_argument, "arguments", message}; }
@@ -84,7 +91,7 @@ int run_command_line(const std::vector<std::string_view>& words) {
     print(usage(*command));
     return 0;
   }
-  const Arguments arguments(command->name, command->flags, rest, command->subwords.empty() ? command->files.size() : 1);
+  const Arguments arguments(command->name, command->flags, rest, words_allowed(*command));
   return command->run(arguments);
 }
 

@@ -18,7 +18,7 @@ std::vector<std::string> write_sources(const KernelSource& source, const std::st
     write_file(files.back(), text);
   };
   write(source.entry + ".cu", source.text);
-  for (const TemplateFile& file : template_files()) write(file.name, file.text);
+  for (const TextFile& file : template_files()) write(file.name, file.text);
   return files;
 }
 

@@ -7,8 +7,8 @@
 #include <cstring>
 #include <mutex>
 
-#include "support/parallel.hpp"
 #include "ropejit/error.hpp"
+#include "support/parallel.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -61,6 +61,14 @@ std::string TrialResult::problem() const {
   if (!q.passed()) return "q: " + q.to_string();
   if (!k.passed()) return "k: " + k.to_string();
   return stray_write;
+}
+
+std::string TrialResult::verdict() const {
+  if (!passed()) return fmt::format("WRONG    {}\n", problem());
+  const Comparison all = both();
+  return fmt::format(
+      "verified {} elements against the fp64 oracle: worst error {:.3g} (bound {:.3g}); guard zones untouched\n",
+      grouped(all.count()), all.worst_error(), all.bound_at_worst());
 }
 
 Trial::Trial(const Target& target, const Case& given, std::int64_t first_position)

@@ -26,6 +26,8 @@ struct TrialResult {
   bool passed() const { return q.passed() && k.passed() && stray_write.empty(); }
   /// One line: the first thing wrong. Empty when passed.
   std::string problem() const;
+  /// A line for people, with its newline: what was verified, or what is wrong.
+  std::string verdict() const;
 };
 
 /// Allocates at construction; the target must outlive it. Not thread-safe.

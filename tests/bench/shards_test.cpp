@@ -47,12 +47,3 @@ TEST_CASE("A shard is written I/N") {
     CHECK_THROWS_AS(parse_shard(text), Error);
   }
 }
-
-TEST_CASE("Token counts are numbers with commas between them") {
-  CHECK(parse_tokens("1") == std::vector<std::int64_t>{1});
-  CHECK(parse_tokens("64,1,65536") == std::vector<std::int64_t>{64, 1, 65536});
-  for (const char* text : {"", ",", "1,", ",1", "1,,2", "0", "-1", "1e3", "1 ,2", "2147483648"}) {
-    CAPTURE(text);
-    CHECK_THROWS_AS(parse_tokens(text), Error);
-  }
-}

@@ -474,7 +474,7 @@ TEST_CASE("help and version are for stdout and status 0") {
     CHECK(finished.status == 0);
     CHECK(finished.out.find("example: ropejit run --model") != std::string::npos);
   }
-  for (const char* command : {"run", "inspect", "source", "compile", "info", "cache"}) {
+  for (const char* command : {"run", "inspect", "source", "variants", "compile", "info", "cache"}) {
     const Finished finished = program({command, "--help"});
     INFO(command);
     CHECK(finished.status == 0);

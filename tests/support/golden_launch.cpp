@@ -38,7 +38,7 @@ Bits table_of(const GoldenRotation& given, DType dtype, const std::vector<float>
   return bits;
 }
 
-Rotated launch(const GoldenRotation& given, const internal::Target& target, const internal::PreparedKernel& kernel,
+Rotated launch(const GoldenRotation& given, const internal::Target& target, const GoldenKernel& golden,
                DType dtype, RopeArgs args) {
   Rotated made{dtype, given.q_input(dtype), given.k_input(dtype), {}, {}};
   const DeviceBuffer q = upload(target, bytes_of(dtype, made.q_in));
@@ -50,7 +50,7 @@ Rotated launch(const GoldenRotation& given, const internal::Target& target, cons
   args.q_out.data = q_out.data();
   args.k_out.data = k_out.data();
   args.tokens = given.tokens;
-  const LaunchStatus status = internal::launch_prepared(kernel, args, nullptr);
+  const LaunchStatus status = internal::launch_prepared(golden.kernel, golden.lengths, args, nullptr);
   INFO(status.message());
   REQUIRE(status);
   target.synchronize();
@@ -85,17 +85,17 @@ std::vector<unsigned char> bytes_of(DType dtype, const Bits& bits) {
   return bytes;
 }
 
-internal::PreparedKernel Kernels::get(const RopeSpec& spec, const LaunchForm& form) {
+GoldenKernel Kernels::get(const RopeSpec& spec, const LaunchForm& form) {
   const internal::RotationPlan plan = internal::lower(spec, form);
   internal::Variant variant = internal::default_variants(plan.kernel_class, target_->multiprocessors()).front().variant;
   variant.buffered_steps = form.angles == AngleSource::computed;
   const auto [place, is_new] = variants_.try_emplace(plan.kernel_class.hash());
   if (is_new) place->second = prepare_variant(target_, plan, variant);
   // All tensors below keep the form's promise: one variant serves.
-  internal::PreparedKernel kernel = kernel_of(target_, plan, place->second, place->second);
-  kernel.needs_length = variant.buffered_steps;
-  if (variant.buffered_steps) kernel.lengths = {buffers_.of(plan)};
-  return kernel;
+  GoldenKernel golden{kernel_of(target_, plan, place->second, place->second), {}};
+  golden.kernel.needs_length = variant.buffered_steps;
+  if (variant.buffered_steps) golden.lengths = {buffers_.of(plan)};
+  return golden;
 }
 
 Rotated rotate_with_table(const GoldenRotation& given, Kernels& kernels, DType dtype) {

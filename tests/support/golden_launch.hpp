@@ -10,6 +10,7 @@
 #include "ropejit/form.hpp"
 #include "ropejit/spec.hpp"
 #include "launch/prepared_kernel.hpp"
+#include "launch/step_buffers.hpp"
 #include "support/golden_rotation.hpp"
 #include "support/targets.hpp"
 #include "verify/element.hpp"
@@ -18,6 +19,12 @@ namespace ropejit::test {
 
 using Bits = std::vector<internal::ElementBits>;
 
+/// A kernel, and its steps where it reads them from a buffer.
+struct GoldenKernel {
+  internal::PreparedKernel kernel;
+  std::vector<internal::ResolvedSteps> lengths;
+};
+
 /// Kernels of one variant each. Steps are read from a buffer, so that cases which differ in numbers alone share a
 /// binary.
 class Kernels {
@@ -25,7 +32,7 @@ class Kernels {
   explicit Kernels(TargetPtr target) : target_(std::move(target)), buffers_(target_) {}
 
   const internal::Target& target() const { return *target_; }
-  internal::PreparedKernel get(const RopeSpec& spec, const LaunchForm& form);
+  GoldenKernel get(const RopeSpec& spec, const LaunchForm& form);
 
  private:
   TargetPtr target_;
