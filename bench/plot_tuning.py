@@ -93,9 +93,9 @@ def main():
     command = shlex.join(["python3", "bench/plot_tuning.py", *names])
     pathlib.Path(options.table).write_text(
         f"{machine}\n\n    {command}\n\n"
-        f"Time of the untuned default over that of the best variant, for the cells of `{names[0]}` (those that read a\n"
-        "caller's table among them). The best is what the report names as best, timed in turns with the default; where\n"
-        "it is the default itself, the ratio is 1. Within 1.2 % the tuner takes two variants for equals.\n\n"
+        f"Time of the untuned default over that of the best variant, for the cells of `{names[0]}` (those that read\n"
+        "a caller's table among them). The best is what the report names as best, timed in turns with the default;\n"
+        "where it is the default itself, the ratio is 1. Within 1.2 % the tuner takes two variants for equals.\n\n"
         f"{table(classes)}\n![default over best]({names[1]})\n"
     )
     print(options.svg, options.table, sep="\n")

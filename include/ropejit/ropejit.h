@@ -71,8 +71,10 @@ typedef struct ropejit_service ropejit_service;
  *   "cache_dir"      where binaries are kept; "": memory only
  *   "nvrtc"          the libnvrtc to load, a file or a directory
  *   "host_compiler"  the C++20 compiler of the host target
+ *   "tuning"         "off"; "on_demand": ropejit_get finds the fastest variants first, once, in seconds; "background":
+ *                    a thread does, beside the work of others, and puts the better kernel in place
  * A key that is absent is taken from the environment (ROPEJIT_DEVICE, ROPEJIT_CACHE_DIR, ROPEJIT_NVRTC,
- * ROPEJIT_HOST_CXX), else from the default. Touches no device. *service is set to NULL on failure, else to a service
+ * ROPEJIT_HOST_CXX, ROPEJIT_TUNING), else from the default. Touches no device. *service is set to NULL on failure, else to a service
  * that the caller releases. */
 ROPEJIT_API ropejit_status ropejit_service_create(const char* options_json, ropejit_service** service);
 

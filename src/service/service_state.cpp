@@ -19,10 +19,7 @@ Tuning tuning_of(const ServiceOptions& options) {
   if (options.tuning) return *options.tuning;
   const char* const value = std::getenv("ROPEJIT_TUNING");
   if (value == nullptr || *value == '\0') return Tuning::off;
-  for (const Tuning tuning : {Tuning::off, Tuning::on_demand, Tuning::background}) {
-    if (std::string_view(value) == to_string(tuning)) return tuning;
-  }
-  throw field_error(ErrorCode::invalid_argument, "ROPEJIT_TUNING", quoted(value), "off, on_demand, background");
+  return tuning_named("ROPEJIT_TUNING", value);
 }
 
 void check(const ServiceOptions& options) {
@@ -41,6 +38,13 @@ void check(const ServiceOptions& options) {
 }
 
 }  // namespace
+
+Tuning tuning_named(std::string_view field, std::string_view name) {
+  for (const Tuning tuning : {Tuning::off, Tuning::on_demand, Tuning::background}) {
+    if (name == to_string(tuning)) return tuning;
+  }
+  throw field_error(ErrorCode::invalid_argument, std::string(field), quoted(name), kTuningNames);
+}
 
 ServiceState::ServiceState(ServiceOptions given)
     : options(std::move(given)),

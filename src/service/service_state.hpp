@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,10 @@
 namespace ropejit::internal {
 
 class BackgroundTuner;
+
+inline constexpr const char* kTuningNames = "off, on_demand, background";
+/// Throws Error{invalid_argument} that names `field`.
+Tuning tuning_named(std::string_view field, std::string_view name);
 
 struct ServiceState {
   explicit ServiceState(ServiceOptions given);

@@ -152,7 +152,8 @@ class Tuner {
       } catch (const Error& error) {
         drop(candidate, error.what());
       }
-      if (spent_s() > options_.budget_s && any_sample_) break;
+      // Not before there is something to choose from, and to check it with.
+      if (spent_s() > options_.budget_s && any_sample_ && candidates_.front().kernel) break;
     }
     result_.compile_s = spent_s();
   }

@@ -1,3 +1,5 @@
+#include <stdlib.h>
+
 #include <atomic>
 #include <string>
 #include <thread>
@@ -153,6 +155,17 @@ TEST_CASE("A tuning option that makes no sense is refused with what is allowed")
       CHECK(std::string(error.what()).find(row.field) == 0);
     }
   }
+}
+
+TEST_CASE("ROPEJIT_TUNING is the default of the option, and what it cannot mean is refused") {
+  ::setenv("ROPEJIT_TUNING", "sometimes", 1);
+  CHECK_THROWS_AS(RopeService(ServiceOptions{}), Error);
+  ServiceOptions options;
+  options.tuning = Tuning::off;
+  CHECK_NOTHROW(RopeService(options));
+  ::setenv("ROPEJIT_TUNING", "background", 1);
+  CHECK_NOTHROW(RopeService(ServiceOptions{}));
+  ::unsetenv("ROPEJIT_TUNING");
 }
 
 TEST_CASE("Every shipped record can be read, and names a variant and a device") {
