@@ -126,8 +126,8 @@ int run_tune(const Arguments& arguments) {
     for (const TuningRecord& record : records) set.replace(record);
   });
   for (const std::string& problem : update.problems) print_error_line("ropejit: " + problem);
-  if (!update.written) print_error_line("ropejit: the records are not kept: no file to keep them in");
-  return records.size() == sizes.size() ? 0 : 1;
+  if (!update.written) print_error_line("ropejit: the records are not kept");
+  return records.size() == sizes.size() && update.written ? 0 : 1;
 }
 
 }  // namespace

@@ -14,16 +14,14 @@ namespace {
 
 /// Leaves the other cores to the process it is a guest of.
 constexpr unsigned kCompileThreads = 1;
-/// How often it looks whether a stream is still being captured.
-constexpr std::chrono::milliseconds kCaptureTick{5};
 
 }  // namespace
 
+BackgroundTuner::BackgroundTuner(ServiceState& state)
+    : state_(state), permit_(state.options.tuning_share, [&state] { return state.target()->is_capturing(); }) {}
+
 BackgroundTuner::~BackgroundTuner() {
-  {
-    const std::lock_guard lock(mutex_);
-    stop_ = true;
-  }
+  permit_.stop();
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
 }
@@ -40,20 +38,6 @@ void BackgroundTuner::add(const RopeSpec& spec, const LaunchForm& form, const st
   changed_.notify_all();
 }
 
-void BackgroundTuner::pause() {
-  std::unique_lock lock(mutex_);
-  ++pauses_;
-  changed_.wait(lock, [this] { return !at_work_; });
-}
-
-void BackgroundTuner::resume() {
-  {
-    const std::lock_guard lock(mutex_);
-    --pauses_;
-  }
-  changed_.notify_all();
-}
-
 bool BackgroundTuner::wait(double seconds) {
   std::unique_lock lock(mutex_);
   return changed_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return jobs_.empty() && !busy_; });
@@ -64,17 +48,17 @@ void BackgroundTuner::work() {
     Job job;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stop_ || !jobs_.empty(); });
-      if (stop_) return;
+      changed_.wait(lock, [this] { return permit_.is_stopped() || !jobs_.empty(); });
+      if (permit_.is_stopped()) return;
       job = std::move(jobs_.front());
       jobs_.pop_front();
       busy_ = true;
     }
     run(job);
+    permit_.rest();
     {
       const std::lock_guard lock(mutex_);
       busy_ = false;
-      at_work_ = false;
     }
     changed_.notify_all();
   }
@@ -86,13 +70,10 @@ void BackgroundTuner::run(const Job& job) {
     TuneOptions options;
     options.tokens = sizes_to_tune(state_, plan.kernel_class);
     options.compile_threads = kCompileThreads;
-    options.may_go_on = [this](double device_us) { return may_go_on(device_us); };
+    options.may_go_on = [this](double device_us) { return permit_.wait(device_us); };
     FreshBinaries fresh;
     if (!options.tokens.empty()) fresh = tune_class(state_, plan, options);
-    {
-      const std::lock_guard lock(mutex_);
-      if (stop_) return;
-    }
+    if (permit_.is_stopped()) return;
     const RotationPlan served = lower(job.spec, job.form);
     const std::shared_ptr<const Target> target = state_.target();
     target->make_current();
@@ -102,17 +83,6 @@ void BackgroundTuner::run(const Job& job) {
   } catch (const std::exception& error) {
     if (state_.options.warn) state_.options.warn(fmt::format("tuning in the background failed: {}", error.what()));
   }
-}
-
-bool BackgroundTuner::may_go_on(double device_us) {
-  std::unique_lock lock(mutex_);
-  at_work_ = false;
-  changed_.notify_all();
-  const double rest_us = device_us * (1 / state_.options.tuning_share - 1);
-  changed_.wait_for(lock, std::chrono::duration<double, std::micro>(rest_us), [this] { return stop_; });
-  while (!stop_ && (pauses_ > 0 || state_.target()->is_capturing())) changed_.wait_for(lock, kCaptureTick);
-  at_work_ = !stop_;
-  return !stop_;
 }
 
 }  // namespace ropejit::internal

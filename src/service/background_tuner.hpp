@@ -3,7 +3,6 @@
 
 #include <condition_variable>
 #include <deque>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
@@ -11,6 +10,7 @@
 #include "ropejit/form.hpp"
 #include "ropejit/spec.hpp"
 #include "service/kernel_cell.hpp"
+#include "service/work_permit.hpp"
 
 namespace ropejit::internal {
 
@@ -20,7 +20,7 @@ struct ServiceState;
 class BackgroundTuner {
  public:
   /// The state must outlive the object.
-  explicit BackgroundTuner(ServiceState& state) : state_(state) {}
+  explicit BackgroundTuner(ServiceState& state);
   ~BackgroundTuner();
   BackgroundTuner(const BackgroundTuner&) = delete;
   BackgroundTuner& operator=(const BackgroundTuner&) = delete;
@@ -29,9 +29,8 @@ class BackgroundTuner {
   /// nothing happens but a warning.
   void add(const RopeSpec& spec, const LaunchForm& form, const std::shared_ptr<KernelCell>& cell);
 
-  /// Between pause and resume nothing is queued on the device; what was, has ended when pause returns. Counted.
-  void pause();
-  void resume();
+  void pause() { permit_.pause(); }
+  void resume() { permit_.resume(); }
 
   /// Until all jobs are done, or so many seconds have passed. True: all are done.
   bool wait(double seconds);
@@ -44,16 +43,13 @@ class BackgroundTuner {
   };
   void work();
   void run(const Job& job);
-  bool may_go_on(double device_us);
 
   ServiceState& state_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Job> jobs_;
-  bool busy_ = false;     ///< with a job
-  bool at_work_ = false;  ///< the device may have work of ours
-  bool stop_ = false;
-  int pauses_ = 0;
+  bool busy_ = false;  ///< with a job
+  WorkPermit permit_;
   std::thread thread_;
 };
 

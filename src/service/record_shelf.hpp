@@ -24,8 +24,8 @@ class RecordShelf {
   /// `path`: the user's file; empty: none. `warn` may be empty and must outlive the shelf.
   RecordShelf(std::string path, const std::function<void(std::string_view)>& warn);
 
-  /// What is known of a class on a device, and of its kin where that is not enough. Of one key, what this service tuned goes before the user's file, and
-  /// that before what was shipped; but pinned ones go before all.
+  /// What is known of a class on a device, and of its kin where that is not enough. Of one key, what this service tuned
+  /// goes before the user's file, and that before what was shipped; but pinned ones go before all.
   RecordSet about(const DeviceKey& device, const KernelClass& kernel_class) const;
 
   /// Keeps them here and in the user's file. What goes wrong with the file is a warning.

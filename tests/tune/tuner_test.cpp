@@ -248,6 +248,17 @@ TEST_CASE("Where nothing works there is no winner, and a reason", "[host]") {
   CHECK(result.problems.size() >= 3);
 }
 
+TEST_CASE("Where the device is gone there is no winner, and the tuner ends", "[host]") {
+  Faults faults;
+  faults.launch = {"rope_"};
+  const TuneResult result = tuned(faults, options_for({1, 16}));
+  for (const internal::TunedSize& size : result.sizes) {
+    CHECK_FALSE(size.winner);
+    CHECK(size.problem == "no variant compiled, loaded, launched and was right");
+  }
+  CHECK(result.problems.size() >= 3);
+}
+
 TEST_CASE("Without a universal entry nothing can be checked, so nothing wins", "[host]") {
   Faults faults;
   faults.compile = {"universal"};
