@@ -65,6 +65,11 @@ Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
   }
   while (variant.heads_per_thread > 1 && !why_illegal(kernel_class, variant).empty()) --variant.heads_per_thread;
   // Where a row is read whole before it is written, enough threads to hold it.
+  if (kernel_class.by_rows() && kernel_class.pairs() > kMostThreads) {
+    variant = {Family::flat, 16, 1, kMostThreads / 2};
+    while (variant.access_bytes > element && !why_illegal(kernel_class, variant).empty()) variant.access_bytes /= 2;
+    return variant;
+  }
   while (variant.threads < kMostThreads && block_work_of(kernel_class, variant).q.rounds > 1) variant.threads *= 2;
   return variant;
 }
