@@ -174,6 +174,7 @@ TEST_CASE("Every shipped record can be read, and names a variant and a device") 
     const internal::RecordsRead read = internal::parse_records(file.text, file.name);
     for (const std::string& problem : read.problems) FAIL(problem);
     CHECK_FALSE(read.records.empty());
+    CHECK(read.records.all().front().device == read.records.all().back().device);  // a file is of one device
     for (const internal::TuningRecord& record : read.records.all()) {
       CHECK(record.us > 0);
       CHECK_FALSE(record.pinned);

@@ -62,7 +62,8 @@ class FaultyKernel : public LoadedKernel {
     const int result = real_->launch(geometry, params, stream);
     auto* q = static_cast<unsigned char*>(params.q_out);
     if (names(faults_.wrong_bits, entry_)) q[2] ^= 1;
-    if (names(faults_.stray_write, entry_)) q[-1] ^= 1;
+    // Behind q: k where launches are timed, a guard zone where a winner is checked.
+    if (names(faults_.stray_write, entry_)) q[std::size_t{params.tokens} * 4 * 32 * 2] ^= 1;
     return result;
   }
   int record(const LaunchGeometry& geometry, LaunchParams& params, internal::Recorder&) const noexcept override {
