@@ -26,6 +26,7 @@ class Search {
         left_s_(options.budget_s),
         last_s_(options.seconds ? options.seconds() : 0) {
     samples_.resize(contestants.size());
+    for (const std::vector<double>& each : samples_) any_sample_ = any_sample_ || !each.empty();
     for (std::size_t i = 0; i < contestants.size(); ++i) running_.push_back(i);
   }
 

@@ -45,7 +45,8 @@ struct SearchResult {
   const Rated& best() const { return rated[winner]; }
 };
 
-/// `contestants` are in order of simplicity, simplest first. `samples`: what was measured of each before; may be empty.
+/// `contestants` are in order of simplicity, simplest first. `samples`: what was measured of each before; may be
+/// empty. Where there is any, a budget of nothing is settled by it.
 SearchResult search(const std::vector<Contestant>& contestants, const SearchOptions& options,
                     std::vector<std::vector<double>> samples = {});
 

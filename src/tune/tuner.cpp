@@ -160,7 +160,8 @@ class Tuner {
 
   void drop(Candidate& candidate, const std::string& why) {
     result_.problems.push_back(fmt::format("{}: {}", to_string(candidate.variant), why));
-    candidate.kernel = nullptr;
+    // Graphs that it is in may live a little longer.
+    dropped_.push_back(std::move(candidate.kernel));
   }
 
   /// Clocks rise with work.
@@ -200,7 +201,10 @@ class Tuner {
       // Graphs are made when they are first wanted.
       std::vector<std::optional<TimedReplay>> replays(entered.size());
       std::vector<Contestant> contestants;
+      // First samples are of shorter replays: they count where there is no time for better ones.
+      std::vector<std::vector<double>> samples(entered.size());
       for (std::size_t c = 0; c < entered.size(); ++c) {
+        if (search_options.budget_s <= 0) samples[c] = entered[c]->samples[i];
         contestants.push_back({to_string(entered[c]->variant), [this, i, c, &replays, &entered] {
                                  const bool made_now = !replays[c];
                                  if (made_now) {
@@ -209,7 +213,7 @@ class Tuner {
                                  return sample(*replays[c], made_now);
                                }});
       }
-      const SearchResult found = search(contestants, search_options);
+      const SearchResult found = search(contestants, search_options, std::move(samples));
       result_.problems.insert(result_.problems.end(), found.problems.begin(), found.problems.end());
       if (found.rated.empty()) break;
       Candidate& winner = *entered[found.best().contestant];
@@ -303,6 +307,7 @@ class Tuner {
   char* memory_ = nullptr;
   std::vector<std::unique_ptr<TimedSize>> sizes_;  ///< null: see its problem
   std::vector<Candidate> candidates_;              ///< the universal entry, then in order of simplicity
+  std::vector<std::unique_ptr<PreparedKernel>> dropped_;
   std::set<std::pair<Variant, std::int64_t>> checked_;
   std::set<Variant> kept_;
   TuneResult result_;

@@ -192,3 +192,22 @@ TEST_CASE("Samples that were taken before count") {
   CHECK(result.best().contestant == 2);
   CHECK(calls <= 2 * 10);
 }
+
+TEST_CASE("Where there is no time at all, samples that were taken before decide") {
+  std::vector<Contestant> contestants;
+  int calls = 0;
+  for (int i = 0; i < 3; ++i) {
+    contestants.push_back({"c", [&calls] {
+                             ++calls;
+                             return 1.0;
+                           }});
+  }
+  SearchOptions options;
+  options.budget_s = 0;
+  options.seconds = [] { return 0.0; };
+  const SearchResult result = internal::search(contestants, options, {{9, 9}, {5, 5}, {7, 7}});
+  CHECK(result.out_of_time);
+  CHECK(calls == 0);
+  REQUIRE(result.rated.size() == 3);
+  CHECK(result.best().contestant == 1);
+}
