@@ -15,9 +15,9 @@ namespace ropejit {
 // lane, so that the thread still has a whole pair). Where another layout is written, the same pairs make
 // out_words_per_thread words of out_word_lanes lanes there.
 // Out of place, a row's threads share out its still_words too: words of copy_lanes lanes that do not rotate, as wide as
-// they allow. All threads do the same then: were some to rotate and others to copy, a warp would do one after the other.
-// Head group g holds the heads g, g + groups, g + 2 groups, ...: neighbouring threads stay on neighbouring heads,
-// and heads_per_thread need not divide the head count.
+// they allow. All threads do the same then: were some to rotate and others to copy, a warp would do one after the
+// other. Head group g holds the heads g, g + groups, g + 2 groups, ...: neighbouring threads stay on neighbouring
+// heads, and heads_per_thread need not divide the head count.
 struct RowSplit {
   unsigned word_lanes;
   unsigned words_per_thread;

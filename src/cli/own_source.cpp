@@ -58,7 +58,7 @@ Error bad_argument(const std::string& message) { return {ErrorCode::invalid_argu
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
 std::string read_entry(const Arguments& arguments, const KernelSource& generated) {
-  const std::string entry = arguments.text("--entry").value_or(generated.entry);
+  std::string entry = arguments.text("--entry").value_or(generated.entry);
   const bool digit = !entry.empty() && std::isdigit(static_cast<unsigned char>(entry.front())) != 0;
   if (entry.empty() || digit || !std::all_of(entry.begin(), entry.end(), is_word)) {
     throw bad_argument(fmt::format("--entry: found {}, allowed: the name of an extern \"C\" kernel", quoted(entry)));

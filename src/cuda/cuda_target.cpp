@@ -18,7 +18,7 @@
 namespace ropejit::internal {
 namespace {
 
-class CudaReplay : public Replay {
+class CudaReplay final : public Replay {
  public:
   /// Takes the graph over.
   CudaReplay(const DriverApi& api, CUgraph graph, int launches)

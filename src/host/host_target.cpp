@@ -65,7 +65,7 @@ double median_us(const std::function<void()>& work, int repeats) {
   return times.empty() ? 0.0 : times[times.size() / 2];
 }
 
-class HostReplay : public Replay {
+class HostReplay final : public Replay {
  public:
   HostReplay(std::function<void(void* stream, int i)> launch, int launches)
       : launch_(std::move(launch)), launches_(launches) {

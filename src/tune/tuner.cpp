@@ -169,7 +169,11 @@ class Tuner {
     for (const auto& size : sizes_) {
       if (!size) continue;
       const TimedReplay replay = size->trial(target_, memory_, kernel);
-      for (double us = 0; us < kWarmUpUs; us += owed_us_ + 1) sample(replay);
+      double worked_us = 0;
+      while (worked_us < kWarmUpUs) {
+        sample(replay);
+        worked_us += owed_us_ + 1;
+      }
       return;
     }
   }

@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <numeric>
 
-#include "support/parallel.hpp"
 #include "cuda/nvrtc_compiler.hpp"
 #include "support/catch.hpp"
+#include "support/parallel.hpp"
 #include "support/targets.hpp"
 
 using namespace ropejit;

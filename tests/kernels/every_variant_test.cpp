@@ -2,13 +2,13 @@
 #include <string>
 #include <vector>
 
-#include "support/parallel.hpp"
 #include "codegen/generate.hpp"
 #include "codegen/legality.hpp"
 #include "cuda/nvrtc_compiler.hpp"
 #include "ropejit/error.hpp"
 #include "spec/lower.hpp"
 #include "support/catch.hpp"
+#include "support/parallel.hpp"
 
 using namespace ropejit;
 

@@ -3,9 +3,9 @@
 
 #include "codegen/legality.hpp"
 #include "codegen/work.hpp"
-#include "launch_params.cuh"
 #include "launch/launch_arguments.hpp"
 #include "launch/prepared_kernel.hpp"
+#include "launch_params.cuh"
 #include "spec/lower.hpp"
 #include "support/catch.hpp"
 #include "support/targets.hpp"

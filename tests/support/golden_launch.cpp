@@ -38,8 +38,8 @@ Bits table_of(const GoldenRotation& given, DType dtype, const std::vector<float>
   return bits;
 }
 
-Rotated launch(const GoldenRotation& given, const internal::Target& target, const GoldenKernel& golden,
-               DType dtype, RopeArgs args) {
+Rotated launch(const GoldenRotation& given, const internal::Target& target, const GoldenKernel& golden, DType dtype,
+               RopeArgs args) {
   Rotated made{dtype, given.q_input(dtype), given.k_input(dtype), {}, {}};
   const DeviceBuffer q = upload(target, bytes_of(dtype, made.q_in));
   const DeviceBuffer k = upload(target, bytes_of(dtype, made.k_in));

@@ -7,10 +7,10 @@
 #include <utility>
 #include <vector>
 
-#include "ropejit/form.hpp"
-#include "ropejit/spec.hpp"
 #include "launch/prepared_kernel.hpp"
 #include "launch/step_buffers.hpp"
+#include "ropejit/form.hpp"
+#include "ropejit/spec.hpp"
 #include "support/golden_rotation.hpp"
 #include "support/targets.hpp"
 #include "verify/element.hpp"

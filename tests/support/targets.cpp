@@ -4,13 +4,13 @@
 #include <string>
 #include <utility>
 
-#include "support/parallel.hpp"
 #include "codegen/default_variant.hpp"
 #include "codegen/generate.hpp"
 #include "codegen/legality.hpp"
 #include "codegen/work.hpp"
 #include "cuda/cuda_target.hpp"
 #include "host/host_target.hpp"
+#include "support/parallel.hpp"
 
 namespace ropejit::test {
 std::vector<TargetPtr> targets() {

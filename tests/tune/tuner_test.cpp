@@ -77,7 +77,7 @@ class FaultyKernel : public LoadedKernel {
   std::string entry_;
 };
 
-class FaultyReplay : public internal::Replay {
+class FaultyReplay final : public internal::Replay {
  public:
   FaultyReplay(std::function<void(void*, int)> launch, int launches) : launch_(std::move(launch)), launches_(launches) {
     us();
