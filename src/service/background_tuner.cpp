@@ -21,7 +21,11 @@ BackgroundTuner::BackgroundTuner(ServiceState& state)
     : state_(state), permit_(state.options.tuning_share, [&state] { return state.target()->is_capturing(); }) {}
 
 BackgroundTuner::~BackgroundTuner() {
-  permit_.stop();
+  {
+    // Locked, so that the thread cannot miss it between looking and waiting.
+    const std::lock_guard lock(mutex_);
+    permit_.stop();
+  }
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
 }
