@@ -84,12 +84,10 @@ std::vector<LoadedVariant> Measurer::compile(const RotationPlan& plan, const std
   const std::vector<internal::CompiledBinary> binaries = compile_all(target_, sources);
   std::vector<LoadedVariant> loaded;
   for (std::size_t i = 0; i < variants.size(); ++i) {
-    LoadedVariant one{variants[i], {}, binaries[i].registers, binaries[i].spill_bytes};
-    one.kernel.kernel_class = plan.kernel_class;
-    one.kernel.table.push_back(
-        internal::prepared_variant(plan.kernel_class, variants[i], 0, target_.load(binaries[i].image, sources[i])));
-    one.kernel.universal = one.kernel.table.front();
-    loaded.push_back(std::move(one));
+    loaded.push_back(
+        {variants[i],
+         internal::kernel_of_one(plan.kernel_class, variants[i], target_.load(binaries[i].image, sources[i])),
+         binaries[i].registers, binaries[i].spill_bytes});
   }
   return loaded;
 }

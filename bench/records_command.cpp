@@ -21,19 +21,8 @@ namespace ropejit::bench {
 namespace {
 
 using internal::RecordSet;
-using internal::Target;
 
 double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
-
-/// Those that the file has no record of.
-std::vector<std::int64_t> missing_sizes(const Target& target, const internal::KernelClass& kernel_class,
-                                        const RecordSet& records) {
-  std::vector<std::int64_t> sizes;
-  for (const std::int64_t tokens : internal::usual_sizes()) {
-    if (records.find(internal::device_key_of(target), kernel_class.hash(), tokens) == nullptr) sizes.push_back(tokens);
-  }
-  return sizes;
-}
 
 }  // namespace
 
@@ -54,7 +43,8 @@ void records_command(const Words& words) {
     const internal::RotationPlan plan = internal::lower(spec, LaunchForm::in_place_ids());
     const internal::RecordsRead read = internal::read_records(internal::system_file_ops(), path);
     internal::TuneOptions how;
-    how.tokens = missing_sizes(*target, plan.kernel_class, read.records);
+    how.tokens = internal::sizes_without_record(plan.kernel_class, internal::device_key_of(*target), read.records,
+                                                internal::usual_sizes());
     if (how.tokens.empty()) {
       ++there;
       continue;

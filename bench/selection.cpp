@@ -45,11 +45,7 @@ Selection parse_selection(std::string_view text) {
 Variant default_for(const internal::RotationPlan& plan, std::uint32_t multiprocessors, std::int64_t tokens) {
   std::vector<internal::VariantChoice> choices = internal::serving_variants(plan, multiprocessors);
   choices.pop_back();  // the universal entry
-  Variant chosen = choices.front().variant;
-  for (const internal::VariantChoice& choice : choices) {
-    if (choice.min_tokens <= tokens) chosen = choice.variant;
-  }
-  return chosen;
+  return internal::variant_at(choices, tokens);
 }
 
 std::vector<Variant> selected(const Selection& selection, const internal::RotationPlan& plan,

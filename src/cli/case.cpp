@@ -215,12 +215,7 @@ ModelRopes read_layers(const Arguments& arguments) {
 Flag variant_flag() { return {"--variant", "ID", "how, e.g. flat_v16_h8_t128 (what serves --tokens by default)"}; }
 
 Variant default_variant_for(const KernelClass& kernel_class, std::int64_t tokens) {
-  const std::vector<VariantChoice> choices = default_variants(kernel_class, kAssumedMultiprocessors);
-  Variant chosen = choices.front().variant;
-  for (const VariantChoice& choice : choices) {
-    if (choice.min_tokens <= tokens) chosen = choice.variant;
-  }
-  return chosen;
+  return variant_at(default_variants(kernel_class, kAssumedMultiprocessors), tokens);
 }
 
 Variant read_variant(const Arguments& arguments, const KernelClass& kernel_class, std::int64_t tokens) {

@@ -70,11 +70,8 @@ std::string read_entry(const Arguments& arguments, const KernelSource& generated
 void prepare(const RotationPlan& plan, const Variant& variant, const std::shared_ptr<const Target>& target,
              Contender& contender) {
   PreparedKernel& kernel = contender.kernel;
+  kernel = kernel_of_one(plan.kernel_class, variant, target->load(contender.binary.image, contender.source));
   kernel.target = target;
-  kernel.kernel_class = plan.kernel_class;
-  kernel.table.push_back(
-      prepared_variant(plan.kernel_class, variant, 0, target->load(contender.binary.image, contender.source)));
-  kernel.universal = kernel.table.front();
   if (variant.buffered_steps) {
     kernel.needs_length = true;
     kernel.step_buffers = std::make_shared<StepBuffers>(target);

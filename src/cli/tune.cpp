@@ -32,34 +32,16 @@ std::string path_of(const Arguments& arguments, const BinaryStore& store) {
   return arguments.text("--records").value_or(records_path(store.directory()));
 }
 
-/// Those without a record of their own.
-std::vector<std::int64_t> without_record(std::vector<std::int64_t> sizes, const Target& target,
-                                         const KernelClass& kernel_class, const std::string& path) {
-  const RecordsRead read = read_records(system_file_ops(), path);
-  const std::string hash = kernel_class.hash();
-  std::erase_if(sizes,
-                [&](std::int64_t tokens) { return read.records.find(device_key_of(target), hash, tokens) != nullptr; });
-  return sizes;
-}
-
 const TriedVariant* find_tried(const TunedSize& size, const Variant& variant) {
   const auto found = std::find_if(size.tried.begin(), size.tried.end(),
                                   [&](const TriedVariant& tried) { return tried.variant == variant; });
   return found == size.tried.end() ? nullptr : &*found;
 }
 
-Variant default_at(const KernelClass& kernel_class, std::uint32_t multiprocessors, std::int64_t tokens) {
-  const std::vector<VariantChoice> choices = default_variants(kernel_class, multiprocessors);
-  Variant variant = choices.front().variant;
-  for (const VariantChoice& choice : choices) {
-    if (choice.min_tokens <= tokens) variant = choice.variant;
-  }
-  return variant;
-}
-
 std::string size_row(const TunedSize& size, const KernelClass& kernel_class, std::uint32_t multiprocessors) {
   if (!size.winner) return fmt::format("{:>8}  {}\n", grouped(size.tokens), size.problem);
-  const TriedVariant* const untuned = find_tried(size, default_at(kernel_class, multiprocessors, size.tokens));
+  const TriedVariant* const untuned =
+      find_tried(size, variant_at(default_variants(kernel_class, multiprocessors), size.tokens));
   return fmt::format("{:>8}  {:<4}  {:<22} {:>9.2f} {:>7.2f} %  {:>7.3f}  {:>7}  {:>5}{}\n", grouped(size.tokens),
                      size.cold ? "cold" : "hot", to_string(*size.winner), size.us,
                      size.us > 0 ? 100 * size.spread_us / size.us : 0, size.copy_us > 0 ? size.us / size.copy_us : 0,
@@ -104,7 +86,10 @@ int run_tune(const Arguments& arguments) {
   const std::shared_ptr<const Target> target = open_target(options);
   target->make_current();
   const std::string path = path_of(arguments, store);
-  if (arguments.has("--keep")) sizes = without_record(std::move(sizes), *target, plan.kernel_class, path);
+  if (arguments.has("--keep")) {
+    const RecordSet kept = read_records(system_file_ops(), path).records;
+    sizes = sizes_without_record(plan.kernel_class, device_key_of(*target), kept, sizes);
+  }
   if (sizes.empty()) {
     print("every size has a record\n");
     return 0;

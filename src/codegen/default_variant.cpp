@@ -91,6 +91,14 @@ std::vector<VariantChoice> default_variants(const KernelClass& kernel_class, std
   return choices;
 }
 
+const Variant& variant_at(const std::vector<VariantChoice>& choices, std::int64_t tokens) {
+  const Variant* variant = &choices.front().variant;
+  for (const VariantChoice& choice : choices) {
+    if (choice.min_tokens <= tokens) variant = &choice.variant;
+  }
+  return *variant;
+}
+
 std::vector<VariantChoice> serving_variants(const RotationPlan& plan, std::uint32_t multiprocessors) {
   std::vector<VariantChoice> choices = default_variants(plan.kernel_class, multiprocessors);
   choices.push_back({0, universal_variant(plan.kernel_class)});

@@ -42,6 +42,15 @@ PreparedVariant prepared_variant(const KernelClass& kernel_class, const Variant&
   return {min_tokens, variant, work, access_widths(kernel_class, variant), most_blocks, std::move(kernel)};
 }
 
+PreparedKernel kernel_of_one(const KernelClass& kernel_class, const Variant& variant,
+                             std::shared_ptr<const LoadedKernel> kernel) {
+  PreparedKernel one;
+  one.kernel_class = kernel_class;
+  one.table.push_back(prepared_variant(kernel_class, variant, 0, std::move(kernel)));
+  one.universal = one.table.front();
+  return one;
+}
+
 std::size_t row_for(const PreparedKernel& kernel, std::int64_t tokens) noexcept {
   std::size_t row = 0;
   while (row + 1 < kernel.table.size() && kernel.table[row + 1].min_tokens <= tokens) ++row;

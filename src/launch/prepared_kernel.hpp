@@ -38,6 +38,10 @@ struct PreparedKernel {
   std::shared_ptr<StepBuffers> step_buffers;
 };
 
+/// A kernel of one variant, which is the universal entry too: for tensors that keep the form's promise.
+PreparedKernel kernel_of_one(const KernelClass& kernel_class, const Variant& variant,
+                             std::shared_ptr<const LoadedKernel> kernel);
+
 /// The row of the table that serves `tokens`.
 std::size_t row_for(const PreparedKernel& kernel, std::int64_t tokens) noexcept;
 

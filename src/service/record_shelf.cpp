@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "store/read_file.hpp"
+#include "tune/choice.hpp"
 #include "tune/record_file.hpp"
 #include "tune/tuner.hpp"
 
@@ -41,13 +42,6 @@ bool is_of(std::string_view file, const std::string& device) {
   return place_of(file.substr(0, file.find('\n')), device, 0) != std::string_view::npos;
 }
 
-/// Whether every size that is usually tuned has a record of the class's own to follow: kin have no say then.
-bool covers_all_sizes(const RecordSet& records, const DeviceKey& device, const std::string& kernel_class) {
-  const std::vector<std::int64_t>& sizes = usual_sizes();
-  return std::all_of(sizes.begin(), sizes.end(),
-                     [&](std::int64_t tokens) { return records.find(device, kernel_class, tokens) != nullptr; });
-}
-
 }  // namespace
 
 RecordShelf::RecordShelf(std::string path, const std::function<void(std::string_view)>& warn)
@@ -70,7 +64,8 @@ RecordSet RecordShelf::about(const DeviceKey& device, const KernelClass& kernel_
     take_lines(own_file, word, key, records);
     const std::lock_guard lock(mutex_);
     for (const TuningRecord& record : own_.all()) records.replace(record);
-    if (covers_all_sizes(records, device, hash)) break;
+    // With a record of its own for every usual size, kin have no say.
+    if (sizes_without_record(kernel_class, device, records, usual_sizes()).empty()) break;
   }
   return records;
 }

@@ -28,14 +28,6 @@ std::vector<std::int64_t> row_starts(const std::vector<VariantChoice>& defaults)
   return {starts.begin(), starts.end()};
 }
 
-const Variant& default_at(const std::vector<VariantChoice>& defaults, std::int64_t tokens) {
-  const Variant* variant = &defaults.front().variant;
-  for (const VariantChoice& choice : defaults) {
-    if (choice.min_tokens <= tokens) variant = &choice.variant;
-  }
-  return *variant;
-}
-
 std::optional<Advice> advice_at(const KernelClass& kernel_class, const DeviceKey& device, const RecordSet& records,
                                 std::int64_t tokens) {
   return records.nearest(device, kernel_class, static_cast<std::int64_t>(bytes_per_token(kernel_class)), tokens);
@@ -64,7 +56,7 @@ std::vector<ServingChoice> serving_choices(const RotationPlan& plan, const Devic
     const std::int64_t middle = std::clamp(power, first, std::max(end - 1, first));
     ServingChoice choice;
     choice.min_tokens = starts[i];
-    choice.variant = default_at(defaults, middle);
+    choice.variant = variant_at(defaults, middle);
     if (const auto advice = advice_at(kernel_class, device, records, middle)) {
       choice.variant = *parse_variant(advice->record.variant);
       choice.by = is_exact(*advice) ? ChosenBy::exact : ChosenBy::near;
@@ -90,6 +82,16 @@ std::vector<std::int64_t> untuned_sizes(const KernelClass& kernel_class, const D
   for (const std::int64_t tokens : sizes) {
     const auto advice = advice_at(kernel_class, device, records, tokens);
     if (!advice || !is_exact(*advice)) left.push_back(tokens);
+  }
+  return left;
+}
+
+std::vector<std::int64_t> sizes_without_record(const KernelClass& kernel_class, const DeviceKey& device,
+                                               const RecordSet& records, const std::vector<std::int64_t>& sizes) {
+  const std::string hash = kernel_class.hash();
+  std::vector<std::int64_t> left;
+  for (const std::int64_t tokens : sizes) {
+    if (records.find(device, hash, tokens) == nullptr) left.push_back(tokens);
   }
   return left;
 }

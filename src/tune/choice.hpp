@@ -30,6 +30,10 @@ std::vector<ServingChoice> serving_choices(const RotationPlan& plan, const Devic
 std::vector<std::int64_t> untuned_sizes(const KernelClass& kernel_class, const DeviceKey& device,
                                         const RecordSet& records, const std::vector<std::int64_t>& sizes);
 
+/// Those of `sizes` that the class has no record of its own of, at exactly that number of tokens.
+std::vector<std::int64_t> sizes_without_record(const KernelClass& kernel_class, const DeviceKey& device,
+                                               const RecordSet& records, const std::vector<std::int64_t>& sizes);
+
 /// A record for each size that has a winner.
 std::vector<TuningRecord> records_of(const Target& target, const KernelClass& kernel_class, const TuneResult& result);
 

@@ -33,14 +33,6 @@ constexpr double kMayTie = 1.03;
 /// Thrown through the search when TuneOptions::may_go_on says no.
 struct Stopped {};
 
-PreparedKernel alone(const RotationPlan& plan, const Variant& variant, std::shared_ptr<const LoadedKernel> loaded) {
-  PreparedKernel kernel;
-  kernel.kernel_class = plan.kernel_class;
-  kernel.table.push_back(prepared_variant(plan.kernel_class, variant, 0, std::move(loaded)));
-  kernel.universal = kernel.table.front();
-  return kernel;
-}
-
 class Tuner {
  public:
   Tuner(const Target& target, const RotationPlan& plan, const TuneOptions& options, const KeepBinary& keep)
@@ -142,9 +134,9 @@ class Tuner {
       candidate.binary = std::move(done->binary);
       result_.compiler = candidate.binary.compiler;
       try {
-        candidate.kernel = std::make_unique<PreparedKernel>(
-            alone(plan_, candidate.variant,
-                  std::make_shared<RecordedKernel>(target_.load(candidate.binary.image, sources[done->source]))));
+        candidate.kernel = std::make_unique<PreparedKernel>(kernel_of_one(
+            plan_.kernel_class, candidate.variant,
+            std::make_shared<RecordedKernel>(target_.load(candidate.binary.image, sources[done->source]))));
         if (!warm) warm_up(*candidate.kernel);
         warm = true;
         // The universal entry wins nothing.
@@ -240,7 +232,7 @@ class Tuner {
                      [&](const Candidate* a, const Candidate* b) { return median(a) < median(b); });
     std::size_t count = std::min(entered.size(), kMostEntries);
     while (count < entered.size() && median(entered[count]) <= median(entered.front()) * kMayTie) ++count;
-    const Variant untuned = untuned_at(result_.sizes[i].tokens);
+    const Variant& untuned = variant_at(defaults_, result_.sizes[i].tokens);
     const auto is_untuned = [&](const Candidate* candidate) { return candidate->variant == untuned; };
     for (std::size_t c = count; c < entered.size(); ++c) {
       if (is_untuned(entered[c])) std::swap(entered[count++], entered[c]);
@@ -253,14 +245,6 @@ class Tuner {
     std::sort(entered.begin(), entered.end());  // the order of candidates_
     std::stable_partition(entered.begin(), entered.end(), is_untuned);
     return entered;
-  }
-
-  Variant untuned_at(std::int64_t tokens) const {
-    Variant variant;
-    for (const VariantChoice& choice : defaults_) {
-      if (choice.min_tokens <= tokens || &choice == &defaults_.front()) variant = choice.variant;
-    }
-    return variant;
   }
 
   bool is_right(Candidate& candidate, std::int64_t tokens) {

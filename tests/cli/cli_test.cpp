@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/json_output.hpp"
 #include "cli/program.hpp"
 #include "support/catch.hpp"
 #include "support/test_files.hpp"
@@ -18,20 +19,6 @@ namespace {
 
 const std::string kSpec = R"({"schema":1,"dtype":"bf16","rotary_dim":16,"q":{"heads":3,"head_dim":24,"first_lane":8},)"
                           R"("k":{"heads":2,"head_dim":16}})";
-
-// What stdout holds: one JSON value and nothing else.
-llvm::json::Value parsed(const Finished& finished) {
-  INFO("stdout: " << finished.out << "\nstderr: " << finished.err);
-  llvm::Expected<llvm::json::Value> value = llvm::json::parse(finished.out);
-  if (!value) FAIL(llvm::toString(value.takeError()));
-  return *value;
-}
-
-llvm::json::Object object(const Finished& finished) {
-  const llvm::json::Value value = parsed(finished);
-  REQUIRE(value.getAsObject() != nullptr);
-  return *value.getAsObject();
-}
 
 std::string text(const llvm::json::Object& object, const char* key) {
   INFO("key " << key);

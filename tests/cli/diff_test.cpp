@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/json_output.hpp"
 #include "cli/program.hpp"
 #include "support/catch.hpp"
 #include "support/test_files.hpp"
@@ -18,14 +19,6 @@ std::string model(const std::string& name) { return read_test_file("data/models/
 
 std::string spec(const std::string& more) {
   return R"({"schema":1,"q":{"heads":4,"head_dim":8},"k":{"heads":2,"head_dim":8})" + more + "}";
-}
-
-llvm::json::Object object(const Finished& finished) {
-  INFO("stdout: " << finished.out << "\nstderr: " << finished.err);
-  llvm::Expected<llvm::json::Value> value = llvm::json::parse(finished.out);
-  if (!value) FAIL(llvm::toString(value.takeError()));
-  REQUIRE(value->getAsObject() != nullptr);
-  return *value->getAsObject();
 }
 
 // The names of the fields that differ.

@@ -5,6 +5,7 @@
 
 #include <llvm/Support/JSON.h>
 
+#include "cli/json_output.hpp"
 #include "cli/program.hpp"
 #include "support/catch.hpp"
 
@@ -14,14 +15,6 @@ namespace {
 
 const std::string kSpec = R"({"schema":1,"dtype":"bf16","rotary_dim":16,"q":{"heads":3,"head_dim":24,"first_lane":8},)"
                           R"("k":{"heads":2,"head_dim":16}})";
-
-llvm::json::Object object(const Finished& finished) {
-  INFO("stdout: " << finished.out << "\nstderr: " << finished.err);
-  llvm::Expected<llvm::json::Value> value = llvm::json::parse(finished.out);
-  if (!value) FAIL(llvm::toString(value.takeError()));
-  REQUIRE(value->getAsObject() != nullptr);
-  return *value->getAsObject();
-}
 
 std::vector<std::string> joined(std::vector<std::string> words, const std::vector<std::string>& more) {
   words.insert(words.end(), more.begin(), more.end());

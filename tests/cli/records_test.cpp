@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "cli/json_output.hpp"
 #include "cli/program.hpp"
 #include "support/catch.hpp"
 #include "tune/record_file.hpp"
@@ -28,13 +29,6 @@ std::string line(std::int64_t tokens, const std::string& variant = "flat_v8_h4_t
 TuningRecord pinned(TuningRecord record) {
   record.pinned = true;
   return record;
-}
-
-llvm::json::Value parsed(const Finished& finished) {
-  INFO("stdout: " << finished.out << "\nstderr: " << finished.err);
-  llvm::Expected<llvm::json::Value> value = llvm::json::parse(finished.out);
-  if (!value) FAIL(llvm::toString(value.takeError()));
-  return *value;
 }
 
 bool holds(const std::string& text, const std::string& words) { return text.find(words) != std::string::npos; }

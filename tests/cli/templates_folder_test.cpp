@@ -9,6 +9,7 @@
 
 #include <llvm/Support/JSON.h>
 
+#include "cli/json_output.hpp"
 #include "cli/program.hpp"
 #include "codegen/kernel_source.hpp"
 #include "codegen/template_folder.hpp"
@@ -21,14 +22,6 @@ using namespace ropejit::test;
 namespace {
 
 const std::string kSpec = R"({"schema":1,"dtype":"bf16","q":{"heads":3,"head_dim":16},"k":{"heads":2,"head_dim":16}})";
-
-llvm::json::Object object(const Finished& finished) {
-  INFO("stdout: " << finished.out << "\nstderr: " << finished.err);
-  llvm::Expected<llvm::json::Value> value = llvm::json::parse(finished.out);
-  if (!value) FAIL(llvm::toString(value.takeError()));
-  REQUIRE(value->getAsObject() != nullptr);
-  return *value->getAsObject();
-}
 
 // The program, and a folder with the library's own headers that it is told of.
 struct Workbench {

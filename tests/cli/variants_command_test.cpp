@@ -5,6 +5,7 @@
 
 #include <llvm/Support/JSON.h>
 
+#include "cli/json_output.hpp"
 #include "cli/program.hpp"
 #include "codegen/candidates.hpp"
 #include "codegen/legality.hpp"
@@ -23,14 +24,6 @@ const std::string kModel =
     R"({"schema":1,"dtype":"bf16","q":{"heads":32,"head_dim":128},"k":{"heads":8,"head_dim":128}})";
 
 KernelClass class_of_model() { return lower(ropejit::RopeSpec::from_json(kModel), ropejit::LaunchForm()).kernel_class; }
-
-llvm::json::Object object(const Finished& finished) {
-  INFO("stdout: " << finished.out << "\nstderr: " << finished.err);
-  llvm::Expected<llvm::json::Value> value = llvm::json::parse(finished.out);
-  if (!value) FAIL(llvm::toString(value.takeError()));
-  REQUIRE(value->getAsObject() != nullptr);
-  return *value->getAsObject();
-}
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::vector<std::string> lines;
