@@ -82,7 +82,8 @@ int run_tune(const Arguments& arguments) {
   const RotationPlan plan = plan_to_time(given.spec, given.form);
 
   const ServiceOptions options = read_options(arguments);
-  const BinaryStore store(cache_directory(options.cache_dir));
+  const BinaryStore store(store_options(options.cache_dir));
+  Events events(options.warn, {});
   const std::shared_ptr<const Target> target = open_target(options);
   target->make_current();
   const std::string path = path_of(arguments, store);
@@ -101,7 +102,7 @@ int run_tune(const Arguments& arguments) {
   if (arguments.has("--all")) how.variants = variant_space(plan.kernel_class);
   const bool keeps_binaries = !lower(given.spec, given.form).needs_length;
   const TuneResult result = tune(*target, plan, how, [&](const Variant& variant, const CompiledBinary& binary) {
-    if (keeps_binaries) BinarySource(plan, variant, *target, store, options.warn).keep(binary);
+    if (keeps_binaries) BinarySource(plan, variant, *target, store, events).keep(binary);
   });
 
   print(arguments.has("--csv") ? csv(result) : table(result, plan.kernel_class, *target));
