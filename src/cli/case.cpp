@@ -15,6 +15,7 @@
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "ropejit/error.hpp"
+#include "service/service_state.hpp"
 #include "spec/attention_scale.hpp"
 #include "spec/hf_model.hpp"
 #include "spec/limits.hpp"

@@ -88,7 +88,7 @@ int run_tune(const Arguments& arguments) {
   target->make_current();
   const std::string path = path_of(arguments, store);
   if (arguments.has("--keep")) {
-    const RecordSet kept = read_records(system_file_ops(), path).records;
+    const RecordSet kept = read_records(system_file_ops(), path, store.options().trust).records;
     sizes = sizes_without_record(plan.kernel_class, device_key_of(*target), kept, sizes);
   }
   if (sizes.empty()) {
@@ -108,9 +108,10 @@ int run_tune(const Arguments& arguments) {
   print(arguments.has("--csv") ? csv(result) : table(result, plan.kernel_class, *target));
   for (const std::string& problem : result.problems) print_error_line("ropejit: " + problem);
   const std::vector<TuningRecord> records = records_of(*target, plan.kernel_class, result);
-  const RecordsUpdate update = update_records(system_file_ops(), path, [&](RecordSet& set) {
+  const auto keep = [&](RecordSet& set) {
     for (const TuningRecord& record : records) set.replace(record);
-  });
+  };
+  const RecordsUpdate update = update_records(system_file_ops(), path, keep, store.options().trust);
   for (const std::string& problem : update.problems) print_error_line("ropejit: " + problem);
   if (!update.written) print_error_line("ropejit: the records are not kept");
   return records.size() == sizes.size() && update.written ? 0 : 1;

@@ -85,9 +85,9 @@ std::optional<LoadedBinary> BinarySource::load_stored() {
   return binary;
 }
 
-ObtainedBinary BinarySource::obtain() const {
+ObtainedBinary BinarySource::obtain(std::chrono::milliseconds lock_bound) const {
   const auto start = Clock::now();
-  const KeyLock lock = store_.lock(preimage_, lock_timeout());
+  const KeyLock lock = store_.lock(preimage_, lock_bound);
   // Whoever had the lock before may have written what is wanted. Where the driver refused what was there, it would
   // again.
   if (lock.outcome() != KeyLock::Outcome::unavailable && !refused_) {

@@ -4,6 +4,7 @@
 // Compiling may happen on any thread; loading belongs on the caller's, whose current context the code is brought into.
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <variant>
@@ -47,9 +48,9 @@ class BinarySource {
   /// The stored binary, loaded; nothing where there is none that this process can use. missed() says why.
   std::optional<LoadedBinary> load_stored();
 
-  /// Compiles, or waits for the process that is compiling the same, for lock_timeout() at most. Keeps what it compiled.
+  /// Compiles, or waits for the process that is compiling the same, for `lock_bound` at most. Keeps what it compiled.
   /// Thread-safe beside obtain of others. Throws Error{compile_failed}.
-  ObtainedBinary obtain() const;
+  ObtainedBinary obtain(std::chrono::milliseconds lock_bound) const;
   /// Compiles whatever the store holds, and keeps nothing. Throws Error{compile_failed}.
   CompiledBinary compile() const;
   /// Keeps what compile made.

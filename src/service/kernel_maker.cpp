@@ -54,11 +54,11 @@ void find_all(const RotationPlan& plan, const KernelParts& parts, std::vector<Ru
 
 /// What is missing is compiled side by side: NVRTC and the host compiler both allow it. Where no thread can be had,
 /// this one compiles. The first failure, if there is one.
-std::optional<Error> compile_all(std::vector<Rung>& rungs) {
+std::optional<Error> compile_all(std::vector<Rung>& rungs, std::chrono::milliseconds lock_bound) {
   std::vector<std::future<ObtainedBinary>> compiling(rungs.size());
   for (std::size_t i = 0; i < rungs.size(); ++i) {
     if (rungs[i].binary) continue;
-    const auto obtain = [&source = std::as_const(rungs[i].source)] { return source.obtain(); };
+    const auto obtain = [&source = std::as_const(rungs[i].source), lock_bound] { return source.obtain(lock_bound); };
     compiling[i] = std::async(std::launch::async | std::launch::deferred, obtain);
   }
   std::optional<Error> failure;
@@ -194,7 +194,7 @@ Served make_kernel(const RotationPlan& plan, const KernelParts& parts) {
   }
   find_all(plan, parts, rungs);
   std::optional<Error> failure;
-  if (parts.on_miss == OnMiss::compile) failure = compile_all(rungs);
+  if (parts.on_miss == OnMiss::compile) failure = compile_all(rungs, parts.lock_bound);
 
   const auto binary_of = [&](const ServingChoice& choice) -> const LoadedBinary* {
     const std::optional<LoadedBinary>& binary = rungs[places.at(choice.variant)].binary;

@@ -3,6 +3,7 @@
 // and where all of them fail the generic kernel.
 #pragma once
 
+#include <chrono>
 #include <map>
 #include <memory>
 
@@ -30,6 +31,7 @@ struct KernelParts {
   const FreshBinaries& fresh;
   std::shared_ptr<StepBuffers> buffers;
   OnMiss on_miss = OnMiss::compile;  ///< background: as generic
+  std::chrono::milliseconds lock_bound;
 };
 
 /// Each binary once; those to be compiled side by side. Loads on this thread, into its current context. Throws Error:

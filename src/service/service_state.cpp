@@ -11,6 +11,7 @@
 #include "service/background_compiler.hpp"
 #include "service/background_tuner.hpp"
 #include "service/targets.hpp"
+#include "store/key_lock.hpp"
 #include "support/field_error.hpp"
 #include "support/text.hpp"
 #include "tune/choice.hpp"
@@ -62,6 +63,7 @@ ServiceState::ServiceState(ServiceOptions given)
     : options(std::move(given)),
       tuning(choice_of(options.tuning, "ROPEJIT_TUNING", tuning_named, Tuning::off)),
       on_miss(choice_of(options.on_miss, "ROPEJIT_ON_MISS", on_miss_named, OnMiss::compile)),
+      lock_bound(lock_timeout()),
       events(options.warn, options.log),
       store(store_options(options.cache_dir)),
       records(records_path(store.directory()), store.options().trust, events) {
@@ -101,7 +103,7 @@ Served ServiceState::make(const RotationPlan& plan, const FreshBinaries& fresh,
                           const std::shared_ptr<StepBuffers>& buffers, OnMiss when_missing) {
   const std::shared_ptr<const Target> device = target();
   const RecordSet known = records.about(device_key_of(*device), plan.kernel_class);
-  return make_kernel(plan, {device, store, events, known, fresh, buffers, when_missing});
+  return make_kernel(plan, {device, store, events, known, fresh, buffers, when_missing, lock_bound});
 }
 
 void ServiceState::offer(const std::shared_ptr<KernelCell>& cell, Served better) {

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -53,6 +54,7 @@ struct ServiceState {
   const ServiceOptions options;
   const Tuning tuning;  ///< of the options, or the environment; the same for on_miss
   const OnMiss on_miss;
+  const std::chrono::milliseconds lock_bound;  ///< of a wait for another process that compiles the same
   Events events;
   const BinaryStore store;
   RecordShelf records;
