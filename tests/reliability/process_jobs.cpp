@@ -34,13 +34,18 @@ int fork_job(const WorkerArguments& arguments) {
   Tally tally;
   int status = 0;
   {
-    const RopeService service(mode == "tuning" ? with_tuner(tally) : tally.options());
+    const RopeService service(mode == "tuning" || mode == "pausing" ? with_tuner(tally) : tally.options());
     RopeKernel before;
     if (mode != "untouched") before = get(service, 0);
+    std::this_thread::sleep_for(std::chrono::milliseconds(arguments.number("after_ms", 0)));
     const pid_t child = ::fork();
     if (child < 0) throw std::runtime_error("cannot fork");
     if (child == 0) {
       if (before) tally.check(before, 1);
+      if (mode == "pausing") {
+        service.pause_tuning();
+        service.resume_tuning();
+      }
       tally.use(service, 0, 2);
       tally.use(service, 1, 3);
       tally.use(RopeService(tally.options()), 2, 4);

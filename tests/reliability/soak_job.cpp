@@ -1,4 +1,3 @@
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -39,8 +38,10 @@ std::int64_t lines_of(const char* path) {
       std::count(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>(), '\n'));
 }
 
-/// What one thread does: services come and go, handles outlive them, tuning is paused and resumed.
-void mixed_use(Tally& tally, std::int64_t plans, std::uint64_t seed, Clock::time_point end) {
+/// What one thread does beside others that use `lasting` too: services of its own come and go, handles outlive them,
+/// tuning is paused and resumed. All but `lasting` is gone when it returns.
+void mixed_use(Tally& tally, const RopeService& lasting, std::int64_t plans, std::uint64_t seed,
+               Clock::time_point end) {
   std::mt19937_64 random(seed);
   std::optional<RopeService> service;
   std::vector<RopeKernel> held(8);
@@ -58,6 +59,8 @@ void mixed_use(Tally& tally, std::int64_t plans, std::uint64_t seed, Clock::time
       service->pause_tuning();
       tally.use(*service, static_cast<int>(random() % static_cast<std::uint64_t>(plans)), random());
       service->resume_tuning();
+    } else if (dice < 20) {
+      tally.use(lasting, static_cast<int>(random() % static_cast<std::uint64_t>(plans)), random());
     } else if (dice < 60) {
       tally.use(*service, static_cast<int>(random() % static_cast<std::uint64_t>(plans)), random());
     } else if (dice < 70) {
@@ -75,28 +78,34 @@ void mixed_use(Tally& tally, std::int64_t plans, std::uint64_t seed, Clock::time
 
 int soak_job(const WorkerArguments& arguments) {
   const auto start = Clock::now();
-  const auto end = start + std::chrono::seconds(arguments.number("seconds", 10));
-  const auto every = std::chrono::milliseconds(arguments.number("every_ms", 1000));
+  const std::int64_t rounds = arguments.number("rounds", 10);
+  const auto length = std::chrono::milliseconds(arguments.number("round_ms", 1000));
+  const std::int64_t plans = arguments.number("plans", 12);
   Tally tally;
-  std::vector<std::thread> threads;
-  for (std::uint64_t seed = 0; seed < 2; ++seed) {
-    threads.emplace_back([&, seed] {
-      try {
-        mixed_use(tally, arguments.number("plans", 12), seed, end);
-      } catch (const std::exception& error) {
-        tally.fail(error.what());
+  {
+    const RopeService lasting(tally.options());
+    for (int number = 0; number < plans; ++number) tally.use(lasting, number, 0);
+    for (std::int64_t round = 0; round < rounds; ++round) {
+      const auto end = Clock::now() + length;
+      std::vector<std::thread> threads;
+      for (std::int64_t t = 0; t < 2; ++t) {
+        threads.emplace_back([&, seed = static_cast<std::uint64_t>(round * 2 + t)] {
+          try {
+            mixed_use(tally, lasting, plans, seed, end);
+          } catch (const std::exception& error) {
+            tally.fail(error.what());
+          }
+        });
       }
-    });
+      for (std::thread& thread : threads) thread.join();
+      // Between rounds the same things are alive each time, so that what is counted can be compared.
+      print_line(llvm::json::Object{{"seconds", std::chrono::duration<double>(Clock::now() - start).count()},
+                                    {"resident_kb", resident_kb()},
+                                    {"descriptors", entries_of("/proc/self/fd")},
+                                    {"threads", entries_of("/proc/self/task")},
+                                    {"mappings", lines_of("/proc/self/maps")}});
+    }
   }
-  while (Clock::now() < end) {
-    std::this_thread::sleep_for(std::min<Clock::duration>(every, end - Clock::now()));
-    print_line(llvm::json::Object{{"seconds", std::chrono::duration<double>(Clock::now() - start).count()},
-                                  {"resident_kb", resident_kb()},
-                                  {"descriptors", entries_of("/proc/self/fd")},
-                                  {"threads", entries_of("/proc/self/task")},
-                                  {"mappings", lines_of("/proc/self/maps")}});
-  }
-  for (std::thread& thread : threads) thread.join();
   tally.print();
   return tally.all_right() ? 0 : 1;
 }

@@ -30,11 +30,11 @@ int serve_job(const WorkerArguments& arguments);
 int rewrite_job(const WorkerArguments& arguments);
 /// dir=DIR count=N: adds N small valid entries, without waiting for the disk.
 int fill_job(const WorkerArguments& arguments);
-/// seconds=N every=SECONDS plans=N: mixed use, a line about memory and descriptors now and then.
+/// rounds=N round_ms=N plans=N: mixed use in rounds, after each a line about memory and descriptors.
 int soak_job(const WorkerArguments& arguments);
 /// count=N threads=N plans=N dir=DIR: many gets beside a thread that removes entries and one that tunes.
 int gets_job(const WorkerArguments& arguments);
-/// mode=untouched|used|tuning: a service in a parent, used in its child.
+/// mode=untouched|used|tuning|pausing after_ms=N: a service in a parent, used in its child.
 int fork_job(const WorkerArguments& arguments);
 /// mode=return|exit|static: ends while a tuner works.
 int leak_job(const WorkerArguments& arguments);
