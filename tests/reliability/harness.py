@@ -159,9 +159,8 @@ def entries(cache):
 
 
 def temporaries(cache):
-    """Files that are being written, or were left by a process that was killed."""
-    return sorted(path for path in pathlib.Path(cache).rglob(".*") if path.is_file() and path.suffix != ".lock"
-                  and ".rje" in path.name or path.name.startswith(".records"))
+    """Files that are being written, or were left by a process that was killed (cache/FORMAT.md names them)."""
+    return sorted(path for path in pathlib.Path(cache, "v1").rglob(".*.*") if path.is_file())
 
 
 def median(values):

@@ -18,7 +18,7 @@ ServiceOptions with_tuner(Tally& tally) {
   ServiceOptions options = tally.options();
   options.tuning = Tuning::background;
   options.tuning_share = 1;
-  options.tuning_tokens = {1, 4, 16, 64, 256};
+  options.tuning_tokens = {1, 64};
   return options;
 }
 
@@ -68,7 +68,7 @@ int leak_job(const WorkerArguments& arguments) {
   // Lives on while the process ends, and so does its tuner's thread.
   auto* const tally = new Tally;
   auto* const service = new RopeService(with_tuner(*tally));
-  for (int number = 0; number < 4; ++number) tally->use(*service, number, static_cast<std::uint64_t>(number));
+  for (int number = 0; number < 2; ++number) tally->use(*service, number, static_cast<std::uint64_t>(number));
   std::this_thread::sleep_for(std::chrono::milliseconds(arguments.number("after_ms", 300)));
   tally->print();
   const int status = tally->all_right() ? 0 : 1;

@@ -21,7 +21,7 @@ def slope_per_minute(samples, name):
 
 
 def run(test):
-    rounds, round_ms = (300, 2000) if test.long else (12, 700)
+    rounds, round_ms = (300, 2000) if test.long else (12, 400)
     cache = test.folder("cache")
     environment = test.environment(cache, keep=True)
     process = test.start(test.command("soak", rounds=rounds, round_ms=round_ms, plans=12), environment)
