@@ -43,6 +43,7 @@ class Test:
         self.temporary = self.scratch / "tmp"
         self.temporary.mkdir()
         self.temporary.chmod(0o1777)
+        self.told = ""  # by the last worker, on stderr
         self.failed = 0
         self.pending = 0
 
@@ -63,15 +64,15 @@ class Test:
         self.say(f"{word:<8}{what}{found}")
         return holds
 
-    def right(self, what, result, launches=None):
+    def right(self, what, result, launches=None, pending=False):
         """Every launch of a worker's result came out right, none failed."""
         if result is None:
-            return self.check(what, False, "the worker printed nothing")
+            return self.check(what, False, "the worker printed nothing", pending)
         told = (result["wrong"] + result["errors"])[:2]
         holds = result["wrong_count"] == 0 and result["error_count"] == 0 and \
             (result["right"] > 0 if launches is None else result["right"] == launches)
         found = f'{result["right"]} right, {result["wrong_count"]} wrong, {result["error_count"]} errors'
-        return self.check(what, holds, found + (f" ({told[0]})" if told else ""))
+        return self.check(what, holds, found + (f" ({told[0].splitlines()[0]})" if told else ""), pending)
 
     # --- workers ----------------------------------------------------------------------------------------------------
 
@@ -119,6 +120,7 @@ class Test:
             process.communicate()
             self.say(f"{job}: no end after {timeout} s")
             return None, None
+        self.told = errors
         if errors:
             self.say(f"{job} on stderr: {errors[:2000].strip()}")
         return process.returncode, last_json(out)
