@@ -11,14 +11,13 @@ def run(test):
     process = test.start(test.command("gets", count=count, threads=16, plans=8, dir=cache), environment)
     # Removes from within by files and from without by the program, where it can.
     prunes = 0
-    while process.poll() is None:
+    while process.returncode is None:
         status, _ = test.program("cache", "clear", cache=cache)
         prunes += status == 0
         try:
-            process.wait(2)
+            out, errors = process.communicate(timeout=2)
         except subprocess.TimeoutExpired:  # still at work
             pass
-    out, errors = process.communicate(timeout=3600)
     result = harness.last_json(out)
     test.check("the process ended well", process.returncode == 0, errors[:4000] or process.returncode)
     test.right("every launch", result)
