@@ -19,21 +19,31 @@ class Running {
  public:
   void add(JobThread* thread) {
     const std::lock_guard lock(mutex_);
+    forget_parents();
     threads_.insert(thread);
   }
   /// Waits while the thread is being stopped by stop_all.
   void remove(JobThread* thread) {
     const std::lock_guard lock(mutex_);
+    forget_parents();
     threads_.erase(thread);
   }
   void stop_all() {
     const std::lock_guard lock(mutex_);
+    forget_parents();
     for (JobThread* thread : threads_) thread->stop();
     threads_.clear();
   }
 
  private:
+  void forget_parents() {
+    if (process_ == ::getpid()) return;
+    process_ = ::getpid();
+    threads_.clear();
+  }
+
   std::mutex mutex_;
+  pid_t process_ = ::getpid();
   std::set<JobThread*> threads_;
 };
 
