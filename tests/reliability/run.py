@@ -4,7 +4,7 @@
 usage: run.py --bin FOLDER [--short | --long] [--only NAME[,NAME...]] [--json FILE]
   --bin FOLDER   where ropejit and ropejit_worker are
   --short        a minute of everything (default); --long: the numbers of the README's table, some half an hour
-  --only NAME    storm, kill, hostile, soak, deep, gets, fork
+  --only NAME    storm, kill, hostile, faults, soak, deep, gets, fork
   --json FILE    what was found, for the README
 
 Exit status: 0 all that ran is well, 1 something failed, 2 bad usage, 77 all that was asked for was skipped. Parts that
@@ -18,7 +18,7 @@ import traceback
 
 import harness
 
-NAMES = ("storm", "kill", "hostile", "soak", "deep", "gets", "fork")
+NAMES = ("storm", "kill", "hostile", "faults", "soak", "deep", "gets", "fork")
 
 
 def run(name, arguments):
