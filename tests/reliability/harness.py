@@ -20,12 +20,13 @@ class Skip(Exception):
 class Test:
     """One test: where it may write, how it starts workers, and what it found.
 
-    long: the issue's own numbers, rather than a short form of them.
+    long: the issue's own numbers, rather than a short form of them. gets: how many there shall be.
     """
 
-    def __init__(self, name, programs, is_long):
+    def __init__(self, name, programs, is_long, gets=None):
         self.name = name
         self.long = is_long
+        self.gets = gets or (1_000_000 if is_long else 20_000)
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="ropejit-reliability-"))
         self.scratch.chmod(0o755)
         # Copies: other users must be able to run them.

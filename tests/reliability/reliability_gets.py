@@ -5,10 +5,9 @@ import harness
 
 
 def run(test):
-    count = 1_000_000 if test.long else 20_000
     cache = test.folder("cache")
     environment = test.environment(cache, keep=True)
-    process = test.start(test.command("gets", count=count, threads=16, plans=8, dir=cache), environment)
+    process = test.start(test.command("gets", count=test.gets, threads=16, plans=8, dir=cache), environment)
     # The worker prunes and removes files, the program clears from without.
     clears = clears_failed = 0
     while process.returncode is None:
