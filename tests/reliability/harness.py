@@ -44,8 +44,13 @@ class Test:
         self.temporary.chmod(0o1777)
         self.told = ""  # by the last worker, on stderr
         self.failed = 0
+        self.started = []
 
     def close(self):
+        for process in self.started:
+            if process.poll() is None:
+                kill(process)
+                process.wait()
         shutil.rmtree(self.scratch, ignore_errors=True)
 
     # --- what was found ---------------------------------------------------------------------------------------------
@@ -103,8 +108,10 @@ class Test:
     def start(self, command, environment, user=None, **more):
         identity = {} if user is None else {"user": user, "group": user, "extra_groups": []}
         # A session of its own: what is killed is killed with the compilers it runs.
-        return subprocess.Popen(command, env=environment, cwd=self.scratch, text=True, stdout=subprocess.PIPE,
-                                stderr=subprocess.PIPE, start_new_session=True, **identity, **more)
+        process = subprocess.Popen(command, env=environment, cwd=self.scratch, text=True, stdout=subprocess.PIPE,
+                                   stderr=subprocess.PIPE, start_new_session=True, **identity, **more)
+        self.started = [other for other in self.started if other.returncode is None] + [process]
+        return process
 
     def worker(self, job, environment, user=None, timeout=300, before=(), **arguments):
         """Runs a worker to its end: (exit status, the last line it printed, as JSON, or None). `before`: a command that

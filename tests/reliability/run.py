@@ -14,6 +14,7 @@ need root (mounts, other users) are left out without it, with a message.
 import argparse
 import importlib
 import json
+import signal
 import sys
 import traceback
 
@@ -57,6 +58,9 @@ def main():
     for name in names:
         if name not in NAMES:
             parser.error(f"--only: found {name}, allowed: {', '.join(NAMES)}")
+
+    # Workers have sessions of their own: whoever ends this program ends them too, by way of Test.close.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
     outcomes = []
     figures = {}
