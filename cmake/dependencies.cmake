@@ -9,6 +9,7 @@ endif()
 find_package(Boost 1.74 REQUIRED)
 
 include(llvm_support)
+include(sodium)
 include(cuda_headers)
 
 # Without fmt's headers as its implementation a file compiles in a fifth of the time, but programs need its library.
@@ -21,4 +22,4 @@ endif()
 # Found dependencies as one interface target of the library's own sources.
 add_library(ropejit_dependencies INTERFACE)
 target_link_libraries(ropejit_dependencies INTERFACE
-  ${fmt_target} Boost::headers ropejit_llvm_support ropejit_cuda_headers Threads::Threads ${CMAKE_DL_LIBS})
+  ${fmt_target} Boost::headers ropejit_llvm_support ropejit_sodium ropejit_cuda_headers Threads::Threads ${CMAKE_DL_LIBS})

@@ -23,6 +23,7 @@ for peer in ("cuda", "host", "store"):
 BELOW["launch"] = ["target", *BELOW["target"]]
 BELOW["tune"] = ["launch", "store", *BELOW["launch"]]
 BELOW["service"] = ["tune", "cuda", "host", *BELOW["tune"]]
+BELOW["builder"] = ["cuda", "host", *BELOW["target"]]  # programs that the build runs
 BELOW["verify"] = []  # the oracle: shares nothing with what it checks
 BELOW["cli"] = ["service", "verify", *BELOW["service"]]
 

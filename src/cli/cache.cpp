@@ -1,100 +1,85 @@
+// ropejit cache: what is in the cache directories, and what can be done about it. A file for each group of verbs.
+#include "cli/cache.hpp"
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include <cstdint>
-
-#include "cli/case.hpp"
 #include "cli/command.hpp"
-#include "cli/output.hpp"
 #include "ropejit/error.hpp"
-#include "store/store.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
 namespace {
 
-int print_path(const std::string& directory, bool json) {
-  if (json) {
-    print(json_text([&](llvm::json::OStream& out) {
-      out.object([&] {
-        if (directory.empty()) {
-          attribute_null(out, "path");
-        } else {
-          attribute(out, "path", directory);
-        }
-      });
-    }));
-  } else if (directory.empty()) {
-    print_error_line("ropejit: no cache directory: neither HOME nor ROPEJIT_CACHE_DIR is set; binaries stay in memory");
-  } else {
-    print(directory + "\n");
-  }
-  return 0;
+struct Verb {
+  const char* name;
+  int (*run)(const BinaryStore& store, const Arguments& arguments);
+  std::vector<std::string_view> flags;  ///< of its own
+  std::size_t words;                    ///< that must follow it
+};
+
+const std::vector<Verb>& verbs() {
+  static const std::vector<Verb> all = {{"path", cache_path, {}, 0},
+                                        {"ls", cache_ls, {}, 0},
+                                        {"show", cache_show, {}, 1},
+                                        {"verify", cache_verify, {}, 0},
+                                        {"prune", cache_prune, {"--max-bytes", "--max-age"}, 0},
+                                        {"clear", cache_clear, {}, 0},
+                                        {"manifest", cache_manifest, {"--sign"}, 0}};
+  return all;
 }
 
-std::string listing_json(const std::vector<EntryListing>& entries) {
-  return json_text([&](llvm::json::OStream& out) {
-    out.array([&] {
-      for (const EntryListing& entry : entries) {
-        out.object([&] {
-          attribute(out, "key", entry.key);
-          attribute(out, "path", entry.path);
-          attribute(out, "bytes", static_cast<std::int64_t>(entry.bytes));
-          if (!entry.metadata) {
-            attribute(out, "problem", entry.problem);
-            return;
-          }
-          attribute(out, "arch", entry.metadata->arch);
-          attribute(out, "entry", entry.metadata->entry);
-          attribute(out, "variant", entry.metadata->variant);
-          attribute(out, "compiler", entry.metadata->compiler);
-          attribute(out, "registers", std::int64_t{entry.metadata->registers});
-          attribute(out, "spill_bytes", std::int64_t{entry.metadata->spill_bytes});
-          attribute(out, "compile_ms", entry.metadata->compile_ms);
-        });
-      }
-    });
-  });
-}
-
-std::string listing_table(const std::string& directory, const std::vector<EntryListing>& entries) {
-  std::string text;
-  std::int64_t bytes = 0;
-  for (const EntryListing& entry : entries) {
-    bytes += static_cast<std::int64_t>(entry.bytes);
-    text +=
-        fmt::format("{}  {:>9}  {:<12}  {}\n", entry.key.substr(0, 12), grouped(static_cast<std::int64_t>(entry.bytes)),
-                    entry.metadata ? excerpt(entry.metadata->arch) : "damaged",
-                    entry.metadata ? excerpt(entry.metadata->entry, 200) : excerpt(entry.problem, 200));
-  }
-  return text + fmt::format("{} {}, {} bytes, in {}\n", entries.size(), entries.size() == 1 ? "entry" : "entries",
-                            grouped(bytes), directory.empty() ? "memory only" : directory);
+std::vector<std::string> names() {
+  std::vector<std::string> all;
+  for (const Verb& verb : verbs()) all.emplace_back(verb.name);
+  return all;
 }
 
 int run_cache(const Arguments& arguments) {
-  const std::string directory = cache_directory(arguments.text("--cache-dir"));
-  const bool json = arguments.has("--json");
   const std::string word = arguments.positional().empty() ? "" : arguments.positional()[0];
-  if (word == "path") return print_path(directory, json);
-  if (word != "ls") {
-    throw Error(ErrorCode::invalid_argument, "arguments",
-                fmt::format("cache: found {}, allowed: path, ls", word.empty() ? "nothing" : quoted(word)));
+  for (const Verb& verb : verbs()) {
+    if (word != verb.name) continue;
+    for (const Verb& other : verbs()) {
+      for (const std::string_view flag : other.flags) {
+        if (&other != &verb && arguments.has(flag)) {
+          throw bad_cache_usage(fmt::format("{}: {} belongs to {}", word, flag, other.name));
+        }
+      }
+    }
+    const std::size_t found = arguments.positional().size() - 1;
+    if (found != verb.words) {
+      throw bad_cache_usage(
+          verb.words == 0 ? fmt::format("{}: found the word {}, allowed: none", word, quoted(arguments.positional()[1]))
+                          : fmt::format("{}: found nothing, allowed: the first digits of a key, as ls shows it", word));
+    }
+    return verb.run(BinaryStore(store_options(arguments.text("--cache-dir"))), arguments);
   }
-  const std::vector<EntryListing> entries = BinaryStore(directory).list();
-  print(json ? listing_json(entries) : listing_table(directory, entries));
-  return 0;
+  throw bad_cache_usage(
+      fmt::format("cache: found {}, allowed: {}", word.empty() ? "nothing" : quoted(word), fmt::join(names(), ", ")));
 }
 
 }  // namespace
 
+Error bad_cache_usage(const std::string& message) { return {ErrorCode::invalid_argument, "arguments", message}; }
+
+void expect_directory(const BinaryStore& store) {
+  if (!store.directory().empty()) return;
+  throw bad_cache_usage("cache: found no cache directory, allowed: --cache-dir, or ROPEJIT_CACHE_DIR or HOME set");
+}
+
 Command cache_command() {
   return {
       "cache",
-      "shows where binaries are kept (path) and which (ls)",
+      "shows where binaries are kept (path), which (ls, show), whether they are whole (verify); prune, clear, manifest",
       {{"--cache-dir", "DIR", "look here ($ROPEJIT_CACHE_DIR, else $XDG_CACHE_HOME/ropejit, else ~/.cache/ropejit)"},
+       {"--max-bytes", "N", "prune: what may stay, as 512M or 4G ($ROPEJIT_CACHE_MAX_BYTES, else 1G)"},
+       {"--max-age", "DAYS", "prune: how long ago the last use may be ($ROPEJIT_CACHE_MAX_AGE, else no limit)"},
+       {"--sign", "FILE", "manifest: sign it with this Ed25519 secret key (openssl genpkey -algorithm ed25519)"},
        {"--json", "", "one JSON value on stdout"},
        {"--help", "", "this text"}},
-      {"path", "ls"},
-      run_cache};
+      names(),
+      run_cache,
+      {"[KEY]"}};
 }
 
 }  // namespace ropejit::internal

@@ -54,12 +54,8 @@ std::string_view angles_of(const KernelClass& kernel_class) {
   return kernel_class.fp32_angle ? "product" : to_string(kernel_class.angles);
 }
 
-/// Sine::polynomial means 1.5e-7; a result of 16 bits, rounded once, asks for less.
 std::string_view sine_of(const KernelClass& kernel_class) {
-  const bool wide =
-      kernel_class.q.dtype_out == DType::fp32 || (kernel_class.k.heads != 0 && kernel_class.k.dtype_out == DType::fp32);
-  const bool exact = kernel_class.rounding == Rounding::exact && angles_of(kernel_class) == "computed";
-  return kernel_class.sine == Sine::polynomial && exact && !wide ? "polynomial16" : to_string(kernel_class.sine);
+  return takes_short_polynomial(kernel_class) ? "polynomial16" : to_string(kernel_class.sine);
 }
 
 std::string_view name_of(TableUse use) {
@@ -150,6 +146,14 @@ std::string data_of(const RotationPlan& plan, const Variant& variant) {
 }
 
 }  // namespace
+
+bool takes_short_polynomial(const KernelClass& kernel_class) {
+  const bool wide =
+      kernel_class.q.dtype_out == DType::fp32 || (kernel_class.k.heads != 0 && kernel_class.k.dtype_out == DType::fp32);
+  const bool exact =
+      kernel_class.rounding == Rounding::exact && !kernel_class.reads_table() && !kernel_class.fp32_angle;
+  return kernel_class.sine == Sine::polynomial && exact && !wide;
+}
 
 std::string entry_name(const KernelClass& kernel_class, const Variant& variant) {
   const KernelClass& c = kernel_class;

@@ -20,7 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr std::uintmax_t kMostBytes = std::uintmax_t{1} << 20;
 constexpr std::size_t kPathLimit = 4096;
-constexpr std::string_view kShared[] = {"host_thread.cuh", "launch_params.cuh", "row_split.cuh"};
+constexpr std::string_view kShared[] = {"generic_plan.cuh", "host_thread.cuh", "launch_params.cuh", "row_split.cuh"};
 
 Error refusal(const std::string& what, const std::string& found, const std::string& allowed) {
   return {ErrorCode::invalid_argument, "templates",

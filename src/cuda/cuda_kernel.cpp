@@ -36,7 +36,8 @@ class CudaKernel : public LoadedKernel {
 
   int launch(const LaunchGeometry& geometry, LaunchParams& params, void* stream) const noexcept override {
     if (!launched_.load(std::memory_order_relaxed)) launched_.store(true, std::memory_order_relaxed);
-    const CUfunction function = prepare(params);
+    CUfunction function = nullptr;
+    if (const CUresult refused = prepare(geometry, params, function); refused != CUDA_SUCCESS) return refused;
     void* arguments[] = {&params};
     const auto queue = static_cast<CUstream>(stream);
     if (!geometry.overlaps || !device_.overlaps) {
@@ -58,7 +59,8 @@ class CudaKernel : public LoadedKernel {
   }
 
   int record(const LaunchGeometry& geometry, LaunchParams& params, Recorder& recorder) const noexcept override {
-    const CUfunction function = prepare(params);
+    CUfunction function = nullptr;
+    if (const CUresult refused = prepare(geometry, params, function); refused != CUDA_SUCCESS) return refused;
     return static_cast<int>(static_cast<GraphRecorder&>(recorder).launch(function, geometry, params));
   }
 
@@ -91,23 +93,20 @@ class CudaKernel : public LoadedKernel {
   }
 
   /// The function to launch, and the steps' address where it is known.
-  CUfunction prepare(LaunchParams& params) const noexcept {
-    const CUfunction function = function_at_home();
-    // The driver takes a CUkernel too, and finds its function in the current context.
-    if (function == nullptr) return reinterpret_cast<CUfunction>(kernel_);
-    if (home_.steps != 0) params.steps = reinterpret_cast<const unsigned long long*>(home_.steps);
-    return function;
-  }
-
-  /// Null in any other context.
-  CUfunction function_at_home() const noexcept {
+  CUresult prepare(const LaunchGeometry& geometry, LaunchParams& params, CUfunction& function) const noexcept {
     CUcontext current = nullptr;
     unsigned long long context = 0;
-    if (api_.p_cuCtxGetCurrent(&current) != CUDA_SUCCESS || current == nullptr ||
-        api_.p_cuCtxGetId(current, &context) != CUDA_SUCCESS) {
-      return nullptr;
+    const bool known = api_.p_cuCtxGetCurrent(&current) == CUDA_SUCCESS && current != nullptr &&
+                       api_.p_cuCtxGetId(current, &context) == CUDA_SUCCESS;
+    if (geometry.context != 0 && geometry.context != context) return CUDA_ERROR_INVALID_CONTEXT;
+    if (known && context == home_.context && home_.function != nullptr) {
+      function = home_.function;
+      if (home_.steps != 0) params.steps = reinterpret_cast<const unsigned long long*>(home_.steps);
+    } else {
+      // The driver takes a CUkernel too, and finds its function in the current context.
+      function = reinterpret_cast<CUfunction>(kernel_);
     }
-    return context == home_.context ? home_.function : nullptr;
+    return CUDA_SUCCESS;
   }
 
   [[noreturn]] void refuse(const char* call, const std::string& entry, CUresult result) const {

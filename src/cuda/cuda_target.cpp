@@ -90,7 +90,7 @@ class CudaTarget : public Target {
     check(api_.p_cuCtxSetCurrent(primary_), "cuCtxSetCurrent");
   }
 
-  std::shared_ptr<const void> constant(const void* from, std::size_t bytes) const override {
+  DeviceConstant constant(const void* from, std::size_t bytes) const override {
     CUcontext current = nullptr;
     check(api_.p_cuCtxGetCurrent(&current), "cuCtxGetCurrent");
     if (current != nullptr) return kept_copy(from, bytes);
@@ -176,8 +176,10 @@ class CudaTarget : public Target {
     check(result, "cuMemcpyAsync, cuStreamSynchronize");
   }
 
-  std::shared_ptr<const void> kept_copy(const void* from, std::size_t bytes) const {
+  DeviceConstant kept_copy(const void* from, std::size_t bytes) const {
     const RelaxedCapture relaxed(api_);
+    unsigned long long context = 0;
+    check(api_.p_cuCtxGetId(nullptr, &context), "cuCtxGetId");
     CUdeviceptr copy = 0;
     check(api_.p_cuMemAlloc(&copy, std::max<std::size_t>(bytes, 1)), "cuMemAlloc");
     try {
@@ -187,7 +189,7 @@ class CudaTarget : public Target {
       throw;
     }
     // On purpose never freed.
-    return {reinterpret_cast<const void*>(copy), [](const void*) {}};
+    return {{reinterpret_cast<const void*>(copy), [](const void*) {}}, context};
   }
 
   int attribute(CUdevice_attribute which) const {

@@ -8,6 +8,14 @@
 
 namespace ropejit::internal {
 
+#if defined(__x86_64__)
+inline constexpr const char* kHostArch = "host-x86_64";
+#elif defined(__aarch64__)
+inline constexpr const char* kHostArch = "host-aarch64";
+#else
+#error "the host target supports x86-64 and aarch64 Linux"
+#endif
+
 /// The options that decide what comes out: part of keys.
 const std::string& host_recipe();
 

@@ -19,14 +19,6 @@
 namespace ropejit::internal {
 namespace {
 
-#if defined(__x86_64__)
-constexpr const char* kArch = "host-x86_64";
-#elif defined(__aarch64__)
-constexpr const char* kArch = "host-aarch64";
-#else
-#error "the host target supports x86-64 and aarch64 Linux"
-#endif
-
 class HostKernel : public LoadedKernel {
  public:
   HostKernel(std::string_view image, const std::string& entry)
@@ -112,10 +104,10 @@ class HostTarget : public Target {
 
   void make_current() const override {}
 
-  std::shared_ptr<const void> constant(const void* from, std::size_t bytes) const override {
+  DeviceConstant constant(const void* from, std::size_t bytes) const override {
     const DeviceBuffer copy = allocate(bytes);
     std::memcpy(copy.data(), from, bytes);
-    return {copy.data(), [copy](const void*) {}};
+    return {{copy.data(), [copy](const void*) {}}, 0};
   }
 
   DeviceBuffer allocate(std::size_t bytes) const override {
@@ -157,7 +149,7 @@ class HostTarget : public Target {
 
  private:
   const std::string name_ = "host";
-  const std::string arch_ = kArch;
+  const std::string arch_ = kHostArch;
   const std::optional<std::string> compiler_choice_;
   mutable std::mutex mutex_;
   mutable std::unique_ptr<const HostCompiler> compiler_;

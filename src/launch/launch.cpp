@@ -64,15 +64,17 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, std::span<const Resol
   if (arguments.tokens == 0) return {};
   const PreparedVariant& fast = kernel.table[row_for(kernel, arguments.tokens)];
   const PreparedVariant& chosen = arguments.allow(fast.widths) ? fast : kernel.universal;
-  if (kernel.needs_length) {
-    const ResolvedSteps* const resolved = steps_for(kernel, lengths, args);
+  std::uint64_t context = 0;
+  if (chosen.variant.buffered_steps) {
+    const ResolvedSteps* const resolved = kernel.needs_length ? steps_for(kernel, lengths, args) : &kernel.own_steps;
     if (resolved == nullptr) {
       return {ErrorCode::not_prepared, 0,
               "the scaling depends on the length of the sequences, which this launch does not tell or which is beyond "
               "max_position_embeddings, allowed: a kernel from RopeKernel::at_length, or a spec with max_length"};
     }
-    arguments.params.steps = static_cast<const unsigned long long*>(resolved->steps.get());
+    arguments.params.steps = static_cast<const unsigned long long*>(resolved->steps.data.get());
     arguments.params.scale = resolved->scale;
+    context = resolved->steps.context;
   }
   const std::uint32_t q_blocks = blocks_for(arguments.tokens, chosen.work.q);
   const std::uint32_t k_blocks = args.k.data == nullptr ? 0 : blocks_for(arguments.tokens, chosen.work.k);
@@ -83,7 +85,7 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, std::span<const Resol
   arguments.params.q_blocks = q_blocks;
   arguments.params.blocks = static_cast<std::uint32_t>(blocks);
   const int result = chosen.kernel->launch({std::min(arguments.params.blocks, chosen.most_blocks), chosen.work.threads,
-                                            kernel.kernel_class.overlaps_previous},
+                                            kernel.kernel_class.overlaps_previous, context},
                                            arguments.params, stream);
   if (result != 0) return {ErrorCode::launch_failed, result, "the driver refused the launch"};
   return {};

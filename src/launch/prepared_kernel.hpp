@@ -34,8 +34,9 @@ struct PreparedKernel {
   KernelClass kernel_class;
   std::vector<PreparedVariant> table;  ///< by min_tokens; the first has 0
   PreparedVariant universal;
-  bool needs_length = false;  ///< its variants read steps from a buffer
+  bool needs_length = false;  ///< all of its variants read steps from a buffer, which the launch's length decides
   std::shared_ptr<StepBuffers> step_buffers;
+  ResolvedSteps own_steps;  ///< of a plan that needs no length: for those of its variants that read steps from a buffer
 };
 
 /// A kernel of one variant, which is the universal entry too: for tensors that keep the form's promise.

@@ -21,7 +21,7 @@ inline constexpr std::int64_t kAnyLength = std::numeric_limits<std::int64_t>::ma
 /// What serves sequences of up to `up_to` tokens.
 struct ResolvedSteps {
   std::int64_t up_to = kAnyLength;
-  std::shared_ptr<const void> steps;  ///< on the device, one a pair
+  DeviceConstant steps;  ///< one a pair
   float scale = 1;
 };
 
@@ -36,7 +36,7 @@ class StepBuffers {
  private:
   const std::shared_ptr<const Target> target_;
   std::mutex mutex_;
-  std::map<std::vector<std::uint64_t>, std::shared_ptr<const void>> made_;
+  std::map<std::vector<std::uint64_t>, DeviceConstant> made_;
 };
 
 /// What a launch whose positions count from a start can choose from by its own length: both of longrope's; dynamic's

@@ -7,7 +7,6 @@
 
 #include <fmt/format.h>
 
-#include "store/read_file.hpp"
 #include "tune/choice.hpp"
 #include "tune/record_file.hpp"
 #include "tune/tuner.hpp"
@@ -44,13 +43,13 @@ bool is_of(std::string_view file, const std::string& device) {
 
 }  // namespace
 
-RecordShelf::RecordShelf(std::string path, const std::function<void(std::string_view)>& warn)
-    : path_(std::move(path)), warn_(warn) {}
+RecordShelf::RecordShelf(std::string path, Trust trust, const std::function<void(std::string_view)>& warn)
+    : path_(std::move(path)), trust_(std::move(trust)), warn_(warn) {}
 
 RecordSet RecordShelf::about(const DeviceKey& device, const KernelClass& kernel_class) const {
   std::string own_file;
   if (!path_.empty()) {
-    FileContents file = read_file(system_file_ops(), path_, kMaxRecordsBytes);
+    FileContents file = read_records_file(system_file_ops(), path_, trust_);
     if (file.bytes) own_file = *std::move(file.bytes);
     if (!file.bytes && !file.absent && warn_) warn_(fmt::format("tuning records are not used: {}", file.problem));
   }
@@ -75,9 +74,10 @@ void RecordShelf::add(const std::vector<TuningRecord>& records) {
     const std::lock_guard lock(mutex_);
     for (const TuningRecord& record : records) own_.replace(record);
   }
-  const RecordsUpdate update = update_records(system_file_ops(), path_, [&](RecordSet& set) {
+  const auto change = [&](RecordSet& set) {
     for (const TuningRecord& record : records) set.replace(record);
-  });
+  };
+  const RecordsUpdate update = update_records(system_file_ops(), path_, change, trust_);
   if (!warn_) return;
   for (const std::string& problem : update.problems) warn_(fmt::format("tuning records: {}", problem));
 }

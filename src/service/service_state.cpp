@@ -49,8 +49,8 @@ Tuning tuning_named(std::string_view field, std::string_view name) {
 ServiceState::ServiceState(ServiceOptions given)
     : options(std::move(given)),
       tuning(tuning_of(options)),
-      store(cache_directory(options.cache_dir)),
-      records(records_path(store.directory()), options.warn) {
+      store(store_options(options.cache_dir)),
+      records(records_path(store.directory()), store.options().trust, options.warn) {
   check(options);
 }
 

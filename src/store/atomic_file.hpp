@@ -1,5 +1,5 @@
 // AtomicFile: a file that appears whole or not at all. Written under another name in the same folder, synced, and
-// renamed into place. Not thread-safe; any number of them, in any processes, may aim at one path: the last
+// renamed into place. Not thread-safe; any number of them, in any processes, may aim at one name: the last
 // rename wins and readers see one of the files, whole.
 #pragma once
 
@@ -7,35 +7,35 @@
 #include <string_view>
 
 #include "store/file_ops.hpp"
+#include "store/folder.hpp"
+#include "store/trust.hpp"
 
 namespace ropejit::internal {
 
 class AtomicFile {
  public:
-  /// Touches nothing yet. `path`: where the file will appear.
-  AtomicFile(const FileOps& ops, std::string path);
+  /// Touches nothing yet. `folder` is open and outlives this; `name`: how the file will be called there.
+  AtomicFile(const FileOps& ops, const Trust& trust, const Folder& folder, std::string name);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   /// Discards what commit() has not published.
   ~AtomicFile();
 
-  /// Creates the folder (mode 0700, parents too), a temporary file in it (mode 0600), writes `bytes`, syncs the
-  /// file, renames it and syncs the folder. Once. Empty on success, else what failed, in one line; no temporary
-  /// file remains then.
+  /// Creates a temporary file ".<name>.<random>" (mode 0600; 0660 for a trusted group), writes `bytes`, syncs the file,
+  /// renames it and syncs the folder. Once. Empty on success, else what failed, in one line; no temporary file
+  /// remains then.
   std::string commit(std::string_view bytes);
 
  private:
   std::string fill(std::string_view bytes);
-  void sync_folder() const;
+  OpenFile create();
   void discard() noexcept;
 
   const FileOps& ops_;
-  std::string path_;
-  std::string folder_;
+  const Trust& trust_;
+  const Folder& folder_;
+  std::string name_;
   std::string temporary_;  ///< empty: there is none
 };
-
-/// mkdir -p with mode 0700; other processes may do the same at the same time. Empty on success.
-std::string make_directories(const FileOps& ops, const std::string& path);
 
 }  // namespace ropejit::internal

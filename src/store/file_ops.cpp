@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -15,24 +16,40 @@ namespace {
 
 class SystemFileOps final : public FileOps {
  public:
-  int open(const char* path, int flags) const override { return ::open(path, flags); }
-  int make_temporary(char* path_template) const override { return ::mkostemp(path_template, O_CLOEXEC); }
+  int open(int folder, const char* path, int flags, mode_t mode) const override {
+    return ::openat(folder, path, flags, mode);
+  }
   ssize_t read(int file, void* to, std::size_t bytes) const override { return ::read(file, to, bytes); }
   ssize_t write(int file, const void* from, std::size_t bytes) const override { return ::write(file, from, bytes); }
   int fstat(int file, struct stat* result) const override { return ::fstat(file, result); }
+  int stat(int folder, const char* name, struct stat* result) const override {
+    return ::fstatat(folder, name, result, AT_SYMLINK_NOFOLLOW);
+  }
   int fsync(int file) const override { return ::fsync(file); }
   int lock(int file) const override { return ::flock(file, LOCK_EX | LOCK_NB); }
+  int change_mode(int file, mode_t mode) const override { return ::fchmod(file, mode); }
+  int touch(int file) const override { return ::futimens(file, nullptr); }
   int close(int file) const override { return ::close(file); }
-  int rename(const char* from, const char* to) const override { return ::rename(from, to); }
-  int unlink(const char* path) const override { return ::unlink(path); }
-  int mkdir(const char* path, mode_t mode) const override { return ::mkdir(path, mode); }
+  int rename(int from_folder, const char* from, int to_folder, const char* to) const override {
+    return ::renameat(from_folder, from, to_folder, to);
+  }
+  int unlink(int folder, const char* name) const override { return ::unlinkat(folder, name, 0); }
+  int mkdir(int folder, const char* path, mode_t mode) const override { return ::mkdirat(folder, path, mode); }
 
-  int list_directory(const char* path, std::vector<std::string>& names) const override {
+  int list_directory(int folder, std::vector<std::string>& names) const override {
     struct Closer {
       void operator()(DIR* directory) const { ::closedir(directory); }
     };
-    const std::unique_ptr<DIR, Closer> directory(::opendir(path));
-    if (!directory) return -1;
+    // Opened anew, as the place in a listing belongs to the open file, and closedir closes what it was given.
+    const int own = ::openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (own < 0) return -1;
+    const std::unique_ptr<DIR, Closer> directory(::fdopendir(own));
+    if (!directory) {
+      const int error = errno;
+      ::close(own);
+      errno = error;
+      return -1;
+    }
     while (true) {
       errno = 0;  // readdir tells the end from a failure by errno alone
       const dirent* item = ::readdir(directory.get());

@@ -1,6 +1,7 @@
 // FileOps: every system call of the store, as one interface, so that tests can make each of them fail.
 //
-// All members follow their POSIX namesakes: -1 and errno on failure. Implementations are thread-safe.
+// All members follow their POSIX namesakes: -1 and errno on failure. `folder` is an open folder, or AT_FDCWD for paths
+// from the working directory. Implementations are thread-safe.
 #pragma once
 
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace ropejit::internal {
@@ -17,19 +19,21 @@ class FileOps {
  public:
   virtual ~FileOps() = default;
 
-  virtual int open(const char* path, int flags) const = 0;
-  virtual int make_temporary(char* path_template) const = 0;  ///< mkostemp(O_CLOEXEC): mode 0600
+  virtual int open(int folder, const char* path, int flags, mode_t mode) const = 0;  ///< openat
   virtual ssize_t read(int file, void* to, std::size_t bytes) const = 0;
   virtual ssize_t write(int file, const void* from, std::size_t bytes) const = 0;
   virtual int fstat(int file, struct stat* result) const = 0;
+  virtual int stat(int folder, const char* name, struct stat* result) const = 0;  ///< of a link, not of its target
   virtual int fsync(int file) const = 0;
   virtual int lock(int file) const = 0;  ///< flock(LOCK_EX | LOCK_NB): until the file is closed
+  virtual int change_mode(int file, mode_t mode) const = 0;
+  virtual int touch(int file) const = 0;  ///< sets both times to now
   virtual int close(int file) const = 0;
-  virtual int rename(const char* from, const char* to) const = 0;
-  virtual int unlink(const char* path) const = 0;
-  virtual int mkdir(const char* path, mode_t mode) const = 0;
-  /// Appends the names in a directory, without "." and "..", in no order.
-  virtual int list_directory(const char* path, std::vector<std::string>& names) const = 0;
+  virtual int rename(int from_folder, const char* from, int to_folder, const char* to) const = 0;
+  virtual int unlink(int folder, const char* name) const = 0;
+  virtual int mkdir(int folder, const char* path, mode_t mode) const = 0;
+  /// Appends the names in an open folder, without "." and "..", in no order.
+  virtual int list_directory(int folder, std::vector<std::string>& names) const = 0;
 };
 
 /// The real calls.
@@ -44,12 +48,17 @@ auto retry_interrupted(const Call& call) {
   return result;
 }
 
-/// An open file, closed on destruction. Whoever must know whether close worked calls close().
+/// An open file or folder, closed on destruction. Whoever must know whether close worked calls close().
 class OpenFile {
  public:
+  OpenFile() = default;
   OpenFile(const FileOps& ops, int file) : ops_(&ops), file_(file) {}
-  OpenFile(const OpenFile&) = delete;
-  OpenFile& operator=(const OpenFile&) = delete;
+  OpenFile(OpenFile&& other) noexcept : ops_(other.ops_), file_(std::exchange(other.file_, -1)) {}
+  OpenFile& operator=(OpenFile&& other) noexcept {
+    std::swap(ops_, other.ops_);
+    std::swap(file_, other.file_);
+    return *this;
+  }
   ~OpenFile() { close(); }
 
   explicit operator bool() const { return file_ >= 0; }
@@ -65,8 +74,8 @@ class OpenFile {
   }
 
  private:
-  const FileOps* ops_;
-  int file_;
+  const FileOps* ops_ = nullptr;
+  int file_ = -1;
 };
 
 }  // namespace ropejit::internal

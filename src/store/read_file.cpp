@@ -2,41 +2,44 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cstring>
 #include <system_error>
+#include <utility>
 
 namespace ropejit::internal {
 namespace {
 
-std::string describe(const char* what, int error) {
-  return fmt::format("cannot {}: {}", what, std::generic_category().message(error));
+FileContents failed(const char* what) {
+  const int error = errno;
+  FileContents contents;
+  contents.absent = error == ENOENT;
+  contents.stale = error == ESTALE;
+  contents.problem = fmt::format("cannot {}: {}", what, std::generic_category().message(error));
+  return contents;
 }
 
-FileContents fail(const char* what, int error) { return {{}, error == ENOENT, describe(what, error)}; }
-FileContents refuse(std::string problem) { return {{}, false, std::move(problem)}; }
+FileContents refuse(std::string problem) {
+  FileContents contents;
+  contents.refused = true;
+  contents.problem = std::move(problem);
+  return contents;
+}
 
-FileContents read_once(const FileOps& ops, const std::string& path, std::uint64_t limit, bool& stale) {
-  const auto failed = [&stale](const char* what) {
-    const int error = errno;
-    stale = error == ESTALE;
-    return fail(what, error);
-  };
+}  // namespace
+
+FileContents read_file(const FileOps& ops, const Trust& trust, int folder, const std::string& name, std::uint64_t limit,
+                       Links links) {
+  FileContents contents;
   // O_NONBLOCK: opening a pipe that somebody put there must not wait for a writer.
-  OpenFile file(
-      ops, retry_interrupted([&] { return ops.open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK); }));
-  if (!file) return failed("open");
+  const int flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK | (links == Links::refused ? O_NOFOLLOW : 0);
+  OpenFile& file = contents.file =
+      OpenFile(ops, retry_interrupted([&] { return ops.open(folder, name.c_str(), flags, 0); }));
+  if (!file) return errno == ELOOP ? refuse("a symbolic link, allowed: a regular file") : failed("open");
 
-  struct stat status = {};
+  struct stat& status = contents.status;
   if (retry_interrupted([&] { return ops.fstat(file.get(), &status); }) != 0) return failed("stat");
   if (!S_ISREG(status.st_mode)) return refuse("not a regular file");
-  if (status.st_uid != ::geteuid() && status.st_uid != 0) {
-    return refuse(fmt::format("owned by user {}, allowed: this user or root", status.st_uid));
-  }
-  if ((status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    return refuse(fmt::format("mode {:o}, allowed: writable by its owner alone", status.st_mode & 07777u));
-  }
+  if (std::string problem = distrust(trust, status); !problem.empty()) return refuse(std::move(problem));
   const auto size = static_cast<std::uint64_t>(status.st_size);
   if (size > limit) return refuse(fmt::format("{} bytes, allowed: at most {}", size, limit));
 
@@ -50,18 +53,28 @@ FileContents read_once(const FileOps& ops, const std::string& path, std::uint64_
     done += static_cast<std::size_t>(got);
   }
   bytes.resize(done);
-  return {std::move(bytes), false, {}};
+  contents.bytes = std::move(bytes);
+  return contents;
 }
 
-}  // namespace
-
-FileContents read_file(const FileOps& ops, const std::string& path, std::uint64_t limit) {
-  // On a network file system, a file that another machine replaces while it is open goes stale; its successor is
-  // there to be opened.
-  bool stale = false;
-  FileContents contents = read_once(ops, path, limit, stale);
-  if (!stale) return contents;
-  return read_once(ops, path, limit, stale);
+FileContents read_file(const FileOps& ops, const Trust& trust, const std::string& directory,
+                       std::initializer_list<std::string_view> folders, const std::string& name, std::uint64_t limit) {
+  FileContents contents;
+  for (int tries = 0; tries < 2; ++tries) {
+    Folder folder = open_folder(ops, trust, directory, folders);
+    if (folder) {
+      contents = read_file(ops, trust, folder.get(), name, limit);
+    } else {
+      contents = {};
+      contents.absent = folder.absent;
+      contents.refused = folder.refused;
+      contents.stale = folder.stale;
+      contents.problem = folder.problem;
+    }
+    contents.folder = std::move(folder);
+    if (!contents.stale) break;
+  }
+  return contents;
 }
 
 }  // namespace ropejit::internal

@@ -1,107 +1,99 @@
 #include "store/store.hpp"
 
-#include <fmt/format.h>
-
-#include <algorithm>
+#include <atomic>
+#include <deque>
 #include <utility>
 
-#include "store/atomic_file.hpp"
-#include "store/entry_format.hpp"
-#include "store/file_ops.hpp"
-#include "store/read_file.hpp"
-#include "support/hash.hpp"
+#include "store/entry_folder.hpp"
 
 namespace ropejit::internal {
-namespace {
 
-constexpr std::string_view kSuffix = ".rje";
-constexpr std::size_t kKeyDigits = 64;
-constexpr std::size_t kShardDigits = 2;
+struct BinaryStore::Stack {
+  Stack(StoreOptions given, const FileOps& file_ops) : options(std::move(given)), ops(file_ops) {
+    if (!options.directory.empty()) folders.emplace_back(options.directory, options.trust, false, ops);
+    for (const std::string& directory : options.read_only) folders.emplace_back(directory, options.trust, true, ops);
+  }
 
-std::string entries_folder(const std::string& directory) { return directory + "/v1/entries"; }
+  // Asks the directory itself no more often than it prunes: the answer is in a file.
+  bool may_be_due() const {
+    const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+    auto next = next_look.load();
+    const auto interval = std::chrono::steady_clock::duration(options.limits.interval).count();
+    return (next == 0 || now >= next) && next_look.compare_exchange_strong(next, now + interval);
+  }
 
-std::string entry_path(const std::string& directory, std::string_view key) {
-  return fmt::format("{}/{}/{}{}", entries_folder(directory), key.substr(0, kShardDigits), key, kSuffix);
-}
+  StoreOptions options;
+  const FileOps& ops;
+  std::deque<EntryFolder> folders;  ///< the user's first, where there is one
+  mutable std::atomic<std::chrono::steady_clock::rep> next_look{0};
+};
 
-bool is_hex(std::string_view text) { return text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
+BinaryStore::BinaryStore(StoreOptions options) : BinaryStore(std::move(options), system_file_ops()) {}
 
-ReadResult read_entry(const FileOps& ops, const std::string& path) {
-  FileContents file = read_file(ops, path, kMaxEntryBytes);
-  if (file.bytes) return decode_entry(*file.bytes);
-  if (file.absent) return {{}, {Miss::Kind::absent, "no such entry"}};
-  return {{}, {Miss::Kind::unreadable, std::move(file.problem)}};
-}
-
-}  // namespace
-
-std::string entry_key(std::string_view key_preimage) { return blake3_hex(key_preimage, kKeyDigits / 2); }
+BinaryStore::BinaryStore(StoreOptions options, const FileOps& ops)
+    : stack_(std::make_shared<const Stack>(std::move(options), ops)) {}
 
 BinaryStore::BinaryStore(std::string directory) : BinaryStore(std::move(directory), system_file_ops()) {}
 
-BinaryStore::BinaryStore(std::string directory, const FileOps& ops) : directory_(std::move(directory)), ops_(&ops) {}
+BinaryStore::BinaryStore(std::string directory, const FileOps& ops)
+    : BinaryStore(StoreOptions{.directory = std::move(directory)}, ops) {}
+
+const StoreOptions& BinaryStore::options() const { return stack_->options; }
 
 ReadResult BinaryStore::read(std::string_view key_preimage) const {
-  if (directory_.empty()) return {{}, {Miss::Kind::absent, "no cache directory"}};
-  ReadResult result = read_entry(*ops_, entry_path(directory_, entry_key(key_preimage)));
-  if (result.entry && result.entry->metadata.key_preimage != key_preimage) {
-    return {{}, {Miss::Kind::damaged, "the entry is of another key"}};
+  ReadResult all;
+  if (stack_->folders.empty()) {
+    all.miss = {Miss::Kind::absent, "no cache directory"};
+    return all;
   }
-  return result;
+  for (const EntryFolder& folder : stack_->folders) {
+    ReadResult one = folder.read(key_preimage);
+    all.quarantined = all.quarantined || one.quarantined;
+    if (one.entry) {
+      one.misses = std::move(all.misses);
+      one.quarantined = all.quarantined;
+      return one;
+    }
+    if (all.misses.empty() || (all.miss.kind == Miss::Kind::absent && one.miss.kind != Miss::Kind::absent)) {
+      all.miss = one.miss;
+    }
+    all.misses.push_back({folder.directory(), std::move(one.miss)});
+  }
+  return all;
 }
 
 std::string BinaryStore::write(const Entry& entry) const {
-  if (directory_.empty()) return {};
-  const EncodedEntry encoded = encode_entry(entry);
-  if (!encoded.problem.empty()) return encoded.problem;
-
-  const std::string path = entry_path(directory_, entry_key(entry.metadata.key_preimage));
-  // A later version shares this directory and would lose its entry. That it writes one between this look and the
-  // rename is harmless: it compiles again.
-  if (read_entry(*ops_, path).miss.kind == Miss::Kind::newer) {
-    return fmt::format("{}: written by a later version, left alone", path);
+  if (directory().empty()) return {};
+  std::string problem = stack_->folders.front().write(entry);
+  if (problem.empty() && stack_->may_be_due()) {
+    // What goes wrong is no concern of the writer's: the entry is there, and the next pruning meets it again.
+    static_cast<void>(internal::prune(stack_->ops, options().trust, directory(), options().limits, Pruning::when_due));
   }
-  return AtomicFile(*ops_, path).commit(encoded.bytes);
+  return problem;
+}
+
+KeyLock BinaryStore::lock(std::string_view key_preimage, std::chrono::milliseconds bound) const {
+  if (directory().empty()) return KeyLock::without(KeyLock::Outcome::unavailable, "no cache directory");
+  if (options().trust.sealed()) {
+    return KeyLock::without(KeyLock::Outcome::unavailable, "the cache directory is sealed by its manifest");
+  }
+  return lock_key(stack_->ops, options().trust, directory(), entry_key(key_preimage), bound);
 }
 
 std::vector<EntryListing> BinaryStore::list() const {
-  std::vector<EntryListing> listings;
-  if (directory_.empty()) return listings;
-
-  const std::string top = entries_folder(directory_);
-  std::vector<std::string> shards;
-  ops_->list_directory(top.c_str(), shards);
-  for (const std::string& shard : shards) {
-    if (shard.size() != kShardDigits || !is_hex(shard)) continue;
-    std::vector<std::string> names;
-    ops_->list_directory(fmt::format("{}/{}", top, shard).c_str(), names);
-    for (const std::string& name : names) {
-      if (name.size() != kKeyDigits + kSuffix.size() || !name.ends_with(kSuffix)) continue;
-      EntryListing listing;
-      listing.key = name.substr(0, kKeyDigits);
-      if (!is_hex(listing.key) || !listing.key.starts_with(shard)) continue;
-      listing.path = fmt::format("{}/{}/{}", top, shard, name);
-      FileContents file = read_file(*ops_, listing.path, kMaxEntryBytes);
-      if (file.absent) continue;  // removed since the folder was read
-      if (file.bytes) {
-        listing.bytes = file.bytes->size();
-        ReadResult decoded = decode_entry(*file.bytes);
-        if (!decoded.entry) {
-          listing.problem = std::move(decoded.miss.reason);
-        } else if (entry_key(decoded.entry->metadata.key_preimage) != listing.key) {
-          listing.problem = "the entry is of another key";
-        } else {
-          listing.metadata = std::move(decoded.entry->metadata);
-        }
-      } else {
-        listing.problem = std::move(file.problem);
-      }
-      listings.push_back(std::move(listing));
-    }
+  std::vector<EntryListing> all;
+  for (const EntryFolder& folder : stack_->folders) {
+    for (EntryListing& listing : folder.list()) all.push_back(std::move(listing));
   }
-  std::sort(listings.begin(), listings.end(),
-            [](const EntryListing& a, const EntryListing& b) { return a.key < b.key; });
-  return listings;
+  return all;
+}
+
+Pruned BinaryStore::prune(const Limits& limits) const {
+  return internal::prune(stack_->ops, options().trust, directory(), limits, Pruning::now);
+}
+
+Pruned BinaryStore::clear() const {
+  return internal::prune(stack_->ops, options().trust, directory(), options().limits, Pruning::everything);
 }
 
 }  // namespace ropejit::internal

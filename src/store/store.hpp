@@ -1,93 +1,65 @@
-// BinaryStore: a directory of binaries, one self-describing file each. Bytes only: it knows no plan and no device.
+// BinaryStore: where binaries are kept: the user's directory, which is read and written, and any number of read-only
+// ones, which are looked at after it, in order. Bytes only: it knows no plan and no device.
 //
 // Nothing that goes wrong here is an error for the caller: a read is a hit or a miss with its reason, a write
-// succeeds or says why not. Thread-safe, and safe beside other processes on the same directory: an entry is
-// published by rename, complete or not at all.
+// succeeds or says why not. Thread-safe, and safe beside other processes on the same directories: an entry is
+// published by rename, complete or not at all. A look-up costs the same whatever the number of entries. Copies are the
+// same store.
 #pragma once
 
-#include <cstdint>
+#include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "store/entry.hpp"
+#include "store/file_ops.hpp"
+#include "store/key_lock.hpp"
+#include "store/manifest.hpp"
+#include "store/prune.hpp"
+#include "store/store_options.hpp"
+
 namespace ropejit::internal {
-
-/// What an entry says about itself.
-struct EntryMetadata {
-  std::string key_preimage;  ///< the text whose BLAKE3 is the key
-  std::string arch;          ///< "sm_90"
-  std::string entry;         ///< kernel name inside the payload
-  std::string variant;       ///< "flat_v16_h8_t128"
-  std::string compiler;      ///< "NVRTC 13.0"
-  int registers = -1;
-  int spill_bytes = -1;
-  int stack_bytes = -1;
-  double compile_ms = 0;
-};
-
-struct Entry {
-  EntryMetadata metadata;
-  std::string payload;
-};
-
-/// Why a read found nothing: one line, e.g. "no such entry" or "checksum does not match".
-struct Miss {
-  enum class Kind {
-    absent,      ///< no file
-    damaged,     ///< magic, lengths, checksum or metadata are wrong
-    newer,       ///< written by a later format version: left alone
-    unreadable,  ///< the file is there and cannot be opened or read
-  };
-  Kind kind = Kind::absent;
-  std::string reason;
-};
-
-/// A hit or a miss.
-struct ReadResult {
-  std::optional<Entry> entry;
-  Miss miss;  ///< meaningful when entry is empty
-};
-
-struct EntryListing {
-  std::string key;  ///< 64 hex digits
-  std::string path;
-  std::uint64_t bytes = 0;
-  std::optional<EntryMetadata> metadata;  ///< empty: damaged, newer or unreadable; `problem` says why
-  std::string problem;
-};
-
-/// 64 hex digits: BLAKE3-256 of the preimage.
-std::string entry_key(std::string_view key_preimage);
-
-class FileOps;  // store/file_ops.hpp: the system calls of the store
 
 class BinaryStore {
  public:
-  /// `directory` is created (mode 0700, parents too) at the first write. Empty: nothing is kept.
-  explicit BinaryStore(std::string directory);
+  /// The user's directory is created (mode 0700, parents too) at the first write. Empty: nothing is kept.
+  explicit BinaryStore(StoreOptions options);
   /// The same with system calls of the caller's, which must outlive the store: for tests that make them fail.
+  BinaryStore(StoreOptions options, const FileOps& ops);
+  /// One directory, under the default trust and limits.
+  explicit BinaryStore(std::string directory);
   BinaryStore(std::string directory, const FileOps& ops);
 
-  const std::string& directory() const { return directory_; }
+  const std::string& directory() const { return options().directory; }
+  const StoreOptions& options() const;
 
-  /// Reads and verifies the entry whose key preimage is this text. A damaged one is a miss.
+  /// Reads and verifies the entry whose key preimage is this text, from the first directory that has it. A damaged one
+  /// is a miss; in the user's directory it is moved into quarantine, and the next write takes its place.
   ReadResult read(std::string_view key_preimage) const;
 
-  /// Publishes an entry, replacing one of the same key. Empty on success, else what failed, in one line;
-  /// no partial file stays behind.
+  /// Publishes an entry in the user's directory, replacing one of the same key, and prunes that directory where that is
+  /// due. Empty on success, else what failed, in one line; no partial file stays behind. Where there is no directory,
+  /// or it is sealed, nothing is kept, which is no failure.
   std::string write(const Entry& entry) const;
 
-  /// Every entry, sorted by key; damaged ones are listed with their problem.
+  /// Takes the lock of a key, so that one process compiles it and others read what it wrote; read again after waiting.
+  /// Waits for `bound` at most (lock_timeout() is what the user wants), and never fails otherwise than by saying so.
+  KeyLock lock(std::string_view key_preimage, std::chrono::milliseconds bound) const;
+
+  /// Every entry of every directory, in their order, sorted by key in each; those that cannot be used are listed with
+  /// their problem. Reads all of them.
   std::vector<EntryListing> list() const;
 
- private:
-  std::string directory_;
-  const FileOps* ops_;
-};
+  /// Prunes the user's directory, now, by these limits; or removes everything in it but tuning records.
+  Pruned prune(const Limits& limits) const;
+  Pruned clear() const;
 
-/// Option, else ROPEJIT_CACHE_DIR, else $XDG_CACHE_HOME/ropejit, else $HOME/.cache/ropejit, else "" (memory only).
-/// XDG_CACHE_HOME must be absolute to count, as its specification says.
-std::string cache_directory(const std::optional<std::string>& option);
+ private:
+  struct Stack;
+  std::shared_ptr<const Stack> stack_;
+};
 
 }  // namespace ropejit::internal

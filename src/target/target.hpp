@@ -34,6 +34,9 @@ struct LaunchGeometry {
   /// May begin while the launch before it on the stream is ending (programmatic dependent launch): the kernel itself
   /// waits for that one's memory. A device that cannot do so launches as ever.
   bool overlaps = false;
+  /// Where it is not 0, the context that the launch's steps are in the memory of (DeviceConstant). A launch in another
+  /// one is refused: it would read what is not there, which ends a context.
+  std::uint64_t context = 0;
 };
 
 /// Where launches and copies are written down, in order, to be run later (Target::record). Each target has its own.
@@ -95,6 +98,12 @@ class Replay {
   virtual double us() = 0;
 };
 
+/// Bytes in a device's memory, for kernels to read.
+struct DeviceConstant {
+  std::shared_ptr<const void> data;
+  std::uint64_t context = 0;  ///< the number of the context that can read them; 0: any
+};
+
 /// What of a device's memory decides how kernels are best cut. 0: not known.
 struct MemoryTraits {
   std::uint32_t clock_mhz = 0;
@@ -124,7 +133,7 @@ class Target {
   /// A copy of `bytes` bytes in the device's memory, for kernels to read, there when it returns. On a GPU it stays for
   /// the rest of the process, as a captured graph may hold it; in the current context's memory, or where there is none
   /// in the primary context's. Throws Error.
-  virtual std::shared_ptr<const void> constant(const void* from, std::size_t bytes) const = 0;
+  virtual DeviceConstant constant(const void* from, std::size_t bytes) const = 0;
 
   // For programs without a runtime of their own. All throw Error.
   virtual void make_current() const = 0;  ///< bind the device to this thread (its primary context)

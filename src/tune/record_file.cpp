@@ -4,11 +4,14 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 
 #include "store/atomic_file.hpp"
-#include "store/read_file.hpp"
+#include "store/folder.hpp"
+#include "store/manifest.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -35,29 +38,76 @@ class Problems {
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 
-// While it lives, other updates of files in the same folder wait. The folder itself is locked: the file is replaced by
-// each update, and a file for the lock alone would stay behind.
-class UpdateTurn {
- public:
-  UpdateTurn(const FileOps& ops, const std::string& folder)
-      : folder_(ops, retry_interrupted([&] { return ops.open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); })) {
-    if (!folder_) return;
-    const auto deadline = std::chrono::steady_clock::now() + kMaxUpdateWait;
-    // A file system without locks fails otherwise than by "somebody has it": the update goes on without.
-    while (retry_interrupted([&] { return ops.lock(folder_.get()); }) != 0 && errno == EWOULDBLOCK &&
-           std::chrono::steady_clock::now() < deadline) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    }
-  }
+constexpr std::string_view kPlaceInCache = "/v1/records/records.jsonl";
 
- private:
-  OpenFile folder_;
+// Folder and name of a records file. What lies where records_path() puts it is of a cache directory, and the folders of
+// that must be trusted too; any other file somebody named, who answers for the way to it.
+struct Place {
+  std::string directory;
+  std::string name;
+  bool in_cache = false;
 };
 
-std::string folder_of(const std::string& path) {
-  const std::string folder = std::filesystem::path(path).parent_path().string();
-  return folder.empty() ? "." : folder;
+Place place_of(const std::string& path) {
+  if (path.ends_with(kPlaceInCache) && path.size() > kPlaceInCache.size()) {
+    return {path.substr(0, path.size() - kPlaceInCache.size()), "records.jsonl", true};
+  }
+  const std::filesystem::path file(path);
+  const std::string folder = file.parent_path().string();
+  return {folder.empty() ? "." : folder, file.filename().string(), false};
 }
+
+Folder open_as_it_is(const FileOps& ops, const std::string& path) {
+  Folder folder;
+  folder.path = path;
+  folder.file = OpenFile(
+      ops, retry_interrupted([&] { return ops.open(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); }));
+  if (!folder) {
+    folder.problem = fmt::format("cannot open folder {}: {}", path, std::generic_category().message(errno));
+  }
+  return folder;
+}
+
+Folder made_folder(const FileOps& ops, const Trust& trust, const Place& place) {
+  if (place.in_cache) return make_folder(ops, trust, place.directory, {"v1", "records"});
+  if (std::string problem = make_directories(ops, place.directory); !problem.empty()) {
+    Folder none;
+    none.problem = std::move(problem);
+    return none;
+  }
+  return open_as_it_is(ops, place.directory);
+}
+
+// Other updates of files in the same folder wait while it is locked, until it is closed. The folder itself is locked:
+// the file is replaced by each update, and a file for the lock alone would stay behind.
+void take_turn(const FileOps& ops, const Folder& folder) {
+  const auto deadline = std::chrono::steady_clock::now() + kMaxUpdateWait;
+  // A file system without locks fails otherwise than by "somebody has it": the update goes on without.
+  while (retry_interrupted([&] { return ops.lock(folder.get()); }) != 0 && errno == EWOULDBLOCK &&
+         std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+RecordsRead read_contents(FileContents file, const std::string& path) {
+  if (file.bytes) return parse_records(*file.bytes, path);
+  RecordsRead read;
+  read.absent = file.absent;
+  read.unreadable = !file.absent;
+  if (read.unreadable) read.problems.push_back(fmt::format("{}: {}", path, file.problem));
+  return read;
+}
+
+std::string write_into(const FileOps& ops, const Trust& trust, const Folder& folder, const Place& place,
+                       const std::string& path, const RecordSet& records) {
+  const RecordsText encoded = to_text(records);
+  if (!encoded.problem.empty()) return fmt::format("{}: {}", path, encoded.problem);
+  if (!folder) return folder.problem;
+  return AtomicFile(ops, trust, folder, place.name).commit(encoded.text);
+}
+
+// Of a file in a cache directory that its manifest seals.
+std::string sealed(const std::string& path) { return path + ": sealed by the manifest, left as it is"; }
 
 }  // namespace
 
@@ -91,15 +141,26 @@ RecordsRead parse_records(std::string_view text, std::string_view name) {
   return read;
 }
 
-RecordsRead read_records(const FileOps& ops, const std::string& path) {
+FileContents read_records_file(const FileOps& ops, const std::string& path, const Trust& trust) {
+  const Place place = place_of(path);
+  if (!place.in_cache) return read_file(ops, Trust(), AT_FDCWD, path, kMaxRecordsBytes);
+  FileContents file = read_file(ops, trust, place.directory, {"v1", "records"}, place.name, kMaxRecordsBytes);
+  if (!file.bytes || !trust.sealed()) return file;
+  std::optional<Miss> miss =
+      miss_by_manifest(read_manifest(ops, trust, place.directory), "records/records.jsonl", *file.bytes);
+  if (miss) {
+    file.bytes.reset();
+    file.absent = miss->kind == Miss::Kind::absent;
+    file.refused = miss->kind == Miss::Kind::refused;
+    file.problem = std::move(miss->reason);
+  }
+  return file;
+}
+
+RecordsRead read_records(const FileOps& ops, const std::string& path, const Trust& trust) {
+  if (!path.empty()) return read_contents(read_records_file(ops, path, trust), path);
   RecordsRead read;
-  read.absent = path.empty();
-  if (read.absent) return read;
-  const FileContents file = read_file(ops, path, kMaxRecordsBytes);
-  if (file.bytes) return parse_records(*file.bytes, path);
-  read.absent = file.absent;
-  read.unreadable = !file.absent;
-  if (read.unreadable) read.problems.push_back(fmt::format("{}: {}", path, file.problem));
+  read.absent = true;
   return read;
 }
 
@@ -123,26 +184,33 @@ RecordsText to_text(const RecordSet& records) {
   return result;
 }
 
-std::string write_records(const FileOps& ops, const std::string& path, const RecordSet& records) {
+std::string write_records(const FileOps& ops, const std::string& path, const RecordSet& records, const Trust& trust) {
   if (path.empty()) return {};
-  const RecordsText encoded = to_text(records);
-  if (!encoded.problem.empty()) return fmt::format("{}: {}", path, encoded.problem);
-  return AtomicFile(ops, path).commit(encoded.text);
+  const Place place = place_of(path);
+  if (place.in_cache && trust.sealed()) return sealed(path);
+  return write_into(ops, trust, made_folder(ops, trust, place), place, path, records);
 }
 
-RecordsUpdate update_records(const FileOps& ops, const std::string& path,
-                             const std::function<void(RecordSet&)>& change) {
+RecordsUpdate update_records(const FileOps& ops, const std::string& path, const std::function<void(RecordSet&)>& change,
+                             const Trust& trust) {
   RecordsUpdate update;
   if (path.empty()) return update;
-  const std::string folder = folder_of(path);
-  // A folder that cannot be made is told of when the file is written.
-  static_cast<void>(make_directories(ops, folder));
-  const UpdateTurn turn(ops, folder);
-  RecordsRead read = read_records(ops, path);
+  const Place place = place_of(path);
+  if (place.in_cache && trust.sealed()) {
+    update.problems.push_back(sealed(path));
+    return update;
+  }
+  const Folder folder = made_folder(ops, trust, place);
+  if (!folder) {
+    update.problems.push_back(folder.problem);
+    return update;
+  }
+  take_turn(ops, folder);
+  RecordsRead read = read_contents(read_file(ops, trust, folder.get(), place.name, kMaxRecordsBytes), path);
   update.problems = std::move(read.problems);
   if (read.unreadable) return update;
   change(read.records);
-  std::string problem = write_records(ops, path, read.records);
+  std::string problem = write_into(ops, trust, folder, place, path, read.records);
   update.written = problem.empty();
   if (!problem.empty()) update.problems.push_back(std::move(problem));
   return update;

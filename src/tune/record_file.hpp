@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "store/file_ops.hpp"
+#include "store/read_file.hpp"
+#include "store/trust.hpp"
 #include "tune/record_set.hpp"
 
 namespace ropejit::internal {
@@ -35,8 +37,13 @@ struct RecordsRead {
 /// A bad line costs that line alone. `name`: what problems call the text. Blank lines mean nothing.
 RecordsRead parse_records(std::string_view text, std::string_view name);
 
-/// Reads a file that is this user's own (the rules of store/read_file.hpp). An empty path is an absent file.
-RecordsRead read_records(const FileOps& ops, const std::string& path);
+/// Reads a file that `trust` allows. In a cache directory (a path of records_path) the folders must be trusted too, and
+/// where a manifest is what is trusted, it must have the file; any other file must be of this user or root, and
+/// writable by nobody else. The bytes as they are.
+FileContents read_records_file(const FileOps& ops, const std::string& path, const Trust& trust = {});
+
+/// The same, parsed. An empty path is an absent file.
+RecordsRead read_records(const FileOps& ops, const std::string& path, const Trust& trust = {});
 
 /// What a file of the set holds: every record and every kept line. The same for equal sets. `problem` is one line where
 /// a record would not read back as it is; the text is empty then.
@@ -47,8 +54,9 @@ struct RecordsText {
 RecordsText to_text(const RecordSet& records);
 
 /// Writes the whole file, or leaves the one that is there. Empty on success, else what failed, in one line. An empty
-/// path keeps nothing and succeeds.
-std::string write_records(const FileOps& ops, const std::string& path, const RecordSet& records);
+/// path keeps nothing and succeeds. A file of a cache directory that is sealed by its manifest is left alone.
+std::string write_records(const FileOps& ops, const std::string& path, const RecordSet& records,
+                          const Trust& trust = {});
 
 /// An update lasts milliseconds; whoever takes longer has been stopped, and must not stop others.
 inline constexpr std::chrono::milliseconds kMaxUpdateWait{2000};
@@ -61,7 +69,7 @@ struct RecordsUpdate {
 /// Reads the file, lets `change` change its records, and writes them. A file that is there and cannot be read is left
 /// as it is. Waits for other updates of the same folder, for kMaxUpdateWait at most: after that it goes ahead, and may
 /// lose what another process writes at the same moment. An empty path keeps nothing: not written, no problem.
-RecordsUpdate update_records(const FileOps& ops, const std::string& path,
-                             const std::function<void(RecordSet&)>& change);
+RecordsUpdate update_records(const FileOps& ops, const std::string& path, const std::function<void(RecordSet&)>& change,
+                             const Trust& trust = {});
 
 }  // namespace ropejit::internal

@@ -24,7 +24,7 @@ TEST_CASE("An entry that a later version wrote is a miss, and is left alone") {
   CHECK(store.read("key").miss.kind == Miss::Kind::newer);
   CHECK_FALSE(store.write(sample_entry("key")).empty());
   CHECK(read_text(file) == bytes);
-  CHECK(files_below(scratch.path()).size() == 1);
+  CHECK(entries_below(scratch.path()).size() == 1);
 
   const std::vector<EntryListing> listings = store.list();
   REQUIRE(listings.size() == 1);

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "store/store.hpp"
+#include "support/scratch_folder.hpp"
 
 namespace ropejit::test {
 
@@ -34,6 +36,13 @@ inline bool same(const internal::Entry& a, const internal::Entry& b) {
 inline std::string entry_file(const std::string& directory, const std::string& preimage) {
   const std::string key = internal::entry_key(preimage);
   return directory + "/v1/entries/" + key.substr(0, 2) + "/" + key + ".rje";
+}
+
+/// Every file in an entries folder below `folder`, temporary ones too.
+inline std::vector<std::string> entries_below(const std::string& folder) {
+  std::vector<std::string> files = files_below(folder);
+  std::erase_if(files, [](const std::string& file) { return file.find("/v1/entries/") == std::string::npos; });
+  return files;
 }
 
 }  // namespace ropejit::test

@@ -47,7 +47,7 @@ TEST_CASE("Threads that write one key at once leave a whole entry at any moment"
   }
   for (std::thread& thread : threads) thread.join();
   CHECK(failures == 0);
-  CHECK(files_below(scratch.path()).size() == 1);
+  CHECK(entries_below(scratch.path()).size() == 1);
 }
 
 TEST_CASE("Processes that write one key at once leave a whole entry at any moment") {
@@ -78,5 +78,5 @@ TEST_CASE("Processes that write one key at once leave a whole entry at any momen
   const ReadResult result = BinaryStore(directory).read("shared key");
   REQUIRE(result.entry);
   CHECK(is_whole(*result.entry));
-  CHECK(files_below(scratch.path()).size() == 1);
+  CHECK(entries_below(scratch.path()).size() == 1);
 }

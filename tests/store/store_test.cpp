@@ -47,8 +47,8 @@ TEST_CASE("What a store writes, it and its like read back") {
   CHECK(store.read("another preimage").miss.kind == Miss::Kind::absent);
 
   const std::string file = entry_file(directory, entry.metadata.key_preimage);
-  CHECK(files_below(scratch.path()) == std::vector<std::string>{file});
-  CHECK(mode_of(file) == 0600u);
+  CHECK(entries_below(scratch.path()) == std::vector<std::string>{file});
+  for (const std::string& other : files_below(scratch.path())) CHECK(mode_of(other) == 0600u);
   for (fs::path folder = fs::path(file).parent_path(); folder != scratch.path(); folder = folder.parent_path()) {
     CHECK(mode_of(folder.string()) == 0700u);
   }
@@ -67,7 +67,7 @@ TEST_CASE("A write replaces the entry of its key, also where that is damaged") {
     REQUIRE(store.read("key").entry);
     CHECK(store.read("key").entry->payload.size() == 20);
   }
-  CHECK(files_below(scratch.path()).size() == 1);
+  CHECK(entries_below(scratch.path()).size() == 1);
 }
 
 TEST_CASE("An entry under another's name is a miss") {
@@ -113,8 +113,9 @@ TEST_CASE("Files that might not be ours are not read") {
   SECTION("a file of more bytes than any entry has") { fs::resize_file(file, std::uintmax_t{1} << 29); }
   const ReadResult result = store.read("key");
   CHECK_FALSE(result.entry);
-  CHECK(result.miss.kind == Miss::Kind::unreadable);
+  CHECK(result.miss.kind == Miss::Kind::refused);
   CHECK_FALSE(result.miss.reason.empty());
+  CHECK_FALSE(result.quarantined);
 }
 
 TEST_CASE("Directories that cannot be are told of, and nothing stays behind") {
@@ -169,7 +170,7 @@ TEST_CASE("A directory that this user may not write serves what is in it") {
   CHECK(readable);
   CHECK_FALSE(problem.empty());
   CHECK_FALSE(replacing.empty());
-  CHECK(files_below(scratch.path()) == std::vector<std::string>{file});
+  CHECK(entries_below(scratch.path()) == std::vector<std::string>{file});
 }
 
 TEST_CASE("A listing has every entry by key, and says what is wrong with the bad ones") {

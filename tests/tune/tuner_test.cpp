@@ -115,7 +115,7 @@ class FaultyTarget : public Target, private internal::Compiler {
     if (names(faults_.load, source.entry)) throw Error(ErrorCode::load_failed, "load", "refused");
     return std::make_shared<FaultyKernel>(faults_, real_.load(image, source), source.entry);
   }
-  std::shared_ptr<const void> constant(const void* from, std::size_t bytes) const override {
+  internal::DeviceConstant constant(const void* from, std::size_t bytes) const override {
     return real_.constant(from, bytes);
   }
   void make_current() const override {}

@@ -1,0 +1,25 @@
+// The verbs of `ropejit cache`. Each prints what it has to say and returns the exit status; throws Error.
+#pragma once
+
+#include <string>
+
+#include "cli/arguments.hpp"
+#include "ropejit/error.hpp"
+#include "store/store.hpp"
+
+namespace ropejit::internal {
+
+int cache_path(const BinaryStore& store, const Arguments& arguments);
+int cache_ls(const BinaryStore& store, const Arguments& arguments);
+int cache_show(const BinaryStore& store, const Arguments& arguments);
+/// 1 where an entry is damaged or not trusted.
+int cache_verify(const BinaryStore& store, const Arguments& arguments);
+int cache_prune(const BinaryStore& store, const Arguments& arguments);
+int cache_clear(const BinaryStore& store, const Arguments& arguments);
+int cache_manifest(const BinaryStore& store, const Arguments& arguments);
+
+/// Throws where there is no directory to do something to.
+void expect_directory(const BinaryStore& store);
+Error bad_cache_usage(const std::string& message);
+
+}  // namespace ropejit::internal

@@ -1,0 +1,73 @@
+// What the store keeps and what a look for it gives.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ropejit::internal {
+
+/// What an entry says about itself.
+struct EntryMetadata {
+  std::string key_preimage;  ///< the text whose BLAKE3 is the key
+  std::string arch;          ///< "sm_90"
+  std::string entry;         ///< kernel name inside the payload
+  std::string variant;       ///< "flat_v16_h8_t128"
+  std::string compiler;      ///< "NVRTC 13.0"
+  int registers = -1;
+  int spill_bytes = -1;
+  int stack_bytes = -1;
+  double compile_ms = 0;
+};
+
+struct Entry {
+  EntryMetadata metadata;
+  std::string payload;
+};
+
+/// Why a read found nothing: one line, e.g. "no such entry" or "checksum does not match".
+struct Miss {
+  enum class Kind {
+    absent,      ///< no file
+    damaged,     ///< magic, lengths, checksum or metadata are wrong
+    newer,       ///< written by a later format version: left alone
+    unreadable,  ///< the file is there and cannot be opened or read
+    refused,     ///< the file is there and the trust forbids it (store/trust.hpp)
+  };
+  Kind kind = Kind::absent;
+  std::string reason;
+};
+
+/// A directory that was looked at in vain.
+struct DirectoryMiss {
+  std::string directory;
+  Miss miss;
+};
+
+/// A hit or a miss.
+struct ReadResult {
+  std::optional<Entry> entry = {};
+  /// Meaningful when entry is empty: of several directories the first miss that is not `absent`, if there is one.
+  Miss miss = {};
+  std::string found_in = {};               ///< the directory that had it
+  bool read_only = false;                  ///< that is one of the read-only ones
+  bool quarantined = false;                ///< a damaged file was moved out of the way
+  std::vector<DirectoryMiss> misses = {};  ///< one for each directory that was looked at without success, in order
+};
+
+struct EntryListing {
+  std::string key;        ///< 64 hex digits
+  std::string directory;  ///< of the cache
+  std::string path;       ///< of the file
+  std::uint64_t bytes = 0;
+  std::optional<EntryMetadata> metadata;  ///< empty: damaged, newer, unreadable or refused; `problem` says why
+  Miss::Kind kind = Miss::Kind::absent;   ///< meaningful where metadata is empty
+  std::string problem;
+};
+
+/// 64 hex digits: BLAKE3-256 of the preimage.
+std::string entry_key(std::string_view key_preimage);
+
+}  // namespace ropejit::internal

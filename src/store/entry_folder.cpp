@@ -1,0 +1,154 @@
+#include "store/entry_folder.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+#include "store/atomic_file.hpp"
+#include "store/entry_format.hpp"
+#include "store/folder.hpp"
+#include "store/quarantine.hpp"
+#include "store/read_file.hpp"
+#include "support/hash.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+constexpr std::string_view kSuffix = ".rje";
+constexpr std::size_t kKeyDigits = 64;
+constexpr std::size_t kShardDigits = 2;
+constexpr std::time_t kStampSeconds = 24 * 60 * 60;
+
+std::string name_of(std::string_view key) { return fmt::format("{}{}", key, kSuffix); }
+std::string_view shard_of(std::string_view key) { return key.substr(0, kShardDigits); }
+
+bool is_hex(std::string_view text) { return text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
+
+Miss miss_of(FileContents file) {
+  if (file.absent) return {Miss::Kind::absent, "no such entry"};
+  return {file.refused ? Miss::Kind::refused : Miss::Kind::unreadable, std::move(file.problem)};
+}
+
+}  // namespace
+
+std::string entry_key(std::string_view key_preimage) { return blake3_hex(key_preimage, kKeyDigits / 2); }
+
+EntryFolder::EntryFolder(std::string directory, Trust trust, bool read_only, const FileOps& ops)
+    : directory_(std::move(directory)), trust_(std::move(trust)), read_only_(read_only), ops_(&ops) {}
+
+std::optional<Miss> EntryFolder::miss_by_seal(std::string_view key, std::string_view bytes) const {
+  if (!trust_.sealed()) return std::nullopt;
+  std::shared_ptr<const ManifestRead> manifest;
+  {
+    const std::lock_guard lock(mutex_);
+    // What failed for a reason that may pass is tried anew; what is known is kept.
+    if (!manifest_ || manifest_->miss.kind == Miss::Kind::unreadable) {
+      manifest_ = std::make_shared<const ManifestRead>(read_manifest(*ops_, trust_, directory_));
+    }
+    manifest = manifest_;
+  }
+  return miss_by_manifest(*manifest, fmt::format("entries/{}/{}", shard_of(key), name_of(key)), bytes);
+}
+
+void EntryFolder::stamp(const FileContents& file) const {
+  const std::time_t age = std::time(nullptr) - file.status.st_mtime;
+  // A stamp from the future (a clock that was wrong) would keep the entry for ever.
+  if (age > kStampSeconds || age < -kStampSeconds) retry_interrupted([&] { return ops_->touch(file.file.get()); });
+}
+
+ReadResult EntryFolder::read(std::string_view key_preimage) const {
+  const std::string key = entry_key(key_preimage);
+  const std::string name = name_of(key);
+  ReadResult result;
+  FileContents file = read_file(*ops_, trust_, directory_, {"v1", "entries", shard_of(key)}, name, kMaxEntryBytes);
+  if (!file.bytes) {
+    result.miss = miss_of(std::move(file));
+  } else if (std::optional<Miss> miss = miss_by_seal(key, *file.bytes)) {
+    result.miss = *std::move(miss);
+  } else {
+    result = decode_entry(*file.bytes);
+    if (result.entry && result.entry->metadata.key_preimage != key_preimage) {
+      result.entry.reset();
+      result.miss = {Miss::Kind::damaged, "the entry is of another key"};
+    }
+    if (result.entry) {
+      result.found_in = directory_;
+      result.read_only = read_only_;
+      if (may_change()) stamp(file);
+      return result;
+    }
+    if (may_change() && result.miss.kind == Miss::Kind::damaged) {
+      result.quarantined = quarantine(*ops_, trust_, directory_, file.folder, name, file.status);
+    }
+  }
+  result.misses.push_back({directory_, result.miss});
+  return result;
+}
+
+std::string EntryFolder::write(const Entry& entry) const {
+  if (!may_change()) return {};
+  const EncodedEntry encoded = encode_entry(entry);
+  if (!encoded.problem.empty()) return encoded.problem;
+
+  const std::string key = entry_key(entry.metadata.key_preimage);
+  const Folder folder = make_folder(*ops_, trust_, directory_, {"v1", "entries", shard_of(key)});
+  if (!folder) return folder.problem;
+  // A later version shares this directory and would lose its entry. That it writes one between this look and the
+  // rename is harmless: it compiles again.
+  const FileContents old = read_file(*ops_, trust_, folder.get(), name_of(key), kMaxEntryBytes);
+  if (old.bytes && decode_entry(*old.bytes).miss.kind == Miss::Kind::newer) {
+    return fmt::format("{}/{}: written by a later version, left alone", folder.path, name_of(key));
+  }
+  return AtomicFile(*ops_, trust_, folder, name_of(key)).commit(encoded.bytes);
+}
+
+std::vector<EntryListing> EntryFolder::list() const {
+  std::vector<EntryListing> listings;
+  const Folder top = open_folder(*ops_, trust_, directory_, {"v1", "entries"});
+  if (!top) return listings;
+  std::vector<std::string> shards;
+  retry_interrupted([&] { return ops_->list_directory(top.get(), shards); });
+  for (const std::string& shard : shards) {
+    if (shard.size() != kShardDigits || !is_hex(shard)) continue;
+    const Folder folder = open_folder(*ops_, trust_, directory_, {"v1", "entries", shard});
+    if (!folder) continue;
+    std::vector<std::string> names;
+    retry_interrupted([&] { return ops_->list_directory(folder.get(), names); });
+    for (const std::string& name : names) {
+      if (name.size() != kKeyDigits + kSuffix.size() || !name.ends_with(kSuffix)) continue;
+      EntryListing listing;
+      listing.key = name.substr(0, kKeyDigits);
+      if (!is_hex(listing.key) || !listing.key.starts_with(shard)) continue;
+      listing.directory = directory_;
+      listing.path = folder.path + "/" + name;
+      FileContents file = read_file(*ops_, trust_, folder.get(), name, kMaxEntryBytes);
+      if (file.absent) continue;  // removed since the folder was read
+      Miss miss;
+      if (!file.bytes) {
+        miss = miss_of(std::move(file));
+      } else {
+        listing.bytes = file.bytes->size();
+        ReadResult decoded = decode_entry(*file.bytes);
+        if (std::optional<Miss> sealed = miss_by_seal(listing.key, *file.bytes)) {
+          miss = *std::move(sealed);
+        } else if (!decoded.entry) {
+          miss = std::move(decoded.miss);
+        } else if (entry_key(decoded.entry->metadata.key_preimage) != listing.key) {
+          miss = {Miss::Kind::damaged, "the entry is of another key"};
+        } else {
+          listing.metadata = std::move(decoded.entry->metadata);
+        }
+      }
+      listing.kind = miss.kind;
+      listing.problem = std::move(miss.reason);
+      listings.push_back(std::move(listing));
+    }
+  }
+  std::sort(listings.begin(), listings.end(),
+            [](const EntryListing& a, const EntryListing& b) { return a.key < b.key; });
+  return listings;
+}
+
+}  // namespace ropejit::internal

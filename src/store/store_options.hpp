@@ -1,0 +1,44 @@
+// What a store is made of, and where that is read from.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/prune.hpp"
+#include "store/trust.hpp"
+
+namespace ropejit::internal {
+
+struct StoreOptions {
+  std::string directory;                    ///< the user's: read and written; empty: memory only
+  std::vector<std::string> read_only = {};  ///< looked at after it, in order; never changed
+  Trust trust = {};                         ///< of all of them
+  Limits limits = {};                       ///< of the user's
+};
+
+/// The options that the environment asks for, with the directory of cache_directory(option):
+///
+///   ROPEJIT_CACHE_PATH       read-only directories with ':' between them
+///   ROPEJIT_TRUST            see store/trust.hpp; owner
+///   ROPEJIT_CACHE_MAX_BYTES  see byte_count(); 1G
+///   ROPEJIT_CACHE_MAX_AGE    days, 1 to 36,500; no limit
+///
+/// An empty variable counts as unset. Throws Error{invalid_argument} that names the variable.
+StoreOptions store_options(const std::optional<std::string>& option);
+
+/// Option, else ROPEJIT_CACHE_DIR, else $XDG_CACHE_HOME/ropejit, else $HOME/.cache/ropejit, else "" (memory only).
+/// XDG_CACHE_HOME must be absolute to count, as its specification says.
+std::string cache_directory(const std::optional<std::string>& option);
+
+/// "1000", "64K", "512M", "4G", "1T": a number below 2^50 bytes, units of 1,024. Throws Error{invalid_argument} that
+/// begins with `field`.
+std::uint64_t byte_count(std::string_view field, std::string_view text);
+
+/// "30": as days, 1 to 36,500. Throws Error{invalid_argument} that begins with `field`.
+std::chrono::seconds day_count(std::string_view field, std::string_view text);
+
+}  // namespace ropejit::internal

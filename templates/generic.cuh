@@ -1,0 +1,330 @@
+// One kernel for every plan, for machines that cannot compile: what the other kernels know when they are compiled, this
+// one reads from GenericPlan. Built into the library. A block takes one token of q or of k: it works out the token's
+// cosines and sines, and goes over the heads, element by element. Several times slower than a kernel of the plan's own,
+// with the same bits: the arithmetic is theirs, called with what it depends on.
+#pragma once
+
+#include "generic_plan.cuh"
+#include "pairs.cuh"
+#include "positions.cuh"
+#include "share.cuh"
+#include "table.cuh"
+
+namespace ropejit {
+
+template <u32 value>
+struct Constant {
+  static constexpr u32 number = value;
+};
+
+// Calls visit(Constant<n>{}) for that n below `count` which `number` is.
+template <u32 count, class Visit>
+__device__ __forceinline__ void visit_number(u32 number, const Visit& visit) {
+  if constexpr (count == 1) {
+    visit(Constant<0>{});
+  } else {
+    if (number == count - 1) {
+      visit(Constant<count - 1>{});
+    } else {
+      visit_number<count - 1>(number, visit);
+    }
+  }
+}
+
+// Configurations that say no more than what one function asks of them.
+ROPEJIT_ANYWHERE constexpr KernelConfig rounding_config(u32 element, u32 rounding, bool negate_sin, bool scaled) {
+  KernelConfig config{};
+  config.element = static_cast<Element>(element);
+  config.rounding = static_cast<Rounding>(rounding);
+  config.negate_sin = negate_sin;
+  config.scaled = scaled;
+  return config;
+}
+ROPEJIT_ANYWHERE constexpr KernelConfig position_config(u32 source, u32 context_parallel, u32 axes) {
+  KernelConfig config{};
+  config.positions = static_cast<PositionSource>(source);
+  config.context_parallel = static_cast<ContextParallel>(context_parallel);
+  config.axes = axes;
+  return config;
+}
+ROPEJIT_ANYWHERE constexpr KernelConfig table_config(u32 angles, u32 element, u32 use) {
+  KernelConfig config{};
+  config.angles = static_cast<AngleSource>(angles);
+  config.table_element = static_cast<Element>(element);
+  config.table_use = static_cast<TableUse>(use);
+  config.sine = Sine::polynomial;
+  config.strides = Strides::any;
+  config.axes = 1;
+  return config;
+}
+ROPEJIT_ANYWHERE constexpr KernelConfig cache_row_config(u32 rows) {
+  KernelConfig config{};
+  config.k_rows = static_cast<CacheRows>(rows);
+  return config;
+}
+
+constexpr u32 MostAxes = 4;
+
+__device__ __forceinline__ void generic_positions(const LaunchParams& params, const GenericPlan& plan,
+                                                  const Token& token, i64 (&position)[MostAxes]) {
+  const auto read = [&](auto source, auto context_parallel, auto axes) {
+    constexpr KernelConfig C =
+        position_config(decltype(source)::number, decltype(context_parallel)::number, decltype(axes)::number);
+    i64 own[C.axes];
+    positions_of<C>(params, token, own);
+    for (u32 a = 0; a < C.axes; ++a) position[a] = own[a];
+  };
+  // Ids alone may have several axes, and take no part in context parallelism.
+  if (plan.axes == 1) {
+    visit_number<6>(plan.positions, [&](auto source) {
+      visit_number<3>(plan.context_parallel, [&](auto parallel) { read(source, parallel, Constant<1>{}); });
+    });
+    return;
+  }
+  visit_number<2>(plan.positions - static_cast<u32>(PositionSource::ids32), [&](auto source) {
+    constexpr u32 number = static_cast<u32>(PositionSource::ids32) + decltype(source)::number;
+    visit_number<3>(plan.axes - 2, [&](auto more) {
+      read(Constant<number>{}, Constant<0>{}, Constant<2 + decltype(more)::number>{});
+    });
+  });
+}
+
+// What the plan does to every cosine and sine.
+__device__ __forceinline__ CosSin generic_planned(const GenericPlan& plan, CosSin turn, float scale) {
+  visit_number<4>(plan.rounding, [&](auto rounding) {
+    visit_number<3>(plan.element, [&](auto element) {
+      visit_number<4>(2 * plan.negate_sin + plan.scaled, [&](auto bits) {
+        constexpr u32 number = decltype(bits)::number;
+        turn = planned<rounding_config(decltype(element)::number, decltype(rounding)::number, number / 2 != 0,
+                                       number % 2 != 0)>(turn, scale);
+      });
+    });
+  });
+  return turn;
+}
+
+__device__ __forceinline__ CosSin generic_computed_turn(const GenericPlan& plan, i64 position, u64 step, float scale) {
+  CosSin turn{};
+  visit_number<3>(plan.sine, [&](auto sine) {
+    constexpr Sine S = static_cast<Sine>(decltype(sine)::number);
+    if (plan.angles == static_cast<u32>(AngleSource::product)) {
+      const float inv_freq = float_from_bits(static_cast<u32>(step));
+      turn = cos_sin_of_radians<S>(multiply(float_from_long(position), inv_freq));
+    } else {
+      turn = cos_sin_of<S>(phase_of(position, step));
+    }
+  });
+  return generic_planned(plan, turn, scale);
+}
+
+// As turns_at of table.cuh, for one pair.
+__device__ __forceinline__ CosSin generic_table_turn(const LaunchParams& params, const GenericPlan& plan, u32 sequence,
+                                                     i64 position, u32 pair) {
+  const bool turns_back = plan.table_use == static_cast<u32>(TableUse::shift) && position < 0;
+  const u64 number = turns_back ? -static_cast<u64>(position) : static_cast<u64>(position);
+  if (number >= static_cast<u64>(params.table_rows)) {
+    if (params.flags != nullptr) set_bits(params.flags, NoTableRow);
+    return {float_from_bits(0x7fffffffu), float_from_bits(0x7fffffffu)};
+  }
+  const i64 row = sequence * params.table_batch_stride + static_cast<i64>(number) * params.table_row_stride;
+  CosSin turn{};
+  if (plan.angles == static_cast<u32>(AngleSource::radians)) {
+    visit_number<3>(plan.sine, [&](auto sine) {
+      const auto* const angles = static_cast<const char*>(params.table_cos) + 4 * (row + pair);
+      turn =
+          cos_sin_of_radians<static_cast<Sine>(decltype(sine)::number)>(float_from_bits(load_word<4>(angles).bits[0]));
+    });
+  } else {
+    constexpr u32 first_form = static_cast<u32>(AngleSource::half);
+    visit_number<5>(plan.angles - first_form, [&](auto form) {
+      visit_number<3>(plan.table_element, [&](auto element) {
+        constexpr KernelConfig C = table_config(first_form + decltype(form)::number, decltype(element)::number, 0);
+        CosSin one[1];
+        turns_of_row<C>(params, row * C.table_element_bytes(), pair, one);
+        turn = one[0];
+      });
+    });
+  }
+  visit_number<3>(plan.table_use,
+                  [&](auto use) { turn = used<table_config(0, 0, decltype(use)::number)>(turn, turns_back); });
+  return generic_planned(plan, turn, 1.0f);
+}
+
+// Elements as their bits.
+__device__ __forceinline__ u32 load_bits(u32 element, const char* at) {
+  return element == static_cast<u32>(Element::fp32) ? load_word<4>(at).bits[0] : load_word<2>(at).bits[0];
+}
+__device__ __forceinline__ void store_bits(u32 element, char* at, u32 bits) {
+  if (element == static_cast<u32>(Element::fp32)) {
+    store_word(at, Word<4>{{bits}});
+  } else {
+    store_word(at, Word<2>{{bits}});
+  }
+}
+__device__ __forceinline__ float float_of(u32 element, u32 bits) {
+  float value[1];
+  visit_number<3>(element, [&](auto number) {
+    constexpr Element E = static_cast<Element>(decltype(number)::number);
+    unpack<E>(Word<bytes_of(E)>{{bits}}, value, 0);
+  });
+  return value[0];
+}
+__device__ __forceinline__ u32 bits_of(u32 element, float value) {
+  u32 bits = 0;
+  visit_number<3>(element, [&](auto number) {
+    constexpr Element E = static_cast<Element>(decltype(number)::number);
+    const float lane[1] = {value};
+    bits = pack<E, bytes_of(E)>(lane, 0).bits[0];
+  });
+  return bits;
+}
+
+struct PairLanes {
+  u32 first;
+  u32 second;
+};
+
+// Where a pair's members stand in a head.
+__device__ __forceinline__ PairLanes lanes_of_pair(u32 layout, const GenericPlan& plan, u32 first_lane, u32 pair) {
+  switch (static_cast<Layout>(layout)) {
+    case Layout::interleaved: return {first_lane + 2 * pair, first_lane + 2 * pair + 1};
+    case Layout::split_half: return {first_lane + pair, first_lane + pair + plan.rotary_dim / 2};
+    case Layout::split_sections: break;
+  }
+  const u32 lane = first_lane + pair + pair / plan.section_pairs * plan.section_pairs;
+  return {lane, lane + plan.section_pairs};
+}
+
+struct PairBits {
+  u32 first;
+  u32 second;
+};
+
+__device__ __forceinline__ PairBits turned(const GenericPlan& plan, u32 element_out, PairBits read, CosSin turn,
+                                           bool padded) {
+  // Elements that stay as they are are not unpacked: a NaN would lose its payload.
+  if (padded && plan.padding == static_cast<u32>(Padding::keep) && plan.layout == plan.layout_out &&
+      element_out == plan.element) {
+    return read;
+  }
+  const float x = float_of(plan.element, read.first);
+  const float y = float_of(plan.element, read.second);
+  float first = 0;
+  float second = 0;
+  visit_number<4>(plan.rounding, [&](auto rounding) {
+    visit_number<3>(plan.element, [&](auto element) {
+      turn_pair<rounding_config(decltype(element)::number, decltype(rounding)::number, false, false)>(x, y, turn, first,
+                                                                                                      second);
+    });
+  });
+  if (padded) {
+    const bool zero = plan.padding == static_cast<u32>(Padding::zero);
+    first = zero ? 0.0f : x;
+    second = zero ? 0.0f : y;
+  }
+  return {bits_of(element_out, first), bits_of(element_out, second)};
+}
+
+// One token of q or k, by all threads of a block.
+__device__ __forceinline__ void rotate_generic(const LaunchParams& params, const GenericPlan& plan, bool is_q,
+                                               u32 number) {
+  __shared__ float cosines[MostGenericPairs];
+  __shared__ float sines[MostGenericPairs];
+  __shared__ u32 held[2 * MostGenericPairs];  // a head's lanes as they were read, where the layout changes in place
+  const GenericOperand& shape = is_q ? plan.q : plan.k;
+  const TensorStrides& strides = is_q ? params.q_strides : params.k_strides;
+  const u32 pairs = plan.rotary_dim / 2;
+  const i64 in_bytes = bytes_of(static_cast<Element>(plan.element));
+  const i64 out_bytes = bytes_of(static_cast<Element>(shape.element_out));
+  const Token token = token_of(params, number);
+
+  i64 out_row = token.number * strides.out_token + token.sequence * strides.out_sequence;
+  if (!is_q && plan.k_rows != static_cast<u32>(CacheRows::none)) {
+    i64 row = -1;
+    visit_number<2>(plan.k_rows - 1,
+                    [&](auto rows) { row = cache_row<cache_row_config(1 + decltype(rows)::number)>(params, number); });
+    if (row < 0) return;
+    out_row = row * strides.out_token;
+  }
+  char* const out = static_cast<char*>(is_q ? params.q_out : params.k_out) + out_row * out_bytes;
+  const bool in_place = shape.copies_still_lanes == 0;
+  const char* in = out;
+  if (!in_place) {
+    in = static_cast<const char*>(is_q ? params.q_in : params.k_in) +
+         (token.number * strides.in_token + token.sequence * strides.in_sequence) * in_bytes;
+  }
+  // In place both are those of the output.
+  const i64 in_head = (in_place ? strides.out_head : strides.in_head) * in_bytes;
+  const i64 in_lane = (in_place ? strides.out_lane : strides.in_lane) * in_bytes;
+  const i64 out_head = strides.out_head * out_bytes;
+  const i64 out_lane = strides.out_lane * out_bytes;
+
+  i64 position[MostAxes];
+  generic_positions(params, plan, token, position);
+  const bool padded = plan.padding != static_cast<u32>(Padding::rotate) && position[0] < 0;
+  const bool has_steps = plan.angles <= static_cast<u32>(AngleSource::product);
+  const u64* const steps = plan.buffered_steps != 0 ? params.steps : plan.steps;
+  const float scale = plan.buffered_steps != 0 ? params.scale : plan.attention_scale;
+  for (u32 pair = threadIdx.x; pair < pairs; pair += blockDim.x) {
+    const i64 at = position[plan.axes > 1 ? plan.pair_axes[pair] : 0];
+    CosSin turn{1.0f, 0.0f};
+    if (has_steps) {
+      turn = generic_computed_turn(plan, at, load_readonly(steps + pair), scale);
+    } else if (!padded) {
+      turn = generic_table_turn(params, plan, token.sequence, at, pair);
+    }
+    cosines[pair] = turn.cos;
+    sines[pair] = turn.sin;
+  }
+  __syncthreads();
+
+  for (u32 head = 0; head < shape.heads; ++head) {
+    const char* const from = in + head * in_head;
+    char* const to = out + head * out_head;
+    const auto read = [&](u32 pair) -> PairBits {
+      const PairLanes lanes = lanes_of_pair(plan.layout, plan, shape.first_lane, pair);
+      return {load_bits(plan.element, from + lanes.first * in_lane),
+              load_bits(plan.element, from + lanes.second * in_lane)};
+    };
+    if (plan.by_rows != 0) {
+      for (u32 pair = threadIdx.x; pair < pairs; pair += blockDim.x) {
+        const PairBits bits = read(pair);
+        held[2 * pair] = bits.first;
+        held[2 * pair + 1] = bits.second;
+      }
+      __syncthreads();
+    }
+    for (u32 pair = threadIdx.x; pair < pairs; pair += blockDim.x) {
+      const PairBits bits = plan.by_rows != 0 ? PairBits{held[2 * pair], held[2 * pair + 1]} : read(pair);
+      const PairBits result = turned(plan, shape.element_out, bits, {cosines[pair], sines[pair]}, padded);
+      const PairLanes lanes = lanes_of_pair(plan.layout_out, plan, shape.first_lane, pair);
+      store_bits(shape.element_out, to + lanes.first * out_lane, result.first);
+      store_bits(shape.element_out, to + lanes.second * out_lane, result.second);
+    }
+    if (in_place) continue;
+    for (u32 n = threadIdx.x; n < shape.head_dim - plan.rotary_dim; n += blockDim.x) {
+      const u32 lane = n < shape.first_lane ? n : n + plan.rotary_dim;
+      const u32 bits = load_bits(plan.element, from + lane * in_lane);
+      store_bits(shape.element_out, to + lane * out_lane,
+                 shape.element_out == plan.element ? bits : bits_of(shape.element_out, float_of(plan.element, bits)));
+    }
+  }
+}
+
+__device__ __forceinline__ void run_generic(const LaunchParams& params, const GenericPlan& plan) {
+  if (plan.overlaps_previous != 0) wait_for_last_kernel();
+  const bool is_q = blockIdx.x < params.q_blocks;
+  const u32 number = is_q ? blockIdx.x : blockIdx.x - params.q_blocks;
+  u32 count = params.tokens;
+  if (plan.counted != 0) {
+    constexpr KernelConfig counted = [] {
+      KernelConfig config{};
+      config.counted = true;
+      return config;
+    }();
+    count = count_tokens<counted>(params);
+  }
+  if (number < count) rotate_generic(params, plan, is_q, number);
+}
+
+}  // namespace ropejit
