@@ -18,7 +18,7 @@ namespace ropejit::test::fuzzed {
 /// Valid inputs, the same at every call: what the corpus begins with.
 std::vector<std::string> seeds();
 
-/// Changes the JSON that is in its inputs; its words are libFuzzer's dictionary too.
+/// Changes the JSON that is in its inputs, if any; its words are libFuzzer's dictionary too.
 const JsonMutator& json_mutator();
 
 /// Reads `input` and checks what came of it.

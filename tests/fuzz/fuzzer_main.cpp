@@ -21,7 +21,7 @@ namespace ropejit::test {
 namespace {
 
 std::string dictionary() {
-  std::string text;
+  std::string text = "# words\n";  // libFuzzer takes no empty file
   for (const std::string& word : fuzzed::json_mutator().words()) {
     if (word.empty() || word.size() > 40) continue;
     text += '"';
