@@ -23,6 +23,7 @@ enum class ErrorCode : int {
   io_error = 8,            ///< a file could not be read or written
   not_prepared = 9,        ///< a launch through an empty handle, or with a form the handle was not made for
   internal = 10,           ///< a defect of this library
+  not_cached = 11,         ///< a binary is in no cache, and compiling is not allowed (OnMiss::error)
 };
 
 /// The code's name: "invalid_argument".

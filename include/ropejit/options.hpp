@@ -23,6 +23,16 @@ enum class Tuning {
 };
 ROPEJIT_EXPORT const char* to_string(Tuning tuning) noexcept;
 
+/// What becomes of a get whose binaries are neither loaded nor stored. Binaries of other numbers but the same class
+/// that read their steps from a buffer are taken first, whatever is set here.
+enum class OnMiss {
+  compile,     ///< compile them, and return then; where that cannot be, the generic kernel serves, with a warning
+  background,  ///< the generic kernel serves at once; a thread compiles, and puts the kernel's own binaries in place
+  generic,     ///< never compile: what is there serves, else the generic kernel
+  error,       ///< never compile: what is there serves, else Error{not_cached}
+};
+ROPEJIT_EXPORT const char* to_string(OnMiss on_miss) noexcept;
+
 struct ServiceOptions {
   /// "auto" (the first CUDA device, else the host target), "cuda", "cuda:N" or "host".
   /// Environment: ROPEJIT_DEVICE. Default: "auto".
@@ -40,6 +50,10 @@ struct ServiceOptions {
   /// Default: the first of c++, g++, clang++.
   std::optional<std::string> host_compiler;
 
+  /// The generic kernel is built into the library, takes every plan, gives the same bits, and is several times slower.
+  /// Environment: ROPEJIT_ON_MISS (compile, background, generic or error). Default: compile.
+  std::optional<OnMiss> on_miss;
+
   /// Environment: ROPEJIT_TUNING (off, on_demand or background). Default: off.
   std::optional<Tuning> tuning;
   /// Sizes to tune for: tokens of a launch, of all sequences together. Empty: 1, 4, 16, ... 65536.
@@ -52,10 +66,12 @@ struct ServiceOptions {
   /// it, so that ranks can change together.
   bool swap_when_tuned = true;
 
-  /// Receives one line an event that a person may want to know of (an entry refused, a directory that cannot be
-  /// written). Called from the thread that found it, never from launch. Default: none. The library itself prints
-  /// nothing.
+  /// Receives one line for each thing that a person should know of (an entry refused, a directory that cannot be
+  /// written), each said once. Called from the thread that found it, never from launch; it must not throw and must not
+  /// call the service. Default: none. The library itself prints nothing.
   std::function<void(std::string_view line)> warn;
+  /// The same for every event: what was found where, compiled, waited for and kept. Warnings come here too.
+  std::function<void(std::string_view line)> log;
 };
 
 }  // namespace v0

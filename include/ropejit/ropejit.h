@@ -48,7 +48,8 @@ enum {
   ROPEJIT_LAUNCH_FAILED = 7,      /* the driver refused a launch */
   ROPEJIT_IO_ERROR = 8,           /* a file could not be read or written */
   ROPEJIT_NOT_PREPARED = 9,       /* a launch of a form that the kernel was not made for */
-  ROPEJIT_INTERNAL = 10           /* out of memory, or a defect of this library */
+  ROPEJIT_INTERNAL = 10,          /* out of memory, or a defect of this library */
+  ROPEJIT_NOT_CACHED = 11         /* a binary is in no cache, and compiling is not allowed ("on_miss": "error") */
 };
 
 /* "0.1.0": the library's, at run time. Static storage. */

@@ -19,6 +19,7 @@
 #include "ropejit/form.hpp"
 #include "ropejit/options.hpp"
 #include "ropejit/spec.hpp"
+#include "ropejit/stats.hpp"
 #include "ropejit/tensor.hpp"
 
 namespace ropejit {
@@ -31,11 +32,14 @@ struct ServiceState;
 
 inline namespace v0 {
 
-/// Where a binary came from.
+/// Where a binary came from: the rungs of a ladder, in the order in which they are tried. A rung that fails costs time
+/// and a line in VariantInfo::missed; no more.
 enum class CacheRung {
-  memory,  ///< this service had it loaded
-  disk,    ///< read from the cache directory
-  miss,    ///< compiled now
+  memory,   ///< this service had it loaded
+  disk,     ///< read from the cache directory
+  shared,   ///< read from one of the read-only directories
+  miss,     ///< compiled now
+  generic,  ///< none of these: the kernel that is built into the library serves in its place
 };
 ROPEJIT_EXPORT const char* to_string(CacheRung rung) noexcept;
 
@@ -60,6 +64,9 @@ struct VariantInfo {
   ChosenBy by = ChosenBy::untuned;
   double octaves = 0;             ///< at most so far from what was timed: 1 is a factor of 2 in tokens (or bytes)
   std::int64_t tuned_tokens = 0;  ///< the size that was timed; 0 where untuned
+  /// What was looked for in vain before this binary was found or made, and why: a line a rung. "..._buffer" of variant
+  /// says that the binary is of the class, and reads the plan's steps from a buffer.
+  std::vector<std::string> missed;
 };
 
 /// What `get` did and what it made.
@@ -100,7 +107,7 @@ class ROPEJIT_EXPORT RopeKernel {
   /// length may be any up to RopeArgs::tokens, where that settles it); other launches return not_prepared.
   RopeKernel at_length(std::int64_t length) const;
 
-  /// Of what serves now: changes when a tuner puts a better kernel in place.
+  /// Of what serves now: changes when a tuner, or a compile in the background, puts a better kernel in place.
   const KernelInfo& info() const;
   const RopeSpec& spec() const;
   const LaunchForm& form() const;
@@ -139,6 +146,14 @@ class ROPEJIT_EXPORT RopeService {
 
   /// Waits until nothing is left to tune in the background, or for so many seconds. True: nothing is left.
   bool wait_for_tuning(double seconds) const;
+
+  /// With OnMiss::background: waits until every kernel has its own binaries, or none can be had, or for so many
+  /// seconds. True: nothing is left. Before a capture into a CUDA graph, which keeps the kernel that it was captured
+  /// with.
+  bool wait_for_compiles(double seconds) const;
+
+  /// What was found, compiled, waited for and refused so far.
+  ServiceStats stats() const;
 
   /// The cache directory in use; empty: memory only.
   const std::string& cache_dir() const;

@@ -15,6 +15,7 @@
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "ropejit/error.hpp"
+#include "service/service_state.hpp"
 #include "spec/attention_scale.hpp"
 #include "spec/hf_model.hpp"
 #include "spec/limits.hpp"
@@ -237,6 +238,7 @@ std::vector<Flag> service_flags() {
   return {
       {"--device", "DEVICE", "auto, cuda, cuda:N or host ($ROPEJIT_DEVICE, else auto)"},
       {"--cache-dir", "DIR", "where binaries are kept; empty: nowhere (see `ropejit cache path`)"},
+      {"--on-miss", "WAY", "compile, generic or error: where no cache has a binary ($ROPEJIT_ON_MISS, else compile)"},
   };
 }
 
@@ -244,6 +246,7 @@ ServiceOptions read_options(const Arguments& arguments) {
   ServiceOptions options;
   options.device = arguments.text("--device");
   options.cache_dir = arguments.text("--cache-dir");
+  if (const auto on_miss = arguments.text("--on-miss")) options.on_miss = on_miss_named("--on-miss", *on_miss);
   options.warn = [](std::string_view line) { print_error_line(fmt::format("ropejit: warning: {}", line)); };
   return options;
 }

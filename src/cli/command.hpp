@@ -28,6 +28,8 @@ Command source_command();
 Command variants_command();
 Command compile_command();
 Command info_command();
+Command doctor_command();
+Command explain_command();
 Command cache_command();
 Command records_command();
 

@@ -14,7 +14,7 @@
 #include "cli/record_pin.hpp"
 #include "codegen/variant.hpp"
 #include "ropejit/error.hpp"
-#include "store/store.hpp"
+#include "store/store_options.hpp"
 #include "support/text.hpp"
 #include "tune/record_file.hpp"
 
@@ -38,12 +38,14 @@ std::string own_path(const Arguments& arguments) {
   return records_path(cache_directory(arguments.text("--cache-dir")));
 }
 
+Trust own_trust(const Arguments& arguments) { return store_options(arguments.text("--cache-dir")).trust; }
+
 // Reading the cache's file asks that its owner alone may write it, so there it is written that way.
 void save(const Arguments& arguments, const std::string& path, const RecordSet& records) {
   const std::string own = own_path(arguments);
   std::error_code ignored;
   if (path == own || std::filesystem::equivalent(path, own, ignored)) {
-    const std::string problem = write_records(system_file_ops(), path, records);
+    const std::string problem = write_records(system_file_ops(), path, records, own_trust(arguments));
     if (!problem.empty()) throw Error(ErrorCode::io_error, "output", problem);
     return;
   }
@@ -66,7 +68,7 @@ int list(const Arguments& arguments, const std::vector<std::string>& files) {
   for (const std::string& file : files) records.merge(read_named("FILE", file));
   if (files.empty()) {
     where = own_path(arguments);
-    RecordsRead read = read_records(system_file_ops(), where);
+    RecordsRead read = read_records(system_file_ops(), where, own_trust(arguments));
     tell(read.problems);
     records = std::move(read.records);
   }
@@ -188,13 +190,13 @@ int pin(const Arguments& arguments, const std::vector<std::string>& files) {
     save(arguments, *file, records);
   } else {
     const std::string path = own_path(arguments);
-    if (read_records(system_file_ops(), path).absent) {
+    if (read_records(system_file_ops(), path, own_trust(arguments)).absent) {
       throw bad_usage(path.empty() ? "pin: there is no cache directory, allowed: --file FILE"
                                    : fmt::format("pin: {} is not there: nothing was tuned yet, allowed: --file FILE",
                                                  excerpt(path, 200)));
     }
-    const RecordsUpdate update =
-        update_records(system_file_ops(), path, [&](RecordSet& records) { text = apply_pin(records, choice, path); });
+    const auto pin_it = [&](RecordSet& records) { text = apply_pin(records, choice, path); };
+    const RecordsUpdate update = update_records(system_file_ops(), path, pin_it, own_trust(arguments));
     tell(update.problems);
     if (!update.written) throw Error(ErrorCode::io_error, "output", fmt::format("{}: left as it was", path));
   }

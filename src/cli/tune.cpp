@@ -82,12 +82,13 @@ int run_tune(const Arguments& arguments) {
   const RotationPlan plan = plan_to_time(given.spec, given.form);
 
   const ServiceOptions options = read_options(arguments);
-  const BinaryStore store(cache_directory(options.cache_dir));
+  const BinaryStore store(store_options(options.cache_dir));
+  Events events(options.warn, {});
   const std::shared_ptr<const Target> target = open_target(options);
   target->make_current();
   const std::string path = path_of(arguments, store);
   if (arguments.has("--keep")) {
-    const RecordSet kept = read_records(system_file_ops(), path).records;
+    const RecordSet kept = read_records(system_file_ops(), path, store.options().trust).records;
     sizes = sizes_without_record(plan.kernel_class, device_key_of(*target), kept, sizes);
   }
   if (sizes.empty()) {
@@ -101,15 +102,16 @@ int run_tune(const Arguments& arguments) {
   if (arguments.has("--all")) how.variants = variant_space(plan.kernel_class);
   const bool keeps_binaries = !lower(given.spec, given.form).needs_length;
   const TuneResult result = tune(*target, plan, how, [&](const Variant& variant, const CompiledBinary& binary) {
-    if (keeps_binaries) BinarySource(plan, variant, *target, store, options.warn).keep(binary);
+    if (keeps_binaries) BinarySource(plan, variant, *target, store, events).keep(binary);
   });
 
   print(arguments.has("--csv") ? csv(result) : table(result, plan.kernel_class, *target));
   for (const std::string& problem : result.problems) print_error_line("ropejit: " + problem);
   const std::vector<TuningRecord> records = records_of(*target, plan.kernel_class, result);
-  const RecordsUpdate update = update_records(system_file_ops(), path, [&](RecordSet& set) {
+  const auto keep = [&](RecordSet& set) {
     for (const TuningRecord& record : records) set.replace(record);
-  });
+  };
+  const RecordsUpdate update = update_records(system_file_ops(), path, keep, store.options().trust);
   for (const std::string& problem : update.problems) print_error_line("ropejit: " + problem);
   if (!update.written) print_error_line("ropejit: the records are not kept");
   return records.size() == sizes.size() && update.written ? 0 : 1;

@@ -91,6 +91,7 @@ class HostTarget : public Target {
   std::uint32_t multiprocessors() const override { return 1; }
   MemoryTraits memory() const override { return {}; }
   const std::string& recipe() const override { return host_recipe(); }
+  bool survives_fork() const override { return true; }
 
   const Compiler& compiler() const override {
     const std::lock_guard lock(mutex_);

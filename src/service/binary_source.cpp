@@ -5,56 +5,143 @@
 #include <fmt/format.h>
 
 #include "codegen/generate.hpp"
+#include "ropejit/error.hpp"
+#include "store/key_lock.hpp"
 #include "support/hash.hpp"
 
 namespace ropejit::internal {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double ms_since(Clock::time_point start) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+}  // namespace
 
 std::string key_preimage(const RotationPlan& plan, const Variant& variant, const std::string& generated_text,
                          const Target& target) {
-  return fmt::format("ropejit binary 1\nplan {}\nvariant {}\narch {}\nrecipe {}\nsource {}\ntemplates {}\n",
-                     plan.hash(), to_string(variant), target.arch(), target.recipe(), blake3_hex(generated_text, 16),
+  const std::string of = variant.buffered_steps ? "class " + plan.kernel_class.hash() : "plan " + plan.hash();
+  return fmt::format("ropejit binary 1\n{}\nvariant {}\narch {}\nrecipe {}\nsource {}\ntemplates {}\n", of,
+                     to_string(variant), target.arch(), target.recipe(), blake3_hex(generated_text, 16),
                      templates_digest());
 }
 
 BinarySource::BinarySource(const RotationPlan& plan, const Variant& variant, const Target& target,
-                           const BinaryStore& store, const std::function<void(std::string_view)>& warn)
+                           const BinaryStore& store, Events& events)
     : variant_(variant),
       target_(target),
       store_(store),
-      warn_(warn),
+      events_(events),
       source_(generate(plan, variant)),
       preimage_(key_preimage(plan, variant, source_.text, target)) {}
 
-std::optional<LoadedBinary> BinarySource::load_stored() {
-  const auto start = std::chrono::steady_clock::now();
-  const ReadResult read = store_.read(preimage_);
-  if (!read.entry) {
-    if (read.miss.kind != Miss::Kind::absent) {
-      warn(fmt::format("the cache entry of {} is not used: {}", source_.entry, read.miss.reason));
-    }
-    return std::nullopt;
+void BinarySource::tell_of_misses(const ReadResult& read) {
+  for (const auto& [directory, miss] : read.misses) {
+    missed_.push_back(fmt::format("{}: {}", directory, miss.reason));
+    if (miss.kind == Miss::Kind::absent) continue;
+    events_.count([](ServiceStats& stats) { ++stats.entries_refused; });
+    // What is wrong with a directory is said once, not for each of its entries.
+    const bool of_directory = miss.kind == Miss::Kind::refused;
+    events_.warn(of_directory ? fmt::format("the cache in {} is not used: {}", directory, miss.reason)
+                              : fmt::format("the cache entry of {} in {} is not used: {}", source_.entry, directory,
+                                            miss.reason));
   }
+  if (read.quarantined) events_.count([](ServiceStats& stats) { ++stats.entries_quarantined; });
+}
+
+std::optional<LoadedBinary> BinarySource::load_read(const ReadResult& read) {
+  const auto start = Clock::now();
   try {
-    LoadedBinary binary = loaded(read.entry->payload, read.entry->metadata.registers, read.entry->metadata.spill_bytes);
-    binary.info.cache = CacheRung::disk;
-    binary.info.load_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+    const EntryMetadata& metadata = read.entry->metadata;
+    LoadedBinary binary = loaded(read.entry->payload, metadata.registers, metadata.spill_bytes);
+    binary.info.cache = read.read_only ? CacheRung::shared : CacheRung::disk;
+    events_.count([&](ServiceStats& stats) {
+      ++(read.read_only ? stats.shared_hits : stats.disk_hits);
+      if (variant_.buffered_steps) ++stats.buffered_hits;
+      stats.bytes_read += read.entry->payload.size();
+      stats.load_ms += ms_since(start);
+    });
+    if (events_.takes_notes()) events_.note(fmt::format("{}: loaded from {}", source_.entry, read.found_in));
     return binary;
   } catch (const Error& error) {
     refused_ = true;
-    warn(fmt::format("the cache entry of {} is not used: {}", source_.entry, error.what()));
+    missed_.push_back(fmt::format("{}: {}", read.found_in, error.what()));
+    events_.count([](ServiceStats& stats) { ++stats.entries_refused; });
+    events_.warn(
+        fmt::format("the cache entry of {} in {} is not used: {}", source_.entry, read.found_in, error.what()));
     return std::nullopt;
   }
 }
 
-CompiledBinary BinarySource::compile() const { return target_.compiler().compile(source_); }
+std::optional<LoadedBinary> BinarySource::load_stored() {
+  const auto start = Clock::now();
+  const ReadResult read = store_.read(preimage_);
+  tell_of_misses(read);
+  if (!read.entry) return std::nullopt;
+  std::optional<LoadedBinary> binary = load_read(read);
+  if (binary) binary->info.load_us = ms_since(start) * 1e3;
+  return binary;
+}
+
+ObtainedBinary BinarySource::obtain(std::chrono::milliseconds lock_bound) const {
+  const auto start = Clock::now();
+  const KeyLock lock = store_.lock(preimage_, lock_bound);
+  // Whoever had the lock before may have written what is wanted. Where the driver refused what was there, it would
+  // again.
+  if (lock.outcome() != KeyLock::Outcome::unavailable && !refused_) {
+    const double waited = ms_since(start);
+    events_.count([&](ServiceStats& stats) {
+      if (!lock.held()) ++stats.waits_timed_out;
+      stats.wait_ms += waited;
+    });
+    if (ReadResult read = store_.read(preimage_); read.entry) {
+      events_.count([](ServiceStats& stats) { ++stats.waits; });
+      if (events_.takes_notes()) {
+        events_.note(fmt::format("{}: waited {:.0f} ms for another process", source_.entry, waited));
+      }
+      return read;
+    }
+  }
+  if (lock.outcome() == KeyLock::Outcome::timed_out) {
+    events_.warn(fmt::format("{} is compiled here, too: {}", source_.entry, lock.reason()));
+  }
+  CompiledBinary compiled = compile();
+  keep(compiled);
+  return compiled;
+}
+
+CompiledBinary BinarySource::compile() const {
+  try {
+    CompiledBinary compiled = target_.compiler().compile(source_);
+    events_.count([&](ServiceStats& stats) {
+      ++stats.compiles;
+      stats.compile_ms += compiled.compile_ms;
+    });
+    if (events_.takes_notes()) {
+      events_.note(
+          fmt::format("{}: compiled by {} in {:.0f} ms", source_.entry, compiled.compiler, compiled.compile_ms));
+    }
+    return compiled;
+  } catch (const Error&) {
+    events_.count([](ServiceStats& stats) { ++stats.compiles_failed; });
+    throw;
+  }
+}
+
+LoadedBinary BinarySource::load(const ObtainedBinary& obtained) {
+  if (const auto* compiled = std::get_if<CompiledBinary>(&obtained)) return load_compiled(*compiled);
+  if (std::optional<LoadedBinary> binary = load_read(std::get<ReadResult>(obtained))) return *std::move(binary);
+  return load_compiled(compile());
+}
 
 LoadedBinary BinarySource::load_compiled(const CompiledBinary& compiled) const {
-  const auto start = std::chrono::steady_clock::now();
+  const auto start = Clock::now();
   LoadedBinary binary = loaded(compiled.image, compiled.registers, compiled.spill_bytes);
-  binary.info.load_us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count();
+  binary.info.load_us = ms_since(start) * 1e3;
   binary.info.cache = CacheRung::miss;
   binary.info.compile_ms = compiled.compile_ms;
-  keep(compiled);
   return binary;
 }
 
@@ -70,22 +157,27 @@ void BinarySource::keep(const CompiledBinary& compiled) const {
                                .stack_bytes = compiled.stack_bytes,
                                .compile_ms = compiled.compile_ms};
   if (const std::string problem = store_.write({metadata, compiled.image}); !problem.empty()) {
-    warn(fmt::format("{} is not kept: {}", source_.entry, problem));
+    events_.count([](ServiceStats& stats) { ++stats.writes_failed; });
+    // What is wrong is most often wrong with the directory, and said once for all entries.
+    events_.warn(fmt::format("binaries are not kept in {}: {}", store_.directory(), problem));
+  } else if (!store_.directory().empty()) {
+    events_.count([&](ServiceStats& stats) {
+      ++stats.entries_written;
+      stats.bytes_written += compiled.image.size();
+    });
   }
 }
 
 LoadedBinary BinarySource::loaded(std::string_view image, int registers, int spill_bytes) const {
   LoadedBinary binary;
+  binary.variant = variant_;
   binary.kernel = target_.load(image, source_);
   binary.info.variant = to_string(variant_);
   binary.info.entry = source_.entry;
   binary.info.registers = registers;
   binary.info.spill_bytes = spill_bytes;
+  binary.info.missed = missed_;
   return binary;
-}
-
-void BinarySource::warn(const std::string& line) const {
-  if (warn_) warn_(line);
 }
 
 }  // namespace ropejit::internal

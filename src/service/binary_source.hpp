@@ -4,15 +4,17 @@
 // Compiling may happen on any thread; loading belongs on the caller's, whose current context the code is brought into.
 #pragma once
 
-#include <functional>
-#include <memory>
+#include <chrono>
 #include <optional>
 #include <string>
-#include <string_view>
+#include <variant>
+#include <vector>
 
 #include "codegen/kernel_source.hpp"
 #include "codegen/variant.hpp"
+#include "launch/prepared_kernel.hpp"
 #include "ropejit/service.hpp"
+#include "service/events.hpp"
 #include "spec/plan.hpp"
 #include "store/store.hpp"
 #include "target/target.hpp"
@@ -20,42 +22,62 @@
 namespace ropejit::internal {
 
 /// The text whose hash names a binary: complete by construction, as it holds hashes of the generated text and of the
-/// templates beside the compiler's options.
+/// templates beside the compiler's options. A variant whose steps are in a buffer is of its class, whatever the plan.
 std::string key_preimage(const RotationPlan& plan, const Variant& variant, const std::string& generated_text,
                          const Target& target);
 
 struct LoadedBinary {
+  Variant variant;
   std::shared_ptr<const LoadedKernel> kernel;
-  VariantInfo info;  ///< min_tokens not filled
+  VariantInfo info;  ///< min_tokens and why it was chosen not filled
 };
+
+/// What obtain() brought: an entry that another process had compiled meanwhile, or a binary that was compiled here.
+using ObtainedBinary = std::variant<ReadResult, CompiledBinary>;
 
 /// One binary on its way: stored, or compiled and kept.
 class BinarySource {
  public:
-  /// All but plan must outlive the object. `warn` may be empty.
+  /// All but plan must outlive the object.
   BinarySource(const RotationPlan& plan, const Variant& variant, const Target& target, const BinaryStore& store,
-               const std::function<void(std::string_view)>& warn);
+               Events& events);
 
-  /// The stored binary, loaded; nothing where there is none that this process can use.
+  const Variant& variant() const { return variant_; }
+  const std::string& entry() const { return source_.entry; }
+
+  /// The stored binary, loaded; nothing where there is none that this process can use. missed() says why.
   std::optional<LoadedBinary> load_stored();
-  /// Throws Error{compile_failed}.
+
+  /// Compiles, or waits for the process that is compiling the same, for `lock_bound` at most. Keeps what it compiled.
+  /// Thread-safe beside obtain of others. Throws Error{compile_failed}.
+  ObtainedBinary obtain(std::chrono::milliseconds lock_bound) const;
+  /// Compiles whatever the store holds, and keeps nothing. Throws Error{compile_failed}.
   CompiledBinary compile() const;
   /// Keeps what compile made.
   void keep(const CompiledBinary& compiled) const;
-  /// Loads what compile made and keeps it. Throws Error{load_failed}.
+
+  /// Loads what obtain brought. Throws Error{load_failed}.
+  LoadedBinary load(const ObtainedBinary& obtained);
+  /// Loads what compile made. Throws Error{load_failed}.
   LoadedBinary load_compiled(const CompiledBinary& compiled) const;
 
+  /// A line for each look that found nothing.
+  const std::vector<std::string>& missed() const { return missed_; }
+  void add_missed(std::string line) { missed_.push_back(std::move(line)); }
+
  private:
-  void warn(const std::string& line) const;
+  void tell_of_misses(const ReadResult& read);
+  std::optional<LoadedBinary> load_read(const ReadResult& read);
   LoadedBinary loaded(std::string_view image, int registers, int spill_bytes) const;
 
   Variant variant_;
   const Target& target_;
   const BinaryStore& store_;
-  const std::function<void(std::string_view)>& warn_;
+  Events& events_;
   KernelSource source_;
   std::string preimage_;
   bool refused_ = false;  ///< the driver would not load the entry: it may be right for another, so it stays
+  std::vector<std::string> missed_;
 };
 
 }  // namespace ropejit::internal

@@ -75,13 +75,16 @@ ropejit::ServiceOptions read_options(const char* json) {
   if (json == nullptr) return options;
   const llvm::json::Object object = ropejit::internal::parse_json_object(json);
   const ropejit::internal::ObjectReader reader(object);
-  reader.reject_unknown_keys({"device", "cache_dir", "nvrtc", "host_compiler", "tuning"});
+  reader.reject_unknown_keys({"device", "cache_dir", "nvrtc", "host_compiler", "tuning", "on_miss"});
   options.device = reader.find_string("device", "\"auto\", \"cuda\", \"cuda:N\" or \"host\"");
   options.cache_dir = reader.find_string("cache_dir", "a path, or \"\" for memory only");
   options.nvrtc = reader.find_string("nvrtc", "a path");
   options.host_compiler = reader.find_string("host_compiler", "a path, or a name on PATH");
   if (const auto tuning = reader.find_string("tuning", ropejit::internal::kTuningNames)) {
     options.tuning = ropejit::internal::tuning_named("tuning", *tuning);
+  }
+  if (const auto on_miss = reader.find_string("on_miss", ropejit::internal::kOnMissNames)) {
+    options.on_miss = ropejit::internal::on_miss_named("on_miss", *on_miss);
   }
   return options;
 }

@@ -1,83 +1,226 @@
 #include "service/kernel_maker.hpp"
 
+#include <algorithm>
+#include <functional>
 #include <future>
 #include <optional>
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
+#include "codegen/generic.hpp"
+#include "launch/generic_variant.hpp"
+#include "ropejit/error.hpp"
 #include "service/binary_source.hpp"
 #include "tune/choice.hpp"
 
 namespace ropejit::internal {
 namespace {
 
-/// What the store lacks is compiled side by side: NVRTC and the host compiler both allow it. Where no thread can be
-/// had, this one compiles.
-std::vector<LoadedBinary> load_all(std::vector<BinarySource>& sources, const std::vector<Variant>& variants,
-                                   const FreshBinaries& fresh) {
-  std::vector<std::optional<LoadedBinary>> loaded(sources.size());
-  std::vector<std::future<CompiledBinary>> compiling(sources.size());
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    if (const auto found = fresh.find(variants[i]); found != fresh.end()) {
-      loaded[i] = sources[i].load_compiled(found->second);
-    } else {
-      loaded[i] = sources[i].load_stored();
+/// One of the variants that were chosen, on its way up the ladder.
+struct Rung {
+  BinarySource source;
+  std::optional<LoadedBinary> binary;
+};
+
+/// The binary of the class, which serves whatever its steps are.
+std::optional<LoadedBinary> load_buffered(const RotationPlan& plan, const KernelParts& parts, Rung& rung) {
+  if (plan.needs_length || plan.kernel_class.reads_table()) return std::nullopt;
+  Variant variant = rung.source.variant();
+  variant.buffered_steps = true;
+  BinarySource twin(plan, variant, *parts.target, parts.store, parts.events);
+  std::optional<LoadedBinary> binary = twin.load_stored();
+  if (!binary) {
+    for (const std::string& line : twin.missed()) rung.source.add_missed(fmt::format("steps in a buffer: {}", line));
+    return std::nullopt;
+  }
+  binary->info.missed = rung.source.missed();
+  parts.events.note(fmt::format("{}: serves with steps in a buffer", binary->info.entry));
+  return binary;
+}
+
+void find_all(const RotationPlan& plan, const KernelParts& parts, std::vector<Rung>& rungs) {
+  for (Rung& rung : rungs) {
+    if (const auto found = parts.fresh.find(rung.source.variant()); found != parts.fresh.end()) {
+      rung.source.keep(found->second);
+      rung.binary = rung.source.load_compiled(found->second);
+      continue;
+    }
+    rung.binary = rung.source.load_stored();
+    if (!rung.binary) rung.binary = load_buffered(plan, parts, rung);
+  }
+}
+
+/// What is missing is compiled side by side: NVRTC and the host compiler both allow it. Where no thread can be had,
+/// this one compiles. The first failure, if there is one.
+std::optional<Error> compile_all(std::vector<Rung>& rungs, std::chrono::milliseconds lock_bound) {
+  std::vector<std::future<ObtainedBinary>> compiling(rungs.size());
+  for (std::size_t i = 0; i < rungs.size(); ++i) {
+    if (rungs[i].binary) continue;
+    const auto obtain = [&source = std::as_const(rungs[i].source), lock_bound] { return source.obtain(lock_bound); };
+    compiling[i] = std::async(std::launch::async | std::launch::deferred, obtain);
+  }
+  std::optional<Error> failure;
+  for (std::size_t i = 0; i < rungs.size(); ++i) {
+    if (!compiling[i].valid()) continue;
+    try {
+      rungs[i].binary = rungs[i].source.load(compiling[i].get());
+    } catch (const Error& error) {
+      rungs[i].source.add_missed(fmt::format("compiler: {}", error.what()));
+      if (!failure) failure = error;
     }
   }
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    if (loaded[i]) continue;
-    const auto compile = [&source = sources[i]] { return source.compile(); };
-    compiling[i] = std::async(std::launch::async | std::launch::deferred, compile);
+  return failure;
+}
+
+[[noreturn]] void refuse(const RotationPlan& plan, const KernelParts& parts, const Rung& missing,
+                         const std::optional<Error>& failure) {
+  if (failure) throw Error(*failure);
+  throw Error(ErrorCode::not_cached, "get",
+              fmt::format("{} for {} (plan {}) is in no cache, and compiling is not allowed: {}",
+                          missing.source.entry(), parts.target->arch(), plan.hash(),
+                          missing.source.missed().empty() ? "there is no cache" : missing.source.missed().front()));
+}
+
+/// The kernel that is built into the library, for what is missing; nothing where it may not serve or is not there.
+std::optional<PreparedVariant> generic_for(const RotationPlan& plan, const KernelParts& parts) {
+  if (parts.on_miss == OnMiss::error) return std::nullopt;
+  return generic_variant(*parts.target, plan);
+}
+
+void tell_of_generic(const KernelParts& parts, const Rung& missing) {
+  parts.events.count([](ServiceStats& stats) { ++stats.generic_kernels; });
+  const std::string line =
+      fmt::format("the generic kernel serves for {}: {}", missing.source.entry(),
+                  missing.source.missed().empty() ? "there is no cache" : missing.source.missed().back());
+  // While binaries are on their way it is what was asked for.
+  if (parts.on_miss == OnMiss::background) {
+    parts.events.note(line);
+  } else {
+    parts.events.warn(line);
   }
-  std::vector<LoadedBinary> binaries;
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    binaries.push_back(loaded[i] ? *std::move(loaded[i]) : sources[i].load_compiled(compiling[i].get()));
+}
+
+VariantInfo generic_info(const std::vector<std::string>& missed) {
+  VariantInfo info;
+  info.variant = "generic";
+  info.entry = kGenericEntry;
+  info.cache = CacheRung::generic;
+  info.missed = missed;
+  return info;
+}
+
+/// Rows of the table, with what there is to say of each; the universal entry last.
+class Table {
+ public:
+  Table(const RotationPlan& plan, const KernelParts& parts) : plan_(plan), parts_(parts) {}
+
+  void add(const ServingChoice& choice, const LoadedBinary& binary) {
+    VariantInfo info = binary.info;
+    info.by = choice.by;
+    info.octaves = choice.octaves;
+    info.tuned_tokens = choice.tuned_tokens;
+    push(prepared_variant(plan_.kernel_class, binary.variant, choice.min_tokens, binary.kernel), std::move(info),
+         choice.min_tokens);
   }
-  return binaries;
+  void add(const ServingChoice& choice, const PreparedVariant& generic, const std::vector<std::string>& missed) {
+    push(generic, generic_info(missed), choice.min_tokens);
+  }
+
+  Served finish() && {
+    Served made;
+    auto kernel = std::make_shared<PreparedKernel>();
+    kernel->target = parts_.target;
+    kernel->kernel_class = plan_.kernel_class;
+    kernel->table = std::move(rows_);
+    kernel->universal = std::move(kernel->table.back());
+    kernel->table.pop_back();
+    kernel->needs_length = plan_.needs_length;
+    kernel->step_buffers = parts_.buffers;
+    const auto is_buffered = [](const PreparedVariant& row) { return row.variant.buffered_steps; };
+    const bool buffered =
+        is_buffered(kernel->universal) || std::any_of(kernel->table.begin(), kernel->table.end(), is_buffered);
+    if (buffered && !plan_.needs_length) kernel->own_steps = StepBuffers(parts_.target).of(plan_);
+    made.info.device = parts_.target->name();
+    made.info.arch = parts_.target->arch();
+    made.info.class_hash = plan_.kernel_class.hash();
+    made.info.plan_hash = plan_.hash();
+    made.info.variants = std::move(infos_);
+    made.kernel = std::move(kernel);
+    return made;
+  }
+
+ private:
+  void push(PreparedVariant row, VariantInfo info, std::int64_t min_tokens) {
+    row.min_tokens = info.min_tokens = min_tokens;
+    rows_.push_back(std::move(row));
+    infos_.push_back(std::move(info));
+  }
+
+  const RotationPlan& plan_;
+  const KernelParts& parts_;
+  std::vector<PreparedVariant> rows_;
+  std::vector<VariantInfo> infos_;
+};
+
+/// For a row whose own binary is missing, that of the nearest row that has one: slower than it, faster than the generic
+/// kernel. Of no use to the universal entry, which takes what no row does.
+const LoadedBinary* nearest_row(const std::vector<ServingChoice>& choices, std::size_t row,
+                                const std::function<const LoadedBinary*(const ServingChoice&)>& binary_of) {
+  const std::size_t universal = choices.size() - 1;
+  if (row == universal) return nullptr;
+  for (std::size_t away = 1; away < universal; ++away) {
+    if (away <= row) {
+      if (const LoadedBinary* binary = binary_of(choices[row - away])) return binary;
+    }
+    if (row + away < universal) {
+      if (const LoadedBinary* binary = binary_of(choices[row + away])) return binary;
+    }
+  }
+  return nullptr;
 }
 
 }  // namespace
 
-Served make_kernel(const RotationPlan& plan, const std::shared_ptr<const Target>& target, const BinaryStore& store,
-                   const std::function<void(std::string_view)>& warn, const RecordSet& records,
-                   const FreshBinaries& fresh, const std::shared_ptr<StepBuffers>& buffers) {
-  const KernelClass& kernel_class = plan.kernel_class;
+Served make_kernel(const RotationPlan& plan, const KernelParts& parts) {
   const std::vector<ServingChoice> choices =
-      serving_choices(plan, device_key_of(*target), target->multiprocessors(), records);
-
-  std::vector<BinarySource> sources;
-  std::vector<Variant> variants;
+      serving_choices(plan, device_key_of(*parts.target), parts.target->multiprocessors(), parts.records);
+  std::vector<Rung> rungs;
   std::map<Variant, std::size_t> places;
   for (const ServingChoice& choice : choices) {
-    if (!places.try_emplace(choice.variant, variants.size()).second) continue;
-    variants.push_back(choice.variant);
-    sources.emplace_back(plan, choice.variant, *target, store, warn);
+    if (!places.try_emplace(choice.variant, rungs.size()).second) continue;
+    rungs.push_back({BinarySource(plan, choice.variant, *parts.target, parts.store, parts.events), std::nullopt});
   }
-  const std::vector<LoadedBinary> binaries = load_all(sources, variants, fresh);
+  find_all(plan, parts, rungs);
+  std::optional<Error> failure;
+  if (parts.on_miss == OnMiss::compile) failure = compile_all(rungs, parts.lock_bound);
 
-  Served made;
-  auto kernel = std::make_shared<PreparedKernel>();
-  kernel->target = target;
-  kernel->kernel_class = kernel_class;
-  for (const ServingChoice& choice : choices) {
-    const LoadedBinary& binary = binaries[places.at(choice.variant)];
-    VariantInfo info = binary.info;
-    info.min_tokens = choice.min_tokens;
-    info.by = choice.by;
-    info.octaves = choice.octaves;
-    info.tuned_tokens = choice.tuned_tokens;
-    made.info.variants.push_back(std::move(info));
-    kernel->table.push_back(prepared_variant(kernel_class, choice.variant, choice.min_tokens, binary.kernel));
+  const auto binary_of = [&](const ServingChoice& choice) -> const LoadedBinary* {
+    const std::optional<LoadedBinary>& binary = rungs[places.at(choice.variant)].binary;
+    return binary ? &*binary : nullptr;
+  };
+  std::optional<PreparedVariant> generic;
+  bool complete = true;
+  Table table(plan, parts);
+  for (std::size_t row = 0; row < choices.size(); ++row) {
+    const LoadedBinary* binary = binary_of(choices[row]);
+    if (binary == nullptr) complete = false;
+    if (binary == nullptr) binary = nearest_row(choices, row, binary_of);
+    if (binary != nullptr) {
+      table.add(choices[row], *binary);
+      continue;
+    }
+    const Rung& missing = rungs[places.at(choices[row].variant)];
+    if (!generic) {
+      generic = generic_for(plan, parts);
+      if (!generic) refuse(plan, parts, missing, failure);
+      tell_of_generic(parts, missing);
+    }
+    table.add(choices[row], *generic, missing.source.missed());
   }
-  kernel->universal = std::move(kernel->table.back());
-  kernel->table.pop_back();
-  kernel->needs_length = plan.needs_length;
-  kernel->step_buffers = buffers;
-  made.info.device = target->name();
-  made.info.arch = target->arch();
-  made.info.class_hash = kernel_class.hash();
-  made.info.plan_hash = plan.hash();
-  made.kernel = std::move(kernel);
+  Served made = std::move(table).finish();
+  made.complete = complete;
   return made;
 }
 

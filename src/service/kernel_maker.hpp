@@ -1,13 +1,16 @@
-// From a plan to a kernel that serves it: the variants that records or defaults choose, from the store or the compiler.
+// From a plan to a kernel that serves it: the variants that records or defaults choose, each from the first rung of the
+// ladder that has it: fresh, the store's directories, a binary of the class with its steps in a buffer, the compiler;
+// and where all of them fail the generic kernel.
 #pragma once
 
-#include <functional>
+#include <chrono>
 #include <map>
 #include <memory>
-#include <string_view>
 
 #include "codegen/variant.hpp"
 #include "launch/step_buffers.hpp"
+#include "ropejit/options.hpp"
+#include "service/events.hpp"
 #include "service/kernel_cell.hpp"
 #include "spec/plan.hpp"
 #include "store/store.hpp"
@@ -19,10 +22,20 @@ namespace ropejit::internal {
 /// Binaries that were compiled a moment ago, and need not be again.
 using FreshBinaries = std::map<Variant, CompiledBinary>;
 
-/// Each binary once, what is neither fresh nor stored compiled side by side. `buffers`: where the plan needs a length.
-/// Loads on this thread, into its current context. Throws Error.
-Served make_kernel(const RotationPlan& plan, const std::shared_ptr<const Target>& target, const BinaryStore& store,
-                   const std::function<void(std::string_view)>& warn, const RecordSet& records,
-                   const FreshBinaries& fresh, const std::shared_ptr<StepBuffers>& buffers);
+/// What a kernel is made with. All must outlive the call.
+struct KernelParts {
+  std::shared_ptr<const Target> target;
+  const BinaryStore& store;
+  Events& events;
+  const RecordSet& records;
+  const FreshBinaries& fresh;
+  std::shared_ptr<StepBuffers> buffers;
+  OnMiss on_miss = OnMiss::compile;  ///< background: as generic
+  std::chrono::milliseconds lock_bound;
+};
+
+/// Each binary once; those to be compiled side by side. Loads on this thread, into its current context. Throws Error:
+/// compile_failed where nothing else serves either, not_cached.
+Served make_kernel(const RotationPlan& plan, const KernelParts& parts);
 
 }  // namespace ropejit::internal

@@ -2,7 +2,6 @@
 // that it made itself.
 #pragma once
 
-#include <functional>
 #include <mutex>
 #include <span>
 #include <string>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "codegen/kernel_source.hpp"
+#include "service/events.hpp"
 #include "spec/plan.hpp"
 #include "store/trust.hpp"
 #include "tune/record_set.hpp"
@@ -22,9 +22,9 @@ std::span<const TextFile> shipped_records();
 /// Thread-safe.
 class RecordShelf {
  public:
-  /// `path`: the user's file; empty: none. `trust`: of the cache directory that it is in. `warn` may be empty and must
-  /// outlive the shelf.
-  RecordShelf(std::string path, Trust trust, const std::function<void(std::string_view)>& warn);
+  /// `path`: the user's file; empty: none. `trust`: of the cache directory that it is in. `events` must outlive the
+  /// shelf.
+  RecordShelf(std::string path, Trust trust, Events& events);
 
   /// What is known of a class on a device, and of its kin where that is not enough. Of one key, what this service tuned
   /// goes before the user's file, and that before what was shipped; but pinned ones go before all.
@@ -36,7 +36,7 @@ class RecordShelf {
  private:
   const std::string path_;
   const Trust trust_;
-  const std::function<void(std::string_view)>& warn_;
+  Events& events_;
   mutable std::mutex mutex_;
   RecordSet own_;
 };

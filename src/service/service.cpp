@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "service/background_compiler.hpp"
 #include "service/background_tuner.hpp"
 #include "service/kernel_maker.hpp"
 #include "service/kernel_state.hpp"
@@ -30,13 +31,24 @@ std::shared_ptr<KernelCell> make_cell(const RopeSpec& spec, const LaunchForm& fo
     if (!options.tokens.empty()) fresh = tune_class_aside(state, plan_to_time(spec, form), options);
   }
   const auto buffers = plan.needs_length ? std::make_shared<StepBuffers>(target) : nullptr;
-  auto cell = std::make_shared<KernelCell>(make_kernel(plan, target, state.store, state.options.warn,
-                                                       state.records.about(device_key_of(*target), plan.kernel_class),
-                                                       fresh, buffers));
+  auto cell = std::make_shared<KernelCell>(state.make(plan, fresh, buffers, state.on_miss));
+  if (!cell->current().complete && state.on_miss == OnMiss::background) state.compiler().add(plan, cell);
   if (state.tuning == Tuning::background && !sizes_to_tune(state, plan.kernel_class).empty()) {
-    state.background().add(spec, form, cell);
+    state.tuner().add(spec, form, cell);
   }
   return cell;
+}
+
+/// Once in a while: what a kernel lacked may be there now, or compile. It never gets worse by it.
+void complete(const RotationPlan& plan, const std::shared_ptr<KernelCell>& cell, ServiceState& state) {
+  if (cell->current().complete || !cell->is_due()) return;
+  if (state.on_miss == OnMiss::background) return state.compiler().add(plan, cell);
+  try {
+    Served made = state.make(plan, {}, cell->current().kernel->step_buffers, state.on_miss);
+    if (made.complete) cell->put(std::move(made));
+  } catch (const Error& error) {
+    state.events.warn(error.what());
+  }
 }
 
 }  // namespace
@@ -49,6 +61,16 @@ const char* to_string(Tuning tuning) noexcept {
     case Tuning::off: return "off";
     case Tuning::on_demand: return "on_demand";
     case Tuning::background: return "background";
+  }
+  return "?";
+}
+
+const char* to_string(OnMiss on_miss) noexcept {
+  switch (on_miss) {
+    case OnMiss::compile: return "compile";
+    case OnMiss::background: return "background";
+    case OnMiss::generic: return "generic";
+    case OnMiss::error: return "error";
   }
   return "?";
 }
@@ -66,7 +88,9 @@ const char* to_string(CacheRung rung) noexcept {
   switch (rung) {
     case CacheRung::memory: return "memory";
     case CacheRung::disk: return "disk";
+    case CacheRung::shared: return "shared";
     case CacheRung::miss: return "miss";
+    case CacheRung::generic: return "generic";
   }
   return "?";
 }
@@ -79,11 +103,17 @@ RopeService::RopeService(RopeService&&) noexcept = default;
 RopeService& RopeService::operator=(const RopeService&) = default;
 RopeService& RopeService::operator=(RopeService&&) noexcept = default;
 
-RopeKernel RopeService::get(const RopeSpec& spec, const LaunchForm& form) const {
+RopeKernel RopeService::get(const RopeSpec& spec, const LaunchForm& form) const try {
   const internal::RotationPlan plan = internal::lower(spec, form);
+  state_->target();  // which may not be used in every child of fork, whatever is in memory
   auto [cell, was_there] =
       state_->kernels.get(plan.hash(), [&] { return internal::make_cell(spec, form, plan, *state_); });
+  state_->events.count([there = was_there](ServiceStats& stats) {
+    ++stats.gets;
+    if (there) ++stats.memory_hits;
+  });
 
+  if (was_there) internal::complete(plan, cell, *state_);
   auto state = std::make_shared<internal::KernelState>();
   const internal::Served& served = cell->current();
   if (served.kernel->needs_length) {
@@ -95,20 +125,27 @@ RopeKernel RopeService::get(const RopeSpec& spec, const LaunchForm& form) const 
   state->info = served.info;
   if (was_there) {
     for (VariantInfo& variant : state->info.variants) {
-      variant.cache = CacheRung::memory;
+      if (variant.cache != CacheRung::generic) variant.cache = CacheRung::memory;
       variant.compile_ms = 0;
       variant.load_us = 0;
     }
   }
   state->cell = std::move(cell);
   return RopeKernel(std::move(state));
+} catch (...) {
+  state_->events.count([](ServiceStats& stats) { ++stats.gets_failed; });
+  throw;
 }
+
+bool RopeService::wait_for_compiles(double seconds) const { return state_->compiler().wait(seconds); }
+
+ServiceStats RopeService::stats() const { return state_->events.stats(); }
 
 std::size_t RopeService::commit_tuned() const { return state_->commit(); }
 
-void RopeService::pause_tuning() const { state_->background().pause(); }
-void RopeService::resume_tuning() const { state_->background().resume(); }
-bool RopeService::wait_for_tuning(double seconds) const { return state_->background().wait(seconds); }
+void RopeService::pause_tuning() const { state_->tuner().pause(); }
+void RopeService::resume_tuning() const { state_->tuner().resume(); }
+bool RopeService::wait_for_tuning(double seconds) const { return state_->tuner().wait(seconds); }
 
 const std::string& RopeService::cache_dir() const { return state_->store.directory(); }
 

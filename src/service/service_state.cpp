@@ -1,25 +1,31 @@
 #include "service/service_state.hpp"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <string_view>
 
 #include <fmt/format.h>
 
 #include "ropejit/error.hpp"
+#include "service/background_compiler.hpp"
 #include "service/background_tuner.hpp"
 #include "service/targets.hpp"
+#include "store/key_lock.hpp"
 #include "support/field_error.hpp"
 #include "support/text.hpp"
+#include "tune/choice.hpp"
 #include "tune/record_file.hpp"
 
 namespace ropejit::internal {
 namespace {
 
-Tuning tuning_of(const ServiceOptions& options) {
-  if (options.tuning) return *options.tuning;
-  const char* const value = std::getenv("ROPEJIT_TUNING");
-  if (value == nullptr || *value == '\0') return Tuning::off;
-  return tuning_named("ROPEJIT_TUNING", value);
+/// The option, else what the variable names, else `usual`.
+template <class Choice, class Named>
+Choice choice_of(const std::optional<Choice>& option, const char* variable, const Named& named, Choice usual) {
+  if (option) return *option;
+  const char* const value = std::getenv(variable);
+  return value == nullptr || *value == '\0' ? usual : named(variable, value);
 }
 
 void check(const ServiceOptions& options) {
@@ -46,11 +52,21 @@ Tuning tuning_named(std::string_view field, std::string_view name) {
   throw field_error(ErrorCode::invalid_argument, std::string(field), quoted(name), kTuningNames);
 }
 
+OnMiss on_miss_named(std::string_view field, std::string_view name) {
+  for (const OnMiss on_miss : {OnMiss::compile, OnMiss::background, OnMiss::generic, OnMiss::error}) {
+    if (name == to_string(on_miss)) return on_miss;
+  }
+  throw field_error(ErrorCode::invalid_argument, std::string(field), quoted(name), kOnMissNames);
+}
+
 ServiceState::ServiceState(ServiceOptions given)
     : options(std::move(given)),
-      tuning(tuning_of(options)),
+      tuning(choice_of(options.tuning, "ROPEJIT_TUNING", tuning_named, Tuning::off)),
+      on_miss(choice_of(options.on_miss, "ROPEJIT_ON_MISS", on_miss_named, OnMiss::compile)),
+      lock_bound(lock_timeout()),
+      events(options.warn, options.log),
       store(store_options(options.cache_dir)),
-      records(records_path(store.directory()), store.options().trust, options.warn) {
+      records(records_path(store.directory()), store.options().trust, events) {
   check(options);
 }
 
@@ -58,14 +74,36 @@ ServiceState::~ServiceState() = default;
 
 std::shared_ptr<const Target> ServiceState::target() {
   const std::lock_guard lock(mutex_);
-  if (!opened_) opened_ = open_target(options);
+  if (opened_ && opened_in_ != ::getpid() && !opened_->survives_fork()) {
+    throw Error(
+        ErrorCode::device_unavailable, "device",
+        "this process was forked from one that had opened the GPU, which CUDA does not allow; allowed: a service "
+        "whose first get is in the child, or a child that is started anew (exec, spawn)");
+  }
+  if (!opened_) {
+    opened_ = open_target(options);
+    opened_in_ = ::getpid();
+  }
   return opened_;
 }
 
-BackgroundTuner& ServiceState::background() {
+BackgroundTuner& ServiceState::tuner() {
   const std::lock_guard lock(mutex_);
-  if (!background_) background_ = std::make_unique<BackgroundTuner>(*this);
-  return *background_;
+  if (!tuner_) tuner_ = std::make_unique<BackgroundTuner>(*this);
+  return *tuner_;
+}
+
+BackgroundCompiler& ServiceState::compiler() {
+  const std::lock_guard lock(mutex_);
+  if (!compiler_) compiler_ = std::make_unique<BackgroundCompiler>(*this);
+  return *compiler_;
+}
+
+Served ServiceState::make(const RotationPlan& plan, const FreshBinaries& fresh,
+                          const std::shared_ptr<StepBuffers>& buffers, OnMiss when_missing) {
+  const std::shared_ptr<const Target> device = target();
+  const RecordSet known = records.about(device_key_of(*device), plan.kernel_class);
+  return make_kernel(plan, {device, store, events, known, fresh, buffers, when_missing, lock_bound});
 }
 
 void ServiceState::offer(const std::shared_ptr<KernelCell>& cell, Served better) {

@@ -1,6 +1,9 @@
 // What a service is made of. Handles of the service share it; kernels do not need it.
 #pragma once
 
+#include <sys/types.h>
+
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -9,7 +12,9 @@
 #include <vector>
 
 #include "ropejit/options.hpp"
+#include "service/events.hpp"
 #include "service/kernel_cell.hpp"
+#include "service/kernel_maker.hpp"
 #include "service/record_shelf.hpp"
 #include "service/single_flight.hpp"
 #include "store/store.hpp"
@@ -17,11 +22,14 @@
 
 namespace ropejit::internal {
 
+class BackgroundCompiler;
 class BackgroundTuner;
 
 inline constexpr const char* kTuningNames = "off, on_demand, background";
-/// Throws Error{invalid_argument} that names `field`.
+inline constexpr const char* kOnMissNames = "compile, background, generic, error";
+/// Both throw Error{invalid_argument} that names `field`.
 Tuning tuning_named(std::string_view field, std::string_view name);
+OnMiss on_miss_named(std::string_view field, std::string_view name);
 
 struct ServiceState {
   explicit ServiceState(ServiceOptions given);
@@ -29,15 +37,25 @@ struct ServiceState {
   ServiceState(const ServiceState&) = delete;
   ServiceState& operator=(const ServiceState&) = delete;
 
+  /// Opened at the first call. Throws Error: device_unavailable, also in a child of fork whose parent had opened a
+  /// device that does not survive it.
   std::shared_ptr<const Target> target();
-  BackgroundTuner& background();
+  BackgroundTuner& tuner();
+  BackgroundCompiler& compiler();
+
+  /// A kernel of the plan, with what is known and kept here.
+  Served make(const RotationPlan& plan, const FreshBinaries& fresh, const std::shared_ptr<StepBuffers>& buffers,
+              OnMiss when_missing);
 
   /// Keeps what a tuner made until commit, or serves it at once, as the options say.
   void offer(const std::shared_ptr<KernelCell>& cell, Served better);
   std::size_t commit();
 
   const ServiceOptions options;
-  const Tuning tuning;  ///< of the options, or the environment
+  const Tuning tuning;  ///< of the options, or the environment; the same for on_miss
+  const OnMiss on_miss;
+  const std::chrono::milliseconds lock_bound;  ///< of a wait for another process that compiles the same
+  Events events;
   const BinaryStore store;
   RecordShelf records;
   SingleFlight<std::string, std::shared_ptr<KernelCell>> kernels;  ///< by plan hash
@@ -46,7 +64,9 @@ struct ServiceState {
   std::mutex mutex_;
   std::shared_ptr<const Target> opened_;
   std::vector<std::pair<std::shared_ptr<KernelCell>, Served>> offered_;
-  std::unique_ptr<BackgroundTuner> background_;  ///< last: it uses all of the above
+  pid_t opened_in_ = 0;                           ///< the process that opened it
+  std::unique_ptr<BackgroundCompiler> compiler_;  ///< these two last: they use all of the above
+  std::unique_ptr<BackgroundTuner> tuner_;
 };
 
 }  // namespace ropejit::internal

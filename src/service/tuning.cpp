@@ -30,9 +30,7 @@ std::vector<std::int64_t> sizes_to_tune(ServiceState& state, const KernelClass& 
 }
 
 FreshBinaries tune_class(ServiceState& state, const RotationPlan& plan, const TuneOptions& options) {
-  const auto warn = [&](const std::string& line) {
-    if (state.options.warn) state.options.warn(line);
-  };
+  const auto warn = [&](const std::string& line) { state.events.warn(line); };
   FreshBinaries fresh;
   try {
     const std::shared_ptr<const Target> target = state.target();
@@ -45,6 +43,7 @@ FreshBinaries tune_class(ServiceState& state, const RotationPlan& plan, const Tu
       if (!size.problem.empty() && !result.stopped)
         warn(fmt::format("tuning at {} tokens: {}", size.tokens, size.problem));
     }
+    state.events.count([](ServiceStats& stats) { ++stats.classes_tuned; });
     state.records.add(records_of(*target, plan.kernel_class, result));
   } catch (const std::exception& error) {
     warn(fmt::format("tuning failed, defaults serve: {}", error.what()));

@@ -20,6 +20,7 @@ const char* to_string(ErrorCode code) noexcept {
     case ErrorCode::io_error: return "io_error";
     case ErrorCode::not_prepared: return "not_prepared";
     case ErrorCode::internal: return "internal";
+    case ErrorCode::not_cached: return "not_cached";
   }
   return "unknown";
 }

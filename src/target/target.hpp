@@ -123,6 +123,9 @@ class Target {
   /// What besides the source decides the compiled bits (options, not versions), in one line: part of every key.
   virtual const std::string& recipe() const = 0;
 
+  /// Whether a child of fork can go on using it.
+  virtual bool survives_fork() const { return false; }
+
   /// The compiler for arch(), loaded at the first call: the warm path never asks for it. Throws Error.
   virtual const Compiler& compiler() const = 0;
 

@@ -1,0 +1,27 @@
+#include "service/background_compiler.hpp"
+
+#include <fmt/format.h>
+
+#include "service/service_state.hpp"
+
+namespace ropejit::internal {
+
+void BackgroundCompiler::add(const RotationPlan& plan, const std::shared_ptr<KernelCell>& cell) {
+  if (thread_.add([this, plan, cell] { compile(plan, *cell); })) return;
+  state_.events.warn("nothing is compiled in the background: no thread can be had; the generic kernel serves");
+}
+
+void BackgroundCompiler::compile(const RotationPlan& plan, KernelCell& cell) {
+  try {
+    const std::shared_ptr<const Target> target = state_.target();
+    target->compiler();
+    JobThread::end_before_what_is_loaded_now();
+    target->make_current();
+    Served made = state_.make(plan, {}, cell.current().kernel->step_buffers, OnMiss::compile);
+    if (made.complete) cell.put(std::move(made));
+  } catch (const std::exception& error) {
+    state_.events.warn(fmt::format("compiling in the background failed, the generic kernel serves: {}", error.what()));
+  }
+}
+
+}  // namespace ropejit::internal

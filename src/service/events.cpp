@@ -1,0 +1,33 @@
+#include "service/events.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+// A process that lives for months must not remember every line that it ever said.
+constexpr std::size_t kMostRemembered = 1000;
+
+void tell(const Events::Sink& sink, std::string_view line) {
+  if (!sink) return;
+  try {
+    sink(line);
+  } catch (...) {
+    // What a host's sink does may not fail a get; it was told not to throw.
+  }
+}
+
+}  // namespace
+
+void Events::warn(const std::string& line) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (said_.size() >= kMostRemembered) said_.clear();
+    if (!said_.insert(line).second) return;
+    ++stats_.warnings;
+  }
+  tell(warn_, line);
+  tell(log_, line);
+}
+
+void Events::note(const std::string& line) { tell(log_, line); }
+
+}  // namespace ropejit::internal

@@ -1,0 +1,47 @@
+// What a service tells its host: lines to two sinks, and counts. One place, so that all events are told alike.
+#pragma once
+
+#include <functional>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "ropejit/stats.hpp"
+
+namespace ropejit::internal {
+
+/// Thread-safe.
+class Events {
+ public:
+  using Sink = std::function<void(std::string_view line)>;
+
+  /// Sinks may be empty. One that throws is taken to have heard.
+  Events(Sink warn, Sink log) : warn_(std::move(warn)), log_(std::move(log)) {}
+
+  /// To both sinks, the first time that this line is said (of the latest thousand).
+  void warn(const std::string& line);
+  /// To the log alone.
+  void note(const std::string& line);
+  /// Whether anybody hears notes: they need not be put together otherwise.
+  bool takes_notes() const { return static_cast<bool>(log_); }
+
+  template <class Change>
+  void count(const Change& change) {
+    const std::lock_guard lock(mutex_);
+    change(stats_);
+  }
+  ServiceStats stats() const {
+    const std::lock_guard lock(mutex_);
+    return stats_;
+  }
+
+ private:
+  const Sink warn_;
+  const Sink log_;
+  mutable std::mutex mutex_;
+  ServiceStats stats_;
+  std::set<std::string> said_;
+};
+
+}  // namespace ropejit::internal

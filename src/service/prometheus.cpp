@@ -1,0 +1,64 @@
+#include <string>
+
+#include <fmt/format.h>
+
+#include "ropejit/stats.hpp"
+
+namespace ropejit {
+inline namespace v0 {
+namespace {
+
+struct Counter {
+  const char* name;  // without "ropejit_" and "_total"
+  const char* help;
+  std::uint64_t ServiceStats::*value;
+};
+constexpr Counter kCounters[] = {
+    {"gets", "Kernels returned by get.", &ServiceStats::gets},
+    {"gets_failed", "Calls of get that failed.", &ServiceStats::gets_failed},
+    {"memory_hits", "Gets whose kernel was there.", &ServiceStats::memory_hits},
+    {"disk_hits", "Binaries read from the cache directory.", &ServiceStats::disk_hits},
+    {"shared_hits", "Binaries read from a read-only directory.", &ServiceStats::shared_hits},
+    {"buffered_hits", "Binaries of the class that serve with steps from a buffer.", &ServiceStats::buffered_hits},
+    {"compiles", "Binaries compiled.", &ServiceStats::compiles},
+    {"compiles_failed", "Compiles that failed.", &ServiceStats::compiles_failed},
+    {"generic_kernels", "Kernels that the generic one serves, at least in part.", &ServiceStats::generic_kernels},
+    {"waits", "Waits for another process that compiled the same binary.", &ServiceStats::waits},
+    {"waits_timed_out", "Such waits that were given up.", &ServiceStats::waits_timed_out},
+    {"entries_refused", "Cache entries found and not used.", &ServiceStats::entries_refused},
+    {"entries_quarantined", "Damaged cache entries moved aside.", &ServiceStats::entries_quarantined},
+    {"entries_written", "Cache entries written.", &ServiceStats::entries_written},
+    {"writes_failed", "Cache entries that could not be written.", &ServiceStats::writes_failed},
+    {"bytes_read", "Bytes of cache entries read.", &ServiceStats::bytes_read},
+    {"bytes_written", "Bytes of cache entries written.", &ServiceStats::bytes_written},
+    {"classes_tuned", "Kernel classes tuned.", &ServiceStats::classes_tuned},
+    {"warnings", "Warnings given.", &ServiceStats::warnings},
+};
+
+struct Time {
+  const char* name;
+  const char* help;
+  double ServiceStats::*milliseconds;
+};
+constexpr Time kTimes[] = {
+    {"compile_seconds", "Time of all compiles, added up.", &ServiceStats::compile_ms},
+    {"load_seconds", "Time of reading, checking and loading binaries.", &ServiceStats::load_ms},
+    {"wait_seconds", "Time of waits for other processes.", &ServiceStats::wait_ms},
+};
+
+}  // namespace
+
+std::string prometheus_text(const ServiceStats& stats, const std::string& labels) {
+  const std::string braces = labels.empty() ? std::string() : fmt::format("{{{}}}", labels);
+  std::string text;
+  const auto add = [&](const char* name, const char* help, const std::string& value) {
+    text += fmt::format("# HELP ropejit_{0}_total {1}\n# TYPE ropejit_{0}_total counter\nropejit_{0}_total{2} {3}\n",
+                        name, help, braces, value);
+  };
+  for (const Counter& counter : kCounters) add(counter.name, counter.help, fmt::format("{}", stats.*counter.value));
+  for (const Time& time : kTimes) add(time.name, time.help, fmt::format("{:.6f}", stats.*time.milliseconds / 1e3));
+  return text;
+}
+
+}  // namespace v0
+}  // namespace ropejit
