@@ -37,7 +37,7 @@ class CudaKernel : public LoadedKernel {
   int launch(const LaunchGeometry& geometry, LaunchParams& params, void* stream) const noexcept override {
     if (!launched_.load(std::memory_order_relaxed)) launched_.store(true, std::memory_order_relaxed);
     CUfunction function = nullptr;
-    if (const CUresult refused = prepare(geometry, params, function); refused != CUDA_SUCCESS) return refused;
+    if (!prepare(geometry, params, function)) return kWrongContext;
     void* arguments[] = {&params};
     const auto queue = static_cast<CUstream>(stream);
     if (!geometry.overlaps || !device_.overlaps) {
@@ -60,7 +60,7 @@ class CudaKernel : public LoadedKernel {
 
   int record(const LaunchGeometry& geometry, LaunchParams& params, Recorder& recorder) const noexcept override {
     CUfunction function = nullptr;
-    if (const CUresult refused = prepare(geometry, params, function); refused != CUDA_SUCCESS) return refused;
+    if (!prepare(geometry, params, function)) return kWrongContext;
     return static_cast<int>(static_cast<GraphRecorder&>(recorder).launch(function, geometry, params));
   }
 
@@ -92,13 +92,13 @@ class CudaKernel : public LoadedKernel {
     return has_steps ? api_.p_cuLibraryGetGlobal(&home_.steps, &bytes, library_, kStepsSymbol) : CUDA_SUCCESS;
   }
 
-  /// The function to launch, and the steps' address where it is known.
-  CUresult prepare(const LaunchGeometry& geometry, LaunchParams& params, CUfunction& function) const noexcept {
+  /// The function to launch, and the steps' address where it is known. False where the launch's own steps are elsewhere.
+  bool prepare(const LaunchGeometry& geometry, LaunchParams& params, CUfunction& function) const noexcept {
     CUcontext current = nullptr;
     unsigned long long context = 0;
     const bool known = api_.p_cuCtxGetCurrent(&current) == CUDA_SUCCESS && current != nullptr &&
                        api_.p_cuCtxGetId(current, &context) == CUDA_SUCCESS;
-    if (geometry.context != 0 && geometry.context != context) return CUDA_ERROR_INVALID_CONTEXT;
+    if (geometry.context != 0 && geometry.context != context) return false;
     if (known && context == home_.context && home_.function != nullptr) {
       function = home_.function;
       if (home_.steps != 0) params.steps = reinterpret_cast<const unsigned long long*>(home_.steps);
@@ -106,7 +106,7 @@ class CudaKernel : public LoadedKernel {
       // The driver takes a CUkernel too, and finds its function in the current context.
       function = reinterpret_cast<CUfunction>(kernel_);
     }
-    return CUDA_SUCCESS;
+    return true;
   }
 
   [[noreturn]] void refuse(const char* call, const std::string& entry, CUresult result) const {

@@ -80,6 +80,14 @@ class CudaTarget : public Target {
     return *compiler_;
   }
 
+  std::uint64_t current_context() const noexcept override {
+    CUcontext current = nullptr;
+    unsigned long long number = 0;
+    const bool known = api_.p_cuCtxGetCurrent(&current) == CUDA_SUCCESS && current != nullptr &&
+                       api_.p_cuCtxGetId(current, &number) == CUDA_SUCCESS;
+    return known ? number : 0;
+  }
+
   std::shared_ptr<const LoadedKernel> load(std::string_view image, const KernelSource& source) const override {
     return load_cuda_kernel(api_, image, source, {multiprocessors_, major_ >= 9});
   }
@@ -178,8 +186,7 @@ class CudaTarget : public Target {
 
   DeviceConstant kept_copy(const void* from, std::size_t bytes) const {
     const RelaxedCapture relaxed(api_);
-    unsigned long long context = 0;
-    check(api_.p_cuCtxGetId(nullptr, &context), "cuCtxGetId");
+    const std::uint64_t context = current_context();
     CUdeviceptr copy = 0;
     check(api_.p_cuMemAlloc(&copy, std::max<std::size_t>(bytes, 1)), "cuMemAlloc");
     try {

@@ -4,7 +4,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
+#include <cstdint>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -32,25 +34,32 @@ std::string last_dl_error() {
   return text != nullptr ? text : "unknown error";
 }
 
+/// A path to the descriptor that no other load has. dlopen knows objects by the path they were opened by, and gives
+/// back the older of two with one path; descriptors' numbers are used again. "/." means nothing in a path, so each bit of
+/// a number that counts loads may say whether there is one.
+std::string path_of(int descriptor) {
+  static std::atomic<std::uint64_t> loads = 0;
+  std::string path = "/proc/self/fd";
+  for (std::uint64_t number = ++loads; number != 0; number /= 2) path += number % 2 == 0 ? "/" : "/.";
+  return fmt::format("{}/{}", path, descriptor);
+}
+
 }  // namespace
 
 SharedObject::SharedObject(std::string_view image) {
-  descriptor_ = memfd_create("ropejit", MFD_CLOEXEC);
-  if (descriptor_ < 0) refuse(fmt::format("memfd_create: {}", std::strerror(errno)));
-  try {
-    write_all(descriptor_, image);
-    handle_ = dlopen(fmt::format("/proc/self/fd/{}", descriptor_).c_str(), RTLD_NOW | RTLD_LOCAL);
-    if (handle_ == nullptr) refuse(last_dl_error());
-  } catch (...) {
-    close(descriptor_);
-    throw;
-  }
+  const struct Descriptor {
+    int number;
+    ~Descriptor() {
+      if (number >= 0) ::close(number);
+    }
+  } file{memfd_create("ropejit", MFD_CLOEXEC)};
+  if (file.number < 0) refuse(fmt::format("memfd_create: {}", std::strerror(errno)));
+  write_all(file.number, image);
+  handle_ = dlopen(path_of(file.number).c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle_ == nullptr) refuse(last_dl_error());
 }
 
-SharedObject::~SharedObject() {
-  dlclose(handle_);
-  close(descriptor_);
-}
+SharedObject::~SharedObject() { dlclose(handle_); }
 
 void* SharedObject::symbol(const std::string& name) const {
   void* address = dlsym(handle_, name.c_str());

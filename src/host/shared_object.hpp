@@ -18,9 +18,6 @@ class SharedObject {
   void* symbol(const std::string& name) const;
 
  private:
-  // The descriptor stays open while the object is loaded: dlopen knows objects by path, and a reused number would
-  // give back an older object.
-  int descriptor_ = -1;
   void* handle_ = nullptr;
 };
 

@@ -87,6 +87,11 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, std::span<const Resol
   const int result = chosen.kernel->launch({std::min(arguments.params.blocks, chosen.most_blocks), chosen.work.threads,
                                             kernel.kernel_class.overlaps_previous, context},
                                            arguments.params, stream);
+  if (result == kWrongContext) {
+    return {ErrorCode::not_prepared, 0,
+            "the numbers of this kernel are in the memory of another context, allowed: a kernel that get or at_length "
+            "returned with this one current"};
+  }
   if (result != 0) return {ErrorCode::launch_failed, result, "the driver refused the launch"};
   return {};
 }

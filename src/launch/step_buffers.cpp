@@ -17,7 +17,7 @@ ResolvedSteps resolve(RopeSpec spec, const LaunchForm& form, std::int64_t length
 
 ResolvedSteps StepBuffers::of(const RotationPlan& plan, std::int64_t up_to) {
   const std::lock_guard lock(mutex_);
-  DeviceConstant& made = made_[plan.steps];
+  DeviceConstant& made = made_[{target_->current_context(), plan.steps}];
   if (!made.data) made = target_->constant(plan.steps.data(), plan.steps.size() * sizeof(std::uint64_t));
   return {up_to, made, static_cast<float>(plan.attention_scale)};
 }

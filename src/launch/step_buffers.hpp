@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ropejit/form.hpp"
@@ -25,7 +26,7 @@ struct ResolvedSteps {
   float scale = 1;
 };
 
-/// Makes each buffer once. Thread-safe.
+/// Makes each buffer once in each context: the current one's is given. Thread-safe.
 class StepBuffers {
  public:
   explicit StepBuffers(std::shared_ptr<const Target> target) : target_(std::move(target)) {}
@@ -36,7 +37,7 @@ class StepBuffers {
  private:
   const std::shared_ptr<const Target> target_;
   std::mutex mutex_;
-  std::map<std::vector<std::uint64_t>, DeviceConstant> made_;
+  std::map<std::pair<std::uint64_t, std::vector<std::uint64_t>>, DeviceConstant> made_;  ///< by context and steps
 };
 
 /// What a launch whose positions count from a start can choose from by its own length: both of longrope's; dynamic's

@@ -15,13 +15,26 @@ constexpr unsigned kCompileThreads = 1;
 
 BackgroundTuner::BackgroundTuner(ServiceState& state)
     : state_(state),
-      permit_(state.options.tuning_share, [&state] { return state.target()->is_capturing(); }),
-      thread_([this] { permit_.stop(); }) {}
+      permit_(std::make_unique<WorkPermit>(state.options.tuning_share,
+                                           [&state] { return state.target()->is_capturing(); })),
+      thread_([this] { permit_->stop(); }) {}
+
+BackgroundTuner::~BackgroundTuner() {
+  // As in JobThread: what the parent's thread waits on cannot be destroyed in a child of fork.
+  if (!thread_.is_of_this_process()) static_cast<void>(permit_.release());
+}
+
+void BackgroundTuner::pause() {
+  if (thread_.is_of_this_process()) permit_->pause();
+}
+void BackgroundTuner::resume() {
+  if (thread_.is_of_this_process()) permit_->resume();
+}
 
 void BackgroundTuner::add(const RopeSpec& spec, const LaunchForm& form, const std::shared_ptr<KernelCell>& cell) {
   const bool taken = thread_.add([this, spec, form, cell] {
     tune(spec, form, cell);
-    permit_.rest();
+    permit_->rest();
   });
   if (!taken) state_.events.warn("no tuning in the background: no thread can be had");
 }
@@ -35,10 +48,10 @@ void BackgroundTuner::tune(const RopeSpec& spec, const LaunchForm& form, const s
     TuneOptions options;
     options.tokens = sizes_to_tune(state_, plan.kernel_class);
     options.compile_threads = kCompileThreads;
-    options.may_go_on = [this](double device_us) { return permit_.wait(device_us); };
+    options.may_go_on = [this](double device_us) { return permit_->wait(device_us); };
     FreshBinaries fresh;
     if (!options.tokens.empty()) fresh = tune_class(state_, plan, options);
-    if (permit_.is_stopped()) return;
+    if (permit_->is_stopped()) return;
     target->make_current();
     state_.offer(cell, state_.make(lower(spec, form), fresh, cell->current().kernel->step_buffers, OnMiss::compile));
   } catch (const std::exception& error) {

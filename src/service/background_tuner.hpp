@@ -18,13 +18,17 @@ class BackgroundTuner {
  public:
   /// The state must outlive the object.
   explicit BackgroundTuner(ServiceState& state);
+  ~BackgroundTuner();
+  BackgroundTuner(const BackgroundTuner&) = delete;
+  BackgroundTuner& operator=(const BackgroundTuner&) = delete;
 
   /// Tunes what the kernel of `cell` lacks, and offers the better kernel to the service. Where no thread can be had,
   /// nothing happens but a warning.
   void add(const RopeSpec& spec, const LaunchForm& form, const std::shared_ptr<KernelCell>& cell);
 
-  void pause() { permit_.pause(); }
-  void resume() { permit_.resume(); }
+  /// Of the permit (service/work_permit.hpp). In a child of fork there is nobody to pause.
+  void pause();
+  void resume();
 
   /// Until all jobs are done, or so many seconds have passed. True: all are done.
   bool wait(double seconds) { return thread_.wait(seconds); }
@@ -33,7 +37,7 @@ class BackgroundTuner {
   void tune(const RopeSpec& spec, const LaunchForm& form, const std::shared_ptr<KernelCell>& cell);
 
   ServiceState& state_;
-  WorkPermit permit_;
+  std::unique_ptr<WorkPermit> permit_;
   JobThread thread_;
 };
 

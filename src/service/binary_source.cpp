@@ -42,11 +42,10 @@ void BinarySource::tell_of_misses(const ReadResult& read) {
     missed_.push_back(fmt::format("{}: {}", directory, miss.reason));
     if (miss.kind == Miss::Kind::absent) continue;
     events_.count([](ServiceStats& stats) { ++stats.entries_refused; });
-    // What is wrong with a directory is said once, not for each of its entries.
-    const bool of_directory = miss.kind == Miss::Kind::refused;
-    events_.warn(of_directory ? fmt::format("the cache in {} is not used: {}", directory, miss.reason)
-                              : fmt::format("the cache entry of {} in {} is not used: {}", source_.entry, directory,
-                                            miss.reason));
+    const std::string line =
+        fmt::format("the cache entry of {} in {} is not used: {}", source_.entry, directory, miss.reason);
+    const bool of_file = miss.kind == Miss::Kind::damaged || miss.kind == Miss::Kind::newer;
+    of_file ? events_.warn(line) : events_.warn_of(directory, line);
   }
   if (read.quarantined) events_.count([](ServiceStats& stats) { ++stats.entries_quarantined; });
 }
@@ -158,8 +157,7 @@ void BinarySource::keep(const CompiledBinary& compiled) const {
                                .compile_ms = compiled.compile_ms};
   if (const std::string problem = store_.write({metadata, compiled.image}); !problem.empty()) {
     events_.count([](ServiceStats& stats) { ++stats.writes_failed; });
-    // What is wrong is most often wrong with the directory, and said once for all entries.
-    events_.warn(fmt::format("binaries are not kept in {}: {}", store_.directory(), problem));
+    events_.warn_of(store_.directory(), fmt::format("{} is not kept: {}", source_.entry, problem));
   } else if (!store_.directory().empty()) {
     events_.count([&](ServiceStats& stats) {
       ++stats.entries_written;

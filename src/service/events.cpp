@@ -17,11 +17,16 @@ void tell(const Events::Sink& sink, std::string_view line) {
 
 }  // namespace
 
-void Events::warn(const std::string& line) {
+void Events::warn_of(const std::string& directory, const std::string& line) {
+  const std::size_t colon = line.rfind(": ");
+  warn_once(directory + '\n' + (colon == std::string::npos ? line : line.substr(colon)), line);
+}
+
+void Events::warn_once(const std::string& what, const std::string& line) {
   {
     const std::lock_guard lock(mutex_);
     if (said_.size() >= kMostRemembered) said_.clear();
-    if (!said_.insert(line).second) return;
+    if (!said_.insert(what).second) return;
     ++stats_.warnings;
   }
   tell(warn_, line);

@@ -20,7 +20,10 @@ class Events {
   Events(Sink warn, Sink log) : warn_(std::move(warn)), log_(std::move(log)) {}
 
   /// To both sinks, the first time that this line is said (of the latest thousand).
-  void warn(const std::string& line);
+  void warn(const std::string& line) { warn_once(line, line); }
+  /// The same for what is wrong with a directory, which shows at every file in it and is one thing to a person: said once
+  /// for each cause. The cause is what stands last in the line, behind a colon.
+  void warn_of(const std::string& directory, const std::string& line);
   /// To the log alone.
   void note(const std::string& line);
   /// Whether anybody hears notes: they need not be put together otherwise.
@@ -37,6 +40,8 @@ class Events {
   }
 
  private:
+  void warn_once(const std::string& what, const std::string& line);
+
   const Sink warn_;
   const Sink log_;
   mutable std::mutex mutex_;

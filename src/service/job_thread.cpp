@@ -3,10 +3,13 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
 #include <set>
 #include <system_error>
+#include <thread>
 #include <utility>
-#include <vector>
 
 namespace ropejit::internal {
 namespace {
@@ -16,21 +19,31 @@ class Running {
  public:
   void add(JobThread* thread) {
     const std::lock_guard lock(mutex_);
+    forget_parents();
     threads_.insert(thread);
   }
   /// Waits while the thread is being stopped by stop_all.
   void remove(JobThread* thread) {
     const std::lock_guard lock(mutex_);
+    forget_parents();
     threads_.erase(thread);
   }
   void stop_all() {
     const std::lock_guard lock(mutex_);
+    forget_parents();
     for (JobThread* thread : threads_) thread->stop();
     threads_.clear();
   }
 
  private:
+  void forget_parents() {
+    if (process_ == ::getpid()) return;
+    process_ = ::getpid();
+    threads_.clear();
+  }
+
   std::mutex mutex_;
+  pid_t process_ = ::getpid();
   std::set<JobThread*> threads_;
 };
 
@@ -46,56 +59,72 @@ struct StopAtExit {
 
 }  // namespace
 
+struct JobThread::Inside {
+  explicit Inside(std::function<void()> stopping) : on_stop(std::move(stopping)) {}
+
+  const std::function<void()> on_stop;
+  const pid_t process = ::getpid();
+  std::mutex mutex;
+  std::condition_variable changed;
+  std::deque<std::function<void()>> jobs;
+  bool busy = false;
+  bool stopped = false;
+  std::thread thread;
+};
+
+JobThread::JobThread(std::function<void()> on_stop) : inside_(std::make_unique<Inside>(std::move(on_stop))) {}
+
 JobThread::~JobThread() {
   if (!is_of_this_process()) {
-    // Of the parent's thread only its name is here.
-    if (thread_.joinable()) thread_.detach();
+    // The parent's thread may hold its locks and wait on its condition, which cannot be destroyed then.
+    static_cast<void>(inside_.release());
     return;
   }
   running().remove(this);
   stop();
 }
 
-bool JobThread::is_of_this_process() const { return process_ == 0 || process_ == ::getpid(); }
+bool JobThread::is_of_this_process() const { return inside_->process == ::getpid(); }
 
 bool JobThread::add(std::function<void()> job) {
   static const StopAtExit at_exit;
   if (!is_of_this_process()) return false;
   {
-    const std::lock_guard lock(mutex_);
-    if (stopped_) return false;
-    jobs_.push_back(std::move(job));
-    if (!thread_.joinable()) {
+    const std::lock_guard lock(inside_->mutex);
+    if (inside_->stopped) return false;
+    inside_->jobs.push_back(std::move(job));
+    if (!inside_->thread.joinable()) {
       try {
-        thread_ = std::thread([this] { work(); });
+        inside_->thread = std::thread([this] { work(); });
       } catch (const std::system_error&) {
-        jobs_.clear();
+        inside_->jobs.clear();
         return false;
       }
-      process_ = ::getpid();
     }
   }
   // Not under the lock: stop_all holds its own while it asks for this one.
   running().add(this);
-  changed_.notify_all();
+  inside_->changed.notify_all();
   return true;
 }
 
 bool JobThread::wait(double seconds) {
-  std::unique_lock lock(mutex_);
-  return changed_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return jobs_.empty() && !busy_; });
+  if (!is_of_this_process()) return true;
+  std::unique_lock lock(inside_->mutex);
+  return inside_->changed.wait_for(lock, std::chrono::duration<double>(seconds),
+                                   [this] { return inside_->jobs.empty() && !inside_->busy; });
 }
 
 void JobThread::stop() {
   std::thread thread;
   {
-    const std::lock_guard lock(mutex_);
-    stopped_ = true;
-    jobs_.clear();
-    thread.swap(thread_);
+    const std::lock_guard lock(inside_->mutex);
+    inside_->stopped = true;
+    inside_->jobs.clear();
+    thread.swap(inside_->thread);
   }
-  if (on_stop_) on_stop_();
-  changed_.notify_all();
+  if (inside_->on_stop) inside_->on_stop();
+  inside_->changed.notify_all();
   if (thread.joinable()) thread.join();
 }
 
@@ -105,20 +134,20 @@ void JobThread::work() {
   for (;;) {
     std::function<void()> job;
     {
-      std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stopped_ || !jobs_.empty(); });
-      if (stopped_) return;
-      job = std::move(jobs_.front());
-      jobs_.pop_front();
-      busy_ = true;
+      std::unique_lock lock(inside_->mutex);
+      inside_->changed.wait(lock, [this] { return inside_->stopped || !inside_->jobs.empty(); });
+      if (inside_->stopped) return;
+      job = std::move(inside_->jobs.front());
+      inside_->jobs.pop_front();
+      inside_->busy = true;
     }
     job();
     job = nullptr;  // what it holds is let go before anybody is told
     {
-      const std::lock_guard lock(mutex_);
-      busy_ = false;
+      const std::lock_guard lock(inside_->mutex);
+      inside_->busy = false;
     }
-    changed_.notify_all();
+    inside_->changed.notify_all();
   }
 }
 

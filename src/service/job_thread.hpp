@@ -13,12 +13,13 @@ namespace ropejit::internal {
 
 /// Thread-safe. The thread begins with the first job and ends with the object: the job in hand is finished, those that
 /// wait are dropped. So it is when the process exits while somebody still holds the object: a thread that runs while
-/// the process is taken down would use what is gone. In a child of fork there is no thread, and nothing is waited for.
+/// the process is taken down would use what is gone. In a child of fork there is no thread: nothing is done, nothing is
+/// waited for, and what the parent's thread may have held at that moment is not touched.
 class JobThread {
  public:
   /// `on_stop` is called when the thread is to end, before that is waited for: to hurry the job in hand. It must not
   /// throw.
-  explicit JobThread(std::function<void()> on_stop = {}) : on_stop_(std::move(on_stop)) {}
+  explicit JobThread(std::function<void()> on_stop = {});
   ~JobThread();
   JobThread(const JobThread&) = delete;
   JobThread& operator=(const JobThread&) = delete;
@@ -32,21 +33,17 @@ class JobThread {
   /// For good; waits for the job in hand.
   void stop();
 
+  /// False in a child of fork.
+  bool is_of_this_process() const;
+
   /// To be called from a job once it has loaded libraries: at exit the thread then ends before they are taken down.
   static void end_before_what_is_loaded_now();
 
  private:
+  struct Inside;
   void work();
-  bool is_of_this_process() const;
 
-  const std::function<void()> on_stop_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::function<void()>> jobs_;
-  bool busy_ = false;
-  bool stopped_ = false;
-  pid_t process_ = 0;  ///< that the thread is in
-  std::thread thread_;
+  std::unique_ptr<Inside> inside_;
 };
 
 }  // namespace ropejit::internal

@@ -43,15 +43,15 @@ bool is_of(std::string_view file, const std::string& device) {
 
 }  // namespace
 
-RecordShelf::RecordShelf(std::string path, Trust trust, Events& events)
-    : path_(std::move(path)), trust_(std::move(trust)), events_(events) {}
+RecordShelf::RecordShelf(const std::string& directory, Trust trust, Events& events)
+    : directory_(directory), path_(records_path(directory)), trust_(std::move(trust)), events_(events) {}
 
 RecordSet RecordShelf::about(const DeviceKey& device, const KernelClass& kernel_class) const {
   std::string own_file;
   if (!path_.empty()) {
     FileContents file = read_records_file(system_file_ops(), path_, trust_);
     if (file.bytes) own_file = *std::move(file.bytes);
-    if (!file.bytes && !file.absent) events_.warn(fmt::format("tuning records are not used: {}", file.problem));
+    if (!file.bytes && !file.absent) events_.warn_of(directory_, fmt::format("tuning records are not used: {}", file.problem));
   }
   const std::string hash = kernel_class.hash();
   const std::string key = to_string(device);
@@ -78,7 +78,9 @@ void RecordShelf::add(const std::vector<TuningRecord>& records) {
     for (const TuningRecord& record : records) set.replace(record);
   };
   const RecordsUpdate update = update_records(system_file_ops(), path_, change, trust_);
-  for (const std::string& problem : update.problems) events_.warn(fmt::format("tuning records: {}", problem));
+  for (const std::string& problem : update.problems) {
+    events_.warn_of(directory_, fmt::format("tuning records: {}", problem));
+  }
 }
 
 }  // namespace ropejit::internal

@@ -22,9 +22,8 @@ std::span<const TextFile> shipped_records();
 /// Thread-safe.
 class RecordShelf {
  public:
-  /// `path`: the user's file; empty: none. `trust`: of the cache directory that it is in. `events` must outlive the
-  /// shelf.
-  RecordShelf(std::string path, Trust trust, Events& events);
+  /// `directory`: the cache directory, with the user's file; empty: none. `events` must outlive the shelf.
+  RecordShelf(const std::string& directory, Trust trust, Events& events);
 
   /// What is known of a class on a device, and of its kin where that is not enough. Of one key, what this service tuned
   /// goes before the user's file, and that before what was shipped; but pinned ones go before all.
@@ -34,6 +33,7 @@ class RecordShelf {
   void add(const std::vector<TuningRecord>& records);
 
  private:
+  const std::string directory_;
   const std::string path_;
   const Trust trust_;
   Events& events_;

@@ -53,6 +53,7 @@ struct AttentionScale {
 }  // namespace
 
 double attention_scale(const Scaling& scaling, bool is_long) {
+  fill_in_limits<W>();
   return std::visit(AttentionScale{is_long}, scaling).convert_to<double>();
 }
 
@@ -73,6 +74,7 @@ bool is_long(const RopeSpec& spec) {
 }
 
 double softmax_scale(const Scaling& scaling) {
+  fill_in_limits<W>();
   const auto squared = [](double factor, double mscale_all_dim) {
     const W magnitude_of_all = magnitude(factor, mscale_all_dim);
     return W(magnitude_of_all * magnitude_of_all).convert_to<double>();

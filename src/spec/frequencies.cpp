@@ -6,6 +6,7 @@
 #include "spec/axes.hpp"
 #include "spec/frequency_rules.hpp"
 #include "spec/limits.hpp"
+#include "spec/wide.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -119,6 +120,7 @@ struct Compute {
 
 template <class W>
 Frequencies compute(const RopeSpec& spec) {
+  fill_in_limits<W>();
   return std::visit(Compute<W>{spec}, spec.scaling);
 }
 

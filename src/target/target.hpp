@@ -55,7 +55,7 @@ class LoadedKernel {
   LoadedKernel& operator=(const LoadedKernel&) = delete;
   virtual ~LoadedKernel() = default;
 
-  /// Queues the kernel; 0, or the driver's error number. No allocation (host target: its fibers' stacks), no lock. Adds
+  /// Queues the kernel; 0, the driver's error number, or kWrongContext. No allocation (host target: its fibers' stacks), no lock. Adds
   /// to `params` what only it knows: where the binary's own steps are.
   virtual int launch(const LaunchGeometry& geometry, LaunchParams& params, void* stream) const noexcept = 0;
 
@@ -98,6 +98,9 @@ class Replay {
   virtual double us() = 0;
 };
 
+/// What a launch comes to whose steps are in another context's memory. Negative: no driver's.
+inline constexpr int kWrongContext = -1;
+
 /// Bytes in a device's memory, for kernels to read.
 struct DeviceConstant {
   std::shared_ptr<const void> data;
@@ -128,6 +131,10 @@ class Target {
 
   /// The compiler for arch(), loaded at the first call: the warm path never asks for it. Throws Error.
   virtual const Compiler& compiler() const = 0;
+
+  /// The number of the context that is current on this thread, by which DeviceConstant::context goes; 0 where there is
+  /// none. Numbers are not used again.
+  virtual std::uint64_t current_context() const noexcept { return 0; }
 
   /// The image that was compiled from `source`, whose text is not read. Throws Error{load_failed} where the driver or
   /// dlopen refuses it.
