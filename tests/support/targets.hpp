@@ -1,6 +1,6 @@
 // The targets that numerical tests run on: the host always, and the GPU where there is one. ROPEJIT_TEST_DEVICES
-// ("host", "cuda" or "host,cuda") chooses. With ROPEJIT_TEST_GENERIC set, the generic kernel stands in for every variant
-// that they prepare: what all of them check holds for it, too.
+// ("host", "cuda" or "host,cuda") chooses. With ROPEJIT_TEST_GENERIC set, the generic kernel stands in for every
+// variant that they prepare: what all of them check holds for it, too.
 #pragma once
 
 #include <memory>
