@@ -14,6 +14,7 @@
 #include "reliability/small_plans.hpp"
 #include "reliability/tally.hpp"
 #include "reliability/worker_job.hpp"
+#include "store/store.hpp"
 
 namespace ropejit::test {
 namespace {
@@ -36,16 +37,41 @@ void grow_sanitizer_heap() {
 #endif
 }
 
-/// Removes every entry of the directory, again and again.
-void remove_entries(const std::string& directory, const std::atomic<bool>& done, std::int64_t& removed) {
+struct Removed {
+  std::int64_t by_file = 0;
+  std::int64_t entries_pruned = 0;
+  std::int64_t locks_pruned = 0;
+  std::int64_t prunings = 0;
+  std::string problem;
+};
+
+/// Removes every entry of the directory, again and again: file by file, as a person would, and in turns with that by
+/// the store's own pruning, for which lock files are made old enough to go too.
+Removed remove_entries(const std::string& directory, const std::atomic<bool>& done) {
   namespace fs = std::filesystem;
-  while (!done) {
+  using namespace std::chrono_literals;
+  const internal::BinaryStore store(directory);
+  Removed removed;
+  for (bool prune = false; !done; prune = !prune) {
     std::error_code ignored;  // others remove and write at the same time
     for (fs::recursive_directory_iterator at(directory, ignored), end; at != end; at.increment(ignored)) {
-      if (at->path().extension() == ".rje" && fs::remove(at->path(), ignored)) ++removed;
+      const fs::path& path = at->path();
+      if (prune && path.extension() == ".lock") {
+        fs::last_write_time(path, fs::file_time_type::clock::now() - 48h, ignored);
+      } else if (!prune && path.extension() == ".rje" && fs::remove(path, ignored)) {
+        ++removed.by_file;
+      }
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    if (prune) {
+      const internal::Pruned pruned = store.prune({.max_bytes = 0, .spared = 0s, .interval = 0s});
+      removed.prunings += pruned.done ? 1 : 0;
+      removed.entries_pruned += static_cast<std::int64_t>(pruned.entries);
+      removed.locks_pruned += static_cast<std::int64_t>(pruned.locks);
+      if (removed.problem.empty()) removed.problem = pruned.problem;
+    }
+    std::this_thread::sleep_for(100ms);
   }
+  return removed;
 }
 
 /// The service that serves now; the tuner of each works beside everything else.
@@ -81,11 +107,11 @@ int gets_job(const WorkerArguments& arguments) {
   const auto start = std::chrono::steady_clock::now();
   grow_sanitizer_heap();
   Tally tally;
-  std::int64_t removed = 0;
+  Removed removed;
   {
     ServiceInTurn services(tally);
     std::atomic<bool> done = false;
-    std::thread remover([&] { remove_entries(arguments.text("dir"), done, removed); });
+    std::thread remover([&] { removed = remove_entries(arguments.text("dir"), done); });
     std::atomic<std::int64_t> next = 0;
     std::vector<std::thread> threads;
     for (std::int64_t t = 0; t < arguments.number("threads", 16); ++t) {
@@ -110,7 +136,11 @@ int gets_job(const WorkerArguments& arguments) {
   }
   llvm::json::Object object = tally.json();
   object["gets"] = count;
-  object["entries_removed"] = removed;
+  object["entries_removed"] = removed.by_file;
+  object["entries_pruned"] = removed.entries_pruned;
+  object["locks_pruned"] = removed.locks_pruned;
+  object["prunings"] = removed.prunings;
+  object["prune_problem"] = removed.problem;
   object["seconds"] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   print_line(std::move(object));
   return tally.all_right() ? 0 : 1;

@@ -18,7 +18,7 @@ def run(test):
             if status != 0 or child != 0:
                 bad.append((status, child))
         test.check(f"fork: {what}", not bad, f"{repeats - len(bad)} of {repeats} well"
-                   f"{', (status, child) ' + str(bad) if bad else ''}", pending=mode in ("tuning", "pausing"))
+                   f"{', (status, child) ' + str(bad) if bad else ''}")
     for mode, what in (("return", "main returns, the service is leaked"), ("exit", "exit, the service is leaked"),
                        ("static", "the service is a static variable's")):
         results = []

@@ -20,15 +20,18 @@ def run(test):
     right = sum(result["right"] for result in results)
     test.check("every result right", not wrong and right == processes * threads * plans, f"{right}{wrong[:2] or ''}")
     keys = {key for result in results for key in result["compiled"]}
-    compiles = sum(len(result["compiled"]) for result in results)
+    # Three counts that know nothing of each other: the compiler's own, the services', and that of the handles.
+    compiles = sum(result["compiles"] for result in results)
     listing = test.listing(cache)
     test.check("every key on disk, whole", len(listing) == len(keys) and not any("problem" in e for e in listing),
                f"{len(keys)} keys, {len(listing)} entries")
     test.check("the compiler ran as often as the library says", test.compiles_so_far() == compiles,
                f"{test.compiles_so_far()} runs, {compiles} told")
-    test.check("one compile a key", compiles == len(keys), f"{compiles} compiles of {len(keys)} keys", pending=True)
+    waits = sum(result["waits"] for result in results)
+    test.check("one compile a key", compiles == len(keys), f"{compiles} compiles of {len(keys)} keys")
     warnings = sum(result["warning_count"] for result in results)
     test.check("nothing to warn of", warnings == 0, warnings)
-    test.say(f"{processes} processes x {threads} threads, {plans} plans: {seconds:.1f} s")
+    test.say(f"{processes} processes x {threads} threads, {plans} plans: {seconds:.1f} s; "
+             f"{waits} times another process was waited for")
     return {"processes": processes, "threads": threads, "plans": plans, "keys": len(keys), "compiles": compiles,
-            "right": right, "storm_seconds": round(seconds, 1)}
+            "right": right, "waits": waits, "storm_seconds": round(seconds, 1)}

@@ -21,6 +21,7 @@ int use_job(const WorkerArguments& arguments) {
   while (!go.empty() && !std::filesystem::exists(go)) std::this_thread::sleep_for(std::chrono::milliseconds(2));
 
   Tally tally;
+  ServiceStats stats;
   {
     const RopeService service(tally.options());
     std::vector<std::thread> threads;
@@ -32,8 +33,12 @@ int use_job(const WorkerArguments& arguments) {
       });
     }
     for (std::thread& thread : threads) thread.join();
+    stats = service.stats();
   }
-  tally.print();
+  llvm::json::Object object = tally.json();
+  object["compiles"] = static_cast<std::int64_t>(stats.compiles);
+  object["waits"] = static_cast<std::int64_t>(stats.waits);
+  print_line(std::move(object));
   return tally.all_right() ? 0 : 1;
 }
 

@@ -32,8 +32,11 @@ int rewrite_job(const WorkerArguments& arguments);
 int fill_job(const WorkerArguments& arguments);
 /// rounds=N round_ms=N plans=N: mixed use in rounds, after each a line about memory and descriptors.
 int soak_job(const WorkerArguments& arguments);
-/// count=N threads=N plans=N dir=DIR: many gets beside a thread that removes entries and one that tunes.
+/// count=N threads=N plans=N dir=DIR: many gets beside a thread that removes and prunes entries and one that tunes.
 int gets_job(const WorkerArguments& arguments);
+/// dir=DIR error=EIO|ENOSPC|EINTR|ESTALE every=N: starts of a service, of which each meets the error at another system
+/// call of its store.
+int faults_job(const WorkerArguments& arguments);
 /// mode=untouched|used|tuning|pausing after_ms=N: a service in a parent, used in its child.
 int fork_job(const WorkerArguments& arguments);
 /// mode=return|exit|static: ends while a tuner works.
