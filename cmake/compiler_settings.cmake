@@ -27,6 +27,8 @@ function(ropejit_compile_settings target)
     C_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON)
   target_compile_options(${target} PRIVATE -ffunction-sections -fdata-sections)
+  # A unique symbol is one for the whole process, whatever its visibility.
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
   if(ROPEJIT_DEVELOPMENT)
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
     # GCC 12 warns of its own std::string (GCC bug 105651).
