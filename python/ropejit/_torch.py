@@ -56,18 +56,17 @@ def _increment_version():
     return one_by_one
 
 
-READS_BY_EXCHANGE = _native.setup(
-    {
-        "tensor_type": torch.Tensor,
-        "parameter_type": torch.nn.Parameter,
-        "empty_like": torch.empty_like,
-        "is_grad_enabled": torch.is_grad_enabled,
-        "increment_version": _increment_version(),
-        # cuInit is not called here: the number of devices is asked of NVML or, where it would be, taken to be many.
-        "current_device": getattr(torch._C, "_cuda_getDevice", None) if torch.cuda.device_count() > 1 else None,
-        "raw_stream": getattr(torch._C, "_cuda_getCurrentRawStream", _none),
-        "probes": PROBES,
-        "dtypes": NUMBERS,
-        "exchange": getattr(torch.Tensor, "__dlpack_c_exchange_api__", None),
-    }
-)
+SETUP = {
+    "tensor_type": torch.Tensor,
+    "parameter_type": torch.nn.Parameter,
+    "empty_like": torch.empty_like,
+    "is_grad_enabled": torch.is_grad_enabled,
+    "increment_version": _increment_version(),
+    # With one device it is the current one.
+    "current_device": getattr(torch._C, "_cuda_getDevice", None) if torch.cuda.device_count() > 1 else None,
+    "raw_stream": getattr(torch._C, "_cuda_getCurrentRawStream", _none),
+    "probes": PROBES,
+    "dtypes": NUMBERS,
+    "exchange": getattr(torch.Tensor, "__dlpack_c_exchange_api__", None),
+}
+READS_BY_EXCHANGE = _native.setup(SETUP)
