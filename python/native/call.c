@@ -20,10 +20,14 @@ static int is_true(PyObject* function) {
   return truth;
 }
 
+/* What has no such attribute is no tensor, which the long way will say. */
 static int requires_grad(PyObject* tensor) {
   if (tensor == NULL) return 0;
   PyObject* const value = PyObject_GetAttrString(tensor, "requires_grad");
-  if (value == NULL) return -1;
+  if (value == NULL) {
+    PyErr_Clear();
+    return 1;
+  }
   const int truth = PyObject_IsTrue(value);
   Py_DECREF(value);
   return truth;

@@ -65,11 +65,8 @@ class Rotation:
             return _traced(self, q, k, positions, cos, sin, cu_seqlens, start)
         try:
             result = self._run(q, k, positions, cos, sin, cu_seqlens, start, 0)
-        except _native.NativeError as error:
-            raise python_error(error) from None
-        except (TypeError, OverflowError):
-            _checks.check_types(q, k, positions, cos, sin, cu_seqlens, start)
-            raise
+        except (_native.NativeError, TypeError, OverflowError) as error:
+            raise self._explained(error, False, q, k, positions, cos, sin, cu_seqlens, start) from None
         if result is not None:
             return result
         return self._long_way(q, k, positions, cos, sin, cu_seqlens, start)
@@ -80,11 +77,8 @@ class Rotation:
             return _traced_in_place(self, q, k, positions, cos, sin, cu_seqlens, start)
         try:
             result = self._run_in_place(q, k, positions, cos, sin, cu_seqlens, start, 0)
-        except _native.NativeError as error:
-            raise python_error(error) from None
-        except (TypeError, OverflowError):
-            _checks.check_types(q, k, positions, cos, sin, cu_seqlens, start)
-            raise
+        except (_native.NativeError, TypeError, OverflowError) as error:
+            raise self._explained(error, True, q, k, positions, cos, sin, cu_seqlens, start) from None
         if result is not None:
             return result
         return self._long_way(q, k, positions, cos, sin, cu_seqlens, start, in_place=True)
@@ -96,11 +90,12 @@ class Rotation:
         try:
             result = run(*arguments, _FORCED)
             if result is None:
+                _checks.check_types(*arguments)
                 _checks.check(self, in_place, *arguments)
                 with _context_of(q):
                     result = run(*arguments, _FORCED | _LAST)
-        except _native.NativeError as error:
-            raise python_error(error) from None
+        except (_native.NativeError, TypeError, OverflowError) as error:
+            raise self._explained(error, in_place, *arguments) from None
         if result is None:
             raise ValueError("q: found a combination of arguments that is not served")
         return result
@@ -115,16 +110,42 @@ class Rotation:
             self._adjoints[key] = rotation(_templates.as_text(spec), self.form, self.dims, self.gathered)
         return self._adjoints[key]
 
+    def _explained(self, error, in_place, *arguments):
+        """The exception for what the short path met: the checks' own words for it, if they have any."""
+        _checks.check_types(*arguments)
+        if isinstance(error, _native.NativeError):
+            invalid = python_error(error)
+            if isinstance(invalid, ValueError):
+                _checks.check(self, in_place, *arguments)
+            return invalid
+        return error
+
     def _long_way(self, *arguments, in_place=False):
+        q, k, _, cos, sin = arguments[:5]
+        plain = q is not None and _is_plain(q) and _is_plain(k)
+        if plain and not in_place and torch.is_grad_enabled() and not _torch.is_watched():
+            # Training: _Rotate checks what is left to check.
+            trained = q.requires_grad or (k is not None and k.requires_grad)
+            if trained and not getattr(cos, "requires_grad", False) and not getattr(sin, "requires_grad", False):
+                return _Rotate.apply(self, *arguments)
         _checks.check_types(*arguments)
         tensors = [value for value in arguments if isinstance(value, torch.Tensor)]
-        if _torch.is_watched() or any(type(t) not in (torch.Tensor, torch.nn.Parameter) for t in tensors):
+        if _torch.is_transformed():
+            # Operators of torch.library have no gradient under torch.func's transforms; autograd.Function has.
+            if in_place:
+                raise NotImplementedError("in_place: found under a transform of torch.func, allowed: out of place")
+            return _RotateUnderTransform.apply(self, *arguments)
+        if _torch.is_watched() or not all(map(_is_plain, tensors)):
             traced = _traced_in_place if in_place else _traced
             return traced(self, *arguments)
         _checks.check(self, in_place, *arguments)
         if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
             return (_RotateInPlace if in_place else _Rotate).apply(self, *arguments)
         return self.forced(in_place, *arguments)
+
+
+def _is_plain(value):
+    return value is None or type(value) in (torch.Tensor, torch.nn.Parameter)
 
 
 class _context_of:  # noqa: N801  a context manager, not a type to make objects of elsewhere
@@ -173,18 +194,16 @@ def gradients(of, dtype, grad_q, grad_k, positions, cos, sin, cu_seqlens, start)
     return of.adjoint(dtype)(grad_q, grad_k, positions, cos, sin, cu_seqlens, start)
 
 
+def _keep(ctx, of, q, k, positions, cos, sin, cu_seqlens, start):
+    ctx.set_materialize_grads(False)
+    ctx.of, ctx.dtype, ctx.start = of, q.dtype, start
+    ctx.save_for_backward(positions, cos, sin, cu_seqlens)
+
+
 class _Rotate(torch.autograd.Function):
-    in_place = False
-
-    @classmethod
-    def _kept(cls, ctx, of, q, *rest):
-        ctx.set_materialize_grads(False)
-        ctx.of, ctx.dtype, ctx.start = of, q.dtype, rest[-1]
-        ctx.save_for_backward(*rest[1:-1])
-
     @staticmethod
     def forward(ctx, of, *arguments):
-        _Rotate._kept(ctx, of, *arguments)
+        _keep(ctx, of, *arguments)
         return of.forced(False, *arguments)
 
     @staticmethod
@@ -198,6 +217,18 @@ class _Rotate(torch.autograd.Function):
 class _RotateInPlace(_Rotate):
     @staticmethod
     def forward(ctx, of, *arguments):
-        _Rotate._kept(ctx, of, *arguments)
+        _keep(ctx, of, *arguments)
         ctx.mark_dirty(*(tensor for tensor in arguments[:2] if tensor is not None))
         return of.forced(True, *arguments)
+
+
+class _RotateUnderTransform(_Rotate):
+    """In the form that torch.func asks for, which costs another 15 us a call."""
+
+    @staticmethod
+    def forward(of, *arguments):
+        return of.forced(False, *arguments)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        _keep(ctx, *inputs)

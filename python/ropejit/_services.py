@@ -28,7 +28,7 @@ def python_error(error):
     """What to raise for a NativeError."""
     code, message, log = error.args
     if code in (_INVALID_ARGUMENT, _PARSE_ERROR):
-        return ValueError(message)
+        return ValueError(message.removeprefix("launch: "))
     if code == _UNSUPPORTED:
         return NotImplementedError(message)
     return Error(message, code, log)

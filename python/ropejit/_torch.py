@@ -22,14 +22,14 @@ def _none(*_):
     return None
 
 
+# Says whether a transform of torch.func is at work.
+is_transformed = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", _none)
+
+
 def _probes():
     """Functions that return something true while a mode, a transform or a trace wants to see every operator."""
     names = ("_len_torch_dispatch_stack", "_len_torch_function_stack", "_get_tracing_state")
-    found = [getattr(torch._C, name) for name in names if hasattr(torch._C, name)]
-    functorch = getattr(torch._C, "_functorch", None)
-    if hasattr(functorch, "peek_interpreter_stack"):
-        found.append(functorch.peek_interpreter_stack)
-    return tuple(found)
+    return (*(getattr(torch._C, name) for name in names if hasattr(torch._C, name)), is_transformed)
 
 
 PROBES = _probes()

@@ -31,11 +31,10 @@ def half_frequencies(encoder):
 
 
 def formula(seqs, rows, frequencies, impl):
-    """rows: row of the table for each token, row 0 being zeros and row p + 1 position p; [tokens] or [batch, tokens]."""
+    """rows: row of the table for each token, row 0 being zeros and row p + 1 position p; [batch or 1, tokens], packed
+    [tokens]."""
     angles = (rows - 1).clamp(min=0)[..., None] * frequencies
     cos, sin = (torch.where(rows[..., None] == 0, 0.0, part) for part in (angles.cos(), angles.sin()))
-    if rows.dim() == 1 and seqs.dim() >= 3 and seqs.shape[0] != rows.shape[0]:
-        cos, sin = cos[None], sin[None]
     while cos.dim() < seqs.dim():
         cos, sin = cos.unsqueeze(-2), sin.unsqueeze(-2)
     x = seqs.float()
@@ -60,11 +59,16 @@ def test_encoders_give_what_fairseq2s_do(shape, case, encoder_class, impl, devic
     dtype = DTYPES[(len(case) + sum(shape)) % 3]
     batch, tokens, dim = shape[0], shape[1], shape[-1]
     encoder = encoder_class(dim, 128, impl=impl, theta=5000.0, device=device).train(case == "training")
-    frequencies = 5000.0 ** (-torch.arange(0, dim, 2, dtype=torch.float32, device=device) / dim)
+    exponents = torch.arange(0, dim, 2, dtype=torch.float32, device=device) / dim
+    # Each as its original has it: angles in fp32 tell the two apart.
+    if encoder_class is RotaryEncoder:
+        frequencies = 1.0 / (5000.0**exponents)
+    else:
+        frequencies = 5000.0 ** (-2.0 * torch.arange(dim // 2, dtype=torch.float32, device=device) / dim)
     bag = StateBag(7) if case in ("step", "training", "padded step") else None
     step = 7 if case in ("step", "padded step") else 0
     shape = (tokens, *shape[2:]) if case == "packed" else shape
-    rows = torch.arange(tokens, device=device) + 1 + step
+    rows = (torch.arange(tokens, device=device) + 1 + step)[None]
     layout = Layout(tokens, tokens)
     if case.startswith("padded"):
         indices = torch.arange(tokens, device=device).repeat(batch, 1)
@@ -85,7 +89,7 @@ def test_encoders_give_what_fairseq2s_do(shape, case, encoder_class, impl, devic
 def test_frequencies_can_be_given(device):
     encoder = RotaryEncoder(16, 32, freqs_init_fn=half_frequencies, device=device)
     seqs = torch.randn(2, 9, 4, 16, device=device)
-    rows = torch.arange(9, device=device) + 1
+    rows = (torch.arange(9, device=device) + 1)[None]
     assert_close([encoder(seqs, Layout(9, 9))], [formula(seqs, rows, half_frequencies(encoder), "llama")])
 
 
