@@ -42,6 +42,9 @@ class Rotation:
     def __repr__(self):
         return f"Rotation({self.spec}, {self.form}, {self.dims!r})"
 
+    def __reduce__(self):
+        return rotation, (self.spec, self.form, self.dims, self.gathered)
+
     def _site(self, spec, form, in_place):
         return _native.Site(
             order=self.dims,

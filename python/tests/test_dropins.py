@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ropejit.dropin import liger, meta, paper
+from ropejit.dropin import liger, meta, paper, rope_triton
 from shapes import DTYPES, IDS, SHAPES, angles, assert_close, assert_same_bits, results_and_gradients, tensors
 
 
@@ -70,3 +70,30 @@ def test_meta(shape, dtype, device):
     inputs = [tensor.transpose(1, 2) for tensor in tensors(shape, dtype, device)]
     ours = results_and_gradients(meta.apply_rotary_emb, inputs, freqs_cis)
     assert_close(ours, results_and_gradients(formula, inputs, freqs_cis))
+
+
+def test_liger_takes_tables_of_two_and_of_four_dimensions(device):
+    q, k = tensors(SHAPES[2], torch.bfloat16, device)
+    half = angles(1, 16, 32, device)
+    full = torch.cat((half, half), dim=-1).bfloat16()
+    cos, sin = full.cos(), full.sin()
+    expected = liger.liger_rotary_pos_emb(q, k, cos, sin)
+    assert_same_bits(liger.liger_rotary_pos_emb(q, k, cos[0], sin[0]), expected)
+    assert_same_bits(liger.liger_rotary_pos_emb(q, k, cos[:, None], sin[:, None]), expected)
+
+
+# Those of rope-triton-kernel's own tests, and its tolerance.
+@pytest.mark.parametrize("theta", [1000.0, 10000.0, 100000.0])
+@pytest.mark.parametrize("batch, heads, dim", [(1, 8, 64), (2, 8, 128), (4, 16, 64), (2, 16, 128)])
+@pytest.mark.parametrize("tokens", [128, 512, 1024])
+def test_rope_triton(tokens, batch, heads, dim, theta, device):
+    if device == "cpu":
+        batch, heads = 1, 2
+    q, k = (torch.randn(batch, tokens, heads, dim, device=device) for _ in range(2))
+    frequencies = 1.0 / theta ** (torch.arange(0, dim, 2, device=device).float() / dim)
+    angle = torch.arange(tokens, device=device)[:, None] * frequencies
+    turns = torch.polar(torch.ones_like(angle), angle)[:, None]
+    results = rope_triton.rope_triton(q, k, tokens, theta)
+    for x, result in zip((q, k), results):
+        expected = torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))) * turns).flatten(-2)
+        torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)

@@ -1,5 +1,7 @@
 """Rotation and the operators: positions of all kinds, gradients, traces, modes, threads."""
 
+import copy
+import pickle
 import threading
 
 import pytest
@@ -277,3 +279,25 @@ def test_without_the_exchange_api(device, monkeypatch):
     finally:
         assert _native.setup(_torch.SETUP) is _torch.READS_BY_EXCHANGE
     assert all(torch.equal(a, b) for a, b in zip(results, expected))
+
+
+def test_rotations_are_copied_and_pickled(device):
+    q, _ = pair(device)
+    rope = ropejit.Rotation({**SPEC, "rotary_dim": 16}, {"positions": "start"})
+    for other in (copy.deepcopy(rope), pickle.loads(pickle.dumps(rope))):
+        assert (other.spec, other.form, other.dims) == (rope.spec, rope.form, rope.dims)
+        assert torch.equal(other(q)[0], rope(q)[0])
+
+
+def test_drop_ins_compile_without_a_graph_break(device):
+    from ropejit.dropin import liger, meta, paper
+
+    q, k = pair(device)
+    heads_first = q.transpose(1, 2), k.transpose(1, 2)
+    table = torch.ones(1, 5, 32, device=device)
+    turns = torch.ones(5, 16, device=device, dtype=torch.complex64)
+    for function, arguments in ((liger.liger_rotary_pos_emb, (*heads_first, table, table)),
+                                (paper.apply_rotary_pos_emb, (*heads_first, table, table)),
+                                (meta.apply_rotary_emb, (q, k, turns))):
+        compiled = torch.compile(function, backend="aot_eager", fullgraph=True)
+        assert_close(compiled(*arguments), function(*arguments))
