@@ -220,11 +220,13 @@ void first_command(const Words& words) {
     fmt::print("| {} | {:.3f} | {:.3f} | {:.3f} | {:.3f} |\n", row.text, summary.median / 1e3, summary.spread / 1e3,
                *std::min_element(each.begin(), each.end()) / 1e3, *std::max_element(each.begin(), each.end()) / 1e3);
   }
-  fmt::print("\nempty cache: {:.2f} times the empty kernel's compile (target 2.5), in the background {:.2f} times; disk: {:.2f} ms "
-             "(target 2)\n",
-             summarize(samples["empty"]).median / summarize(samples["compile"]).median,
-             summarize(samples["background"]).median / summarize(samples["compile"]).median,
-             summarize(samples["disk"]).median / 1e3);
+  fmt::print(
+      "\nempty cache: {:.2f} times the empty kernel's compile (target 2.5), in the background {:.2f} times; disk: "
+      "{:.2f} ms "
+      "(target 2)\n",
+      summarize(samples["empty"]).median / summarize(samples["compile"]).median,
+      summarize(samples["background"]).median / summarize(samples["compile"]).median,
+      summarize(samples["disk"]).median / 1e3);
 }
 
 }  // namespace ropejit::bench

@@ -10,8 +10,12 @@ if(PROJECT_IS_TOP_LEVEL)
   endif()
 endif()
 
-if(NOT ROPEJIT_SANITIZE MATCHES "^(address|undefined|thread)?$")
-  message(FATAL_ERROR "ROPEJIT_SANITIZE: found ${ROPEJIT_SANITIZE}, allowed: address, undefined, thread or empty")
+if(NOT ROPEJIT_SANITIZE MATCHES "^(address|undefined|thread|address,undefined)?$")
+  message(FATAL_ERROR "ROPEJIT_SANITIZE: found ${ROPEJIT_SANITIZE}, "
+    "allowed: address, undefined, thread, \"address,undefined\" or empty")
+endif()
+if(ROPEJIT_BUILD_FUZZERS AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  message(FATAL_ERROR "ROPEJIT_BUILD_FUZZERS: found the compiler ${CMAKE_CXX_COMPILER_ID}, needed: Clang, for libFuzzer")
 endif()
 
 # Sections and warnings for `target`; a program or shared library drops the sections that nothing uses.
@@ -23,6 +27,8 @@ function(ropejit_compile_settings target)
     C_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON)
   target_compile_options(${target} PRIVATE -ffunction-sections -fdata-sections)
+  # A unique symbol is one for the whole process, whatever its visibility.
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
   if(ROPEJIT_DEVELOPMENT)
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
     # GCC 12 warns of its own std::string (GCC bug 105651).
@@ -32,10 +38,18 @@ function(ropejit_compile_settings target)
     target_compile_options(${target} PRIVATE -fsanitize=${ROPEJIT_SANITIZE} -fno-omit-frame-pointer)
     # GCC's sanitizers make it warn of the standard library's own variables.
     target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)
-    if(ROPEJIT_SANITIZE STREQUAL "undefined")
+    if(ROPEJIT_SANITIZE MATCHES "undefined")
       target_compile_options(${target} PRIVATE -fno-sanitize-recover=all)
+      # LLVM's library has no type information, which Clang's check of virtual calls links to.
+      target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=vptr>)
+      target_link_options(${target} PUBLIC $<$<CXX_COMPILER_ID:Clang>:-fno-sanitize=vptr>)
     endif()
     target_link_options(${target} PUBLIC -fsanitize=${ROPEJIT_SANITIZE})
+  endif()
+  if(ROPEJIT_BUILD_FUZZERS)
+    # Coverage in all objects; what is linked without the fuzzer, as the tests are, has no use for it.
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+    target_link_options(${target} PUBLIC -fsanitize=fuzzer-no-link)
   endif()
 endfunction()
 

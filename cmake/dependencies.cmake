@@ -12,14 +12,23 @@ include(llvm_support)
 include(sodium)
 include(cuda_headers)
 
-# Without fmt's headers as its implementation a file compiles in a fifth of the time, but programs need its library.
+# fmt is compiled into what uses it, never linked. Header-only every source compiles all of it, which takes five times as
+# long as once in a source of its own; but what that source must hold is known for the versions that were tried alone.
+add_library(ropejit_fmt INTERFACE)
 if(ROPEJIT_FMT_HEADER_ONLY)
-  set(fmt_target fmt::fmt-header-only)
+  target_link_libraries(ropejit_fmt INTERFACE fmt::fmt-header-only)
 else()
-  set(fmt_target fmt::fmt)
+  target_include_directories(ropejit_fmt SYSTEM INTERFACE
+    $<TARGET_PROPERTY:fmt::fmt-header-only,INTERFACE_INCLUDE_DIRECTORIES>)
 endif()
 
 # Found dependencies as one interface target of the library's own sources.
 add_library(ropejit_dependencies INTERFACE)
 target_link_libraries(ropejit_dependencies INTERFACE
-  ${fmt_target} Boost::headers ropejit_llvm_support ropejit_sodium ropejit_cuda_headers Threads::Threads ${CMAKE_DL_LIBS})
+  ropejit_fmt Boost::headers ropejit_llvm_support ropejit_sodium ropejit_cuda_headers Threads::Threads ${CMAKE_DL_LIBS})
+
+# The static ones of them, by file, for the library: see library.cmake. It needs nothing of zlib and zstd in the end.
+set(ropejit_archives
+  "${LLVM_LIBRARY_DIR}/libLLVMSupport.a" "${LLVM_LIBRARY_DIR}/libLLVMDemangle.a"
+  "${ROPEJIT_ZSTD_LIBRARY}" "${ROPEJIT_ZLIB_LIBRARY}" "${ROPEJIT_SODIUM_LIBRARY}")
+list(FILTER ropejit_archives INCLUDE REGEX "\\.a$")

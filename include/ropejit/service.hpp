@@ -91,10 +91,10 @@ class ROPEJIT_EXPORT RopeKernel {
 
   /// Queues the rotation of q and k on `stream` (a CUstream or cudaStream_t of the current context; null: the
   /// default stream; ignored on the host target, which runs at once). Never compiles, allocates, locks or waits.
-  /// Any context of the device may be current; but numbers of a length, and of a binary of the class, are in the memory of
-  /// the context in which get or at_length was called: elsewhere such a launch is refused with not_prepared.
-  /// May be captured into a CUDA graph. A null pointer, a wrong position kind, a negative size, or outputs that
-  /// overlap (each other or, out of place, an input) are refused before anything is queued.
+  /// Any context of the device may be current; but numbers of a length, and of a binary of the class, are in the memory
+  /// of the context in which get or at_length was called: elsewhere such a launch is refused with not_prepared. May be
+  /// captured into a CUDA graph. A null pointer, a wrong position kind, a negative size, or outputs that overlap (each
+  /// other or, out of place, an input) are refused before anything is queued.
   [[nodiscard]] LaunchStatus launch(const RopeArgs& args, void* stream = nullptr) const noexcept;
 
   /// The entry that a launch of this size would run, were its tensors to keep the form's promise.

@@ -1,5 +1,5 @@
 // Run by the build: compiles the generic kernel for the host and for one GPU of each generation, and writes a C++
-// source that holds the images.
+// source that holds the images, and the digest of the templates.
 //
 //   embed_generic FOLDER    writes FOLDER/generic_images.cpp and the images beside it
 //
@@ -23,6 +23,7 @@ namespace ropejit::internal {
 
 // The library's own, which this program makes, are not there yet.
 std::span<const GenericImage> generic_images() { return {}; }
+std::string_view embedded_digest() { return {}; }
 
 namespace {
 
@@ -86,8 +87,9 @@ void embed(const std::string& folder) {
   text += fmt::format(
       "\nnamespace ropejit::internal {{\nnamespace {{\nconst std::array<GenericImage, {}> table = {{{{\n{}}}}};\n"
       "}}  // namespace\n\nstd::span<const GenericImage> generic_images() {{ return table; }}\n\n"
+      "std::string_view embedded_digest() {{ return \"{}\"; }}\n\n"
       "}}  // namespace ropejit::internal\n",
-      images.size(), table);
+      images.size(), table, digest_of(embedded_templates()));
   write(folder + "/generic_images.cpp", text);
 }
 

@@ -68,12 +68,11 @@ Finding driver() {
 Finding compiler() {
   const NvrtcInfo info = nvrtc_info(std::nullopt);
   if (info.available) return {"", Verdict::good, fmt::format("NVRTC {}, {}", info.version, info.path), {}};
-  return {"", Verdict::poor, info.problem, "without NVRTC nothing is compiled: what is not cached runs by the generic kernel"};
+  return {"", Verdict::poor, info.problem,
+          "without NVRTC nothing is compiled: what is not cached runs by the generic kernel"};
 }
 
-Finding host_compiler() {
-  return {"", Verdict::good, HostCompiler(std::nullopt).version(), {}};
-}
+Finding host_compiler() { return {"", Verdict::good, HostCompiler(std::nullopt).version(), {}}; }
 
 Finding generic_kernels() {
   std::vector<std::string> archs;
@@ -120,7 +119,8 @@ Finding cache_entries(const BinaryStore& store) {
     }
   }
   if (bad.empty()) return {"", Verdict::good, fmt::format("{} can be read", good), {}};
-  return {"", Verdict::broken, fmt::format("{} of {} cannot be used, the first: {}", bad.size(), good + bad.size(), bad[0]),
+  return {"", Verdict::broken,
+          fmt::format("{} of {} cannot be used, the first: {}", bad.size(), good + bad.size(), bad[0]),
           "`ropejit cache verify` lists them; they are compiled anew when they are wanted"};
 }
 
@@ -129,13 +129,16 @@ Finding records(const BinaryStore& store) {
   if (path.empty()) return {"", Verdict::good, "none of the user's", {}};
   const RecordsRead read = read_records(system_file_ops(), path);
   if (read.problems.empty()) return {"", Verdict::good, fmt::format("{} of the user's", read.records.all().size()), {}};
-  return {"", Verdict::broken, read.problems.front(), "the next tuning rewrites the file without the lines that cannot be used"};
+  return {"", Verdict::broken, read.problems.front(),
+          "the next tuning rewrites the file without the lines that cannot be used"};
 }
 
 std::vector<Finding> examine(const Arguments& arguments) {
   std::vector<Finding> findings = {
-      look_at("environment", environment),         look_at("driver", driver),
-      look_at("nvrtc", compiler),                  look_at("host_compiler", host_compiler),
+      look_at("environment", environment),
+      look_at("driver", driver),
+      look_at("nvrtc", compiler),
+      look_at("host_compiler", host_compiler),
       look_at("generic_kernels", generic_kernels),
   };
   try {

@@ -25,12 +25,15 @@ const char* meaning_of(CacheRung rung) {
 }
 
 std::string table_of(const KernelInfo& info) {
-  std::string text = fmt::format("plan {} of class {} on {} ({})\n", info.plan_hash, info.class_hash, info.device, info.arch);
+  std::string text =
+      fmt::format("plan {} of class {} on {} ({})\n", info.plan_hash, info.class_hash, info.device, info.arch);
   for (const VariantInfo& variant : info.variants) {
     const bool last = &variant == &info.variants.back();
-    text += fmt::format("{:<18} {:<30} {}\n", last ? "any other tensors" : fmt::format("from {} tokens", variant.min_tokens),
-                        variant.variant, meaning_of(variant.cache));
-    for (const std::string& line : variant.missed) text += fmt::format("                     not {}\n", excerpt(line, 400));
+    text += fmt::format("{:<18} {:<30} {}\n",
+                        last ? "any other tensors" : fmt::format("from {} tokens", variant.min_tokens), variant.variant,
+                        meaning_of(variant.cache));
+    for (const std::string& line : variant.missed)
+      text += fmt::format("                     not {}\n", excerpt(line, 400));
   }
   return text;
 }
@@ -84,7 +87,8 @@ Command explain_command() {
   flags.push_back({"--json", "", "one JSON object on stdout"});
   flags.push_back({"--help", "", "this text"});
   return {"explain",
-          "says which binaries serve a case, where each was looked for, and why the rungs before missed; status 1 where the "
+          "says which binaries serve a case, where each was looked for, and why the rungs before missed; status 1 "
+          "where the "
           "generic kernel has to serve",
           flags,
           {},

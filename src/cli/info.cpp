@@ -76,7 +76,7 @@ Facts gather(const Arguments& arguments) {
     facts.templates_digest = templates_digest();
     facts.templates = template_files().size();
   });
-  facts.cache_directory = cache_directory(arguments.text("--cache-dir"));
+  facts.cache_directory = store_options(arguments.text("--cache-dir")).directory;
   const std::vector<EntryListing> entries = BinaryStore(facts.cache_directory).list();
   facts.cache_entries = entries.size();
   facts.cache_damaged = static_cast<std::size_t>(

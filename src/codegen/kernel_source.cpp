@@ -12,17 +12,21 @@ std::span<const TextFile> template_files() {
   return folder.files();
 }
 
+std::string digest_of(std::span<const TextFile> files) {
+  std::string text;
+  for (const TextFile& file : files) {
+    text += file.name;
+    text += '\0';
+    text += file.text;
+    text += '\0';
+  }
+  return blake3_hex(text, 16);
+}
+
 const std::string& templates_digest() {
-  static const std::string digest = [] {
-    std::string text;
-    for (const TextFile& file : template_files()) {
-      text += file.name;
-      text += '\0';
-      text += file.text;
-      text += '\0';
-    }
-    return blake3_hex(text, 16);
-  }();
+  static const std::string digest = templates_folder().empty() && !embedded_digest().empty()
+                                        ? std::string(embedded_digest())
+                                        : digest_of(template_files());
   return digest;
 }
 

@@ -30,6 +30,13 @@ std::span<const TextFile> embedded_templates();
 /// with a NUL. Thread-safe. Throws Error{invalid_argument} where the folder is not fit.
 std::span<const TextFile> template_files();
 
+/// 32 hex digits over names and texts.
+std::string digest_of(std::span<const TextFile> files);
+
+/// That of embedded_templates(), worked out when the library was built: it would be a tenth of the time that a first
+/// launch takes. Empty in the program that the build runs to work it out.
+std::string_view embedded_digest();
+
 /// 32 hex digits over the names and texts of template_files, whose error it throws. With a hash of the generated text,
 /// which the generator decides, it makes a binary's key complete.
 const std::string& templates_digest();

@@ -92,7 +92,8 @@ class CudaKernel : public LoadedKernel {
     return has_steps ? api_.p_cuLibraryGetGlobal(&home_.steps, &bytes, library_, kStepsSymbol) : CUDA_SUCCESS;
   }
 
-  /// The function to launch, and the steps' address where it is known. False where the launch's own steps are elsewhere.
+  /// The function to launch, and the steps' address where it is known. False where the launch's own steps are
+  /// elsewhere.
   bool prepare(const LaunchGeometry& geometry, LaunchParams& params, CUfunction& function) const noexcept {
     CUcontext current = nullptr;
     unsigned long long context = 0;

@@ -35,8 +35,8 @@ std::string last_dl_error() {
 }
 
 /// A path to the descriptor that no other load has. dlopen knows objects by the path they were opened by, and gives
-/// back the older of two with one path; descriptors' numbers are used again. "/." means nothing in a path, so each bit of
-/// a number that counts loads may say whether there is one.
+/// back the older of two with one path; descriptors' numbers are used again. "/." means nothing in a path, so each bit
+/// of a number that counts loads may say whether there is one.
 std::string path_of(int descriptor) {
   static std::atomic<std::uint64_t> loads = 0;
   std::string path = "/proc/self/fd";

@@ -21,8 +21,8 @@ class Events {
 
   /// To both sinks, the first time that this line is said (of the latest thousand).
   void warn(const std::string& line) { warn_once(line, line); }
-  /// The same for what is wrong with a directory, which shows at every file in it and is one thing to a person: said once
-  /// for each cause. The cause is what stands last in the line, behind a colon.
+  /// The same for what is wrong with a directory, which shows at every file in it and is one thing to a person: said
+  /// once for each cause. The cause is what stands last in the line, behind a colon.
   void warn_of(const std::string& directory, const std::string& line);
   /// To the log alone.
   void note(const std::string& line);

@@ -51,7 +51,8 @@ RecordSet RecordShelf::about(const DeviceKey& device, const KernelClass& kernel_
   if (!path_.empty()) {
     FileContents file = read_records_file(system_file_ops(), path_, trust_);
     if (file.bytes) own_file = *std::move(file.bytes);
-    if (!file.bytes && !file.absent) events_.warn_of(directory_, fmt::format("tuning records are not used: {}", file.problem));
+    if (!file.bytes && !file.absent)
+      events_.warn_of(directory_, fmt::format("tuning records are not used: {}", file.problem));
   }
   const std::string hash = kernel_class.hash();
   const std::string key = to_string(device);

@@ -114,15 +114,15 @@ HfRopeDict gemma_4_dict(const std::string& kind) {
   return dict;
 }
 
-// The rope dictionary of the layers of one kind.
-HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, const std::vector<HfLayer>& layers,
+// The rope dictionary of the layers of one kind. `nested`: see find_nested_rope_dicts.
+HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, const std::optional<ObjectReader>& nested,
                         const std::string& kind) {
   if (family.deepseek_v4) return deepseek_v4_dict(config, family, kind);
   const bool has_dict = config.has("rope_parameters") || config.has("rope_scaling");
   if (!has_dict && family.gemma_4) return gemma_4_dict(kind);
   if (!has_dict && family.needs_rope_dict) throw missing_field(config.path("rope_parameters"), "an object");
   HfRopeDict dict;
-  if (const auto nested = find_nested_rope_dicts(config, layers)) {
+  if (nested) {
     dict = read_nested_rope_dict(nested->get_object(kind), config, family);
   } else {
     dict = read_hf_rope_dict(config, family);
@@ -151,12 +151,12 @@ HfModel::HfModel(const llvm::json::Object& object, bool lenient)
       family_(supported_family(config_, supported_family(parts_, supported_family(top_, HfFamily{})))) {
   refuse_unsupported_keys(config_, family_);
   layers_ = read_hf_layers(config_, family_, lenient);
+  nested_dicts_ = find_nested_rope_dicts(config_, layers_);
 }
 
 bool HfModel::rotates(std::size_t layer) const {
   if (!layers_[layer].rotates) return false;
-  const auto nested = find_nested_rope_dicts(config_, layers_);
-  const llvm::json::Value* dict = nested ? nested->object().get(layers_[layer].kind) : nullptr;
+  const llvm::json::Value* dict = nested_dicts_ ? nested_dicts_->object().get(layers_[layer].kind) : nullptr;
   return dict == nullptr || dict->kind() != llvm::json::Value::Null;
 }
 
@@ -173,7 +173,7 @@ RopeSpec HfModel::spec(const std::string& kind, const ModelOptions& options) con
   }
   if (family_.turns_back) spec.direction = Direction::adjoint;
   spec.dtype = dtype(options);
-  const HfRopeDict dict = dict_of_kind(config_, family_, layers_, kind);
+  const HfRopeDict dict = dict_of_kind(config_, family_, nested_dicts_, kind);
   spec.scaling = dict.scaling;
   spec.theta = read_theta(config_, family_, dict);
   read_hf_operands(config_, family_, dict, kind, options.tp, spec);

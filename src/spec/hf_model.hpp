@@ -39,6 +39,7 @@ class HfModel {
   ObjectReader config_;  // of the language model
   HfFamily family_;
   std::vector<HfLayer> layers_;
+  std::optional<ObjectReader> nested_dicts_;  // found once: it walks all layers
 };
 
 /// ModelRopes::from_hf_config; `lenient`: see read_hf_layers.

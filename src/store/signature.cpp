@@ -9,7 +9,8 @@
 namespace ropejit::internal {
 namespace {
 
-static_assert(kKeyBytes == crypto_sign_PUBLICKEYBYTES && kKeyBytes == crypto_sign_SEEDBYTES);
+static_assert(kKeyBytes == crypto_sign_PUBLICKEYBYTES);
+static_assert(kKeyBytes == crypto_sign_SEEDBYTES);
 static_assert(kSignatureBytes == crypto_sign_BYTES);
 
 // What stands before the key in the DER of RFC 8410: the algorithm, and the lengths around a key of 32 bytes.

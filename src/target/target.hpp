@@ -55,8 +55,8 @@ class LoadedKernel {
   LoadedKernel& operator=(const LoadedKernel&) = delete;
   virtual ~LoadedKernel() = default;
 
-  /// Queues the kernel; 0, the driver's error number, or kWrongContext. No allocation (host target: its fibers' stacks), no lock. Adds
-  /// to `params` what only it knows: where the binary's own steps are.
+  /// Queues the kernel; 0, the driver's error number, or kWrongContext. No allocation (host target: its fibers'
+  /// stacks), no lock. Adds to `params` what only it knows: where the binary's own steps are.
   virtual int launch(const LaunchGeometry& geometry, LaunchParams& params, void* stream) const noexcept = 0;
 
   /// As launch, into a recorder of the same target. Nothing of it overlaps (LaunchGeometry::overlaps). What was only

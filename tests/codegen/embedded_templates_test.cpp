@@ -18,3 +18,8 @@ TEST_CASE("The embedded templates are the files of templates/, byte for byte") {
   CHECK(names.count("flat.cuh") == 1);
   CHECK(names.count("launch_params.cuh") == 1);
 }
+
+TEST_CASE("The digest that was worked out by the build is that of the embedded templates") {
+  CHECK(embedded_digest().size() == 32);
+  CHECK(embedded_digest() == digest_of(embedded_templates()));
+}

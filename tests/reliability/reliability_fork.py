@@ -13,7 +13,7 @@ def run(test):
             # The tuner compiles in some, times in others.
             cache = test.folder(f"fork-{mode}-{number}")
             environment = test.environment(cache, keep=number % 2 == 0)
-            status, result = test.worker("fork", environment, timeout=20, mode=mode, after_ms=37 * number)
+            status, result = test.worker("fork", environment, timeout=120, mode=mode, after_ms=37 * number)
             child = result["child_status"] if result else None
             if status != 0 or child != 0:
                 bad.append((status, child))

@@ -1,5 +1,5 @@
-// A GPU's life under a service: several contexts and devices, captures, contexts that go, forks. The last case resets the
-// device, after which nothing else in this process can use it: the file is to be run by itself.
+// A GPU's life under a service: several contexts and devices, captures, contexts that go, forks. The last case resets
+// the device, after which nothing else in this process can use it: the file is to be run by itself.
 #include <sys/wait.h>
 #include <unistd.h>
 

@@ -89,7 +89,8 @@ GoldenKernel Kernels::get(const RopeSpec& spec, const LaunchForm& form) {
   const internal::RotationPlan plan = internal::lower(spec, form);
   internal::Variant variant = internal::default_variants(plan.kernel_class, target_->multiprocessors()).front().variant;
   variant.buffered_steps = form.angles == AngleSource::computed;
-  const auto [place, is_new] = variants_.try_emplace(plan.kernel_class.hash());
+  // One for all plans of a class; but the generic kernel has the plan's own numbers in it.
+  const auto [place, is_new] = variants_.try_emplace(only_generic() ? plan.hash() : plan.kernel_class.hash());
   if (is_new) place->second = prepare_variant(target_, plan, variant);
   // All tensors below keep the form's promise: one variant serves.
   GoldenKernel golden{kernel_of(target_, plan, place->second, place->second), {}};

@@ -1,6 +1,7 @@
 #include "support/targets.hpp"
 
 #include <cstdlib>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -10,6 +11,8 @@
 #include "codegen/work.hpp"
 #include "cuda/cuda_target.hpp"
 #include "host/host_target.hpp"
+#include "launch/generic_variant.hpp"
+#include "ropejit/error.hpp"
 #include "support/parallel.hpp"
 
 namespace ropejit::test {
@@ -35,8 +38,18 @@ internal::PreparedVariant prepare_variant(const TargetPtr& target, const interna
   return prepared;
 }
 
+bool only_generic() {
+  static const bool only = std::getenv("ROPEJIT_TEST_GENERIC") != nullptr;
+  return only;
+}
+
 std::vector<internal::PreparedVariant> prepare_variants(const TargetPtr& target, const internal::RotationPlan& plan,
                                                         const std::vector<internal::Variant>& variants) {
+  if (only_generic()) {
+    const std::optional<internal::PreparedVariant> generic = internal::generic_variant(*target, plan);
+    if (!generic) throw Error(ErrorCode::load_failed, "test", "no generic kernel was built in");
+    return std::vector<internal::PreparedVariant>(variants.size(), *generic);
+  }
   std::vector<internal::KernelSource> sources;
   for (const internal::Variant& variant : variants) sources.push_back(internal::generate(plan, variant));
   std::vector<std::string> images(variants.size());

@@ -1,5 +1,6 @@
 // The targets that numerical tests run on: the host always, and the GPU where there is one. ROPEJIT_TEST_DEVICES
-// ("host", "cuda" or "host,cuda") chooses.
+// ("host", "cuda" or "host,cuda") chooses. With ROPEJIT_TEST_GENERIC set, the generic kernel stands in for every
+// variant that they prepare: what all of them check holds for it, too.
 #pragma once
 
 #include <memory>
@@ -16,6 +17,9 @@ using TargetPtr = std::shared_ptr<const internal::Target>;
 
 /// Opened once a process, current on the calling thread.
 std::vector<TargetPtr> targets();
+
+/// ROPEJIT_TEST_GENERIC.
+bool only_generic();
 
 /// A variant, compiled and loaded afresh: nothing is kept.
 internal::PreparedVariant prepare_variant(const TargetPtr& target, const internal::RotationPlan& plan,

@@ -1,0 +1,69 @@
+/* What the files of the extension module share. The module has no torch headers: PyTorch is reached through the DLPack
+ * exchange API, or where that is missing through the tensors' Python attributes. All functions need the GIL. */
+#pragma once
+
+#define PY_SSIZE_T_CLEAN
+#ifndef Py_LIMITED_API
+#define Py_LIMITED_API 0x030A0000
+#endif
+#include <Python.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "exchange.h"
+#include "ropejit/ropejit.h"
+
+enum { MAX_DIMS = 8 };
+
+/* Numbers of dtypes, as Python knows them too (_sites.py). */
+enum { DTYPE_OTHER = 0, DTYPE_BF16, DTYPE_FP16, DTYPE_FP32, DTYPE_INT32, DTYPE_INT64, DTYPE_COMPLEX64 };
+
+/* What a tensor is. The arrays are the view's own. */
+typedef struct View {
+  void* data;
+  int32_t device_type; /* EXCHANGE_CPU, EXCHANGE_CUDA, or else */
+  int32_t device_id;
+  int32_t ndim;
+  int32_t dtype;
+  int64_t shape[MAX_DIMS];
+  int64_t strides[MAX_DIMS];
+} View;
+
+/* What torch gave to setup(). Borrowed from the module for as long as the process lives. */
+typedef struct Torch {
+  PyObject* tensor_type;
+  PyObject* parameter_type;
+  PyObject* empty_like;
+  PyObject* is_grad_enabled;
+  PyObject* increment_version; /* takes a tuple of tensors */
+  PyObject* current_device;    /* NULL: there is but one */
+  PyObject* raw_stream;        /* of a device's number; used without the exchange API */
+  PyObject* probes;            /* a tuple of functions that return something true where a mode or a trace is on */
+  PyObject* dtypes;            /* {torch.dtype: one of the numbers above}; used without the exchange API */
+  const ExchangeApi* exchange; /* NULL: use attributes */
+  bool host_allowed;
+} Torch;
+
+extern Torch torch;
+
+/* 1: read; 0: not a tensor that can be read (no exception is set). Sparse tensors and those of more than MAX_DIMS
+ * dimensions are among the latter. */
+int view_tensor(PyObject* object, View* out);
+
+/* The stream that torch queues work of that device on. 1, or 0 and an exception. */
+int current_stream(const View* tensor, void** out);
+
+/* Raises what `status` stands for, with ropejit's own words. Always NULL. */
+PyObject* raise_status(ropejit_status status);
+
+/* The ropejit_kernel of a Kernel; NULL and a TypeError for other objects. */
+const ropejit_kernel* kernel_of(PyObject* object);
+/* The torch.dtype that it writes where that is not the input's, else NULL. Borrowed. */
+PyObject* output_dtype_of(PyObject* object);
+
+extern PyObject* native_error;
+extern PyType_Spec service_spec, kernel_spec, site_spec;
+extern PyObject* kernel_type;
+
+/* A heap type with nothing but tp_dealloc to do: frees the object and lets go of its type. */
+void free_object(PyObject* self);

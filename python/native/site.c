@@ -1,0 +1,121 @@
+/* The Python type Site: one kind of rotation, with the kernels that calls of it needed so far. */
+#include "site.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The place of each letter of "bshd" in `order`. False: a letter that is none of them, or twice. */
+static bool read_order(Site* site, const char* order) {
+  site->batch = site->token = site->head = site->lane = -1;
+  const size_t length = strlen(order);
+  if (length > 4) return false;
+  for (size_t i = 0; i < length; ++i) {
+    int8_t* const place = order[i] == 'b'   ? &site->batch
+                          : order[i] == 's' ? &site->token
+                          : order[i] == 'h' ? &site->head
+                          : order[i] == 'd' ? &site->lane
+                                            : NULL;
+    if (place == NULL || *place >= 0) return false;
+    *place = (int8_t)i;
+  }
+  site->ndim = (int8_t)length;
+  return site->token >= 0 && site->lane >= 0;
+}
+
+static bool read_positions(Site* site, const char* kind) {
+  static const char* const names[] = {"start", "ids", "offsets", "ragged"};
+  for (int i = 0; i < 4; ++i) {
+    if (strcmp(kind, names[i]) != 0) continue;
+    site->positions = (PositionKind)i;
+    return true;
+  }
+  return false;
+}
+
+static PyObject* site_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
+  static char* names[] = {"order", "positions", "in_place", "axes", "gathered", "tables", "make", NULL};
+  const char* order = NULL;
+  const char* positions = NULL;
+  int in_place = 0, axes = 0, gathered = 0, tables = 0;
+  PyObject* make = NULL;
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "sspppiO", names, &order, &positions, &in_place, &axes,
+                                   &gathered, &tables, &make)) {
+    return NULL;
+  }
+  Site read;
+  memset(&read, 0, sizeof read);
+  if (!read_order(&read, order)) {
+    return PyErr_Format(PyExc_ValueError,
+                        "dims: found \"%s\", allowed: an order of the letters s and d, with or without b and h", order);
+  }
+  if (!read_positions(&read, positions) || tables < 0 || tables > 2) {
+    return PyErr_Format(PyExc_ValueError, "positions: found \"%s\", allowed: start, ids, offsets or ragged", positions);
+  }
+  Site* const self = (Site*)((allocfunc)PyType_GetSlot(type, Py_tp_alloc))(type, 0);
+  if (self == NULL) return NULL;
+  self->batch = read.batch;
+  self->token = read.token;
+  self->head = read.head;
+  self->lane = read.lane;
+  self->ndim = read.ndim;
+  self->positions = read.positions;
+  self->in_place = in_place != 0;
+  self->axes = axes != 0;
+  self->gathered = gathered != 0;
+  self->tables = tables;
+  Py_INCREF(make);
+  self->make = make;
+  return (PyObject*)self;
+}
+
+static void site_free(PyObject* object) {
+  Site* const self = (Site*)object;
+  for (Entry* entry = self->entries; entry != NULL;) {
+    Entry* const next = entry->next;
+    Py_DECREF(entry->kernel);
+    free(entry);
+    entry = next;
+  }
+  Py_XDECREF(self->make);
+  free_object(object);
+}
+
+static PyObject* given(PyObject* argument) { return argument == Py_None ? NULL : argument; }
+
+static PyObject* site_run(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+  if (count != 8) {
+    PyErr_SetString(PyExc_TypeError, "run(q, k, positions, cos, sin, cu_seqlens, start, flags)");
+    return NULL;
+  }
+  const int64_t start = PyLong_AsLongLong(arguments[6]);
+  if (start == -1 && PyErr_Occurred()) return NULL;
+  const long flags = PyLong_AsLong(arguments[7]);
+  if (flags == -1 && PyErr_Occurred()) return NULL;
+  const Call call = {arguments[0],
+                     given(arguments[1]),
+                     given(arguments[2]),
+                     given(arguments[3]),
+                     given(arguments[4]),
+                     given(arguments[5]),
+                     start,
+                     (flags & 1) != 0,
+                     (flags & 2) != 0};
+  return rotate((Site*)self, &call);
+}
+
+static PyMethodDef site_methods[] = {
+    {"run", (PyCFunction)(void (*)(void))site_run, METH_FASTCALL,
+     "run(q, k, positions, cos, sin, cu_seqlens, start, flags) -> (q, k), or None where only the long way will do.\n"
+     "flags: 1: do not look at gradients and modes; 2: raise what fails"},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot site_slots[] = {
+    {Py_tp_new, (void*)site_new},
+    {Py_tp_dealloc, (void*)site_free},
+    {Py_tp_methods, site_methods},
+    {Py_tp_doc, "One kind of rotation, and the kernels that its calls needed so far"},
+    {0, NULL},
+};
+
+PyType_Spec site_spec = {"ropejit._native.Site", sizeof(Site), 0, Py_TPFLAGS_DEFAULT, site_slots};

@@ -1,0 +1,20 @@
+"""RoPE kernels for torch tensors, made at run time for exactly the case at hand.
+
+    import ropejit
+    rope = ropejit.Rotation({"layout": "split_half", "rope_theta": 500000.0}, {"positions": "ids"})
+    q, k = rope(q, k, positions=position_ids)    # [batch, tokens, heads, head_dim], on a GPU
+
+What spec and form may say: README, "The spec as JSON" and "The launch form as JSON". What tensors say themselves
+(dtype, heads, head_dim, strides) is left out of both. Drop-ins for other libraries' functions: ropejit.dropin.
+
+Errors: TypeError and ValueError name the argument, what was found and what is allowed; NotImplementedError is for what
+is valid and not built; ropejit.Error for what went wrong with device, driver or compiler.
+"""
+
+from ropejit._native import version as _version
+from ropejit._ops import rope, rope_
+from ropejit._rotation import Rotation
+from ropejit._services import Error, library_path, serve_host
+
+__all__ = ["Error", "Rotation", "library_path", "rope", "rope_", "serve_host"]
+__version__ = _version()

@@ -1,0 +1,139 @@
+"""Says what is wrong with arguments. Slow and thorough: plain calls never come here."""
+
+import torch
+
+from ropejit import _torch
+from ropejit._services import host_is_served
+
+_WORDS = {"b": "batch", "s": "tokens", "h": "heads", "d": "lanes"}
+
+
+def _refuse(name, found, allowed):
+    raise ValueError(f"{name}: found {found}, allowed: {allowed}")
+
+
+def check_types(q, k, positions, cos, sin, cu_seqlens, start):
+    tensors = {"q": q, "k": k, "positions": positions, "cos": cos, "sin": sin, "cu_seqlens": cu_seqlens}
+    for name, value in tensors.items():
+        if not isinstance(value, torch.Tensor) and (value is not None or name == "q"):
+            allowed = "a torch.Tensor" if name == "q" else "a torch.Tensor or None"
+            raise TypeError(f"{name}: found {type(value).__name__}, allowed: {allowed}")
+    if not isinstance(start, (int, torch.SymInt)) or isinstance(start, bool):
+        raise TypeError(f"start: found {type(start).__name__}, allowed: an int")
+    if isinstance(start, int) and not -(2**63) <= start < 2**63:
+        _refuse("start", start, "what 64 bits hold")
+
+
+def _check_device(name, tensor, q):
+    if tensor.layout is not torch.strided:
+        _refuse(name, f"layout {tensor.layout}", "torch.strided")
+    if q is not None:
+        if tensor.device != q.device:
+            _refuse(name, f"a tensor on {tensor.device}", f"one on {q.device}, where q is")
+    elif not (tensor.is_cuda or (tensor.device.type == "cpu" and host_is_served())):
+        _refuse(name, f"a tensor on {tensor.device}", "one on a CUDA device (CPU tensors after ropejit.serve_host(True))")
+
+
+def _check_dtype(name, tensor, allowed):
+    if tensor.dtype not in allowed:
+        words = ", ".join(str(dtype) for dtype in allowed)
+        raise TypeError(f"{name}: found {tensor.dtype}, allowed: {words}")
+
+
+def _check_rank(name, tensor, allowed, words):
+    if tensor.dim() not in allowed:
+        _refuse(name, f"shape {tuple(tensor.shape)}", words)
+
+
+def check(rotation, in_place, q, k, positions, cos, sin, cu_seqlens, start):
+    """Raises for the first thing that keeps these arguments from being rotated."""
+    dims = rotation.dims
+    order = f"{len(dims)} dimensions ({', '.join(_WORDS[letter] for letter in dims)})"
+    sizes = {}
+    for name, tensor in (("q", q), ("k", k)):
+        if tensor is None:
+            continue
+        _check_device(name, tensor, None if name == "q" else q)
+        _check_dtype(name, tensor, tuple(_torch.FLOATS.values()) if name == "q" else (q.dtype,))
+        _check_rank(name, tensor, (len(dims),), order)
+        for letter, size in zip(dims, tensor.shape):
+            if letter in "bs" and sizes.setdefault(letter, size) != size:
+                _refuse(name, f"{size} {_WORDS[letter]}", f"{sizes[letter]}, as q has")
+            if letter in "hd" and size == 0:
+                _refuse(name, f"no {_WORDS[letter]}", "1 or more")
+        if in_place:
+            _check_writable(name, tensor)
+    batch, tokens = sizes.get("b", 1), sizes["s"]
+    _check_tables(rotation, q, cos, sin, batch, tokens, start)
+    _check_positions(rotation, q, positions, cu_seqlens, batch, tokens)
+
+
+def _check_writable(name, tensor):
+    for size, stride in zip(tensor.shape, tensor.stride()):
+        if size > 1 and stride == 0:
+            _refuse(name, "an expanded tensor", "one whose elements have memory of their own, since it is written to")
+    if tensor.is_leaf and tensor.requires_grad and torch.is_grad_enabled():
+        _refuse(name, "a leaf that requires grad", "another tensor, since it is written to")
+
+
+def _check_tables(rotation, q, cos, sin, batch, tokens, start):
+    for name, table, wanted in (("cos", cos, rotation.tables >= 1), ("sin", sin, rotation.tables == 2)):
+        if (table is not None) != wanted:
+            word = "a tensor" if table is not None else "None"
+            _refuse(name, word, f"{'a tensor' if wanted else 'None'} with angles {rotation.angles!r}")
+        if not wanted:
+            continue
+        _check_device(name, table, q)
+        floats = tuple(_torch.FLOATS.values())
+        _check_dtype(name, table, (*floats, torch.complex64) if rotation.angles == "complex" else floats)
+        _check_rank(name, table, (2, 3), "[rows, numbers] or [batch, rows, numbers]")
+        if table.requires_grad and torch.is_grad_enabled():
+            _refuse(name, "a tensor that requires grad", "one that does not: its gradient is not computed")
+        if table.dim() == 3 and table.shape[0] not in (1, batch):
+            _refuse(name, f"a batch of {table.shape[0]}", f"1 or {batch}, as q has")
+        rows = table.shape[-2]
+        if rotation.gathered and rows != tokens:
+            _refuse(name, f"{rows} rows", f"{tokens}: one for each token")
+        if rotation.kind == "start" and not rotation.gathered and not 0 <= start <= rows - tokens:
+            _refuse("start", start, f"0 to {rows - tokens}: the table has {rows} rows, and there are {tokens} tokens")
+        if name == "sin":
+            _check_dtype(name, table, (cos.dtype,))
+            if table.shape != cos.shape:
+                _refuse(name, f"shape {tuple(table.shape)}", f"{tuple(cos.shape)}, as cos has")
+        if table.shape[-1] > 1 and table.stride(-1) != 1:
+            _refuse(name, f"stride {table.stride(-1)} in its last dimension", "1")
+    if rotation.tables == 2 and any(c != s and n > 1 for c, s, n in zip(cos.stride(), sin.stride(), cos.shape)):
+        _refuse("sin", f"strides {sin.stride()}", f"{cos.stride()}, as cos has")
+
+
+def _check_positions(rotation, q, positions, cu_seqlens, batch, tokens):
+    kind = rotation.kind
+    if (cu_seqlens is not None) != (kind == "ragged"):
+        _refuse("cu_seqlens", "None" if cu_seqlens is None else "a tensor", f"the other with positions {kind!r}")
+    if (positions is None and kind in ("ids", "offsets")) or (positions is not None and kind == "start"):
+        _refuse("positions", "None" if positions is None else "a tensor", f"the other with positions {kind!r}")
+    if cu_seqlens is not None:
+        _check_device("cu_seqlens", cu_seqlens, q)
+        _check_dtype("cu_seqlens", cu_seqlens, (torch.int32,))
+        _check_rank("cu_seqlens", cu_seqlens, (1,), "[sequences + 1]")
+        if cu_seqlens.shape[0] < 2 or not cu_seqlens.is_contiguous():
+            _refuse("cu_seqlens", f"shape {tuple(cu_seqlens.shape)}", "[sequences + 1] without gaps")
+        if batch != 1:
+            _refuse("q", f"a batch of {batch}", "1: ragged sequences lie one after another")
+    if positions is None:
+        return
+    _check_device("positions", positions, q)
+    _check_dtype("positions", positions, (torch.int32,) if kind == "ragged" else (torch.int32, torch.int64))
+    shape = tuple(positions.shape)
+    if kind == "ragged":
+        wanted, good = "[sequences] without gaps", shape == (cu_seqlens.shape[0] - 1,) and positions.is_contiguous()
+    elif kind == "offsets":
+        wanted, good = f"({batch},): one for each sequence", shape == (batch,)
+    else:
+        front = 1 if rotation.axes else 0
+        wanted = f"{'(axes,) + ' if front else ''}({tokens},), or with a batch of 1 or {batch} before it"
+        good = len(shape) in (front + 1, front + 2) and shape[-1] == tokens
+        good = good and (len(shape) == front + 1 or shape[front] in (1, batch))
+        good = good and (not front or shape[0] == rotation.axes)
+    if not good:
+        _refuse("positions", f"shape {shape}", wanted)

@@ -1,0 +1,135 @@
+"""Specs and forms without what tensors say themselves: read, completed for tensors at hand, turned to their adjoints.
+
+A template is the spec's or form's JSON (README) where dtype, heads and head_dim, and of the form placement, strides,
+table_dtype and the width of positions, may be absent. What stands there all the same must be what the tensors say.
+"""
+
+import json
+
+from ropejit import _torch
+from ropejit._services import service_for
+
+_ANGLES_OF_TWO = ("half", "full", "repeated")
+_ANGLES_OF_ONE = ("complex", "cos_sin", "radians")
+_FORM_KEYS = ("positions", "angles", "padding", "overlaps_previous", "table_dtype", "strides")
+_KINDS = ("start", "ids", "offsets", "ragged")
+
+
+def read(name, value):
+    """A dict, of a dict or JSON text."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise ValueError(f"{name}: found text that is not JSON ({error}), allowed: an object") from None
+    if not isinstance(value, dict):
+        raise TypeError(f"{name}: found {type(value).__name__}, allowed: a dict, or an object as JSON")
+    return value
+
+
+def as_text(template):
+    """The same text for equal templates: compile caches of torch know them by it."""
+    return json.dumps(template, sort_keys=True, separators=(",", ":"))
+
+
+def checked_form(form):
+    for key in form:
+        if key not in _FORM_KEYS:
+            raise ValueError(f"form.{key}: found, allowed: {', '.join(_FORM_KEYS)}")
+    kind = form.get("positions", "ids")
+    if isinstance(kind, str):
+        kind = kind.removesuffix("32").removesuffix("64")
+    if kind not in _KINDS:
+        raise ValueError(f"form.positions: found {form['positions']!r}, allowed: {', '.join(_KINDS)}")
+    tables_of(form)
+    return {**form, "positions": kind}
+
+
+def tables_of(form):
+    """How many tensors the caller's cos and sin are: 0, 1 or 2."""
+    angles = form.get("angles", "computed")
+    if angles in _ANGLES_OF_TWO:
+        return 2
+    if angles in _ANGLES_OF_ONE:
+        return 1
+    if angles != "computed":
+        allowed = ", ".join(("computed", *_ANGLES_OF_TWO, *_ANGLES_OF_ONE))
+        raise ValueError(f"form.angles: found {angles!r}, allowed: {allowed}")
+    return 0
+
+
+def rotary_dim_of(form, width, is_complex):
+    """What a table of rows of so many numbers says of rotary_dim; None: nothing."""
+    angles = form.get("angles", "computed")
+    if angles == "half" or (angles == "complex" and is_complex):
+        return 2 * width
+    return width if angles in ("full", "repeated", "complex", "cos_sin") else None
+
+
+def _fill(target, path, key, value):
+    if target.setdefault(key, value) != value:
+        raise ValueError(f"{path}{key}: found {target[key]!r}, allowed: {value!r}, which is what the tensors have")
+
+
+def make_kernel(spec, form, in_place, key):
+    """The kernel for a Site's key (site.h), its spec and form dicts. Raises NativeError."""
+    (device_type, device, dtype, q_heads, q_dim, k_heads, k_dim, table_dtype, table_width, positions_dtype, gapless) = key
+    spec, form = dict(spec), dict(form)
+    spec.setdefault("schema", 1)
+    _fill(spec, "spec.", "dtype", _torch.NAMES[dtype])
+    spec["q"] = dict(spec.get("q", {}))
+    _fill(spec["q"], "spec.q.", "heads", q_heads)
+    _fill(spec["q"], "spec.q.", "head_dim", q_dim)
+    k = dict(spec.pop("k", {}))
+    if k_heads > 0:
+        _fill(k, "spec.k.", "heads", k_heads)
+        _fill(k, "spec.k.", "head_dim", k_dim)
+        spec["k"] = k
+    if table_width > 0:
+        is_complex = table_dtype == _torch.COMPLEX64
+        _fill(form, "form.", "table_dtype", "fp32" if is_complex else _torch.NAMES[table_dtype])
+        rotary_dim = rotary_dim_of(form, table_width, is_complex)
+        if rotary_dim is not None and "partial_rotary_factor" not in spec:
+            _fill(spec, "spec.", "rotary_dim", rotary_dim)
+    form["placement"] = "in_place" if in_place else "out_of_place"
+    form.setdefault("strides", "contiguous" if gapless else "free")
+    if form["positions"] in ("ids", "offsets"):
+        form["positions"] += "32" if positions_dtype == _torch.INT32 else "64"
+    output = output_dtype(spec)
+    return service_for(device_type == 1, device).kernel(json.dumps(spec), json.dumps(form), output)
+
+
+def output_dtype(spec):
+    """The torch.dtype that is written, where the spec names one, else None."""
+    written = {spec[operand].get("dtype_out") for operand in ("q", "k") if operand in spec}
+    if len(written) > 1:
+        raise ValueError("spec.k.dtype_out: found another one than q's, allowed: q's")
+    name = written.pop() if written else None
+    if name is not None and name not in _torch.FLOATS:
+        raise ValueError(f"spec.q.dtype_out: found {name!r}, allowed: bf16, fp16 or fp32")
+    return _torch.FLOATS.get(name)
+
+
+def adjoint_of(spec, dtype):
+    """The spec that turns gradients of the results of `spec` into gradients of its inputs, which are of torch's
+    `dtype`."""
+    turned = {"forward": "adjoint", "adjoint": "forward"}
+    direction = spec.get("direction", "forward")
+    if direction not in turned:
+        raise NotImplementedError(f"spec.direction: found {direction}, allowed where gradients are needed: forward, adjoint")
+    result = {**spec, "direction": turned[direction]}
+    result.pop("dtype", None)
+    if "layout_out" in spec:
+        result["layout"], result["layout_out"] = spec["layout_out"], spec.get("layout", "split_half")
+    if output_dtype(spec) is not None:
+        name = _torch.NAMES[_torch.NUMBERS[dtype]]
+        for operand in ("q", "k"):
+            result[operand] = {**spec.get(operand, {}), "dtype_out": name}
+    return result
+
+
+def k_alone(spec):
+    """The spec for k without q."""
+    result = {**spec, "q": spec.get("k", {})}
+    result.pop("k", None)
+    return result

@@ -1,0 +1,26 @@
+"""rope-triton-kernel: rope_triton, which computes angles from theta."""
+
+import functools
+
+import torch
+
+from ropejit._rotation import Rotation
+
+
+@functools.lru_cache(maxsize=256)
+def _rotation(theta, head_dim, device):
+    # Powers as that device's torch has them, which the original's tests compare with: an exact frequency differs by an
+    # ulp or two, and at a thousand tokens that is more than they allow.
+    powers = torch.arange(0, head_dim, 2, device=device).float() / head_dim
+    scaling = {"rope_type": "inv_freq", "inv_freq": (1.0 / theta**powers).tolist()}
+    spec = {"layout": "interleaved", "rope_scaling": scaling, "angle": "fp32", "rounding": "p3"}
+    return Rotation(spec, {"positions": "start"})
+
+
+def rope_triton(q, k, seq_len, theta=10000.0):
+    """q, k: [batch, tokens, heads, head_dim], rotated from position 0 on, in new tensors. Angles are rounded to fp32,
+    as the original's are. seq_len is not used, there or here. With gradients, which the original has not. The first
+    call with a theta, head_dim and device waits for the device."""
+    if not isinstance(q, torch.Tensor) or q.dim() == 0:
+        raise TypeError(f"q: found {type(q).__name__}, allowed: a torch.Tensor of 4 dimensions")
+    return _rotation(float(theta), q.shape[-1], q.device)(q, k)

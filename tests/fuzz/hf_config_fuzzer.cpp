@@ -1,0 +1,110 @@
+// RopeSpec::from_hf_config and ModelRopes::from_hf_config: config.json files of models.
+#include <llvm/Support/JSON.h>
+#include <llvm/Support/raw_ostream.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "fuzz/fuzzer.hpp"
+#include "fuzz/spec_checks.hpp"
+#include "ropejit/model.hpp"
+#include "support/scratch_folder.hpp"
+#include "support/test_files.hpp"
+
+namespace ropejit::test::fuzzed {
+namespace {
+
+namespace json = llvm::json;
+
+// The "config" of every case in the golden file.
+void add_golden_configs(std::vector<std::string>& texts) {
+  llvm::Expected<json::Value> golden = json::parse(read_test_file("golden/hf_models.json"));
+  require(static_cast<bool>(golden), "the goldens are JSON");
+  for (const char* list : {"rotations", "classes"}) {
+    const json::Array* cases = golden->getAsObject()->getArray(list);
+    require(cases != nullptr, "the goldens have both lists");
+    for (const json::Value& each : *cases) {
+      const json::Value* config = each.getAsObject()->get("config");
+      require(config != nullptr, "each golden has a config");
+      std::string text;
+      llvm::raw_string_ostream stream(text);
+      stream << *config;
+      stream.flush();
+      texts.push_back(std::move(text));
+    }
+  }
+}
+
+// Options that follow from the input, so that it alone says what happened.
+ModelOptions options_for(std::string_view input) {
+  std::size_t sum = input.size();
+  for (const char c : input) sum = sum * 31 + static_cast<unsigned char>(c);
+  constexpr std::int64_t kRanks[] = {1, 2, 3, 8};
+  constexpr std::int64_t kLengths[] = {1, 4096, 131073, std::int64_t{1} << 40};
+  ModelOptions options;
+  options.tp = kRanks[sum % 4];
+  options.parity = sum / 4 % 2 != 0;
+  if (sum / 8 % 2 != 0) options.dtype = DType::fp32;
+  if (sum / 16 % 2 != 0) options.max_model_len = kLengths[sum / 32 % 4];
+  return options;
+}
+
+void check_model(const ModelRopes& model) {
+  for (const RopeRole role : {RopeRole::main, RopeRole::indexer, RopeRole::vision}) {
+    accepted([&] {
+      for (std::int64_t layer = 0; layer < std::min<std::int64_t>(model.layers(role), 200); ++layer) {
+        static_cast<void>(model.find(layer, role));
+        if (role == RopeRole::main) require(!model.kind(layer).empty(), "layers have a kind");
+      }
+      const std::vector<RopeSpec>& specs = model.specs(role);
+      for (std::size_t i = 0; i < specs.size(); ++i) {
+        check_spec(specs[i]);
+        require(std::find(specs.begin(), specs.begin() + static_cast<std::ptrdiff_t>(i), specs[i]) ==
+                    specs.begin() + static_cast<std::ptrdiff_t>(i),
+                "each rotation once");
+      }
+    });
+  }
+  for (const std::string& line : model.warnings()) {
+    require(!line.empty() && line.find('\n') == std::string::npos, "a warning is one line");
+  }
+}
+
+}  // namespace
+
+std::vector<std::string> seeds() {
+  std::vector<std::string> texts;
+  for (const std::string& file : files_below(test_data_dir() + "/data/models")) texts.push_back(read_text(file));
+  std::sort(texts.begin(), texts.end());  // folders have no order
+  add_golden_configs(texts);
+  return texts;
+}
+
+void check(std::string_view input) {
+  std::optional<ModelRopes> model;
+  accepted([&] { model = ModelRopes::from_hf_config(input); });
+  if (model) check_model(*model);
+
+  std::optional<RopeSpec> spec;
+  accepted([&] { spec = RopeSpec::from_hf_config(input); });
+  if (spec) {
+    check_spec(*spec);
+    // A config that does not say how many layers there are is one rotation, and no model.
+    if (model) require(model->single() == *spec, "both readers agree");
+  }
+
+  std::optional<ModelRopes> other;
+  accepted([&] { other = ModelRopes::from_hf_config(input, options_for(input)); });
+  if (other) check_model(*other);
+}
+
+const JsonMutator& json_mutator() {
+  static const JsonMutator mutator(seeds());
+  return mutator;
+}
+
+std::string mutate(const std::string& input, std::size_t limit, std::uint32_t seed) {
+  return json_mutator()(input, limit, seed);
+}
+
+}  // namespace ropejit::test::fuzzed

@@ -1,0 +1,31 @@
+// RopeSpec::from_json.
+#include <random>
+
+#include "fuzz/fuzzer.hpp"
+#include "fuzz/spec_checks.hpp"
+#include "support/random_spec.hpp"
+
+namespace ropejit::test::fuzzed {
+
+std::vector<std::string> seeds() {
+  std::mt19937_64 random(1);
+  std::vector<std::string> texts;
+  for (int i = 0; i < 80; ++i) texts.push_back(random_spec(random).to_json());
+  return texts;
+}
+
+void check(std::string_view input) {
+  RopeSpec spec;
+  if (accepted([&] { spec = RopeSpec::from_json(input); })) check_spec(spec);
+}
+
+const JsonMutator& json_mutator() {
+  static const JsonMutator mutator(seeds());
+  return mutator;
+}
+
+std::string mutate(const std::string& input, std::size_t limit, std::uint32_t seed) {
+  return json_mutator()(input, limit, seed);
+}
+
+}  // namespace ropejit::test::fuzzed
