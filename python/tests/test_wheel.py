@@ -26,14 +26,15 @@ ctypes.CDLL(ropejit.library_path()).ropejit_version
 
 
 def test_an_empty_environment_installs_it_and_rotates(tmp_path):
-    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
-    python = tmp_path / "venv/bin/python"
-    install = [str(python), "-m", "pip", "install", "-q", "--no-deps", "--no-index", WHEEL]
-    subprocess.run(install, check=True)
-    site = next((tmp_path / "venv/lib").glob("python*/site-packages"))
-    (site / "borrowed.pth").write_text(str(pathlib.Path(torch.__file__).parents[1]) + "\n")
+    # Without PYTHONPATH, on which pip might find the package that is being tested.
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
     environment.update(WHERE=str(tmp_path), ROPEJIT_DEVICE="host", ROPEJIT_ON_MISS="generic", ROPEJIT_CACHE_DIR="")
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True, env=environment)
+    python = tmp_path / "venv/bin/python"
+    install = [str(python), "-m", "pip", "install", "-q", "--no-deps", "--no-index", WHEEL]
+    subprocess.run(install, check=True, env=environment)
+    site = next((tmp_path / "venv/lib").glob("python*/site-packages"))
+    (site / "borrowed.pth").write_text(str(pathlib.Path(torch.__file__).parents[1]) + "\n")
     subprocess.run([str(python), "-c", PROGRAM], check=True, cwd=tmp_path, env=environment)
 
 
