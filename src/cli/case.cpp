@@ -15,7 +15,6 @@
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "ropejit/error.hpp"
-#include "service/service_state.hpp"
 #include "spec/attention_scale.hpp"
 #include "spec/hf_model.hpp"
 #include "spec/limits.hpp"
@@ -246,7 +245,7 @@ ServiceOptions read_options(const Arguments& arguments) {
   ServiceOptions options;
   options.device = arguments.text("--device");
   options.cache_dir = arguments.text("--cache-dir");
-  if (const auto on_miss = arguments.text("--on-miss")) options.on_miss = on_miss_named("--on-miss", *on_miss);
+  options.on_miss = chosen<OnMiss>(arguments, "--on-miss");
   options.warn = [](std::string_view line) { print_error_line(fmt::format("ropejit: warning: {}", line)); };
   return options;
 }

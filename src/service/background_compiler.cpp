@@ -13,10 +13,7 @@ void BackgroundCompiler::add(const RotationPlan& plan, const std::shared_ptr<Ker
 
 void BackgroundCompiler::compile(const RotationPlan& plan, KernelCell& cell) {
   try {
-    const std::shared_ptr<const Target> target = state_.target();
-    target->compiler();
-    JobThread::end_before_what_is_loaded_now();
-    target->make_current();
+    state_.target_of_background();
     Served made = state_.make(plan, {}, cell.current().kernel->step_buffers, OnMiss::compile);
     if (made.complete) cell.put(std::move(made));
   } catch (const std::exception& error) {

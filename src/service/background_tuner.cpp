@@ -41,9 +41,7 @@ void BackgroundTuner::add(const RopeSpec& spec, const LaunchForm& form, const st
 
 void BackgroundTuner::tune(const RopeSpec& spec, const LaunchForm& form, const std::shared_ptr<KernelCell>& cell) {
   try {
-    const std::shared_ptr<const Target> target = state_.target();
-    target->compiler();
-    JobThread::end_before_what_is_loaded_now();
+    state_.target_of_background();
     const RotationPlan plan = plan_to_time(spec, form);
     TuneOptions options;
     options.tokens = sizes_to_tune(state_, plan.kernel_class);
@@ -52,7 +50,6 @@ void BackgroundTuner::tune(const RopeSpec& spec, const LaunchForm& form, const s
     FreshBinaries fresh;
     if (!options.tokens.empty()) fresh = tune_class(state_, plan, options);
     if (permit_->is_stopped()) return;
-    target->make_current();
     state_.offer(cell, state_.make(lower(spec, form), fresh, cell->current().kernel->step_buffers, OnMiss::compile));
   } catch (const std::exception& error) {
     state_.events.warn(fmt::format("tuning in the background failed: {}", error.what()));

@@ -8,7 +8,7 @@
 #include "ropejit/service.hpp"
 #include "ropejit/version.hpp"
 #include "service/c_args.hpp"
-#include "service/service_state.hpp"
+#include "spec/names.hpp"
 #include "support/json.hpp"
 
 struct ropejit_service {
@@ -80,12 +80,8 @@ ropejit::ServiceOptions read_options(const char* json) {
   options.cache_dir = reader.find_string("cache_dir", "a path, or \"\" for memory only");
   options.nvrtc = reader.find_string("nvrtc", "a path");
   options.host_compiler = reader.find_string("host_compiler", "a path, or a name on PATH");
-  if (const auto tuning = reader.find_string("tuning", ropejit::internal::kTuningNames)) {
-    options.tuning = ropejit::internal::tuning_named("tuning", *tuning);
-  }
-  if (const auto on_miss = reader.find_string("on_miss", ropejit::internal::kOnMissNames)) {
-    options.on_miss = ropejit::internal::on_miss_named("on_miss", *on_miss);
-  }
+  options.tuning = ropejit::internal::find_enum<ropejit::Tuning>(reader, "tuning");
+  options.on_miss = ropejit::internal::find_enum<ropejit::OnMiss>(reader, "on_miss");
   return options;
 }
 

@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include <cstdlib>
-#include <string_view>
 
 #include <fmt/format.h>
 
@@ -11,9 +10,9 @@
 #include "service/background_compiler.hpp"
 #include "service/background_tuner.hpp"
 #include "service/targets.hpp"
+#include "spec/names.hpp"
 #include "store/key_lock.hpp"
 #include "support/field_error.hpp"
-#include "support/text.hpp"
 #include "tune/choice.hpp"
 #include "tune/record_file.hpp"
 
@@ -21,11 +20,11 @@ namespace ropejit::internal {
 namespace {
 
 /// The option, else what the variable names, else `usual`.
-template <class Choice, class Named>
-Choice choice_of(const std::optional<Choice>& option, const char* variable, const Named& named, Choice usual) {
+template <class Choice>
+Choice choice_of(const std::optional<Choice>& option, const char* variable, Choice usual) {
   if (option) return *option;
   const char* const value = std::getenv(variable);
-  return value == nullptr || *value == '\0' ? usual : named(variable, value);
+  return value == nullptr || *value == '\0' ? usual : enum_named<Choice>(variable, value);
 }
 
 void check(const ServiceOptions& options) {
@@ -45,24 +44,10 @@ void check(const ServiceOptions& options) {
 
 }  // namespace
 
-Tuning tuning_named(std::string_view field, std::string_view name) {
-  for (const Tuning tuning : {Tuning::off, Tuning::on_demand, Tuning::background}) {
-    if (name == to_string(tuning)) return tuning;
-  }
-  throw field_error(ErrorCode::invalid_argument, std::string(field), quoted(name), kTuningNames);
-}
-
-OnMiss on_miss_named(std::string_view field, std::string_view name) {
-  for (const OnMiss on_miss : {OnMiss::compile, OnMiss::background, OnMiss::generic, OnMiss::error}) {
-    if (name == to_string(on_miss)) return on_miss;
-  }
-  throw field_error(ErrorCode::invalid_argument, std::string(field), quoted(name), kOnMissNames);
-}
-
 ServiceState::ServiceState(ServiceOptions given)
     : options(std::move(given)),
-      tuning(choice_of(options.tuning, "ROPEJIT_TUNING", tuning_named, Tuning::off)),
-      on_miss(choice_of(options.on_miss, "ROPEJIT_ON_MISS", on_miss_named, OnMiss::compile)),
+      tuning(choice_of(options.tuning, "ROPEJIT_TUNING", Tuning::off)),
+      on_miss(choice_of(options.on_miss, "ROPEJIT_ON_MISS", OnMiss::compile)),
       lock_bound(lock_timeout()),
       events(options.warn, options.log),
       store(store_options(options.cache_dir)),
@@ -85,6 +70,14 @@ std::shared_ptr<const Target> ServiceState::target() {
     opened_in_ = ::getpid();
   }
   return opened_;
+}
+
+std::shared_ptr<const Target> ServiceState::target_of_background() {
+  std::shared_ptr<const Target> device = target();
+  device->compiler();
+  JobThread::end_before_what_is_loaded_now();
+  device->make_current();
+  return device;
 }
 
 BackgroundTuner& ServiceState::tuner() {

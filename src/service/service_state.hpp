@@ -25,12 +25,6 @@ namespace ropejit::internal {
 class BackgroundCompiler;
 class BackgroundTuner;
 
-inline constexpr const char* kTuningNames = "off, on_demand, background";
-inline constexpr const char* kOnMissNames = "compile, background, generic, error";
-/// Both throw Error{invalid_argument} that names `field`.
-Tuning tuning_named(std::string_view field, std::string_view name);
-OnMiss on_miss_named(std::string_view field, std::string_view name);
-
 struct ServiceState {
   explicit ServiceState(ServiceOptions given);
   ~ServiceState();
@@ -40,6 +34,9 @@ struct ServiceState {
   /// Opened at the first call. Throws Error: device_unavailable, also in a child of fork whose parent had opened a
   /// device that does not survive it.
   std::shared_ptr<const Target> target();
+  /// The same for a background thread that is going to compile: with its compiler loaded, and its primary context
+  /// current. At exit the thread then ends before what was loaded is taken down.
+  std::shared_ptr<const Target> target_of_background();
   BackgroundTuner& tuner();
   BackgroundCompiler& compiler();
 

@@ -6,10 +6,13 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "ropejit/form.hpp"
+#include "ropejit/options.hpp"
 #include "ropejit/spec.hpp"
 #include "support/field_error.hpp"
 #include "support/json.hpp"
@@ -84,6 +87,15 @@ struct Values<AngleSource> {
                                   AngleSource::radians};
 };
 
+template <>
+struct Values<Tuning> {
+  static constexpr std::array all{Tuning::off, Tuning::on_demand, Tuning::background};
+};
+template <>
+struct Values<OnMiss> {
+  static constexpr std::array all{OnMiss::compile, OnMiss::background, OnMiss::generic, OnMiss::error};
+};
+
 /// "bf16, fp16, fp32".
 template <class E>
 std::string names_of() {
@@ -92,16 +104,28 @@ std::string names_of() {
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-/// `fallback` where the key is absent. Throws Error{parse_error} for a value that is no string, Error{invalid_argument}
+/// Throws Error{invalid_argument} for an unknown name.
+template <class E>
+E enum_named(const std::string& field, std::string_view name) {
+  for (const E value : Values<E>::all) {
+    if (name == to_string(value)) return value;
+  }
+  throw field_error(ErrorCode::invalid_argument, field, quoted(name), names_of<E>());
+}
+
+/// Nothing where the key is absent. Throws Error{parse_error} for a value that is no string, Error{invalid_argument}
 /// for an unknown name.
 template <class E>
-E read_enum(const ObjectReader& reader, const char* key, E fallback) {
+std::optional<E> find_enum(const ObjectReader& reader, const char* key) {
   const std::optional<std::string> name = reader.find_string(key, names_of<E>());
-  if (!name) return fallback;
-  for (const E value : Values<E>::all) {
-    if (*name == to_string(value)) return value;
-  }
-  throw field_error(ErrorCode::invalid_argument, reader.path(key), quoted(*name), names_of<E>());
+  if (!name) return std::nullopt;
+  return enum_named<E>(reader.path(key), *name);
+}
+
+/// `fallback` where the key is absent.
+template <class E>
+E read_enum(const ObjectReader& reader, const char* key, E fallback) {
+  return find_enum<E>(reader, key).value_or(fallback);
 }
 
 /// Throws Error{invalid_argument} for a number cast to E that is no value of E.

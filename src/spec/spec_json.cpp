@@ -16,13 +16,6 @@ namespace {
 
 constexpr IntRange kSchema{1, 1};
 
-// Absent where the key is.
-template <class E>
-std::optional<E> find_enum(const ObjectReader& reader, const char* key) {
-  if (!reader.find_string(key, names_of<E>())) return std::nullopt;
-  return read_enum(reader, key, E{});
-}
-
 Operand read_operand(const ObjectReader& reader) {
   reader.reject_unknown_keys({"heads", "head_dim", "first_lane", "dtype_out"});
   Operand operand;
