@@ -73,8 +73,7 @@ class CudaKernel : public LoadedKernel {
   }
 
  private:
-  /// What the driver would look up at every launch, of the context that the kernel was loaded in. Contexts have numbers
-  /// that are not used again, unlike their addresses.
+  /// What the driver would look up at every launch, of the context that the kernel was loaded in.
   struct Home {
     unsigned long long context = 0;
     CUfunction function = nullptr;
@@ -82,11 +81,11 @@ class CudaKernel : public LoadedKernel {
   };
 
   CUresult settle_in_current_context(bool has_steps) {
-    CUcontext current = nullptr;
-    if (api_.p_cuCtxGetCurrent(&current) != CUDA_SUCCESS || current == nullptr) return CUDA_SUCCESS;
+    const unsigned long long context = current_context_number(api_);
+    if (context == 0) return CUDA_SUCCESS;
     CUfunction function = nullptr;
     if (const CUresult result = api_.p_cuKernelGetFunction(&function, kernel_); result != CUDA_SUCCESS) return result;
-    if (api_.p_cuCtxGetId(current, &home_.context) != CUDA_SUCCESS) return CUDA_SUCCESS;
+    home_.context = context;
     home_.function = function;
     std::size_t bytes = 0;
     return has_steps ? api_.p_cuLibraryGetGlobal(&home_.steps, &bytes, library_, kStepsSymbol) : CUDA_SUCCESS;
@@ -95,12 +94,9 @@ class CudaKernel : public LoadedKernel {
   /// The function to launch, and the steps' address where it is known. False where the launch's own steps are
   /// elsewhere.
   bool prepare(const LaunchGeometry& geometry, LaunchParams& params, CUfunction& function) const noexcept {
-    CUcontext current = nullptr;
-    unsigned long long context = 0;
-    const bool known = api_.p_cuCtxGetCurrent(&current) == CUDA_SUCCESS && current != nullptr &&
-                       api_.p_cuCtxGetId(current, &context) == CUDA_SUCCESS;
+    const unsigned long long context = current_context_number(api_);
     if (geometry.context != 0 && geometry.context != context) return false;
-    if (known && context == home_.context && home_.function != nullptr) {
+    if (context == home_.context && home_.function != nullptr) {
       function = home_.function;
       if (home_.steps != 0) params.steps = reinterpret_cast<const unsigned long long*>(home_.steps);
     } else {

@@ -80,13 +80,7 @@ class CudaTarget : public Target {
     return *compiler_;
   }
 
-  std::uint64_t current_context() const noexcept override {
-    CUcontext current = nullptr;
-    unsigned long long number = 0;
-    const bool known = api_.p_cuCtxGetCurrent(&current) == CUDA_SUCCESS && current != nullptr &&
-                       api_.p_cuCtxGetId(current, &number) == CUDA_SUCCESS;
-    return known ? number : 0;
-  }
+  std::uint64_t current_context() const noexcept override { return current_context_number(api_); }
 
   std::shared_ptr<const LoadedKernel> load(std::string_view image, const KernelSource& source) const override {
     return load_cuda_kernel(api_, image, source, {multiprocessors_, major_ >= 9});

@@ -75,6 +75,15 @@ const DriverApi* driver_api(std::string& problem);
 /// As above. Throws Error{device_unavailable}.
 const DriverApi& require_driver_api();
 
+/// The number of the context that is current on this thread; 0: none, or the driver does not tell. Numbers are not used
+/// again, unlike contexts' addresses.
+inline unsigned long long current_context_number(const DriverApi& api) noexcept {
+  CUcontext current = nullptr;
+  unsigned long long number = 0;
+  if (api.p_cuCtxGetCurrent(&current) != CUDA_SUCCESS || current == nullptr) return 0;
+  return api.p_cuCtxGetId(current, &number) == CUDA_SUCCESS ? number : 0;
+}
+
 /// "CUDA_ERROR_INVALID_VALUE (1)".
 std::string driver_error_text(const DriverApi& api, CUresult result);
 

@@ -3,18 +3,16 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <system_error>
-#include <thread>
 
+#include "store/file_lock.hpp"
 #include "store/folder.hpp"
 
 namespace ropejit::internal {
 namespace {
 
 using std::chrono::milliseconds;
-constexpr milliseconds kFirstSleep{1};
-constexpr milliseconds kLongestSleep{50};
+constexpr milliseconds kLongestPause{50};
 constexpr int kMaxReopened = 100;
 
 KeyLock unavailable(const char* what) {
@@ -29,7 +27,6 @@ KeyLock lock_key(const FileOps& ops, const Trust& trust, const std::string& dire
                  milliseconds bound) {
   const auto deadline = std::chrono::steady_clock::now() + bound;
   const std::string name = fmt::format("{}.lock", key);
-  milliseconds sleep = kFirstSleep;
   for (int tries = 0; tries < kMaxReopened; ++tries) {
     const Folder folder = make_folder(ops, trust, directory, {"v1", "locks", key.substr(0, 2)});
     if (!folder) return KeyLock::without(KeyLock::Outcome::unavailable, folder.problem);
@@ -41,15 +38,10 @@ KeyLock lock_key(const FileOps& ops, const Trust& trust, const std::string& dire
     if (!file) return unavailable("open");
     share_with_group(ops, trust, file.get(), 0660);
 
-    while (retry_interrupted([&] { return ops.lock(file.get()); }) != 0) {
+    if (!lock_until(ops, file.get(), deadline, kLongestPause)) {
       if (errno != EWOULDBLOCK) return unavailable("lock");
-      const auto left = deadline - std::chrono::steady_clock::now();
-      if (left <= left.zero()) {
-        return KeyLock::without(KeyLock::Outcome::timed_out,
-                                fmt::format("another process has the lock after {} ms", bound.count()));
-      }
-      std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(sleep, left));
-      sleep = std::min(sleep * 3 / 2 + milliseconds(1), kLongestSleep);
+      return KeyLock::without(KeyLock::Outcome::timed_out,
+                              fmt::format("another process has the lock after {} ms", bound.count()));
     }
     struct stat status = {};
     if (retry_interrupted([&] { return ops.fstat(file.get(), &status); }) != 0) return unavailable("stat");

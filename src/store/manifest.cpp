@@ -20,7 +20,6 @@ constexpr const char* kName = "MANIFEST";
 constexpr const char* kSignatureName = "MANIFEST.sig";
 constexpr std::size_t kHashDigits = 64;
 constexpr std::string_view kGap = "  ";
-constexpr std::string_view kRecords = "records/records.jsonl";
 constexpr std::uint64_t kMaxListedBytes = std::uint64_t{1} << 29;
 
 bool is_hash(std::string_view text) {
@@ -126,9 +125,9 @@ ManifestWritten write_manifest(const FileOps& ops, const Trust& trust, const std
   }
   const FileContents records = read_file(ops, trust, directory, {kFolder, "records"}, "records.jsonl", kMaxListedBytes);
   if (records.bytes) {
-    lines.push_back(fmt::format("{} {}", kRecords, blake3_hex(*records.bytes, kHashDigits / 2)));
+    lines.push_back(fmt::format("{} {}", kListedRecords, blake3_hex(*records.bytes, kHashDigits / 2)));
   } else if (!records.absent) {
-    written.left_out.push_back(fmt::format("{}: {}", kRecords, records.problem));
+    written.left_out.push_back(fmt::format("{}: {}", kListedRecords, records.problem));
   }
   std::sort(lines.begin(), lines.end());
   std::string text;

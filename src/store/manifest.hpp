@@ -16,6 +16,8 @@
 namespace ropejit::internal {
 
 inline constexpr std::uint64_t kMaxManifestBytes = std::uint64_t{64} << 20;
+/// What a manifest calls the tuning records: their path below v1.
+inline constexpr std::string_view kListedRecords = "records/records.jsonl";
 
 class Manifest {
  public:

@@ -6,10 +6,10 @@
 #include <filesystem>
 #include <optional>
 #include <system_error>
-#include <thread>
 #include <utility>
 
 #include "store/atomic_file.hpp"
+#include "store/file_lock.hpp"
 #include "store/folder.hpp"
 #include "store/manifest.hpp"
 
@@ -38,6 +38,7 @@ class Problems {
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 
+constexpr std::chrono::milliseconds kLongestPause{2};  // an update is short
 constexpr std::string_view kPlaceInCache = "/v1/records/records.jsonl";
 
 // Folder and name of a records file. What lies where records_path() puts it is of a cache directory, and the folders of
@@ -81,12 +82,8 @@ Folder made_folder(const FileOps& ops, const Trust& trust, const Place& place) {
 // Other updates of files in the same folder wait while it is locked, until it is closed. The folder itself is locked:
 // the file is replaced by each update, and a file for the lock alone would stay behind.
 void take_turn(const FileOps& ops, const Folder& folder) {
-  const auto deadline = std::chrono::steady_clock::now() + kMaxUpdateWait;
-  // A file system without locks fails otherwise than by "somebody has it": the update goes on without.
-  while (retry_interrupted([&] { return ops.lock(folder.get()); }) != 0 && errno == EWOULDBLOCK &&
-         std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
+  // Where there are no locks, and where the wait was for nothing, the update goes on without.
+  static_cast<void>(lock_until(ops, folder.get(), std::chrono::steady_clock::now() + kMaxUpdateWait, kLongestPause));
 }
 
 RecordsRead read_contents(FileContents file, const std::string& path) {
@@ -112,7 +109,7 @@ std::string sealed(const std::string& path) { return path + ": sealed by the man
 }  // namespace
 
 std::string records_path(const std::string& cache_directory) {
-  return cache_directory.empty() ? "" : cache_directory + "/v1/records/records.jsonl";
+  return cache_directory.empty() ? "" : cache_directory + std::string(kPlaceInCache);
 }
 
 RecordsRead parse_records(std::string_view text, std::string_view name) {
@@ -146,8 +143,7 @@ FileContents read_records_file(const FileOps& ops, const std::string& path, cons
   if (!place.in_cache) return read_file(ops, Trust(), AT_FDCWD, path, kMaxRecordsBytes);
   FileContents file = read_file(ops, trust, place.directory, {"v1", "records"}, place.name, kMaxRecordsBytes);
   if (!file.bytes || !trust.sealed()) return file;
-  std::optional<Miss> miss =
-      miss_by_manifest(read_manifest(ops, trust, place.directory), "records/records.jsonl", *file.bytes);
+  std::optional<Miss> miss = miss_by_manifest(read_manifest(ops, trust, place.directory), kListedRecords, *file.bytes);
   if (miss) {
     file.bytes.reset();
     file.absent = miss->kind == Miss::Kind::absent;
