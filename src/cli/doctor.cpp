@@ -72,7 +72,13 @@ Finding compiler() {
           "without NVRTC nothing is compiled: what is not cached runs by the generic kernel"};
 }
 
-Finding host_compiler() { return {"", Verdict::good, HostCompiler(std::nullopt).version(), {}}; }
+Finding host_compiler() {
+  try {
+    return {"", Verdict::good, HostCompiler(std::nullopt).version(), {}};
+  } catch (const Error& error) {
+    return {"", Verdict::poor, error.what(), "needed by the host target alone"};
+  }
+}
 
 Finding generic_kernels() {
   std::vector<std::string> archs;
@@ -92,7 +98,6 @@ Finding generic_kernels() {
 Finding environment() {
   // Each throws where a variable has a value that is not allowed.
   ServiceState state{ServiceOptions{}};
-  lock_timeout();
   const std::string& folder = templates_digest();
   return {"", Verdict::good, fmt::format("all variables can be read; templates {}", folder.substr(0, 12)), {}};
 }
@@ -148,12 +153,6 @@ std::vector<Finding> examine(const Arguments& arguments) {
     findings.push_back(look_at("records", [&] { return records(store); }));
   } catch (const Error&) {
     // The environment's finding says what is wrong with it.
-  }
-  // A machine may do without one.
-  for (Finding& finding : findings) {
-    if (finding.what != "host_compiler" || finding.verdict != Verdict::broken) continue;
-    finding.verdict = Verdict::poor;
-    finding.advice = "needed by the host target alone";
   }
   return findings;
 }

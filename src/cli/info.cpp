@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <exception>
 #include <optional>
+#include <utility>
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
@@ -76,8 +77,10 @@ Facts gather(const Arguments& arguments) {
     facts.templates_digest = templates_digest();
     facts.templates = template_files().size();
   });
-  facts.cache_directory = store_options(arguments.text("--cache-dir")).directory;
-  const std::vector<EntryListing> entries = BinaryStore(facts.cache_directory).list();
+  StoreOptions store = store_options(arguments.text("--cache-dir"));
+  facts.cache_directory = store.directory;
+  store.read_only.clear();  // of the user's directory alone
+  const std::vector<EntryListing> entries = BinaryStore(std::move(store)).list();
   facts.cache_entries = entries.size();
   facts.cache_damaged = static_cast<std::size_t>(
       std::count_if(entries.begin(), entries.end(), [](const EntryListing& entry) { return !entry.metadata; }));
