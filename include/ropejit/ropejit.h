@@ -74,9 +74,11 @@ typedef struct ropejit_service ropejit_service;
  *   "host_compiler"  the C++20 compiler of the host target
  *   "tuning"         "off"; "on_demand": ropejit_get finds the fastest variants first, once, in seconds; "background":
  *                    a thread does, beside the work of others, and puts the better kernel in place
+ *   "on_miss"        where no cache has a binary: "compile"; "background": the generic kernel serves at once, and a
+ *                    thread compiles; "generic": never compile; "error": never compile, ROPEJIT_NOT_CACHED
  * A key that is absent is taken from the environment (ROPEJIT_DEVICE, ROPEJIT_CACHE_DIR, ROPEJIT_NVRTC,
- * ROPEJIT_HOST_CXX, ROPEJIT_TUNING), else from the default. Touches no device. *service is set to NULL on failure, else
- * to a service that the caller releases. */
+ * ROPEJIT_HOST_CXX, ROPEJIT_TUNING, ROPEJIT_ON_MISS), else from the default. Touches no device. *service is set to NULL
+ * on failure, else to a service that the caller releases. */
 ROPEJIT_API ropejit_status ropejit_service_create(const char* options_json, ropejit_service** service);
 
 /* Gives the service back; NULL is fine. Its kernels stay usable. */

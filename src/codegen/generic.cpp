@@ -10,8 +10,8 @@
 namespace ropejit::internal {
 namespace {
 
-// Enumerators stand in the same order here and in templates/config.cuh, which tests/codegen/generic_test.cpp holds them
-// to; but for the few that the templates have more of.
+// Enumerators stand in the same order here and in templates/config.cuh, which tests/codegen/generic_plan_test.cpp holds
+// them to; but for the few that the templates have more of.
 template <class Enumerator>
 std::uint32_t number(Enumerator enumerator) {
   return static_cast<std::uint32_t>(enumerator);

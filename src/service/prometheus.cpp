@@ -23,8 +23,8 @@ constexpr Counter kCounters[] = {
     {"compiles", "Binaries compiled.", &ServiceStats::compiles},
     {"compiles_failed", "Compiles that failed.", &ServiceStats::compiles_failed},
     {"generic_kernels", "Kernels that the generic one serves, at least in part.", &ServiceStats::generic_kernels},
-    {"waits", "Waits for another process that compiled the same binary.", &ServiceStats::waits},
-    {"waits_timed_out", "Such waits that were given up.", &ServiceStats::waits_timed_out},
+    {"waits", "Binaries that another process had compiled by the time their lock was had.", &ServiceStats::waits},
+    {"waits_timed_out", "Locks that another process kept for longer than is waited.", &ServiceStats::waits_timed_out},
     {"entries_refused", "Cache entries found and not used.", &ServiceStats::entries_refused},
     {"entries_quarantined", "Damaged cache entries moved aside.", &ServiceStats::entries_quarantined},
     {"entries_written", "Cache entries written.", &ServiceStats::entries_written},
@@ -43,7 +43,7 @@ struct Time {
 constexpr Time kTimes[] = {
     {"compile_seconds", "Time of all compiles, added up.", &ServiceStats::compile_ms},
     {"load_seconds", "Time of reading, checking and loading binaries.", &ServiceStats::load_ms},
-    {"wait_seconds", "Time of waits for other processes.", &ServiceStats::wait_ms},
+    {"wait_seconds", "Time of waits for locks of binaries.", &ServiceStats::wait_ms},
 };
 
 }  // namespace
