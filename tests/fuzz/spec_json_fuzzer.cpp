@@ -19,13 +19,4 @@ void check(std::string_view input) {
   if (accepted([&] { spec = RopeSpec::from_json(input); })) check_spec(spec);
 }
 
-const JsonMutator& json_mutator() {
-  static const JsonMutator mutator(seeds());
-  return mutator;
-}
-
-std::string mutate(const std::string& input, std::size_t limit, std::uint32_t seed) {
-  return json_mutator()(input, limit, seed);
-}
-
 }  // namespace ropejit::test::fuzzed

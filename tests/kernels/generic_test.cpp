@@ -1,4 +1,3 @@
-#include <cstdlib>
 #include <random>
 #include <string>
 #include <vector>
@@ -14,11 +13,6 @@ using namespace ropejit;
 
 namespace {
 
-int cases(int usual) {
-  const char* text = std::getenv("ROPEJIT_TEST_CASES");
-  return text != nullptr ? std::atoi(text) : usual;
-}
-
 internal::PreparedKernel generic_kernel(const test::TargetPtr& target, const internal::RotationPlan& plan) {
   const auto generic = internal::generic_variant(*target, plan);
   REQUIRE(generic);
@@ -30,7 +24,7 @@ internal::PreparedKernel generic_kernel(const test::TargetPtr& target, const int
 TEST_CASE("The generic kernel serves every random spec, form and arrangement within the bound", "[numeric]") {
   for (const test::TargetPtr& target : test::targets()) {
     std::mt19937_64 random(771);
-    for (int i = 0; i < 30 * cases(40); ++i) {
+    for (int i = 0; i < 30 * test::random_cases(40); ++i) {
       const test::NumericCase given = test::random_case(random);
       INFO(target->name() << " case " << i << ": " << given.to_string());
       const test::NumericResult result =
@@ -44,7 +38,7 @@ TEST_CASE("The generic kernel serves every random spec, form and arrangement wit
 TEST_CASE("The generic kernel gives the bits of a kernel of the plan's own", "[numeric]") {
   for (const test::TargetPtr& target : test::targets()) {
     std::mt19937_64 random(772);
-    for (int i = 0; i < cases(40); ++i) {
+    for (int i = 0; i < test::random_cases(40); ++i) {
       const test::NumericCase given = test::random_case(random);
       INFO(target->name() << " case " << i << ": " << given.to_string());
       const internal::RotationPlan plan = internal::lower(given.spec, given.form);

@@ -16,6 +16,7 @@
 #include "spec/lower.hpp"
 #include "store/store.hpp"
 #include "support/catch.hpp"
+#include "support/scoped_variable.hpp"
 #include "support/scratch_folder.hpp"
 
 namespace {
@@ -148,9 +149,9 @@ TEST_CASE("A read-only directory serves what the user's lacks, and is not writte
   const test::ScratchFolder own;
   RopeService(options_of(shared.path(), OnMiss::compile)).get(spec_of_theta(10000), kForm);
   const std::vector<std::string> before = test::files_below(shared.path());
-  REQUIRE(::setenv("ROPEJIT_CACHE_PATH", shared.path().c_str(), 1) == 0);
+  const test::ScopedVariable path("ROPEJIT_CACHE_PATH", shared.path().c_str());
+  REQUIRE(std::getenv("ROPEJIT_CACHE_PATH") != nullptr);
   const RopeService service(options_of(own.path(), OnMiss::compile));
-  ::unsetenv("ROPEJIT_CACHE_PATH");
   const RopeKernel found = service.get(spec_of_theta(10000), kForm);
   CHECK(all_are(found, CacheRung::shared));
   CHECK(found.info().variants.front().missed.size() == 1);

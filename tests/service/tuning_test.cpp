@@ -9,6 +9,7 @@
 #include "ropejit/service.hpp"
 #include "service/record_shelf.hpp"
 #include "support/catch.hpp"
+#include "support/scoped_variable.hpp"
 #include "support/scratch_folder.hpp"
 #include "tune/record_file.hpp"
 
@@ -158,14 +159,15 @@ TEST_CASE("A tuning option that makes no sense is refused with what is allowed")
 }
 
 TEST_CASE("ROPEJIT_TUNING is the default of the option, and what it cannot mean is refused") {
-  ::setenv("ROPEJIT_TUNING", "sometimes", 1);
-  CHECK_THROWS_AS(RopeService(ServiceOptions{}), Error);
-  ServiceOptions options;
-  options.tuning = Tuning::off;
-  CHECK_NOTHROW(RopeService(options));
-  ::setenv("ROPEJIT_TUNING", "background", 1);
+  {
+    const test::ScopedVariable variable("ROPEJIT_TUNING", "sometimes");
+    CHECK_THROWS_AS(RopeService(ServiceOptions{}), Error);
+    ServiceOptions options;
+    options.tuning = Tuning::off;
+    CHECK_NOTHROW(RopeService(options));
+  }
+  const test::ScopedVariable variable("ROPEJIT_TUNING", "background");
   CHECK_NOTHROW(RopeService(ServiceOptions{}));
-  ::unsetenv("ROPEJIT_TUNING");
 }
 
 TEST_CASE("Every shipped record can be read, and names a variant and a device") {

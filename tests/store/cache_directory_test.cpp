@@ -1,9 +1,9 @@
 #include <optional>
 #include <string>
 
-#include "store/scoped_variable.hpp"
 #include "store/store_options.hpp"
 #include "support/catch.hpp"
+#include "support/scoped_variable.hpp"
 
 using ropejit::internal::cache_directory;
 using ropejit::test::ScopedVariable;

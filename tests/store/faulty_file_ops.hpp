@@ -5,16 +5,16 @@
 
 #include <algorithm>
 #include <string>
-#include <vector>
 
 #include "store/file_ops.hpp"
+#include "store/intercepted_file_ops.hpp"
 
 namespace ropejit::test {
 
-class FaultyFileOps final : public internal::FileOps {
+class FaultyFileOps final : public InterceptedFileOps {
  public:
   /// The call number `at`, counted from 0, fails with `error` and does nothing. Negative: none fails.
-  FaultyFileOps(int at, int error) : at_(at), error_(error) {}
+  FaultyFileOps(int at, int error) : InterceptedFileOps(internal::system_file_ops()), at_(at), error_(error) {}
 
   int calls() const { return calls_; }
   /// Name of the call that failed; empty if it was never reached.
@@ -30,41 +30,18 @@ class FaultyFileOps final : public internal::FileOps {
     return opened(fails((flags & O_EXCL) != 0 ? "create" : "open") ? -1 : real_.open(folder, path, flags, mode));
   }
   ssize_t read(int file, void* to, std::size_t bytes) const override {
-    return fails("read") ? -1 : real_.read(file, to, std::min(bytes, transfer_limit));
+    return InterceptedFileOps::read(file, to, std::min(bytes, transfer_limit));
   }
   ssize_t write(int file, const void* from, std::size_t bytes) const override {
-    return fails("write") ? -1 : real_.write(file, from, std::min(bytes, transfer_limit));
+    return InterceptedFileOps::write(file, from, std::min(bytes, transfer_limit));
   }
-  int fstat(int file, struct stat* result) const override { return fails("fstat") ? -1 : real_.fstat(file, result); }
-  int stat(int folder, const char* name, struct stat* result) const override {
-    return fails("stat") ? -1 : real_.stat(folder, name, result);
-  }
-  // Nothing is synced: no test cuts the power, and hundreds of real ones take seconds.
-  int fsync(int) const override { return fails("fsync") ? -1 : 0; }
-  int lock(int file) const override { return fails("lock") ? -1 : real_.lock(file); }
-  int change_mode(int file, mode_t mode) const override {
-    return fails("change_mode") ? -1 : real_.change_mode(file, mode);
-  }
-  int touch(int file) const override { return fails("touch") ? -1 : real_.touch(file); }
-  // A close that fails has closed all the same.
   int close(int file) const override {
     --open_files_;
-    const int result = real_.close(file);
-    return fails("close") ? -1 : result;
-  }
-  int rename(int from_folder, const char* from, int to_folder, const char* to) const override {
-    return fails("rename") ? -1 : real_.rename(from_folder, from, to_folder, to);
-  }
-  int unlink(int folder, const char* name) const override { return fails("unlink") ? -1 : real_.unlink(folder, name); }
-  int mkdir(int folder, const char* path, mode_t mode) const override {
-    return fails("mkdir") ? -1 : real_.mkdir(folder, path, mode);
-  }
-  int list_directory(int folder, std::vector<std::string>& names) const override {
-    return fails("list_directory") ? -1 : real_.list_directory(folder, names);
+    return InterceptedFileOps::close(file);
   }
 
  private:
-  bool fails(const char* name) const {
+  bool fails(const char* name) const override {
     const int call = calls_++;
     if (call == at_ || (keeps_failing && at_ >= 0 && call > at_)) {
       if (call == at_) failed_ = name;
@@ -80,7 +57,6 @@ class FaultyFileOps final : public internal::FileOps {
     return file;
   }
 
-  const internal::FileOps& real_ = internal::system_file_ops();
   int at_;
   int error_;
   mutable int calls_ = 0;

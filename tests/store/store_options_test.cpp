@@ -2,8 +2,8 @@
 
 #include "ropejit/error.hpp"
 #include "store/key_lock.hpp"
-#include "store/scoped_variable.hpp"
 #include "support/catch.hpp"
+#include "support/scoped_variable.hpp"
 
 using namespace ropejit::internal;
 using ropejit::test::ScopedVariable;

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 #include <vector>
 
@@ -123,6 +124,11 @@ void set_cache(std::mt19937_64& random, NumericCase& given) {
 }
 
 }  // namespace
+
+int random_cases(int usual) {
+  const char* text = std::getenv("ROPEJIT_TEST_CASES");
+  return text != nullptr ? std::atoi(text) : usual;
+}
 
 NumericCase random_case(std::mt19937_64& random) {
   NumericCase result;

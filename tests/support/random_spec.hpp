@@ -13,6 +13,9 @@ T pick(std::mt19937_64& random, const T (&choices)[n]) {
   return choices[random() % n];
 }
 
+/// ROPEJIT_TEST_CASES: how many random cases a test draws; `usual` where it is not set.
+int random_cases(int usual);
+
 /// Any dimension, operand, dtype, layout, scaling, axes and rounding.
 RopeSpec random_spec(std::mt19937_64& random);
 
