@@ -36,5 +36,22 @@ class AsTorchRounds:
         return self.from_fp32 if x is torch.float32 else self.promoted
 
 
+class ByUnsqueezeDim:
+    """transformers' apply_rotary_pos_emb: unsqueeze_dim says whether heads (1) or tokens (2) come first."""
+
+    def __init__(self, layout, angles, layout_out=None):
+        self.heads_first = AsTorchRounds(layout, angles, "bhsd", layout_out)
+        self.tokens_first = AsTorchRounds(layout, angles, "bshd", layout_out)
+
+    def __call__(self, q, k, cos, sin, unsqueeze_dim):
+        if unsqueeze_dim == 1:
+            rope = self.heads_first.pick(q, cos)
+        elif unsqueeze_dim == 2:
+            rope = self.tokens_first.pick(q, cos)
+        else:
+            unaligned(unsqueeze_dim, "1 or 2")
+        return rope(q, k, None, cos, sin)
+
+
 def unaligned(value, allowed):
     raise ValueError(f"unsqueeze_dim: found {value!r}, allowed: {allowed}")

@@ -8,35 +8,21 @@ transformers' do.
 import importlib
 import sys
 
-from ropejit.dropin._tables import AsTorchRounds, unaligned
+from ropejit.dropin._tables import ByUnsqueezeDim
 
-_BHSD = AsTorchRounds("split_half", "full", "bhsd")
-_BSHD = AsTorchRounds("split_half", "full", "bshd")
-_INTERLEAVED_BHSD = AsTorchRounds("interleaved", "full", "bhsd", "split_half")
-_INTERLEAVED_BSHD = AsTorchRounds("interleaved", "full", "bshd", "split_half")
+_HALVES = ByUnsqueezeDim("split_half", "full")
+_INTERLEAVED = ByUnsqueezeDim("interleaved", "full", "split_half")
 
 
 def apply_rotary_pos_emb(q, k, cos, sin, unsqueeze_dim=1):
     """q, k: [batch, heads, tokens, head_dim], or with unsqueeze_dim 2 [batch, tokens, heads, head_dim]; cos, sin:
     [batch or 1, tokens, rotary_dim]. Lanes from rotary_dim on are copied (GPT-NeoX)."""
-    if unsqueeze_dim == 1:
-        rope = _BHSD.pick(q, cos)
-    elif unsqueeze_dim == 2:
-        rope = _BSHD.pick(q, cos)
-    else:
-        unaligned(unsqueeze_dim, "1 or 2")
-    return rope(q, k, None, cos, sin)
+    return _HALVES(q, k, cos, sin, unsqueeze_dim)
 
 
 def apply_rotary_pos_emb_interleave(q, k, cos, sin, position_ids=None, unsqueeze_dim=1):
     """DeepSeek-V3's: reads adjacent pairs, writes halves. position_ids is not used, there or here."""
-    if unsqueeze_dim == 1:
-        rope = _INTERLEAVED_BHSD.pick(q, cos)
-    elif unsqueeze_dim == 2:
-        rope = _INTERLEAVED_BSHD.pick(q, cos)
-    else:
-        unaligned(unsqueeze_dim, "1 or 2")
-    return rope(q, k, None, cos, sin)
+    return _INTERLEAVED(q, k, cos, sin, unsqueeze_dim)
 
 
 _REPLACEMENTS = {
