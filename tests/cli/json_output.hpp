@@ -3,6 +3,10 @@
 
 #include <llvm/Support/JSON.h>
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "cli/program.hpp"
 #include "support/catch.hpp"
 
@@ -20,6 +24,32 @@ inline llvm::json::Object object(const Finished& finished) {
   const llvm::json::Value value = parsed(finished);
   REQUIRE(value.getAsObject() != nullptr);
   return *value.getAsObject();
+}
+
+/// The string and the number of a key that must be there.
+inline std::string text(const llvm::json::Object& object, const char* key) {
+  INFO("key " << key);
+  const auto value = object.getString(key);
+  REQUIRE(value);
+  return value->str();
+}
+
+inline double number(const llvm::json::Object& object, const char* key) {
+  INFO("key " << key);
+  const auto value = object.getNumber(key);
+  REQUIRE(value);
+  return *value;
+}
+
+/// A spec that is compiled in a moment.
+inline const std::string kSpec =
+    R"({"schema":1,"dtype":"bf16","rotary_dim":16,"q":{"heads":3,"head_dim":24,"first_lane":8},)"
+    R"("k":{"heads":2,"head_dim":16}})";
+
+/// `ropejit run` of a model on the host target, seven tokens, with its report as JSON.
+inline Finished run_json(const Program& program, const std::string& model, std::vector<std::string> more = {}) {
+  more.insert(more.begin(), {"run", "--model", model, "--device", "host", "--tokens", "7", "--json"});
+  return program(more);
 }
 
 }  // namespace ropejit::test
