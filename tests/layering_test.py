@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Reads every #include under include/, src/ and templates/ and fails on one that breaks a rule of the architecture,
-and on a source that no CMakeLists.txt names.
+on a source that no CMakeLists.txt names, and on an inline variable that two headers of the tests define.
 
 Usage: layering_test.py [REPOSITORY]. Before it judges the repository it judges small made-up ones, to show that each
 rule can fail.
@@ -118,6 +118,34 @@ def unbuilt_in(root):
     return unbuilt
 
 
+INLINE_VARIABLE = re.compile(r"^inline (?:const|constexpr)\b[^;={(]*?(\w+)(?:\[\w*\])?\s*(?:=|\{|;)", re.MULTILINE)
+
+
+def defined_twice_in(root):
+    """Inline variables that two headers of the tests define: in one program the linker keeps either, silently."""
+    owners = {}
+    twice = []
+    for file in sorted((root / "tests").rglob("*.hpp")):
+        for name in INLINE_VARIABLE.findall(file.read_text(encoding="utf-8")):
+            owner = owners.setdefault(name, file)
+            if owner != file:
+                twice.append(f"{file.relative_to(root)}: {name} is also defined in {owner.relative_to(root)}")
+    return twice
+
+
+def self_test_defined_twice():
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        files = {"tests/a.hpp": 'inline const std::string kOne =\n    "";\ninline constexpr int kTwo = 2;\n',
+                 "tests/b/b.hpp": 'inline int kTwo(int x = 2);\ninline const std::string kOne = "";\n'}
+        for path, content in files.items():
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_text(content, encoding="utf-8")
+        found = [problem.split(" is")[0] for problem in defined_twice_in(root)]
+        if found != ["tests/b/b.hpp: kOne"]:
+            sys.exit(f"self-test: variables defined twice: found {found}")
+
+
 def self_test_unbuilt():
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
@@ -190,11 +218,12 @@ def self_test():
 def main():
     rows = self_test()
     self_test_unbuilt()
+    self_test_defined_twice()
     root = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parent.parent)
     problems, judged = problems_in(root)
     if judged < 20:
         sys.exit(f"{root}: found {judged} includes, which cannot be all")
-    problems += unbuilt_in(root)
+    problems += unbuilt_in(root) + defined_twice_in(root)
     for problem in problems:
         print(problem)
     print(f"layering: {rows} made-up files judged rightly; {judged} includes of the repository, {len(problems)} wrong")

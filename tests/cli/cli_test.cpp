@@ -14,7 +14,7 @@ using namespace ropejit::test;
 
 TEST_CASE("source prints what is compiled, or writes it with its templates") {
   const Program program;
-  const std::string model = program.file("spec.json", kSpec);
+  const std::string model = program.file("spec.json", kSmallSpec);
   const Finished printed = program({"source", "--model", model, "--variant", "flat_v4_h1_t64"});
   CHECK(printed.status == 0);
   CHECK(printed.out.find("extern \"C\"") != std::string::npos);
@@ -34,7 +34,7 @@ TEST_CASE("source prints what is compiled, or writes it with its templates") {
 
 TEST_CASE("compile writes one binary an arch and reports it") {
   const Program program;
-  const std::string model = program.file("spec.json", kSpec);
+  const std::string model = program.file("spec.json", kSmallSpec);
   const bool nvrtc = program({"info", "--json"}).out.find("\"available\": true") != std::string::npos;
   const std::string archs = nvrtc ? "host,sm_80,sm_90,sm_80" : "host";
   const Finished finished =
@@ -86,7 +86,7 @@ TEST_CASE("cache shows its directory and its entries, damaged ones too") {
   CHECK(program({"cache", "path", "--cache-dir=/elsewhere"}).out == "/elsewhere\n");
   CHECK(parsed(program({"cache", "ls", "--json"})).getAsArray()->empty());
 
-  REQUIRE(run_json(program, program.file("spec.json", kSpec)).status == 0);
+  REQUIRE(run_json(program, program.file("spec.json", kSmallSpec)).status == 0);
   const llvm::json::Value value = parsed(program({"cache", "ls", "--json"}));
   REQUIRE(value.getAsArray() != nullptr);
   const std::size_t count = value.getAsArray()->size();

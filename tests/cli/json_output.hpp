@@ -42,7 +42,7 @@ inline double number(const llvm::json::Object& object, const char* key) {
 }
 
 /// A spec that is compiled in a moment.
-inline const std::string kSpec =
+inline const std::string kSmallSpec =
     R"({"schema":1,"dtype":"bf16","rotary_dim":16,"q":{"heads":3,"head_dim":24,"first_lane":8},)"
     R"("k":{"heads":2,"head_dim":16}})";
 

@@ -27,7 +27,7 @@ std::vector<std::string> entries_of(const Program& program) { return files_below
 
 TEST_CASE("run prints every field of its report, and the second process finds the binary on disk") {
   const Program program;
-  const std::string model = program.file("spec.json", kSpec);
+  const std::string model = program.file("spec.json", kSmallSpec);
   const Finished first = run_json(program, model);
   INFO(first.err);
   REQUIRE(first.status == 0);
@@ -77,7 +77,7 @@ TEST_CASE("run verifies every form, direction, layout and dtype") {
       {"--angle", "fp32_inv_freq", "--dtype", "fp32", "--first", "1000000"},
   };
   const Program program;
-  const std::string model = program.file("spec.json", kSpec);
+  const std::string model = program.file("spec.json", kSmallSpec);
   for (const std::vector<std::string>& row : rows) {
     const Finished finished = run_json(program, model, row);
     INFO(row.front() << "\nstdout: " << finished.out << "\nstderr: " << finished.err);
@@ -107,7 +107,7 @@ TEST_CASE("run verifies a spec with axes, and outputs of another dtype") {
 TEST_CASE("run without --json tells a person the same") {
   const Program program;
   const Finished finished =
-      program({"run", "--model", program.file("spec.json", kSpec), "--device", "host", "--tokens", "7"});
+      program({"run", "--model", program.file("spec.json", kSmallSpec), "--device", "host", "--tokens", "7"});
   INFO(finished.out);
   CHECK(finished.status == 0);
   for (const char* word : {"lower", "generate", "get", "launch", "verify", "miss", "verified 728 elements"}) {
@@ -134,7 +134,7 @@ TEST_CASE("a kernel that is wrong is status 1, and what is wrong is said") {
   for (const Row& row : rows) {
     INFO(row.edit);
     Program program;
-    const std::string model = program.file("spec.json", kSpec);
+    const std::string model = program.file("spec.json", kSmallSpec);
     const std::string compiler = program.file(
         "c++", "#!/bin/sh\nfor word in \"$@\"; do case \"$word\" in *kernel.cpp) sed -i '" + std::string(row.edit) +
                    "' \"$word\";; esac; done\nexec " + real_compiler() + " \"$@\"\n");
@@ -168,7 +168,7 @@ TEST_CASE("a damaged cache entry is a miss that still verifies, and is replaced"
   }));
   INFO(row.name);
   const Program program;
-  const std::string model = program.file("spec.json", kSpec);
+  const std::string model = program.file("spec.json", kSmallSpec);
   REQUIRE(run_json(program, model).status == 0);
   REQUIRE(!entries_of(program).empty());
   for (const std::string& path : entries_of(program)) row.damage(path);
@@ -191,7 +191,7 @@ TEST_CASE("without a place to write the cache the job is done all the same") {
   } else {
     program.environment["HOME"] = home;
   }
-  const std::string model = program.file("spec.json", kSpec);
+  const std::string model = program.file("spec.json", kSmallSpec);
   for (int i = 0; i < 2; ++i) {
     const Finished finished = run_json(program, model);
     INFO(finished.err);
@@ -204,7 +204,7 @@ TEST_CASE("without a place to write the cache the job is done all the same") {
 
 TEST_CASE("a stdout that is closed or full is status 1 and one line, and harms no file") {
   const Program program;
-  const std::string model = program.file("spec.json", kSpec);
+  const std::string model = program.file("spec.json", kSmallSpec);
   const std::string out = GENERATE("", "/dev/full");
   INFO("stdout: " << (out.empty() ? "closed" : out));
   const Finished finished = program.run({"run", "--model", model, "--device", "host", "--tokens", "7"}, out);

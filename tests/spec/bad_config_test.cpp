@@ -8,7 +8,7 @@ using namespace ropejit;
 using namespace ropejit::test;
 
 TEST_CASE("a bad config names its field") {
-  const auto with = [](const char* from, const char* to) { return replaced(kConfig, from, to); };
+  const auto with = [](const char* from, const char* to) { return replaced(kGoodConfig, from, to); };
   const BadText rows[] = {
       {"{}", "num_attention_heads", kParse},
       {R"({"num_attention_heads": 8})", "hidden_size", kParse},

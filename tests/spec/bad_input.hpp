@@ -39,13 +39,13 @@ inline std::string replaced(std::string text, const std::string& from, const std
   return text.replace(at, from.size(), to);
 }
 
-inline const std::string kSpec =
+inline const std::string kGoodSpec =
     R"({"schema": 1, "layout": "split_half", "direction": "forward", "dtype": "bf16", "rope_theta": 500000.0, )"
     R"("rotary_dim": 128, "q": {"heads": 32, "head_dim": 128, "first_lane": 0}, "k": {"heads": 8, "head_dim": 128}, )"
     R"("rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, )"
     R"("original_max_position_embeddings": 8192}})";
 
-inline const std::string kConfig =
+inline const std::string kGoodConfig =
     R"({"model_type": "llama", "hidden_size": 4096, "num_attention_heads": 32, "num_key_value_heads": 8, )"
     R"("head_dim": 128, "rope_theta": 500000.0, "partial_rotary_factor": 1.0, "torch_dtype": "bfloat16", )"
     R"("rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, )"

@@ -51,7 +51,7 @@ std::vector<BadText> not_json() {
   };
 }
 
-// Every field that kSpec leaves at its default.
+// Every field that kGoodSpec leaves at its default.
 const std::string kMultimodal =
     R"({"schema": 1, "layout": "interleaved", "layout_out": "split_half", "rotary_dim": 16, "max_length": 99, )"
     R"("q": {"heads": 3, "head_dim": 24, "dtype_out": "fp32"}, "axes": {"sections": [4, 2, 2], )"
@@ -63,7 +63,7 @@ const std::string kForm =
 }  // namespace
 
 TEST_CASE("the texts that are changed are good ones") {
-  CHECK(RopeSpec::from_json(kSpec) == RopeSpec::from_hf_config(kConfig));
+  CHECK(RopeSpec::from_json(kGoodSpec) == RopeSpec::from_hf_config(kGoodConfig));
   CHECK_NOTHROW(RopeSpec::from_json(kMultimodal));
   CHECK_NOTHROW(LaunchForm::from_json(kForm));
 }
@@ -95,7 +95,7 @@ TEST_CASE("no truncation, deletion or change of one byte does more than throw an
     }
   };
   for (const std::string& text :
-       {ropejit::test::read_test_file("data/models/llama-3.1-8b.json"), kSpec, kMultimodal, kForm}) {
+       {ropejit::test::read_test_file("data/models/llama-3.1-8b.json"), kGoodSpec, kMultimodal, kForm}) {
     for (std::size_t i = 0; i < text.size(); ++i) {
       survives(text.substr(0, i));
       survives(std::string(text).erase(i, 1));

@@ -8,7 +8,7 @@ using namespace ropejit;
 using namespace ropejit::test;
 
 TEST_CASE("a bad spec as JSON names its field") {
-  const auto with = [](const char* from, const char* to) { return replaced(kSpec, from, to); };
+  const auto with = [](const char* from, const char* to) { return replaced(kGoodSpec, from, to); };
   const std::string long_key(5000, 'x');
   const BadText rows[] = {
       {with(R"("schema": 1)", R"("schema": 2)"), "schema", kRange},
@@ -93,8 +93,8 @@ TEST_CASE("a bad spec as JSON names its field") {
       {with("rope_theta", "theta"), "theta", kParse},
       {with(R"("schema": 1)", R"("schema": 1, "a\u0007\nb": 2)"), "a\\x07\\nb", kParse},
       {with("split_half", "\\n\\u001b[31m"), "layout", kRange},
-      {replaced(kSpec, R"("schema": 1)", R"("schema": 1, ")" + long_key + R"(": 2)"), "...", kParse},
-      {replaced(kSpec, "split_half", long_key), "layout", kRange},
+      {replaced(kGoodSpec, R"("schema": 1)", R"("schema": 1, ")" + long_key + R"(": 2)"), "...", kParse},
+      {replaced(kGoodSpec, "split_half", long_key), "layout", kRange},
   };
   for (const BadText& row : rows) check_refused(row, RopeSpec::from_json);
 }

@@ -137,7 +137,7 @@ TEST_CASE("a bad struct names its field") {
          std::get<InvFreqScaling>(s.scaling).inv_freq[63] = nan;
        }},
   };
-  const RopeSpec good = RopeSpec::from_json(kSpec);
+  const RopeSpec good = RopeSpec::from_json(kGoodSpec);
   for (const Change& row : changes) {
     RopeSpec spec = good;
     row.change(spec);
@@ -204,7 +204,7 @@ TEST_CASE(
   const double values[] = {-1.0, -kInfinity, kInfinity, std::numeric_limits<double>::quiet_NaN(), 0.0};
   int fields = 0;
   for (const Scaling& rule : rules) {
-    RopeSpec good = RopeSpec::from_json(kSpec);
+    RopeSpec good = RopeSpec::from_json(kGoodSpec);
     good.scaling = rule;
     REQUIRE_NOTHROW(good.validate());
     for (int turn = 0;; ++turn) {
