@@ -54,6 +54,12 @@ struct ServiceOptions {
   /// Environment: ROPEJIT_ON_MISS (compile, background, generic or error). Default: compile.
   std::optional<OnMiss> on_miss;
 
+  /// Frozen: nothing is ever compiled, tuned or written; what the cache directory and the read-only ones have serves,
+  /// any legal variant where the chosen one is missing. on_miss is then error (which is its default) or generic, and
+  /// tuning off. For images that were warmed when they were built. Environment: ROPEJIT_FROZEN (0 or 1). Default:
+  /// false.
+  std::optional<bool> frozen;
+
   /// Environment: ROPEJIT_TUNING (off, on_demand or background). Default: off.
   std::optional<Tuning> tuning;
   /// Sizes to tune for: tokens of a launch, of all sequences together. Empty: 1, 4, 16, ... 65536.

@@ -76,9 +76,11 @@ typedef struct ropejit_service ropejit_service;
  *                    a thread does, beside the work of others, and puts the better kernel in place
  *   "on_miss"        where no cache has a binary: "compile"; "background": the generic kernel serves at once, and a
  *                    thread compiles; "generic": never compile; "error": never compile, ROPEJIT_NOT_CACHED
+ *   "frozen"         true: nothing is ever compiled, tuned or written; what is stored serves. "on_miss" is then "error"
+ *                    (its default) or "generic", "tuning" "off"
  * A key that is absent is taken from the environment (ROPEJIT_DEVICE, ROPEJIT_CACHE_DIR, ROPEJIT_NVRTC,
- * ROPEJIT_HOST_CXX, ROPEJIT_TUNING, ROPEJIT_ON_MISS), else from the default. Touches no device. *service is set to NULL
- * on failure, else to a service that the caller releases. */
+ * ROPEJIT_HOST_CXX, ROPEJIT_TUNING, ROPEJIT_ON_MISS, ROPEJIT_FROZEN), else from the default. Touches no device.
+ * *service is set to NULL on failure, else to a service that the caller releases. */
 ROPEJIT_API ropejit_status ropejit_service_create(const char* options_json, ropejit_service** service);
 
 /* Gives the service back; NULL is fine. Its kernels stay usable. */

@@ -157,7 +157,7 @@ class ROPEJIT_EXPORT RopeService {
   /// What was found, compiled, waited for and refused so far.
   ServiceStats stats() const;
 
-  /// The cache directory in use; empty: memory only.
+  /// The cache directory that is written to; empty: none is (memory only, or frozen).
   const std::string& cache_dir() const;
 
  private:

@@ -1,4 +1,8 @@
-"""The operators ropejit::rope and ropejit::rope_ of torch.library, and functions of the same names.
+"""The operators of torch.library, and functions of the same names:
+
+    ropejit::rope(q, k, spec, form, dims, ...) -> (Tensor, Tensor)
+    ropejit::rope.one(q, spec, form, dims, ...) -> Tensor
+    ropejit::rope_(q, k or None, spec, form, dims, ...) -> ()
 
 Spec and form go by value, as text: compile caches outlive processes. Eager calls do not come this way (Rotation has a
 shorter one); traces, modes and subclasses of tensors do.
@@ -14,7 +18,8 @@ _REST = (
     "Tensor? cu_seqlens=None, SymInt start=0"
 )
 _tags = (torch.Tag.pt2_compliant_tag,)
-torch.library.define("ropejit::rope", f"(Tensor q, Tensor? k, {_REST}) -> Tensor[]", tags=_tags)
+torch.library.define("ropejit::rope", f"(Tensor q, Tensor k, {_REST}) -> (Tensor, Tensor)", tags=_tags)
+torch.library.define("ropejit::rope.one", f"(Tensor q, {_REST}) -> Tensor", tags=_tags)
 torch.library.define("ropejit::rope_", f"(Tensor(a!) q, Tensor(b!)? k, {_REST}) -> ()", tags=_tags)
 
 
@@ -25,8 +30,12 @@ def _run(in_place, q, k, spec, form, dims, gathered, positions, cos, sin, cu_seq
 
 @torch.library.impl("ropejit::rope", ("cpu", "cuda"))
 def _rope(q, k, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
-    results = _run(False, q, k, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start)
-    return [result for result in results if result is not None]
+    return _run(False, q, k, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start)
+
+
+@torch.library.impl("ropejit::rope.one", ("cpu", "cuda"))
+def _rope_one(q, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
+    return _run(False, q, None, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start)[0]
 
 
 @torch.library.impl("ropejit::rope_", ("cpu", "cuda"))
@@ -36,10 +45,18 @@ def _rope_in_place(
     _run(True, q, k, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start)
 
 
+def _like(tensor, spec):
+    return torch.empty_like(tensor, dtype=_templates.output_dtype(_templates.read("spec", spec)))
+
+
 @torch.library.register_fake("ropejit::rope")
 def _fake(q, k, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
-    dtype = _templates.output_dtype(_templates.read("spec", spec))
-    return [torch.empty_like(tensor, dtype=dtype) for tensor in (q, k) if tensor is not None]
+    return _like(q, spec), _like(k, spec)
+
+
+@torch.library.register_fake("ropejit::rope.one")
+def _fake_one(q, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
+    return _like(q, spec)
 
 
 @torch.library.register_fake("ropejit::rope_")
@@ -49,20 +66,30 @@ def _fake_in_place(
     return None
 
 
-def _setup_context(ctx, inputs, output):
-    q, k, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start = inputs
+def _keep(ctx, q, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start):
     ctx.of = rotation(spec, form, dims, gathered)
-    ctx.dtype, ctx.start, ctx.has_k = q.dtype, start, k is not None
+    ctx.dtype, ctx.start = q.dtype, start
     ctx.save_for_backward(positions, cos, sin, cu_seqlens)
 
 
-def _backward(ctx, grads):
-    grad_q, grad_k = grads[0], grads[1] if ctx.has_k else None
-    grad_q, grad_k = gradients(ctx.of, ctx.dtype, grad_q, grad_k, *ctx.saved_tensors, ctx.start)
-    return (grad_q, grad_k, *[None] * 9)
+def _setup_context(ctx, inputs, output):
+    _keep(ctx, inputs[0], *inputs[2:])
+
+
+def _setup_context_of_one(ctx, inputs, output):
+    _keep(ctx, *inputs)
+
+
+def _backward(ctx, grad_q, grad_k):
+    return (*gradients(ctx.of, ctx.dtype, grad_q, grad_k, *ctx.saved_tensors, ctx.start), *[None] * 9)
+
+
+def _backward_of_one(ctx, grad_q):
+    return (gradients(ctx.of, ctx.dtype, grad_q, None, *ctx.saved_tensors, ctx.start)[0], *[None] * 9)
 
 
 torch.library.register_autograd("ropejit::rope", _backward, setup_context=_setup_context)
+torch.library.register_autograd("ropejit::rope.one", _backward_of_one, setup_context=_setup_context_of_one)
 
 
 def _of(spec, form, dims):

@@ -174,10 +174,10 @@ def rotation(spec, form, dims, gathered=False):
 
 
 def _traced(of, q, k, positions, cos, sin, cu_seqlens, start):
-    results = torch.ops.ropejit.rope(
-        q, k, of.spec, of.form, of.dims, of.gathered, positions, cos, sin, cu_seqlens, start
-    )
-    return results[0], None if k is None else results[1]
+    rest = (of.spec, of.form, of.dims, of.gathered, positions, cos, sin, cu_seqlens, start)
+    if k is None:
+        return torch.ops.ropejit.rope.one(q, *rest), None
+    return torch.ops.ropejit.rope.default(q, k, *rest)
 
 
 def _traced_in_place(of, q, k, positions, cos, sin, cu_seqlens, start):

@@ -75,13 +75,14 @@ ropejit::ServiceOptions read_options(const char* json) {
   if (json == nullptr) return options;
   const llvm::json::Object object = ropejit::internal::parse_json_object(json);
   const ropejit::internal::ObjectReader reader(object);
-  reader.reject_unknown_keys({"device", "cache_dir", "nvrtc", "host_compiler", "tuning", "on_miss"});
+  reader.reject_unknown_keys({"device", "cache_dir", "nvrtc", "host_compiler", "tuning", "on_miss", "frozen"});
   options.device = reader.find_string("device", "\"auto\", \"cuda\", \"cuda:N\" or \"host\"");
   options.cache_dir = reader.find_string("cache_dir", "a path, or \"\" for memory only");
   options.nvrtc = reader.find_string("nvrtc", "a path");
   options.host_compiler = reader.find_string("host_compiler", "a path, or a name on PATH");
   options.tuning = ropejit::internal::find_enum<ropejit::Tuning>(reader, "tuning");
   options.on_miss = ropejit::internal::find_enum<ropejit::OnMiss>(reader, "on_miss");
+  options.frozen = reader.find_bool("frozen");
   return options;
 }
 

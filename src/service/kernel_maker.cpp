@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "codegen/candidates.hpp"
 #include "codegen/generic.hpp"
 #include "launch/generic_variant.hpp"
 #include "ropejit/error.hpp"
@@ -74,13 +75,30 @@ std::optional<Error> compile_all(std::vector<Rung>& rungs, std::chrono::millisec
   return failure;
 }
 
+bool may_compile(OnMiss on_miss) { return on_miss == OnMiss::compile || on_miss == OnMiss::background; }
+
+/// Of the variants that nobody chose the first that is stored: slower than one that was chosen, faster than the generic
+/// kernel. Looks for many files, so only where nothing is compiled, and no row has its binary.
+std::optional<LoadedBinary> load_any(const RotationPlan& plan, const KernelParts& parts) {
+  for (Variant variant : candidate_variants(plan.kernel_class)) {
+    variant.buffered_steps = plan.needs_length;
+    Rung rung{BinarySource(plan, variant, *parts.target, parts.store, parts.events), std::nullopt};
+    rung.binary = rung.source.load_stored();
+    if (!rung.binary) rung.binary = load_buffered(plan, parts, rung);
+    if (rung.binary) return std::move(rung.binary);
+  }
+  return std::nullopt;
+}
+
 [[noreturn]] void refuse(const RotationPlan& plan, const KernelParts& parts, const Rung& missing,
                          const std::optional<Error>& failure) {
   if (failure) throw Error(*failure);
   throw Error(ErrorCode::not_cached, "get",
-              fmt::format("{} for {} (plan {}) is in no cache, and compiling is not allowed: {}",
+              fmt::format("{} for {} (plan {}) is in no cache, and compiling is not allowed: {}; to add it: run this "
+                          "once with ROPEJIT_RECORD=FILE, then `ropejit warm --recorded FILE --arch {}`",
                           missing.source.entry(), parts.target->arch(), plan.hash(),
-                          missing.source.missed().empty() ? "there is no cache" : missing.source.missed().front()));
+                          missing.source.missed().empty() ? "there is no cache" : missing.source.missed().front(),
+                          parts.target->arch()));
 }
 
 /// The kernel that is built into the library, for what is missing; nothing where it may not serve or is not there.
@@ -200,6 +218,19 @@ Served make_kernel(const RotationPlan& plan, const KernelParts& parts) {
     const std::optional<LoadedBinary>& binary = rungs[places.at(choice.variant)].binary;
     return binary ? &*binary : nullptr;
   };
+  // What serves a row that neither has a binary nor a neighbour with one: any other of the class, else the universal
+  // entry, which takes every launch.
+  std::optional<LoadedBinary> other;
+  bool looked = false;
+  const auto stand_in = [&](std::size_t row) -> const LoadedBinary* {
+    if (row == choices.size() - 1) return nullptr;
+    if (!looked && !may_compile(parts.on_miss)) {
+      other = load_any(plan, parts);
+      if (other) other->info.missed = rungs[places.at(choices[row].variant)].source.missed();
+    }
+    looked = true;
+    return other ? &*other : binary_of(choices.back());
+  };
   std::optional<PreparedVariant> generic;
   bool complete = true;
   Table table(plan, parts);
@@ -207,6 +238,7 @@ Served make_kernel(const RotationPlan& plan, const KernelParts& parts) {
     const LoadedBinary* binary = binary_of(choices[row]);
     if (binary == nullptr) complete = false;
     if (binary == nullptr) binary = nearest_row(choices, row, binary_of);
+    if (binary == nullptr) binary = stand_in(row);
     if (binary != nullptr) {
       table.add(choices[row], *binary);
       continue;

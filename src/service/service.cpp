@@ -30,6 +30,7 @@ std::shared_ptr<KernelCell> make_cell(const RopeSpec& spec, const LaunchForm& fo
     options.budget_s = state.options.tuning_budget_ms / 1e3;
     if (!options.tokens.empty()) fresh = tune_class_aside(state, plan_to_time(spec, form), options);
   }
+  state.note_request(spec, form, plan);
   const auto buffers = plan.needs_length ? std::make_shared<StepBuffers>(target) : nullptr;
   auto cell = std::make_shared<KernelCell>(state.make(plan, fresh, buffers, state.on_miss));
   if (!cell->current().complete && state.on_miss == OnMiss::background) state.compiler().add(plan, cell);

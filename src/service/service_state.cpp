@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "codegen/template_folder.hpp"
 #include "ropejit/error.hpp"
 #include "service/background_compiler.hpp"
 #include "service/background_tuner.hpp"
@@ -13,6 +14,7 @@
 #include "spec/names.hpp"
 #include "store/key_lock.hpp"
 #include "support/field_error.hpp"
+#include "support/text.hpp"
 #include "tune/choice.hpp"
 #include "tune/record_file.hpp"
 
@@ -25,6 +27,30 @@ Choice choice_of(const std::optional<Choice>& option, const char* variable, Choi
   if (option) return *option;
   const char* const value = std::getenv(variable);
   return value == nullptr || *value == '\0' ? usual : enum_named<Choice>(variable, value);
+}
+
+bool is_frozen(const std::optional<bool>& option) {
+  if (option) return *option;
+  const char* const value = std::getenv("ROPEJIT_FROZEN");
+  const std::string_view text = value == nullptr ? "" : value;
+  if (text != "" && text != "0" && text != "1") {
+    throw field_error(ErrorCode::invalid_argument, "ROPEJIT_FROZEN", quoted(text), "0 or 1");
+  }
+  return text == "1";
+}
+
+void check_frozen(Tuning tuning, OnMiss on_miss) {
+  if (tuning != Tuning::off) {
+    throw field_error(ErrorCode::invalid_argument, "tuning", to_string(tuning), "off, where the service is frozen");
+  }
+  if (on_miss != OnMiss::error && on_miss != OnMiss::generic) {
+    throw field_error(ErrorCode::invalid_argument, "on_miss", to_string(on_miss),
+                      "error or generic, where the service is frozen");
+  }
+  if (!templates_folder().empty()) {
+    throw field_error(ErrorCode::invalid_argument, "ROPEJIT_TEMPLATES", quoted(templates_folder()),
+                      "none, where the service is frozen");
+  }
 }
 
 void check(const ServiceOptions& options) {
@@ -46,13 +72,16 @@ void check(const ServiceOptions& options) {
 
 ServiceState::ServiceState(ServiceOptions given)
     : options(std::move(given)),
+      frozen(is_frozen(options.frozen)),
       tuning(choice_of(options.tuning, "ROPEJIT_TUNING", Tuning::off)),
-      on_miss(choice_of(options.on_miss, "ROPEJIT_ON_MISS", OnMiss::compile)),
+      on_miss(choice_of(options.on_miss, "ROPEJIT_ON_MISS", frozen ? OnMiss::error : OnMiss::compile)),
       lock_bound(lock_timeout()),
       events(options.warn, options.log),
-      store(store_options(options.cache_dir)),
-      records(store.directory(), store.options().trust, events) {
+      store(frozen ? only_read(store_options(options.cache_dir)) : store_options(options.cache_dir)),
+      records(cache_directory(options.cache_dir), store.options().trust, events),
+      requests(events) {
   check(options);
+  if (frozen) check_frozen(tuning, on_miss);
 }
 
 ServiceState::~ServiceState() = default;
@@ -97,6 +126,14 @@ Served ServiceState::make(const RotationPlan& plan, const FreshBinaries& fresh,
   const std::shared_ptr<const Target> device = target();
   const RecordSet known = records.about(device_key_of(*device), plan.kernel_class);
   return make_kernel(plan, {device, store, events, known, fresh, buffers, when_missing, lock_bound});
+}
+
+void ServiceState::note_request(const RopeSpec& spec, const LaunchForm& form, const RotationPlan& plan) {
+  if (!requests.is_on()) return;
+  const std::shared_ptr<const Target> device = target();
+  const DeviceKey key = device_key_of(*device);
+  const RecordSet known = records.about(key, plan.kernel_class);
+  requests.add(request_line(spec, form, key, serving_choices(plan, key, device->multiprocessors(), known)));
 }
 
 void ServiceState::offer(const std::shared_ptr<KernelCell>& cell, Served better) {

@@ -16,6 +16,7 @@
 #include "service/kernel_cell.hpp"
 #include "service/kernel_maker.hpp"
 #include "service/record_shelf.hpp"
+#include "service/request_log.hpp"
 #include "service/single_flight.hpp"
 #include "store/store.hpp"
 #include "target/target.hpp"
@@ -44,17 +45,22 @@ struct ServiceState {
   Served make(const RotationPlan& plan, const FreshBinaries& fresh, const std::shared_ptr<StepBuffers>& buffers,
               OnMiss when_missing);
 
+  /// Writes down that this was asked for, where the user wants that.
+  void note_request(const RopeSpec& spec, const LaunchForm& form, const RotationPlan& plan);
+
   /// Keeps what a tuner made until commit, or serves it at once, as the options say.
   void offer(const std::shared_ptr<KernelCell>& cell, Served better);
   std::size_t commit();
 
   const ServiceOptions options;
-  const Tuning tuning;  ///< of the options, or the environment; the same for on_miss
+  const bool frozen;  ///< of the options, or the environment, as the two that follow
+  const Tuning tuning;
   const OnMiss on_miss;
   const std::chrono::milliseconds lock_bound;  ///< of a wait for another process that compiles the same
   Events events;
   const BinaryStore store;
   RecordShelf records;
+  const RequestLog requests;
   SingleFlight<std::string, std::shared_ptr<KernelCell>> kernels;  ///< by plan hash
 
  private:

@@ -84,6 +84,12 @@ StoreOptions store_options(const std::optional<std::string>& option) {
   return options;
 }
 
+StoreOptions only_read(StoreOptions options) {
+  if (!options.directory.empty()) options.read_only.insert(options.read_only.begin(), options.directory);
+  options.directory.clear();
+  return options;
+}
+
 std::chrono::milliseconds lock_timeout() {
   constexpr std::uint64_t kMost = 86400000;
   const std::string_view text = environment("ROPEJIT_LOCK_TIMEOUT_MS");

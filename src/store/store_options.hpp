@@ -30,6 +30,9 @@ struct StoreOptions {
 /// An empty variable counts as unset. Throws Error{invalid_argument} that names the variable.
 StoreOptions store_options(const std::optional<std::string>& option);
 
+/// The same places, none of which is ever written to: the user's directory becomes the first of the read-only ones.
+StoreOptions only_read(StoreOptions options);
+
 /// Option, else ROPEJIT_CACHE_DIR, else $XDG_CACHE_HOME/ropejit, else $HOME/.cache/ropejit, else "" (memory only).
 /// XDG_CACHE_HOME must be absolute to count, as its specification says.
 std::string cache_directory(const std::optional<std::string>& option);
