@@ -86,6 +86,18 @@ ROPEJIT_API ropejit_status ropejit_service_create(const char* options_json, rope
 /* Gives the service back; NULL is fine. Its kernels stay usable. */
 ROPEJIT_API void ropejit_service_release(ropejit_service* service);
 
+/* With "on_miss": "background": waits until every kernel has its own binaries, or none can be had, or for so many
+ * seconds; before a capture into a CUDA graph, which keeps the kernel that it was captured with. *finished: 1 where
+ * nothing is left, else 0. */
+ROPEJIT_API ropejit_status ropejit_wait_for_compiles(ropejit_service* service, double seconds, int* finished);
+
+/* What was found, compiled, waited for and refused so far, in the text format of Prometheus ("ropejit_compiles_total
+ * 5"). `labels`, e.g. "device=\"0\"", go to every sample as they are; NULL: none. Writes up to `size` bytes to `text`,
+ * the last of them 0, and to *length, where that is not NULL, how long the whole text is without its 0: more than was
+ * written where it is `size` or above. `text` may be NULL where `size` is 0. */
+ROPEJIT_API ropejit_status ropejit_metrics(ropejit_service* service, const char* labels, char* text, size_t size,
+                                           size_t* length);
+
 /* ---- kernels ---- */
 
 /* A kernel prepared for one spec and one form of launch. */

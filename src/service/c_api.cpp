@@ -104,6 +104,27 @@ ropejit_status ropejit_service_create(const char* options_json, ropejit_service*
 
 void ropejit_service_release(ropejit_service* service) { delete service; }
 
+ropejit_status ropejit_wait_for_compiles(ropejit_service* service, double seconds, int* finished) {
+  if (finished == nullptr) return fail(ErrorCode::invalid_argument, "finished: found NULL, allowed: where to put it");
+  *finished = 0;
+  if (service == nullptr) return fail(ErrorCode::invalid_argument, "service: found NULL, allowed: a service");
+  // Also refuses what is no number.
+  if (!(seconds >= 0)) return fail(ErrorCode::invalid_argument, "seconds: found a number below 0, allowed: 0 or more");
+  return guarded([&] { *finished = service->service.wait_for_compiles(seconds) ? 1 : 0; });
+}
+
+ropejit_status ropejit_metrics(ropejit_service* service, const char* labels, char* text, size_t size, size_t* length) {
+  if (length != nullptr) *length = 0;
+  if (text != nullptr && size > 0) text[0] = '\0';
+  if (service == nullptr) return fail(ErrorCode::invalid_argument, "service: found NULL, allowed: a service");
+  if (text == nullptr && size > 0) return fail(ErrorCode::invalid_argument, "text: found NULL, allowed: a buffer");
+  return guarded([&] {
+    const std::string whole = ropejit::prometheus_text(service->service.stats(), labels == nullptr ? "" : labels);
+    if (size > 0) text[whole.copy(text, size - 1)] = '\0';
+    if (length != nullptr) *length = whole.size();
+  });
+}
+
 ropejit_status ropejit_get(ropejit_service* service, const char* spec_json, const char* form_json,
                            ropejit_kernel** kernel) {
   if (kernel == nullptr) return fail(ErrorCode::invalid_argument, "kernel: found NULL, allowed: where to put it");

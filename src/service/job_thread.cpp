@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -110,9 +111,10 @@ bool JobThread::add(std::function<void()> job) {
 
 bool JobThread::wait(double seconds) {
   if (!is_of_this_process()) return true;
+  // Beyond some centuries the clock overflows; no number is none.
+  const std::chrono::duration<double> bound(seconds > 0 ? std::min(seconds, 1e9) : 0.0);
   std::unique_lock lock(inside_->mutex);
-  return inside_->changed.wait_for(lock, std::chrono::duration<double>(seconds),
-                                   [this] { return inside_->jobs.empty() && !inside_->busy; });
+  return inside_->changed.wait_for(lock, bound, [this] { return inside_->jobs.empty() && !inside_->busy; });
 }
 
 void JobThread::stop() {

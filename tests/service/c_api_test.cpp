@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <string>
 #include <thread>
 #include <vector>
@@ -128,6 +129,48 @@ TEST_CASE("without a compiler the generic kernel serves; where nothing but a ker
   CHECK(ropejit_get(service, kSpec, nullptr, &kernel) == ROPEJIT_NOT_CACHED);
   CHECK(error_names("is in no cache, and compiling is not allowed"));
   CHECK(kernel == nullptr);
+  ropejit_service_release(service);
+}
+
+TEST_CASE("metrics are written as far as there is room, and their whole length is told") {
+  const Service service;
+  const Kernel kernel(service, nullptr);
+  size_t length = 0;
+  REQUIRE(ropejit_metrics(service.handle, "device=\"0\"", nullptr, 0, &length) == ROPEJIT_OK);
+  REQUIRE(length > 100);
+  std::string text(length + 1, 'x');
+  REQUIRE(ropejit_metrics(service.handle, "device=\"0\"", text.data(), text.size(), nullptr) == ROPEJIT_OK);
+  CHECK(text.back() == '\0');
+  CHECK(text.find("ropejit_gets_total{device=\"0\"} 1\n") != std::string::npos);
+  char few[8] = "xxxxxxx";
+  CHECK(ropejit_metrics(service.handle, nullptr, few, sizeof few, &length) == ROPEJIT_OK);
+  CHECK(std::strlen(few) == 7);
+  CHECK(length > 100);
+  CHECK(ropejit_metrics(nullptr, nullptr, few, sizeof few, &length) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(length == 0);
+  CHECK(few[0] == '\0');
+  CHECK(ropejit_metrics(service.handle, nullptr, nullptr, 5, nullptr) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("text"));
+}
+
+TEST_CASE("C waits for compiles in the background, for any number of seconds that is one") {
+  ropejit_service* service = nullptr;
+  REQUIRE(ropejit_service_create(R"({"device":"host","cache_dir":"","on_miss":"background"})", &service) == ROPEJIT_OK);
+  ropejit_kernel* kernel = nullptr;
+  REQUIRE(ropejit_get(service, kSpec, nullptr, &kernel) == ROPEJIT_OK);
+  int finished = -1;
+  for (const double seconds : {std::numeric_limits<double>::infinity(), 1e300, 0.0}) {
+    CHECK(ropejit_wait_for_compiles(service, seconds, &finished) == ROPEJIT_OK);
+    CHECK(finished == 1);
+  }
+  for (const double seconds : {-1.0, std::numeric_limits<double>::quiet_NaN()}) {
+    CHECK(ropejit_wait_for_compiles(service, seconds, &finished) == ROPEJIT_INVALID_ARGUMENT);
+    CHECK(error_names("seconds"));
+    CHECK(finished == 0);
+  }
+  CHECK(ropejit_wait_for_compiles(service, 1, nullptr) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(ropejit_wait_for_compiles(nullptr, 1, &finished) == ROPEJIT_INVALID_ARGUMENT);
+  ropejit_kernel_release(kernel);
   ropejit_service_release(service);
 }
 
