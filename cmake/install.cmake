@@ -2,6 +2,7 @@
 # moved as a whole. Components: ropejit_runtime (libropejit.so.X.Y), ropejit_development, ropejit_program.
 
 include(CMakePackageConfigHelpers)
+include(notices)
 
 set(package_folder "${CMAKE_INSTALL_LIBDIR}/cmake/ropejit")
 set(other_kind shared)
@@ -27,6 +28,7 @@ endforeach()
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/ropejit" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
   COMPONENT ropejit_development)
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT ropejit_runtime)
+ropejit_install_notices("${CMAKE_INSTALL_DOCDIR}/linked-in" ropejit_runtime)
 if(ROPEJIT_BUILD_CLI)
   install(TARGETS ropejit_cli RUNTIME COMPONENT ropejit_program)
 endif()
