@@ -51,7 +51,7 @@ ServiceState::ServiceState(ServiceOptions given)
       lock_bound(lock_timeout()),
       events(options.warn, options.log),
       store(store_options(options.cache_dir)),
-      records(store.directory(), store.options().trust, events) {
+      records(store, events) {
   check(options);
 }
 
