@@ -44,7 +44,7 @@ int tell(const BinaryStore& store, const Pruned& pruned, bool json) {
 }  // namespace
 
 int cache_prune(const BinaryStore& store, const Arguments& arguments) {
-  expect_directory(store);
+  expect_no_bundle(store);
   Limits limits = store.options().limits;
   if (const auto bytes = arguments.text("--max-bytes")) limits.max_bytes = byte_count("--max-bytes", *bytes);
   if (const auto days = arguments.text("--max-age")) limits.max_age = day_count("--max-age", *days);
@@ -52,20 +52,22 @@ int cache_prune(const BinaryStore& store, const Arguments& arguments) {
 }
 
 int cache_clear(const BinaryStore& store, const Arguments& arguments) {
-  expect_directory(store);
+  expect_no_bundle(store);
   return tell(store, store.clear(), arguments.has("--json"));
 }
 
+std::string signing_key(const Arguments& arguments) {
+  const auto path = arguments.text("--sign");
+  if (!path) return {};
+  std::string secret_key = read_secret_key(read_file("--sign", *path, kKeyFileLimit));
+  if (!secret_key.empty()) return secret_key;
+  throw bad_cache_usage(
+      fmt::format("--sign: {}: found no key, allowed: an Ed25519 secret key in PEM or 64 hex digits", *path));
+}
+
 int cache_manifest(const BinaryStore& store, const Arguments& arguments) {
-  expect_directory(store);
-  std::string secret_key;
-  if (const auto path = arguments.text("--sign")) {
-    secret_key = read_secret_key(read_file("--sign", *path, kKeyFileLimit));
-    if (secret_key.empty()) {
-      throw bad_cache_usage(
-          fmt::format("--sign: {}: found no key, allowed: an Ed25519 secret key in PEM or 64 hex digits", *path));
-    }
-  }
+  expect_no_bundle(store);
+  const std::string secret_key = signing_key(arguments);
   // What is listed is what this user would use: a manifest vouches for it to others.
   const Trust trust = store.options().trust.sealed() ? Trust() : store.options().trust;
   const ManifestWritten written = write_manifest(system_file_ops(), trust, store.directory(), secret_key);

@@ -43,16 +43,13 @@ bool is_of(std::string_view file, const std::string& device) {
 
 }  // namespace
 
-RecordShelf::RecordShelf(const std::string& directory, Trust trust, Events& events)
-    : directory_(directory), path_(records_path(directory)), trust_(std::move(trust)), events_(events) {}
+RecordShelf::RecordShelf(const BinaryStore& store, Events& events) : store_(store), events_(events) {}
 
 RecordSet RecordShelf::about(const DeviceKey& device, const KernelClass& kernel_class) const {
-  std::string own_file;
-  if (!path_.empty()) {
-    FileContents file = read_records_file(system_file_ops(), path_, trust_);
-    if (file.bytes) own_file = *std::move(file.bytes);
-    if (!file.bytes && !file.absent)
-      events_.warn_of(directory_, fmt::format("tuning records are not used: {}", file.problem));
+  const std::vector<TierRecords> kept = store_.records();
+  for (const TierRecords& one : kept) {
+    if (one.text || one.miss.kind == Miss::Kind::absent) continue;
+    events_.warn_of(one.directory, fmt::format("tuning records are not used: {}", one.miss.reason));
   }
   const std::string hash = kernel_class.hash();
   const std::string key = to_string(device);
@@ -61,7 +58,10 @@ RecordSet RecordShelf::about(const DeviceKey& device, const KernelClass& kernel_
     for (const TextFile& file : shipped_records()) {
       if (is_of(file.text, key)) take_lines(file.text, word, key, records);
     }
-    take_lines(own_file, word, key, records);
+    // From the last to the first, which is to win.
+    for (auto one = kept.rbegin(); one != kept.rend(); ++one) {
+      if (one->text) take_lines(*one->text, word, key, records);
+    }
     const std::lock_guard lock(mutex_);
     for (const TuningRecord& record : own_.all()) records.replace(record);
     // With a record of its own for every usual size, kin have no say.
@@ -78,9 +78,10 @@ void RecordShelf::add(const std::vector<TuningRecord>& records) {
   const auto change = [&](RecordSet& set) {
     for (const TuningRecord& record : records) set.replace(record);
   };
-  const RecordsUpdate update = update_records(system_file_ops(), path_, change, trust_);
+  const RecordsUpdate update =
+      update_records(system_file_ops(), records_path(store_.directory()), change, store_.options().trust);
   for (const std::string& problem : update.problems) {
-    events_.warn_of(directory_, fmt::format("tuning records: {}", problem));
+    events_.warn_of(store_.directory(), fmt::format("tuning records: {}", problem));
   }
 }
 

@@ -1,5 +1,5 @@
-// What a service knows of tuning: records shipped with the library, the user's own in the cache directory, and those
-// that it made itself.
+// What a service knows of tuning: records shipped with the library, those of read-only cache directories and bundles,
+// the user's own in the cache directory, and those that it made itself.
 #pragma once
 
 #include <mutex>
@@ -11,7 +11,7 @@
 #include "codegen/kernel_source.hpp"
 #include "service/events.hpp"
 #include "spec/plan.hpp"
-#include "store/trust.hpp"
+#include "store/store.hpp"
 #include "tune/record_set.hpp"
 
 namespace ropejit::internal {
@@ -22,20 +22,19 @@ std::span<const TextFile> shipped_records();
 /// Thread-safe.
 class RecordShelf {
  public:
-  /// `directory`: the cache directory, with the user's file; empty: none. `events` must outlive the shelf.
-  RecordShelf(const std::string& directory, Trust trust, Events& events);
+  /// `store`: whose directories and bundles have records. It and `events` must outlive the shelf.
+  RecordShelf(const BinaryStore& store, Events& events);
 
   /// What is known of a class on a device, and of its kin where that is not enough. Of one key, what this service tuned
-  /// goes before the user's file, and that before what was shipped; but pinned ones go before all.
+  /// goes before the user's file, that before those of the read-only directories and bundles in their order, and these
+  /// before what was shipped; but pinned ones go before all.
   RecordSet about(const DeviceKey& device, const KernelClass& kernel_class) const;
 
   /// Keeps them here and in the user's file. What goes wrong with the file is a warning.
   void add(const std::vector<TuningRecord>& records);
 
  private:
-  const std::string directory_;
-  const std::string path_;
-  const Trust trust_;
+  const BinaryStore& store_;
   Events& events_;
   mutable std::mutex mutex_;
   RecordSet own_;

@@ -31,13 +31,17 @@ std::string fresh_digits() {
 
 }  // namespace
 
-AtomicFile::AtomicFile(const FileOps& ops, const Trust& trust, const Folder& folder, std::string name)
-    : ops_(ops), trust_(trust), folder_(folder), name_(std::move(name)) {}
+AtomicFile::AtomicFile(const FileOps& ops, const Trust& trust, const Folder& folder, std::string name, mode_t mode)
+    : ops_(ops), trust_(trust), folder_(folder), name_(std::move(name)), mode_(mode) {}
 
 AtomicFile::~AtomicFile() { discard(); }
 
 std::string AtomicFile::commit(std::string_view bytes) {
-  std::string problem = fill(bytes);
+  return commit([bytes](const Put& put) { return put(bytes); });
+}
+
+std::string AtomicFile::commit(const std::function<std::string(const Put& put)>& content) {
+  std::string problem = fill(content);
   if (problem.empty() && retry_interrupted([&] {
                            return ops_.rename(folder_.get(), temporary_.c_str(), folder_.get(), name_.c_str());
                          }) != 0) {
@@ -57,7 +61,7 @@ OpenFile AtomicFile::create() {
   for (int tries = 0; tries < kMaxNameTries; ++tries) {
     std::string name = fmt::format(".{}.{}", name_, fresh_digits());
     const int file = retry_interrupted([&] {
-      return ops_.open(folder_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+      return ops_.open(folder_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode_);
     });
     if (file < 0 && errno == EEXIST) continue;
     if (file >= 0) temporary_ = std::move(name);
@@ -66,18 +70,22 @@ OpenFile AtomicFile::create() {
   return {};
 }
 
-std::string AtomicFile::fill(std::string_view bytes) {
+std::string AtomicFile::fill(const std::function<std::string(const Put& put)>& content) {
   OpenFile file = create();
   if (!file) return failure("create a file in", folder_.path);
   const std::string path = folder_.path + "/" + temporary_;
   share_with_group(ops_, trust_, file.get(), 0660);
 
-  while (!bytes.empty()) {
-    const ssize_t put = retry_interrupted([&] { return ops_.write(file.get(), bytes.data(), bytes.size()); });
-    if (put < 0) return failure("write", path);
-    if (put == 0) return fmt::format("cannot write {}: the file system takes no more bytes", path);
-    bytes.remove_prefix(static_cast<std::size_t>(put));
-  }
+  const Put put = [&](std::string_view bytes) -> std::string {
+    while (!bytes.empty()) {
+      const ssize_t done = retry_interrupted([&] { return ops_.write(file.get(), bytes.data(), bytes.size()); });
+      if (done < 0) return failure("write", path);
+      if (done == 0) return fmt::format("cannot write {}: the file system takes no more bytes", path);
+      bytes.remove_prefix(static_cast<std::size_t>(done));
+    }
+    return {};
+  };
+  if (std::string problem = content(put); !problem.empty()) return problem;
   if (retry_interrupted([&] { return ops_.fsync(file.get()); }) != 0) return failure("sync", path);
   if (!file.close()) return failure("close", path);  // network file systems report a full disk here
   return {};

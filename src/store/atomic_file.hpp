@@ -3,6 +3,9 @@
 // rename wins and readers see one of the files, whole.
 #pragma once
 
+#include <sys/types.h>
+
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -14,20 +17,27 @@ namespace ropejit::internal {
 
 class AtomicFile {
  public:
-  /// Touches nothing yet. `folder` is open and outlives this; `name`: how the file will be called there.
-  AtomicFile(const FileOps& ops, const Trust& trust, const Folder& folder, std::string name);
+  /// Touches nothing yet. `folder` is open and outlives this; `name`: how the file will be called there; `mode`: of the
+  /// file, less what the process's umask takes away.
+  AtomicFile(const FileOps& ops, const Trust& trust, const Folder& folder, std::string name, mode_t mode = 0600);
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   /// Discards what commit() has not published.
   ~AtomicFile();
 
-  /// Creates a temporary file ".<name>.<random>" (mode 0600; 0660 for a trusted group), writes `bytes`, syncs the file,
+  /// Creates a temporary file ".<name>.<random>" (of `mode`; 0660 for a trusted group), writes `bytes`, syncs the file,
   /// renames it and syncs the folder. Once. Empty on success, else what failed, in one line; no temporary file
   /// remains then.
   std::string commit(std::string_view bytes);
 
+  /// Writes some of the file's bytes. Empty on success, else what failed, in one line.
+  using Put = std::function<std::string(std::string_view bytes)>;
+  /// The same with bytes that come piece by piece: `content` hands them over in order, and returns what `put` said
+  /// where that failed, or a reason of its own for which there is to be no file.
+  std::string commit(const std::function<std::string(const Put& put)>& content);
+
  private:
-  std::string fill(std::string_view bytes);
+  std::string fill(const std::function<std::string(const Put& put)>& content);
   OpenFile create();
   void discard() noexcept;
 
@@ -35,6 +45,7 @@ class AtomicFile {
   const Trust& trust_;
   const Folder& folder_;
   std::string name_;
+  mode_t mode_;
   std::string temporary_;  ///< empty: there is none
 };
 

@@ -9,6 +9,9 @@
 
 namespace ropejit::internal {
 
+/// Of the tuning records of a directory or a bundle.
+inline constexpr std::uint64_t kMaxRecordsBytes = std::uint64_t{64} << 20;
+
 /// What an entry says about itself.
 struct EntryMetadata {
   std::string key_preimage;  ///< the text whose BLAKE3 is the key
@@ -55,6 +58,13 @@ struct ReadResult {
   bool read_only = false;                  ///< that is one of the read-only ones
   bool quarantined = false;                ///< a damaged file was moved out of the way
   std::vector<DirectoryMiss> misses = {};  ///< one for each directory that was looked at without success, in order
+};
+
+/// The tuning records that a directory or a bundle holds, as they are, or why there are none.
+struct TierRecords {
+  std::string directory;
+  std::optional<std::string> text = {};
+  Miss miss = {};  ///< meaningful where text is empty; `absent`: there are none
 };
 
 struct EntryListing {

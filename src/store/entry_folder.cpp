@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <system_error>
 #include <utility>
 
 #include "store/atomic_file.hpp"
@@ -17,12 +18,14 @@ namespace ropejit::internal {
 namespace {
 
 constexpr std::string_view kSuffix = ".rje";
+constexpr std::string_view kRecordsName = "records.jsonl";
 constexpr std::size_t kKeyDigits = 64;
 constexpr std::size_t kShardDigits = 2;
 constexpr std::time_t kStampSeconds = 24 * 60 * 60;
 
 std::string name_of(std::string_view key) { return fmt::format("{}{}", key, kSuffix); }
 std::string_view shard_of(std::string_view key) { return key.substr(0, kShardDigits); }
+std::string listed_path(std::string_view key) { return fmt::format("entries/{}/{}", shard_of(key), name_of(key)); }
 
 bool is_hex(std::string_view text) { return text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
 
@@ -38,7 +41,7 @@ std::string entry_key(std::string_view key_preimage) { return blake3_hex(key_pre
 EntryFolder::EntryFolder(std::string directory, Trust trust, bool read_only, const FileOps& ops)
     : directory_(std::move(directory)), trust_(std::move(trust)), read_only_(read_only), ops_(&ops) {}
 
-std::optional<Miss> EntryFolder::miss_by_seal(std::string_view key, std::string_view bytes) const {
+std::optional<Miss> EntryFolder::miss_by_seal(std::string_view path, std::string_view bytes) const {
   if (!trust_.sealed()) return std::nullopt;
   std::shared_ptr<const ManifestRead> manifest;
   {
@@ -49,7 +52,7 @@ std::optional<Miss> EntryFolder::miss_by_seal(std::string_view key, std::string_
     }
     manifest = manifest_;
   }
-  return miss_by_manifest(*manifest, fmt::format("entries/{}/{}", shard_of(key), name_of(key)), bytes);
+  return miss_by_manifest(*manifest, path, bytes);
 }
 
 void EntryFolder::stamp(const FileContents& file) const {
@@ -65,7 +68,7 @@ ReadResult EntryFolder::read(std::string_view key_preimage) const {
   FileContents file = read_file(*ops_, trust_, directory_, {"v1", "entries", shard_of(key)}, name, kMaxEntryBytes);
   if (!file.bytes) {
     result.miss = miss_of(std::move(file));
-  } else if (std::optional<Miss> miss = miss_by_seal(key, *file.bytes)) {
+  } else if (std::optional<Miss> miss = miss_by_seal(listed_path(key), *file.bytes)) {
     result.miss = *std::move(miss);
   } else {
     result = decode_entry(*file.bytes);
@@ -104,51 +107,98 @@ std::string EntryFolder::write(const Entry& entry) const {
   return AtomicFile(*ops_, trust_, folder, name_of(key)).commit(encoded.bytes);
 }
 
-std::vector<EntryListing> EntryFolder::list() const {
-  std::vector<EntryListing> listings;
+// Returns the first thing that failed, in one line.
+std::string EntryFolder::each_file(const std::function<void(const Folder& shard, const std::string& key)>& use) const {
+  std::string problem;
+  const auto list = [&](const Folder& folder, std::vector<std::string>& names) {
+    if (retry_interrupted([&] { return ops_->list_directory(folder.get(), names); }) == 0 || !problem.empty()) return;
+    problem = fmt::format("cannot list folder {}: {}", folder.path, std::generic_category().message(errno));
+  };
   const Folder top = open_folder(*ops_, trust_, directory_, {"v1", "entries"});
-  if (!top) return listings;
+  if (!top) return top.absent ? "" : top.problem;
   std::vector<std::string> shards;
-  retry_interrupted([&] { return ops_->list_directory(top.get(), shards); });
+  list(top, shards);
   for (const std::string& shard : shards) {
     if (shard.size() != kShardDigits || !is_hex(shard)) continue;
     const Folder folder = open_folder(*ops_, trust_, directory_, {"v1", "entries", shard});
-    if (!folder) continue;
+    if (!folder) {
+      if (!folder.absent && problem.empty()) problem = folder.problem;
+      continue;
+    }
     std::vector<std::string> names;
-    retry_interrupted([&] { return ops_->list_directory(folder.get(), names); });
+    list(folder, names);
     for (const std::string& name : names) {
       if (name.size() != kKeyDigits + kSuffix.size() || !name.ends_with(kSuffix)) continue;
-      EntryListing listing;
-      listing.key = name.substr(0, kKeyDigits);
-      if (!is_hex(listing.key) || !listing.key.starts_with(shard)) continue;
-      listing.directory = directory_;
-      listing.path = folder.path + "/" + name;
-      FileContents file = read_file(*ops_, trust_, folder.get(), name, kMaxEntryBytes);
-      if (file.absent) continue;  // removed since the folder was read
-      Miss miss;
-      if (!file.bytes) {
-        miss = miss_of(std::move(file));
-      } else {
-        listing.bytes = file.bytes->size();
-        ReadResult decoded = decode_entry(*file.bytes);
-        if (std::optional<Miss> sealed = miss_by_seal(listing.key, *file.bytes)) {
-          miss = *std::move(sealed);
-        } else if (!decoded.entry) {
-          miss = std::move(decoded.miss);
-        } else if (entry_key(decoded.entry->metadata.key_preimage) != listing.key) {
-          miss = {Miss::Kind::damaged, "the entry is of another key"};
-        } else {
-          listing.metadata = std::move(decoded.entry->metadata);
-        }
-      }
-      listing.kind = miss.kind;
-      listing.problem = std::move(miss.reason);
-      listings.push_back(std::move(listing));
+      const std::string key = name.substr(0, kKeyDigits);
+      if (is_hex(key) && key.starts_with(shard)) use(folder, key);
     }
   }
+  return problem;
+}
+
+// What a file holds that is to be the entry of this key. The miss of an entry that is whole is meaningless.
+ReadResult EntryFolder::judge(FileContents file, std::string_view key) const {
+  ReadResult result;
+  if (!file.bytes) {
+    result.miss = miss_of(std::move(file));
+  } else if (std::optional<Miss> sealed = miss_by_seal(listed_path(key), *file.bytes)) {
+    result.miss = *std::move(sealed);
+  } else {
+    result = decode_entry(*file.bytes);
+    if (result.entry && entry_key(result.entry->metadata.key_preimage) != key) {
+      result.entry.reset();
+      result.miss = {Miss::Kind::damaged, "the entry is of another key"};
+    }
+  }
+  return result;
+}
+
+std::vector<EntryListing> EntryFolder::list() const {
+  std::vector<EntryListing> listings;
+  static_cast<void>(each_file([&](const Folder& folder, const std::string& key) {
+    EntryListing listing;
+    listing.key = key;
+    listing.directory = directory_;
+    listing.path = folder.path + "/" + name_of(key);
+    FileContents file = read_file(*ops_, trust_, folder.get(), name_of(key), kMaxEntryBytes);
+    if (file.absent) return;  // removed since the folder was read
+    if (file.bytes) listing.bytes = file.bytes->size();
+    ReadResult read = judge(std::move(file), key);
+    if (read.entry) listing.metadata = std::move(read.entry->metadata);
+    listing.kind = read.miss.kind;
+    listing.problem = std::move(read.miss.reason);
+    listings.push_back(std::move(listing));
+  }));
   std::sort(listings.begin(), listings.end(),
             [](const EntryListing& a, const EntryListing& b) { return a.key < b.key; });
   return listings;
+}
+
+std::vector<std::string> EntryFolder::keys(std::string& problem) const {
+  std::vector<std::string> keys;
+  problem = each_file([&](const Folder&, const std::string& key) { keys.push_back(key); });
+  std::sort(keys.begin(), keys.end());
+  return keys;
+}
+
+ReadResult EntryFolder::read_key(std::string_view key) const {
+  return judge(read_file(*ops_, trust_, directory_, {"v1", "entries", shard_of(key)}, name_of(key), kMaxEntryBytes),
+               key);
+}
+
+TierRecords EntryFolder::records() const {
+  TierRecords records;
+  records.directory = directory_;
+  FileContents file =
+      read_file(*ops_, trust_, directory_, {"v1", "records"}, std::string(kRecordsName), kMaxRecordsBytes);
+  if (!file.bytes) {
+    records.miss = miss_of(std::move(file));
+  } else if (std::optional<Miss> sealed = miss_by_seal(kListedRecords, *file.bytes)) {
+    records.miss = *std::move(sealed);
+  } else {
+    records.text = *std::move(file.bytes);
+  }
+  return records;
 }
 
 }  // namespace ropejit::internal

@@ -2,6 +2,7 @@
 // device. Thread-safe, and safe beside other processes on the same directory.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -16,6 +17,7 @@
 namespace ropejit::internal {
 
 struct FileContents;
+struct Folder;
 
 class EntryFolder {
  public:
@@ -35,9 +37,19 @@ class EntryFolder {
   /// Every entry, sorted by key; what cannot be used is listed with its problem. Changes nothing.
   std::vector<EntryListing> list() const;
 
+  /// The keys of all entries, sorted, good or bad: by the names of their files alone. `problem`: one line where the
+  /// directory could not be listed, and keys may be missing.
+  std::vector<std::string> keys(std::string& problem) const;
+  /// Reads and verifies the entry of a key, 64 hex digits. Changes nothing.
+  ReadResult read_key(std::string_view key) const;
+  /// The text of the directory's tuning records.
+  TierRecords records() const;
+
  private:
   bool may_change() const { return !read_only_ && !trust_.sealed(); }
-  std::optional<Miss> miss_by_seal(std::string_view key, std::string_view bytes) const;
+  std::string each_file(const std::function<void(const Folder& shard, const std::string& key)>& use) const;
+  std::optional<Miss> miss_by_seal(std::string_view path, std::string_view bytes) const;
+  ReadResult judge(FileContents file, std::string_view key) const;
   void stamp(const FileContents& file) const;
 
   std::string directory_;

@@ -20,6 +20,9 @@ class SystemFileOps final : public FileOps {
     return ::openat(folder, path, flags, mode);
   }
   ssize_t read(int file, void* to, std::size_t bytes) const override { return ::read(file, to, bytes); }
+  ssize_t read_at(int file, void* to, std::size_t bytes, off_t offset) const override {
+    return ::pread(file, to, bytes, offset);
+  }
   ssize_t write(int file, const void* from, std::size_t bytes) const override { return ::write(file, from, bytes); }
   int fstat(int file, struct stat* result) const override { return ::fstat(file, result); }
   int stat(int folder, const char* name, struct stat* result) const override {

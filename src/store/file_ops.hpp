@@ -21,6 +21,7 @@ class FileOps {
 
   virtual int open(int folder, const char* path, int flags, mode_t mode) const = 0;  ///< openat
   virtual ssize_t read(int file, void* to, std::size_t bytes) const = 0;
+  virtual ssize_t read_at(int file, void* to, std::size_t bytes, off_t offset) const = 0;  ///< pread
   virtual ssize_t write(int file, const void* from, std::size_t bytes) const = 0;
   virtual int fstat(int file, struct stat* result) const = 0;
   virtual int stat(int folder, const char* name, struct stat* result) const = 0;  ///< of a link, not of its target

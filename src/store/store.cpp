@@ -4,14 +4,12 @@
 #include <deque>
 #include <utility>
 
-#include "store/entry_folder.hpp"
-
 namespace ropejit::internal {
 
 struct BinaryStore::Stack {
   Stack(StoreOptions given, const FileOps& file_ops) : options(std::move(given)), ops(file_ops) {
-    if (!options.directory.empty()) folders.emplace_back(options.directory, options.trust, false, ops);
-    for (const std::string& directory : options.read_only) folders.emplace_back(directory, options.trust, true, ops);
+    if (!options.directory.empty()) tiers.emplace_back(options.directory, options.trust, false, ops);
+    for (const std::string& path : options.read_only) tiers.emplace_back(path, options.trust, true, ops);
   }
 
   // Asks the directory itself no more often than it prunes: the answer is in a file.
@@ -24,7 +22,7 @@ struct BinaryStore::Stack {
 
   StoreOptions options;
   const FileOps& ops;
-  std::deque<EntryFolder> folders;  ///< the user's first, where there is one
+  std::deque<Tier> tiers;  ///< the user's first, where there is one
   mutable std::atomic<std::chrono::steady_clock::rep> next_look{0};
 };
 
@@ -42,12 +40,12 @@ const StoreOptions& BinaryStore::options() const { return stack_->options; }
 
 ReadResult BinaryStore::read(std::string_view key_preimage) const {
   ReadResult all;
-  if (stack_->folders.empty()) {
+  if (stack_->tiers.empty()) {
     all.miss = {Miss::Kind::absent, "no cache directory"};
     return all;
   }
-  for (const EntryFolder& folder : stack_->folders) {
-    ReadResult one = folder.read(key_preimage);
+  for (const Tier& tier : stack_->tiers) {
+    ReadResult one = tier.read(key_preimage);
     all.quarantined = all.quarantined || one.quarantined;
     if (one.entry) {
       one.misses = std::move(all.misses);
@@ -57,14 +55,14 @@ ReadResult BinaryStore::read(std::string_view key_preimage) const {
     if (all.misses.empty() || (all.miss.kind == Miss::Kind::absent && one.miss.kind != Miss::Kind::absent)) {
       all.miss = one.miss;
     }
-    all.misses.push_back({folder.directory(), std::move(one.miss)});
+    all.misses.push_back({tier.path(), std::move(one.miss)});
   }
   return all;
 }
 
 std::string BinaryStore::write(const Entry& entry) const {
   if (directory().empty()) return {};
-  std::string problem = stack_->folders.front().write(entry);
+  std::string problem = stack_->tiers.front().write(entry);
   if (problem.empty() && stack_->may_be_due()) {
     // What goes wrong is no concern of the writer's: the entry is there, and the next pruning meets it again.
     static_cast<void>(internal::prune(stack_->ops, options().trust, directory(), options().limits, Pruning::when_due));
@@ -82,9 +80,21 @@ KeyLock BinaryStore::lock(std::string_view key_preimage, std::chrono::millisecon
 
 std::vector<EntryListing> BinaryStore::list() const {
   std::vector<EntryListing> all;
-  for (const EntryFolder& folder : stack_->folders) {
-    for (EntryListing& listing : folder.list()) all.push_back(std::move(listing));
+  for (const Tier& tier : stack_->tiers) {
+    for (EntryListing& listing : tier.list()) all.push_back(std::move(listing));
   }
+  return all;
+}
+
+std::vector<TierRecords> BinaryStore::records() const {
+  std::vector<TierRecords> all;
+  for (const Tier& tier : stack_->tiers) all.push_back(tier.records());
+  return all;
+}
+
+std::vector<const Tier*> BinaryStore::tiers() const {
+  std::vector<const Tier*> all;
+  for (const Tier& tier : stack_->tiers) all.push_back(&tier);
   return all;
 }
 

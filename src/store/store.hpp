@@ -1,5 +1,6 @@
 // BinaryStore: where binaries are kept: the user's directory, which is read and written, and any number of read-only
-// ones, which are looked at after it, in order. Bytes only: it knows no plan and no device.
+// ones or bundles (store/bundle.hpp), which are looked at after it, in order. Bytes only: it knows no plan and no
+// device.
 //
 // Nothing that goes wrong here is an error for the caller: a read is a hit or a miss with its reason, a write
 // succeeds or says why not. Thread-safe, and safe beside other processes on the same directories: an entry is
@@ -20,6 +21,7 @@
 #include "store/manifest.hpp"
 #include "store/prune.hpp"
 #include "store/store_options.hpp"
+#include "store/tier.hpp"
 
 namespace ropejit::internal {
 
@@ -52,6 +54,12 @@ class BinaryStore {
   /// Every entry of every directory, in their order, sorted by key in each; those that cannot be used are listed with
   /// their problem. Reads all of them.
   std::vector<EntryListing> list() const;
+
+  /// The tuning records of every directory, in their order; those that have none too.
+  std::vector<TierRecords> records() const;
+
+  /// The user's directory first, where there is one. Valid as long as the store, or a copy of it.
+  std::vector<const Tier*> tiers() const;
 
   /// Prunes the user's directory, now, by these limits; or removes everything in it but tuning records.
   Pruned prune(const Limits& limits) const;

@@ -15,14 +15,14 @@ namespace ropejit::internal {
 
 struct StoreOptions {
   std::string directory;                    ///< the user's: read and written; empty: memory only
-  std::vector<std::string> read_only = {};  ///< looked at after it, in order; never changed
+  std::vector<std::string> read_only = {};  ///< directories and bundles, looked at after it, in order; never changed
   Trust trust = {};                         ///< of all of them
   Limits limits = {};                       ///< of the user's
 };
 
 /// The options that the environment asks for, with the directory of cache_directory(option):
 ///
-///   ROPEJIT_CACHE_PATH       read-only directories with ':' between them
+///   ROPEJIT_CACHE_PATH       read-only directories and bundles with ':' between them
 ///   ROPEJIT_TRUST            see store/trust.hpp; owner
 ///   ROPEJIT_CACHE_MAX_BYTES  see byte_count(); 1G
 ///   ROPEJIT_CACHE_MAX_AGE    days, 1 to 36,500; no limit

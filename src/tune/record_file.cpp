@@ -11,7 +11,7 @@
 #include "store/atomic_file.hpp"
 #include "store/file_lock.hpp"
 #include "store/folder.hpp"
-#include "store/manifest.hpp"
+#include "store/tier.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -141,15 +141,12 @@ RecordsRead parse_records(std::string_view text, std::string_view name) {
 FileContents read_records_file(const FileOps& ops, const std::string& path, const Trust& trust) {
   const Place place = place_of(path);
   if (!place.in_cache) return read_file(ops, Trust(), AT_FDCWD, path, kMaxRecordsBytes);
-  FileContents file = read_file(ops, trust, place.directory, {"v1", "records"}, place.name, kMaxRecordsBytes);
-  if (!file.bytes || !trust.sealed()) return file;
-  std::optional<Miss> miss = miss_by_manifest(read_manifest(ops, trust, place.directory), kListedRecords, *file.bytes);
-  if (miss) {
-    file.bytes.reset();
-    file.absent = miss->kind == Miss::Kind::absent;
-    file.refused = miss->kind == Miss::Kind::refused;
-    file.problem = std::move(miss->reason);
-  }
+  TierRecords records = Tier(place.directory, trust, true, ops).records();
+  FileContents file;
+  file.bytes = std::move(records.text);
+  file.absent = records.miss.kind == Miss::Kind::absent;
+  file.refused = records.miss.kind == Miss::Kind::refused;
+  file.problem = std::move(records.miss.reason);
   return file;
 }
 

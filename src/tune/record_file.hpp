@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "store/entry.hpp"
 #include "store/file_ops.hpp"
 #include "store/read_file.hpp"
 #include "store/trust.hpp"
@@ -20,7 +21,6 @@
 
 namespace ropejit::internal {
 
-inline constexpr std::uint64_t kMaxRecordsBytes = std::uint64_t{64} << 20;
 /// Problems beyond these are counted in one more line.
 inline constexpr std::size_t kMaxProblemsTold = 10;
 
@@ -38,8 +38,8 @@ struct RecordsRead {
 RecordsRead parse_records(std::string_view text, std::string_view name);
 
 /// Reads a file that `trust` allows. In a cache directory (a path of records_path) the folders must be trusted too, and
-/// where a manifest is what is trusted, it must have the file; any other file must be of this user or root, and
-/// writable by nobody else. The bytes as they are.
+/// where a manifest is what is trusted, it must have the file; a bundle in its place has records of its own; any other
+/// file must be of this user or root, and writable by nobody else. The bytes as they are.
 FileContents read_records_file(const FileOps& ops, const std::string& path, const Trust& trust = {});
 
 /// The same, parsed. An empty path is an absent file.

@@ -32,6 +32,9 @@ class FaultyFileOps final : public InterceptedFileOps {
   ssize_t read(int file, void* to, std::size_t bytes) const override {
     return InterceptedFileOps::read(file, to, std::min(bytes, transfer_limit));
   }
+  ssize_t read_at(int file, void* to, std::size_t bytes, off_t offset) const override {
+    return InterceptedFileOps::read_at(file, to, std::min(bytes, transfer_limit), offset);
+  }
   ssize_t write(int file, const void* from, std::size_t bytes) const override {
     return InterceptedFileOps::write(file, from, std::min(bytes, transfer_limit));
   }

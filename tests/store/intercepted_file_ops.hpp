@@ -17,6 +17,9 @@ class InterceptedFileOps : public internal::FileOps {
   ssize_t read(int file, void* to, std::size_t bytes) const override {
     return fails("read") ? -1 : real_.read(file, to, bytes);
   }
+  ssize_t read_at(int file, void* to, std::size_t bytes, off_t offset) const override {
+    return fails("read_at") ? -1 : real_.read_at(file, to, bytes, offset);
+  }
   ssize_t write(int file, const void* from, std::size_t bytes) const override {
     return fails("write") ? -1 : real_.write(file, from, bytes);
   }

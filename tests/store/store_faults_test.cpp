@@ -225,6 +225,7 @@ TEST_CASE("A file system that never stops interrupting does not hang the caller"
    public:
     int open(int, const char*, int, mode_t) const override { return interrupted(); }
     ssize_t read(int, void*, std::size_t) const override { return interrupted(); }
+    ssize_t read_at(int, void*, std::size_t, off_t) const override { return interrupted(); }
     ssize_t write(int, const void*, std::size_t) const override { return interrupted(); }
     int fstat(int, struct stat*) const override { return interrupted(); }
     int stat(int, const char*, struct stat*) const override { return interrupted(); }

@@ -1,0 +1,64 @@
+// Tier: one place of a BinaryStore's, a directory or a bundle; which of them is found out when it is looked at. Where
+// neither is there yet, a later look may find one; what was once found to be a bundle stays one. Thread-safe.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/bundle.hpp"
+#include "store/entry.hpp"
+#include "store/entry_folder.hpp"
+#include "store/file_ops.hpp"
+#include "store/trust.hpp"
+
+namespace ropejit::internal {
+
+/// What a tier is, for people.
+struct TierState {
+  std::string path;
+  enum class Kind { absent, directory, bundle } kind = Kind::absent;
+  std::string problem = {};  ///< why it is not used, in one line; what follows is empty then
+  // Of a bundle:
+  std::size_t entries = 0;
+  bool has_records = false;
+  std::string digest = {};  ///< 64 hex digits: what ROPEJIT_TRUST=digest: takes
+};
+
+class Tier {
+ public:
+  /// See EntryFolder. A bundle is never changed, whatever `read_only` says.
+  Tier(std::string path, Trust trust, bool read_only, const FileOps& ops);
+  ~Tier();
+  Tier(const Tier&) = delete;
+  Tier& operator=(const Tier&) = delete;
+
+  const std::string& path() const { return folder_.directory(); }
+
+  /// As those of EntryFolder and Bundle. A bundle that cannot be used is a miss for every entry; in a list it is one
+  /// line, without a key.
+  ReadResult read(std::string_view key_preimage) const;
+  ReadResult read_key(std::string_view key) const;
+  std::vector<EntryListing> list() const;
+  std::vector<std::string> keys(std::string& problem) const;
+  TierRecords records() const;
+
+  /// As that of EntryFolder; into a bundle nothing is written, and the reason says so.
+  std::string write(const Entry& entry) const;
+
+  TierState state() const;
+
+ private:
+  /// What is known of the file that is in a directory's place; null where there is none. `kept` has what may pass:
+  /// why it could not be opened or read now.
+  const BundleOpened* as_bundle(BundleOpened& kept) const;
+
+  EntryFolder folder_;
+  Trust trust_;
+  const FileOps* ops_;
+  mutable std::atomic<const BundleOpened*> opened_{nullptr};  ///< set once; owned
+};
+
+}  // namespace ropejit::internal
