@@ -25,11 +25,12 @@ enum class AxisFrequencies {
   strided,    ///< f_(n j + a): the axes take turns in the list of frequencies (Pixtral)
 };
 
+/// How a spec deals its pairs to axes. As it is made: one axis.
 struct Axes {
   /// Pairs of each axis: empty (one axis; order and frequencies then keep their defaults), or 2 to 4 numbers of 0 or
   /// more that add up to rotary_dim / 2 and agree with the order.
   std::vector<std::int64_t> sections;
-  AxisOrder order = AxisOrder::chunked;
+  AxisOrder order = AxisOrder::chunked;  ///< which pairs the numbers of sections are of
   /// restarted and strided go with the scaling rules default and linear alone.
   AxisFrequencies frequencies = AxisFrequencies::shared;
 };

@@ -36,7 +36,9 @@ class ROPEJIT_EXPORT Error : public std::runtime_error {
   Error(ErrorCode code, const char* stage, const std::string& message, std::string log = {});
   ~Error() override;
 
+  /// What kind of thing went wrong.
   ErrorCode code() const noexcept { return code_; }
+  /// Where it happened: one of the words above.
   const char* stage() const noexcept { return stage_; }
   /// The compiler's own words, several lines; empty where no compiler was involved.
   const std::string& log() const noexcept { return log_; }
@@ -49,10 +51,11 @@ class ROPEJIT_EXPORT Error : public std::runtime_error {
 
 /// The outcome of a launch: 24 bytes, no allocation. Converts to true when the launch was queued.
 struct LaunchStatus {
-  ErrorCode code = ErrorCode::ok;
-  int driver_code = 0;           ///< CUresult of a launch the driver refused, else 0
-  const char* reason = nullptr;  ///< one line in static storage; null when ok
+  ErrorCode code = ErrorCode::ok;  ///< what kind of thing went wrong
+  int driver_code = 0;             ///< CUresult of a launch the driver refused, else 0
+  const char* reason = nullptr;    ///< one line in static storage; null when ok
 
+  /// True: queued.
   explicit operator bool() const noexcept { return code == ErrorCode::ok; }
   /// Code, reason and the driver's number in one line.
   ROPEJIT_EXPORT std::string message() const;

@@ -11,20 +11,22 @@
 namespace ropejit {
 inline namespace v0 {
 
+/// Whether the rotation is written over its input.
 enum class Placement {
   in_place,      ///< q and k are read and written; lanes that do not rotate are neither read nor written
   out_of_place,  ///< q and k are read, q_out and k_out written in full: lanes that do not rotate are copied
 };
 
+/// What is promised of the tensors. A launch whose tensors break the promise is not an error: it is served by the
+/// universal entry that every kernel carries, which takes any stride and any element-aligned pointer, slower.
 enum class Strides {
   /// Promise: tensors are [batch, token, head, lane] without gaps and 16-byte aligned. The fastest kernels.
   contiguous,
   /// Promise: nothing but element alignment. Rows that turn out to be vector-aligned still run fast.
   free,
 };
-// A launch whose tensors break the promise is not an error: it is served by the universal entry that every
-// kernel carries, which takes any stride and any element-aligned pointer, slower.
 
+/// Where a launch has the positions of its tokens from: see Positions in tensor.hpp.
 enum class PositionSource {
   start,      ///< token s of every sequence is at position start + s
   ids32,      ///< an int32 position for every token, in device memory
@@ -69,13 +71,15 @@ enum class CacheRows {
   rows64,  ///< an int64
 };
 
+/// Everything about a launch that a kernel is prepared for. A plain value: take one of the functions below, change any
+/// field. What goes together is checked by RopeService::get.
 struct ROPEJIT_EXPORT LaunchForm {
-  Placement placement = Placement::in_place;
-  Strides strides = Strides::contiguous;
-  PositionSource positions = PositionSource::ids64;
-  AngleSource angles = AngleSource::computed;
-  DType table_dtype = DType::fp32;  ///< of the caller's cos and sin; radians are fp32
-  Padding padding = Padding::rotate;
+  Placement placement = Placement::in_place;                 ///< of q, and of k where k_rows is none
+  Strides strides = Strides::contiguous;                     ///< a promise about all tensors of a launch
+  PositionSource positions = PositionSource::ids64;          ///< the kind of RopeArgs::positions
+  AngleSource angles = AngleSource::computed;                ///< anything else: launches bring RopeArgs::table
+  DType table_dtype = DType::fp32;                           ///< of the caller's cos and sin; radians are fp32
+  Padding padding = Padding::rotate;                         ///< what tokens at negative positions are
   ContextParallel context_parallel = ContextParallel::none;  ///< for starts, offsets and ragged sequences
   /// k is written to rows of k_out (out of place whatever `placement` says, which is then of q alone).
   CacheRows k_rows = CacheRows::none;
@@ -87,10 +91,13 @@ struct ROPEJIT_EXPORT LaunchForm {
   /// Captured graphs keep it. GPUs before sm_90 launch as ever.
   bool overlaps_previous = false;
 
+  /// q and k are written over, their positions in a list on the device.
   static LaunchForm in_place_ids(PositionSource ids = PositionSource::ids64);
+  /// q and k are written over, positions count from a number that each launch has.
   static LaunchForm in_place_start();
+  /// The two above, with results in q_out and k_out.
   static LaunchForm out_of_place_ids(PositionSource ids = PositionSource::ids64);
-  static LaunchForm out_of_place_start();
+  static LaunchForm out_of_place_start();  ///< see out_of_place_ids
 
   /// The same form for tensors of any strides.
   LaunchForm with_free_strides() const;
@@ -102,7 +109,7 @@ struct ROPEJIT_EXPORT LaunchForm {
   /// above: "angles", "table_dtype", "padding", "context_parallel", "k_rows", "counted",
   /// "overlaps_previous". Absent keys take the defaults.
   static LaunchForm from_json(std::string_view text);
-  std::string to_json() const;
+  std::string to_json() const;  ///< what from_json reads
 };
 
 ROPEJIT_EXPORT bool operator==(const LaunchForm& a, const LaunchForm& b) noexcept;

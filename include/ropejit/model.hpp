@@ -20,6 +20,7 @@
 namespace ropejit {
 inline namespace v0 {
 
+/// What ModelRopes is told beyond the config.
 struct ModelOptions {
   /// Ranks that share the heads: 1 or more. It must divide the query heads, and divide the key heads or be a multiple
   /// of them: then each rank has one, of which others have a copy. The single key head of latent attention (MLA) is

@@ -33,6 +33,7 @@ enum class OnMiss {
 };
 ROPEJIT_EXPORT const char* to_string(OnMiss on_miss) noexcept;
 
+/// Given to RopeService when it is made. A plain value; every field may be left as it is.
 struct ServiceOptions {
   /// "auto" (the first CUDA device, else the host target), "cuda", "cuda:N" or "host".
   /// Environment: ROPEJIT_DEVICE. Default: "auto".

@@ -150,11 +150,11 @@ ROPEJIT_API void ropejit_kernel_release(ropejit_kernel* kernel);
  * host target) that stays valid until the stream has run the launch. A stride of 0 repeats a row, which only an input
  * of an out-of-place form may do: start from ropejit_contiguous(), not from zeroes. */
 typedef struct ropejit_tensor {
-  void* data;
-  int64_t batch_stride;
-  int64_t token_stride;
-  int64_t head_stride;
-  int64_t lane_stride;
+  void* data;           /* lane 0 of head 0 of token 0 */
+  int64_t batch_stride; /* from a sequence to the next */
+  int64_t token_stride; /* from a token to the next */
+  int64_t head_stride;  /* from a head to the next */
+  int64_t lane_stride;  /* from a lane to the next */
 } ropejit_tensor;
 
 enum {
@@ -175,11 +175,11 @@ enum {
 /* One launch. Fill it from ropejit_args_default(): later versions add members at the end, whose defaults keep today's
  * meaning. */
 typedef struct ropejit_args {
-  size_t size;          /* sizeof(ropejit_args) where the caller was compiled */
-  ropejit_tensor q;     /* [batch, tokens, q heads, q head_dim] */
-  ropejit_tensor k;     /* the same of k; data NULL: k is left out of this launch */
-  ropejit_tensor q_out; /* out of place: like q, written in full. In place: data NULL. */
-  ropejit_tensor k_out;
+  size_t size;                   /* sizeof(ropejit_args) where the caller was compiled */
+  ropejit_tensor q;              /* [batch, tokens, q heads, q head_dim] */
+  ropejit_tensor k;              /* the same of k; data NULL: k is left out of this launch */
+  ropejit_tensor q_out;          /* out of place: like q, written in full. In place: data NULL. */
+  ropejit_tensor k_out;          /* likewise of k; with k_rows: the cache */
   int32_t position_source;       /* ROPEJIT_POSITIONS_...: must be the form's */
   int32_t reserved;              /* 0 */
   const void* position_ids;      /* device memory; read only with the ids sources */
@@ -208,7 +208,7 @@ typedef struct ropejit_args {
    * whole sequences, whose lengths must be multiples of ranks (zigzag: 2 * ranks); this rank's tokens of sequence i
    * begin at cu_seqlens[i] / ranks. */
   int64_t ranks;
-  int64_t rank;
+  int64_t rank; /* 0 to ranks - 1 */
   /* For forms with "k_rows": device memory, at [b*tokens + s] the row of k_out (int32_t or int64_t, as the form says)
    * that k of token s of sequence b is written to; -1: none. k_out is [k_cache_rows, heads, head_dim], its token_stride
    * is between rows. Rows must be distinct. */

@@ -113,6 +113,7 @@ struct InvFreqScaling {
   std::optional<double> attention_factor = std::nullopt;  ///< above 0
 };
 
+/// One of the rules above, in RopeSpec::scaling.
 using Scaling = std::variant<NoScaling, LinearScaling, Llama3Scaling, DynamicScaling, NtkScaling, YarnScaling,
                              LongRopeScaling, ProportionalScaling, DeepseekYarnScaling, InvFreqScaling>;
 

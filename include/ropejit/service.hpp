@@ -53,17 +53,17 @@ ROPEJIT_EXPORT const char* to_string(ChosenBy by) noexcept;
 
 /// One of the binaries behind a kernel.
 struct VariantInfo {
-  std::string variant;          ///< "flat_v16_h8_t128": see `ropejit inspect`; "universal_..." takes any strides
-  std::string entry;            ///< the name a profiler shows
-  std::int64_t min_tokens = 0;  ///< the table serves it from this many tokens (batch * tokens) on
-  CacheRung cache = CacheRung::miss;
-  double compile_ms = 0;  ///< 0 unless it was compiled now
-  double load_us = 0;     ///< reading it from the store, checking and loading it
-  int registers = -1;     ///< a thread; -1: not known
-  int spill_bytes = -1;   ///< -1: not known
-  ChosenBy by = ChosenBy::untuned;
-  double octaves = 0;             ///< at most so far from what was timed: 1 is a factor of 2 in tokens (or bytes)
-  std::int64_t tuned_tokens = 0;  ///< the size that was timed; 0 where untuned
+  std::string variant;                ///< "flat_v16_h8_t128": see `ropejit inspect`; "universal_..." takes any strides
+  std::string entry;                  ///< the name a profiler shows
+  std::int64_t min_tokens = 0;        ///< the table serves it from this many tokens (batch * tokens) on
+  CacheRung cache = CacheRung::miss;  ///< where it came from
+  double compile_ms = 0;              ///< 0 unless it was compiled now
+  double load_us = 0;                 ///< reading it from the store, checking and loading it
+  int registers = -1;                 ///< a thread; -1: not known
+  int spill_bytes = -1;               ///< -1: not known
+  ChosenBy by = ChosenBy::untuned;    ///< why it serves
+  double octaves = 0;                 ///< at most so far from what was timed: 1 is a factor of 2 in tokens (or bytes)
+  std::int64_t tuned_tokens = 0;      ///< the size that was timed; 0 where untuned
   /// What was looked for in vain before this binary was found or made, and why: a line a rung. "..._buffer" of variant
   /// says that the binary is of the class, and reads the plan's steps from a buffer.
   std::vector<std::string> missed;
@@ -111,8 +111,9 @@ class ROPEJIT_EXPORT RopeKernel {
 
   /// Of what serves now: changes when a tuner, or a compile in the background, puts a better kernel in place.
   const KernelInfo& info() const;
-  const RopeSpec& spec() const;
-  const LaunchForm& form() const;
+  const RopeSpec& spec() const;    ///< that get was given; from at_length: with its length
+  const LaunchForm& form() const;  ///< that get was given
+  /// False: empty.
   explicit operator bool() const noexcept { return state_ != nullptr; }
 
  private:
@@ -125,6 +126,8 @@ class ROPEJIT_EXPORT RopeKernel {
 /// Construction loads no library and touches no device; the first get does. Thread-safe; a handle: copies share state.
 class ROPEJIT_EXPORT RopeService {
  public:
+  /// Throws Error for an option or a variable of the environment whose value is not allowed; but of the device, NVRTC
+  /// and the compiler the first get does.
   explicit RopeService(ServiceOptions options = {});
   ~RopeService();
   RopeService(const RopeService&);
@@ -144,7 +147,7 @@ class ROPEJIT_EXPORT RopeService {
   /// resume_tuning; calls may be nested. For times that must not be disturbed: captures into CUDA graphs, of which it
   /// sees by itself only those of streams that wait for the default one, and measurements.
   void pause_tuning() const;
-  void resume_tuning() const;
+  void resume_tuning() const;  ///< see pause_tuning
 
   /// Waits until nothing is left to tune in the background, or for so many seconds. True: nothing is left.
   bool wait_for_tuning(double seconds) const;

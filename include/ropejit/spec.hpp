@@ -36,8 +36,9 @@ enum class Layout {
   split_sections,
 };
 
+/// Which way pairs turn.
 enum class Direction {
-  forward,
+  forward,  ///< the formula above
   adjoint,  ///< the gradient: rotates by -t, keeps A
   inverse,  ///< undoes forward: rotates by -t and divides by A
   shift,    ///< moves what is rotated already: positions are signed differences, A is left out
@@ -77,25 +78,26 @@ struct Operand {
   std::optional<DType> dtype_out = std::nullopt;
 };
 
+/// What it means stands at the top of this file, spec.hpp.
 struct ROPEJIT_EXPORT RopeSpec {
-  Layout layout = Layout::split_half;
+  Layout layout = Layout::split_half;  ///< which lanes of q and k form pairs, as they are read
   /// Where the pairs are written, absent: where they were read. Layout::interleaved read and Layout::split_half written
   /// is DeepSeek-V3's de-interleaving rotation, in one pass.
   std::optional<Layout> layout_out;
-  Direction direction = Direction::forward;
-  DType dtype = DType::bf16;
-  double theta = 10000.0;       ///< base of the frequencies: finite, above 0
+  Direction direction = Direction::forward;  ///< which way pairs turn
+  DType dtype = DType::bf16;                 ///< of q and k
+  double theta = 10000.0;                    ///< base of the frequencies: finite, above 0
   std::int64_t rotary_dim = 0;  ///< lanes that rotate: even, 2 to head_dim. One value for q and k: pairs share angles.
-  Operand q;
-  std::optional<Operand> k;  ///< absent: one tensor rotates alone
-  Scaling scaling = NoScaling{};
-  Axes axes;  ///< for tokens with several positions
+  Operand q;                    ///< the queries
+  std::optional<Operand> k;     ///< absent: one tensor rotates alone
+  Scaling scaling = NoScaling{};  ///< the context-extension rule: see scaling.hpp
+  Axes axes;                      ///< for tokens with several positions
   /// The length in tokens that rules which depend on one (dynamic, longrope) are resolved for, above 0: a longer one
   /// is another spec. Without it the kernel is resolved later: see RopeKernel::at_length.
   std::optional<std::int64_t> max_length;
-  Rounding rounding = Rounding::exact;
-  AngleRounding angle = AngleRounding::exact;
-  Sine sine = Sine::polynomial;
+  Rounding rounding = Rounding::exact;         ///< of cos, sin, products and sums
+  AngleRounding angle = AngleRounding::exact;  ///< of the angle before them
+  Sine sine = Sine::polynomial;                ///< how cos and sin are computed
 
   /// Throws Error{invalid_argument} naming the first field that is out of range.
   void validate() const;
@@ -103,7 +105,7 @@ struct ROPEJIT_EXPORT RopeSpec {
   /// JSON with "schema": 1 and every field (the grammar: README, "The spec as JSON"); validated.
   /// Unknown keys, duplicate keys and anything out of range throw Error.
   static RopeSpec from_json(std::string_view text);
-  std::string to_json() const;
+  std::string to_json() const;  ///< what from_json reads, every field
 
   /// Reads the text (not a path) of a Hugging Face config.json: head counts, head_dim, rope_theta,
   /// rope_scaling or rope_parameters, partial_rotary_factor, dtype; the layout by model_type. Keys it does not

@@ -18,22 +18,22 @@ struct ServiceStats {
   std::uint64_t disk_hits = 0;      ///< binaries read from the cache directory
   std::uint64_t shared_hits = 0;    ///< from a read-only directory
   std::uint64_t buffered_hits = 0;  ///< of the two above: those of the class, that read the plan's steps from a buffer
-  std::uint64_t compiles = 0;
-  std::uint64_t compiles_failed = 0;
+  std::uint64_t compiles = 0;       ///< binaries compiled
+  std::uint64_t compiles_failed = 0;      ///< compilers missing, or sources refused
   std::uint64_t generic_kernels = 0;      ///< kernels that the generic one serves, at least in part
   std::uint64_t waits = 0;                ///< binaries that another process had compiled by the time their lock was had
   std::uint64_t waits_timed_out = 0;      ///< locks that another process kept for longer than is waited
   std::uint64_t entries_refused = 0;      ///< found, and not trusted, damaged, or refused by the driver
   std::uint64_t entries_quarantined = 0;  ///< of those: damaged ones that were moved aside
-  std::uint64_t entries_written = 0;
-  std::uint64_t writes_failed = 0;
-  std::uint64_t bytes_read = 0;  ///< of entries
-  std::uint64_t bytes_written = 0;
-  std::uint64_t classes_tuned = 0;
-  std::uint64_t warnings = 0;  ///< lines, each said once
-  double compile_ms = 0;       ///< of all compiles, added up; they run side by side
-  double load_ms = 0;          ///< reading, checking and loading what was found
-  double wait_ms = 0;          ///< for those locks
+  std::uint64_t entries_written = 0;      ///< to the cache directory
+  std::uint64_t writes_failed = 0;        ///< entries that could not be kept
+  std::uint64_t bytes_read = 0;           ///< of entries
+  std::uint64_t bytes_written = 0;        ///< of entries
+  std::uint64_t classes_tuned = 0;        ///< kernel classes that tuning was done for
+  std::uint64_t warnings = 0;             ///< lines, each said once
+  double compile_ms = 0;                  ///< of all compiles, added up; they run side by side
+  double load_ms = 0;                     ///< reading, checking and loading what was found
+  double wait_ms = 0;                     ///< for those locks
 };
 
 /// In the text format of Prometheus, version 0.0.4: "ropejit_compiles_total 5" and so on, with HELP and TYPE lines.

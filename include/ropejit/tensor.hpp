@@ -18,11 +18,11 @@ inline constexpr std::int64_t kContiguous = std::numeric_limits<std::int64_t>::m
 /// `data` points at lane 0 of head 0, not at the first lane that rotates. An input's strides may be 0 (an
 /// expanded tensor) or negative out of place; an output's elements must be distinct.
 struct TensorView {
-  void* data = nullptr;
-  std::int64_t batch_stride = kContiguous;
-  std::int64_t token_stride = kContiguous;
-  std::int64_t head_stride = kContiguous;
-  std::int64_t lane_stride = kContiguous;
+  void* data = nullptr;                     ///< lane 0 of head 0 of token 0; the caller's memory
+  std::int64_t batch_stride = kContiguous;  ///< from a sequence to the next, in elements
+  std::int64_t token_stride = kContiguous;  ///< from a token to the next
+  std::int64_t head_stride = kContiguous;   ///< from a head to the next
+  std::int64_t lane_stride = kContiguous;   ///< from a lane to the next; kContiguous: 1
 
   /// A tensor that a launch only reads (the out-of-place forms never write q and k).
   static TensorView input(const void* data) {
@@ -35,8 +35,8 @@ struct TensorView {
 /// Where the tokens stand. Build it with one of the functions; the kind must be the form's. Ids and cu_seqlens
 /// must not overlap what the launch writes. Token s of sequence b reads ids[b*batch_stride + s*token_stride].
 struct Positions {
-  PositionSource source = PositionSource::start;
-  const void* ids = nullptr;                ///< device memory
+  PositionSource source = PositionSource::start;  ///< which kind: the form's
+  const void* ids = nullptr;                      ///< device memory
   std::int64_t first = 0;                   ///< for PositionSource::start: the position of token 0; may be negative
   std::int64_t batch_stride = kContiguous;  ///< in ids; kContiguous: tokens (offsets: 1); 0: shared by all sequences
   std::int64_t token_stride = kContiguous;  ///< in ids; kContiguous: 1
@@ -53,18 +53,22 @@ struct Positions {
   /// sequences, whose lengths must be multiples of `ranks` (zigzag: 2 * ranks); this rank's tokens of sequence i begin
   /// at cu_seqlens[i] / ranks.
   std::int64_t ranks = 1;
-  std::int64_t rank = 0;
+  std::int64_t rank = 0;  ///< 0 to ranks - 1
 
+  /// Token s of every sequence is at first + s.
   static Positions start(std::int64_t first) {
     Positions positions;
     positions.first = first;
     return positions;
   }
+  /// A position for every token, in device memory.
   static Positions ids32(const std::int32_t* ids) { return of(PositionSource::ids32, ids); }
+  /// The same with 64 bits.
   static Positions ids64(const std::int64_t* ids) { return of(PositionSource::ids64, ids); }
 
   /// One offset for every sequence; with batch_stride 0, one for all (a decode step's position, kept on the device).
   static Positions offsets32(const std::int32_t* offsets) { return of(PositionSource::offsets32, offsets); }
+  /// The same with 64 bits.
   static Positions offsets64(const std::int64_t* offsets) { return of(PositionSource::offsets64, offsets); }
   /// Token t belongs to the sequence i with cu_seqlens[i] <= t < cu_seqlens[i + 1] and is at t - cu_seqlens[i], plus
   /// offsets[i] where there are any. Tokens beyond the last are counted on in the last sequence. RopeArgs::batch is 1.
@@ -100,13 +104,13 @@ struct AngleTable {
 
 /// Arguments of one launch. batch * tokens is at most 2^31 - 1; 0 of either launches nothing and is fine.
 struct RopeArgs {
-  TensorView q;      ///< [batch, tokens, spec.q.heads, spec.q.head_dim]
-  TensorView k;      ///< data null: k is left out of this launch
-  TensorView q_out;  ///< out of place: like q, written in full. In place: leave it empty.
-  TensorView k_out;
-  Positions positions;
-  AngleTable table;  ///< read by forms whose angles are not computed, ignored by the others
-  std::int64_t batch = 1;
+  TensorView q;             ///< [batch, tokens, spec.q.heads, spec.q.head_dim]
+  TensorView k;             ///< data null: k is left out of this launch
+  TensorView q_out;         ///< out of place: like q, written in full. In place: leave it empty.
+  TensorView k_out;         ///< likewise of k; with k_rows: the cache
+  Positions positions;      ///< where the tokens stand: of the form's kind
+  AngleTable table;         ///< read by forms whose angles are not computed, ignored by the others
+  std::int64_t batch = 1;   ///< sequences
   std::int64_t tokens = 0;  ///< tokens of each sequence
 
   /// For forms with k_rows: device memory, for token s of sequence b at [b*tokens + s] the row of k_out that its k is
