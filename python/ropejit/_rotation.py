@@ -1,6 +1,7 @@
 """Rotation: one kind of rotation of torch tensors, and its gradient."""
 
 import functools
+import operator
 
 import torch
 
@@ -183,6 +184,48 @@ class _context_of:  # noqa: N801  a context manager, not a type to make objects 
 def rotation(spec, form, dims, gathered=False):
     """The Rotation of these texts, made once."""
     return Rotation(spec, form, dims, _gathered=gathered)
+
+
+class Traced:
+    """What a trace needs of a Rotation: made within one, of a Rotation's texts, which a trace takes for constants."""
+
+    def __init__(self, spec, form, dims):
+        self.spec, self.form, self.dims, self.gathered = spec, form, dims, False
+
+    def __call__(self, q, k=None, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
+        return _traced(self, q, k, positions, cos, sin, cu_seqlens, start)
+
+    def in_place(self, q, k=None, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
+        return _traced_in_place(self, q, k, positions, cos, sin, cu_seqlens, start)
+
+
+def made_once(make):
+    """A function of plain values that gives the Rotation of make's (spec, form, dims) for them, in traces too. The most
+    recent 1,024 are kept."""
+
+    @functools.lru_cache(maxsize=1024)
+    def made(*values):
+        return Rotation(*make(*values))
+
+    def texts(*values):
+        of = made(*(float.fromhex(value[0]) if type(value) is tuple else value for value in values))
+        return of.spec, of.form, of.dims
+
+    _torch.constant_in_traces(texts)
+
+    def pick(*values):
+        if not _is_compiling():
+            return made(*values)
+        return Traced(*texts(*[_settled(value) for value in values]))
+
+    return pick
+
+
+def _settled(value):
+    """A trace may leave a number open; these two ways settle it. A float becomes a tuple of its text."""
+    if type(value) is float:
+        return (value.hex(),)
+    return operator.index(value) if type(value) is int else value
 
 
 def _traced(of, q, k, positions, cos, sin, cu_seqlens, start):

@@ -1,16 +1,15 @@
 """What vLLM's and FlashInfer's functions share: heads that lie flat in the last dimension, one table of cosines and
 sines."""
 
-from ropejit._rotation import Rotation
 from ropejit.dropin._arguments import no_tensor, renamed
 
 
 def by_cache(dims, is_neox, first_lane=0, direction="forward"):
-    """A Rotation by rows of [cosines, sines] at ids."""
+    """The spec, form and dims of a Rotation by rows of [cosines, sines] at ids."""
     spec = {"layout": "split_half" if is_neox else "interleaved", "direction": direction}
     if first_lane != 0:
         spec["q"] = spec["k"] = {"first_lane": first_lane}
-    return Rotation(spec, {"positions": "ids", "angles": "cos_sin"}, dims)
+    return spec, {"positions": "ids", "angles": "cos_sin"}, dims
 
 
 def with_heads(tensor, head_size):
@@ -31,10 +30,10 @@ def with_heads_and_batch(tensor, head_size):
 ERRORS = (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, ValueError)
 
 
-def explained(error, positions, query, key, head_size, cos_sin_cache, front):
+def explained(error, positions, query, key, head_size, cos_sin_cache, front, key_may_be_none=False):
     """What to raise where rotating these met `error`; front: how many dimensions are before the heads."""
     tensors = {"positions": positions, "query": query, "key": key, "cos_sin_cache": cos_sin_cache}
-    if key is None:
+    if key is None and key_may_be_none:
         tensors.pop("key")
     wrong = no_tensor(**tensors)
     if wrong is not None:
@@ -50,4 +49,5 @@ def explained(error, positions, query, key, head_size, cos_sin_cache, front):
             if not (flat and shape[-1] % head_size == 0 or deep and shape[-1] == head_size):
                 allowed = f"{front} dimensions, and then heads * {head_size} or heads and {head_size} lanes"
                 return ValueError(f"{name}: found shape {shape}, allowed: {allowed}")
-    return renamed(error, q="query", k="key", cos="cos_sin_cache")
+    names = {"q.first_lane": "rope_dim_offset", "rotary_dim": "cos_sin_cache"}
+    return renamed(error, q="query", k="key", cos="cos_sin_cache", **names)

@@ -7,15 +7,13 @@ tensors, any head_dim; a token whose position has no row in the cache comes out 
 there are gradients, in place where tensors are no leaves.
 """
 
-import functools
-
 import torch
 
-from ropejit._rotation import Rotation
+from ropejit._rotation import Rotation, made_once
 from ropejit.dropin import _heads
 from ropejit.dropin._arguments import no_tensor, renamed
 
-_BY_CACHE = tuple(_heads.by_cache("shd", is_neox) for is_neox in (False, True))
+_BY_CACHE = tuple(Rotation(*_heads.by_cache("shd", is_neox)) for is_neox in (False, True))
 
 
 def apply_rope_with_cos_sin_cache(positions, query, key, head_size, cos_sin_cache, is_neox=True):
@@ -45,24 +43,24 @@ def _check_cache(cos_sin_cache):
         raise ValueError(f"cos_sin_cache: found {cos_sin_cache.dtype}, allowed: torch.float32")
 
 
-@functools.lru_cache(maxsize=1024)
-def _computed(kind, rotary_dim, interleave, rope_theta, rope_scale, llama31):
-    """llama31: low_freq_factor, high_freq_factor and old_context_len, or None."""
+@made_once
+def _computed(kind, rotary_dim, interleave, rope_theta, rope_scale, *llama31):
+    """llama31: nothing, or low_freq_factor, high_freq_factor and old_context_len."""
     spec = {"layout": "interleaved" if interleave else "split_half", "rotary_dim": rotary_dim, "rope_theta": rope_theta}
-    if llama31 is not None:
+    if llama31:
         words = ("low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
         spec["rope_scaling"] = {"rope_type": "llama3", "factor": rope_scale, **dict(zip(words, llama31))}
     elif rope_scale != 1.0:
         spec["rope_scaling"] = {"rope_type": "linear", "factor": rope_scale}
-    return Rotation(spec, {"positions": kind}, "shd")
+    return spec, {"positions": kind}, "shd"
 
 
-def _rotate(in_place, q, k, where, rotary_dim, interleave, rope_scale, rope_theta, llama31=None):
+def _rotate(in_place, q, k, where, rotary_dim, interleave, rope_scale, rope_theta, llama31=()):
     """where: ids, or indptr and offsets."""
     try:
         kind = "ids" if len(where) == 1 else "ragged"
         rotary_dim = q.size(-1) if rotary_dim is None else rotary_dim
-        rope = _computed(kind, rotary_dim, bool(interleave), float(rope_theta), float(rope_scale), llama31)
+        rope = _computed(kind, rotary_dim, bool(interleave), float(rope_theta), float(rope_scale), *llama31)
         rope = rope.in_place if in_place else rope
         if kind == "ids":
             return rope(q, k, where[0])

@@ -7,18 +7,16 @@ device, where TransformerEngine's unfused thd does. What is otherwise: a token b
 NaN, where the original reads on; freqs get no gradient, and of another dtype are converted to fp32 first.
 """
 
-import functools
-
 import torch
 
-from ropejit._rotation import Rotation
+from ropejit._rotation import made_once
 from ropejit.dropin._arguments import no_tensor, renamed
 
 _DIMS = {"sbhd": "sbhd", "bshd": "bshd", "thd": "shd"}
 _TOKEN = {"sbhd": 0, "bshd": 1, "thd": 0}
 
 
-@functools.lru_cache(maxsize=1024)
+@made_once
 def _rotation(kind, dims, rotary_dim, interleaved, fused, cp_size, cp_rank):
     spec = {
         "layout": "interleaved" if interleaved else "split_half",
@@ -28,7 +26,7 @@ def _rotation(kind, dims, rotary_dim, interleaved, fused, cp_size, cp_rank):
     form = {"positions": kind, "angles": "radians"}
     if cp_size != 1:
         form.update(context_parallel="zigzag", ranks=cp_size, rank=cp_rank)
-    return Rotation(spec, form, dims)
+    return spec, form, dims
 
 
 def apply_rotary_pos_emb(
@@ -87,7 +85,12 @@ def _explained(error, t, freqs, tensor_format, start_positions, cp_size, cp_rank
         return ValueError(f"tensor_format: found {tensor_format!r}, allowed: sbhd, bshd or thd")
     if type(cp_size) is not int or not 1 <= cp_size <= 65536:
         return ValueError(f"cp_size: found {cp_size!r}, allowed: 1 to 65536")
-    if type(cp_rank) is not int or not 0 <= cp_rank < cp_size:
+    if cp_size > 1 and (type(cp_rank) is not int or not 0 <= cp_rank < cp_size):
         return ValueError(f"cp_rank: found {cp_rank!r}, allowed: 0 to {cp_size - 1}")
-    return renamed(error, q="t", cos="freqs", positions="start_positions", start="freqs", rotary_dim="freqs",
-                   tokens="t")
+    if t.dim() == 4 and freqs.dim() == 4 and tensor_format != "thd" and start_positions is None:
+        needed = t.size(_TOKEN[tensor_format]) * cp_size
+        if freqs.size(0) < needed:
+            return ValueError(f"freqs: found {freqs.size(0)} rows, allowed: {needed} or more, one for each token")
+        if cp_size > 1 and t.size(_TOKEN[tensor_format]) % 2 != 0:
+            return ValueError(f"t: found {t.size(_TOKEN[tensor_format])} tokens, allowed: an even number, two parts of a sequence")
+    return renamed(error, q="t", cos="freqs", positions="start_positions", start="freqs", rotary_dim="freqs")

@@ -6,15 +6,14 @@ whose position has no row in the cache comes out NaN, where vLLM reads beyond it
 key are no leaves.
 """
 
-import functools
-
+from ropejit._rotation import Rotation, made_once
 from ropejit.dropin import _heads
 
-_FLAT = tuple(_heads.by_cache("shd", is_neox) for is_neox in (False, True))
-_BATCHED = tuple(_heads.by_cache("bshd", is_neox) for is_neox in (False, True))
+_FLAT = tuple(Rotation(*_heads.by_cache("shd", is_neox)) for is_neox in (False, True))
+_BATCHED = tuple(Rotation(*_heads.by_cache("bshd", is_neox)) for is_neox in (False, True))
 
 
-@functools.lru_cache(maxsize=None)
+@made_once
 def _unusual(dims, is_neox, first_lane, inverse):
     if type(first_lane) is not int or first_lane < 0:
         raise ValueError(f"rope_dim_offset: found {first_lane!r}, allowed: 0 or more")
@@ -37,4 +36,4 @@ def rotary_embedding(positions, query, key, head_size, cos_sin_cache, is_neox, r
         q, k = split(query, head_size), None if key is None else split(key, head_size)
         rope.in_place(q, k, positions, cos_sin_cache)
     except _heads.ERRORS as error:
-        raise _heads.explained(error, positions, query, key, head_size, cos_sin_cache, front) from None
+        raise _heads.explained(error, positions, query, key, head_size, cos_sin_cache, front, True) from None
