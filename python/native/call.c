@@ -82,9 +82,12 @@ static bool read_tables(const Site* site, const Call* call, Sizes* sizes) {
   if (cos->strides[cos->ndim - 1] != 1 && cos->shape[cos->ndim - 1] != 1) return false;
   if (cos->ndim == 3 && cos->shape[0] != 1 && cos->shape[0] != sizes->batch) return false;
   const int64_t rows = cos->shape[cos->ndim - 2];
-  if (site->gathered ? rows != sizes->tokens
-                     : site->positions == AT_START && (call->start < 0 || call->start > rows - sizes->tokens)) {
-    return false;
+  if (site->gathered) {
+    if (rows != sizes->tokens) return false;
+  } else if (site->positions == AT_START) {
+    /* Of a sequence that several ranks share, all tokens have a row. */
+    if (sizes->tokens > rows / site->ranks) return false;
+    if (call->start < 0 || call->start > rows - sizes->tokens * site->ranks) return false;
   }
   if (site->tables == 1) return true;
   const View* const sin = &sizes->sin;
@@ -329,6 +332,8 @@ PyObject* rotate(Site* site, const Call* call) {
   if (call->k != NULL) args.k = tensor_of(site, &sizes.k);
   args.batch = sizes.batch;
   args.tokens = sizes.tokens;
+  args.ranks = site->ranks;
+  args.rank = site->rank;
   fill_positions(site, call, &sizes, &args);
   fill_table(site, &sizes, &args);
   Outputs outputs;

@@ -33,13 +33,14 @@ static bool read_positions(Site* site, const char* kind) {
 }
 
 static PyObject* site_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-  static char* names[] = {"order", "positions", "in_place", "axes", "gathered", "tables", "make", NULL};
+  static char* names[] = {"order", "positions", "in_place", "axes", "gathered", "tables", "ranks", "rank", "make", NULL};
   const char* order = NULL;
   const char* positions = NULL;
   int in_place = 0, axes = 0, gathered = 0, tables = 0;
+  long long ranks = 1, rank = 0;
   PyObject* make = NULL;
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "sspppiO", names, &order, &positions, &in_place, &axes,
-                                   &gathered, &tables, &make)) {
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "sspppiLLO", names, &order, &positions, &in_place, &axes,
+                                   &gathered, &tables, &ranks, &rank, &make)) {
     return NULL;
   }
   Site read;
@@ -63,6 +64,8 @@ static PyObject* site_new(PyTypeObject* type, PyObject* arguments, PyObject* key
   self->axes = axes != 0;
   self->gathered = gathered != 0;
   self->tables = tables;
+  self->ranks = ranks;
+  self->rank = rank;
   Py_INCREF(make);
   self->make = make;
   return (PyObject*)self;

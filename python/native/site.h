@@ -41,6 +41,8 @@ typedef struct Site {
   bool gathered;  /* a table has a row for each token, rather than one for each position */
   int32_t tables; /* 0, 1 or 2 tensors */
   PositionKind positions;
+  int64_t ranks; /* that share each sequence (context parallelism); 1: none do */
+  int64_t rank;  /* which of them this is */
 } Site;
 
 typedef struct Call {

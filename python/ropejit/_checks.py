@@ -94,8 +94,9 @@ def _check_tables(rotation, q, cos, sin, batch, tokens, start):
         rows = table.shape[-2]
         if rotation.gathered and rows != tokens:
             _refuse(name, f"{rows} rows", f"{tokens}: one for each token")
-        if rotation.kind == "start" and not rotation.gathered and not 0 <= start <= rows - tokens:
-            _refuse("start", start, f"0 to {rows - tokens}: the table has {rows} rows, and there are {tokens} tokens")
+        needed = tokens * rotation.ranks
+        if rotation.kind == "start" and not rotation.gathered and not 0 <= start <= rows - needed:
+            _refuse("start", start, f"0 to {rows - needed}: the table has {rows} rows, and there are {needed} tokens")
         if name == "sin":
             _check_dtype(name, table, (cos.dtype,))
             if table.shape != cos.shape:

@@ -1,6 +1,7 @@
 """Rotation: one kind of rotation of torch tensors, and its gradient."""
 
 import functools
+import operator
 
 import torch
 
@@ -15,7 +16,8 @@ class Rotation:
     """Rotates q and k, or q alone, by their positions. Immutable; calls may come from any thread.
 
     spec: a dict or JSON ("The spec as JSON"), without dtype, heads and head_dim, which the tensors say.
-    form: likewise: "positions" is "ids" (default), "start", "offsets" or "ragged"; "angles" and "padding" as there.
+    form: likewise: "positions" is "ids" (default), "start", "offsets" or "ragged"; "angles", "padding" and
+        "context_parallel" as there, the last with "ranks", how many share each sequence, and "rank", which this is.
     dims: the order of the tensors' dimensions: batch, sequence (tokens), heads, dim (lanes) as letters b, s, h and d;
         b, h or both may be absent.
     """
@@ -35,9 +37,11 @@ class Rotation:
         axes = spec.get("axes") or {}
         self.axes = len(axes.get("sections", ())) if self.kind == "ids" else 0
         self.gathered = _gathered
+        self.ranks, self.rank = _templates.ranks_of(form)
         self._run = self._site(spec, form, False).run
         self._run_in_place = self._site(spec, form, True).run
         self._adjoints = {}
+        self._of_k = None
 
     def __repr__(self):
         return f"Rotation({self.spec}, {self.form}, {self.dims!r})"
@@ -53,6 +57,8 @@ class Rotation:
             axes=self.axes > 0,
             gathered=self.gathered,
             tables=self.tables,
+            ranks=self.ranks,
+            rank=self.rank,
             make=functools.partial(_templates.make_kernel, spec, form, in_place),
         )
 
@@ -113,6 +119,13 @@ class Rotation:
             self._adjoints[key] = rotation(_templates.as_text(spec), self.form, self.dims, self.gathered)
         return self._adjoints[key]
 
+    def of_k(self):
+        """The Rotation of k without q."""
+        if self._of_k is None:
+            spec = _templates.k_alone(_templates.read("spec", self.spec))
+            self._of_k = rotation(_templates.as_text(spec), self.form, self.dims, self.gathered)
+        return self._of_k
+
     def _explained(self, error, in_place, *arguments):
         """The exception for what the short path met: the checks' own words for it, if they have any."""
         _checks.check_types(*arguments)
@@ -143,7 +156,7 @@ class Rotation:
             return traced(self, *arguments)
         _checks.check(self, in_place, *arguments)
         if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-            return (_RotateInPlace if in_place else _Rotate).apply(self, *arguments)
+            return _trained_in_place(self, *arguments) if in_place else _Rotate.apply(self, *arguments)
         return self.forced(in_place, *arguments)
 
 
@@ -171,6 +184,48 @@ class _context_of:  # noqa: N801  a context manager, not a type to make objects 
 def rotation(spec, form, dims, gathered=False):
     """The Rotation of these texts, made once."""
     return Rotation(spec, form, dims, _gathered=gathered)
+
+
+class Traced:
+    """What a trace needs of a Rotation: made within one, of a Rotation's texts, which a trace takes for constants."""
+
+    def __init__(self, spec, form, dims):
+        self.spec, self.form, self.dims, self.gathered = spec, form, dims, False
+
+    def __call__(self, q, k=None, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
+        return _traced(self, q, k, positions, cos, sin, cu_seqlens, start)
+
+    def in_place(self, q, k=None, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
+        return _traced_in_place(self, q, k, positions, cos, sin, cu_seqlens, start)
+
+
+def made_once(make):
+    """A function of plain values that gives the Rotation of make's (spec, form, dims) for them, in traces too. The most
+    recent 1,024 are kept."""
+
+    @functools.lru_cache(maxsize=1024)
+    def made(*values):
+        return Rotation(*make(*values))
+
+    def texts(*values):
+        of = made(*(float.fromhex(value[0]) if type(value) is tuple else value for value in values))
+        return of.spec, of.form, of.dims
+
+    _torch.constant_in_traces(texts)
+
+    def pick(*values):
+        if not _is_compiling():
+            return made(*values)
+        return Traced(*texts(*[_settled(value) for value in values]))
+
+    return pick
+
+
+def _settled(value):
+    """A trace may leave a number open; these two ways settle it. A float becomes a tuple of its text."""
+    if type(value) is float:
+        return (value.hex(),)
+    return operator.index(value) if type(value) is int else value
 
 
 def _traced(of, q, k, positions, cos, sin, cu_seqlens, start):
@@ -210,7 +265,7 @@ class _Rotate(torch.autograd.Function):
         return of.forced(False, *arguments)
 
     @staticmethod
-    def backward(ctx, grad_q, grad_k):
+    def backward(ctx, grad_q, grad_k=None):
         needed = ctx.needs_input_grad
         grads = (grad_q if needed[1] else None, grad_k if needed[2] else None)
         grads = gradients(ctx.of, ctx.dtype, *grads, *ctx.saved_tensors, ctx.start)
@@ -218,11 +273,24 @@ class _Rotate(torch.autograd.Function):
 
 
 class _RotateInPlace(_Rotate):
+    """Gives q alone where there is no k: torch writes into views by functions of one result only."""
+
     @staticmethod
     def forward(ctx, of, *arguments):
         _keep(ctx, of, *arguments)
         ctx.mark_dirty(*(tensor for tensor in arguments[:2] if tensor is not None))
-        return of.forced(True, *arguments)
+        q, k = of.forced(True, *arguments)
+        return q if k is None else (q, k)
+
+
+def _trained_in_place(of, q, k, *rest):
+    if k is None:
+        return _RotateInPlace.apply(of, q, None, *rest), None
+    if not q._is_view() and not k._is_view():
+        return _RotateInPlace.apply(of, q, k, *rest)
+    q, _ = of.in_place(q, None, *rest)
+    k, _ = of.of_k().in_place(k, None, *rest)
+    return q, k
 
 
 class _RotateUnderTransform(_Rotate):

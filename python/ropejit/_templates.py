@@ -1,7 +1,8 @@
 """Specs and forms without what tensors say themselves: read, completed for tensors at hand, turned to their adjoints.
 
 A template is the spec's or form's JSON (README) where dtype, heads and head_dim, and of the form placement, strides,
-table_dtype and the width of positions, may be absent. What stands there all the same must be what the tensors say.
+table_dtype and the width of positions, may be absent. What stands there all the same must be what the tensors say. A
+form with context_parallel also has ranks and rank, which the library takes with each launch.
 """
 
 import json
@@ -11,7 +12,9 @@ from ropejit._services import service_for
 
 _ANGLES_OF_TWO = ("half", "full", "repeated")
 _ANGLES_OF_ONE = ("complex", "cos_sin", "radians")
-_FORM_KEYS = ("positions", "angles", "padding", "overlaps_previous", "table_dtype", "strides")
+_FORM_KEYS = (
+    "positions", "angles", "padding", "overlaps_previous", "table_dtype", "strides", "context_parallel", "ranks", "rank"
+)
 _KINDS = ("start", "ids", "offsets", "ragged")
 
 
@@ -42,7 +45,19 @@ def checked_form(form):
     if kind not in _KINDS:
         raise ValueError(f"form.positions: found {form['positions']!r}, allowed: {', '.join(_KINDS)}")
     tables_of(form)
+    ranks_of(form)
     return {**form, "positions": kind}
+
+
+def ranks_of(form):
+    """How many ranks share each sequence, and which of them this is."""
+    ranks, rank = form.get("ranks", 1), form.get("rank", 0)
+    most = 65536 if form.get("context_parallel", "none") != "none" else 1
+    for name, found, least, last in (("ranks", ranks, 1, most), ("rank", rank, 0, ranks if type(ranks) is int else 1)):
+        last -= name == "rank"
+        if type(found) is not int or not least <= found <= last:
+            raise ValueError(f"form.{name}: found {found!r}, allowed: {least} to {last}")
+    return ranks, rank
 
 
 def tables_of(form):
@@ -74,7 +89,8 @@ def _fill(target, path, key, value):
 def make_kernel(spec, form, in_place, key):
     """The kernel for a Site's key (site.h), its spec and form dicts. Raises NativeError."""
     (device_type, device, dtype, q_heads, q_dim, k_heads, k_dim, table_dtype, table_width, positions_dtype, gapless) = key
-    spec, form = dict(spec), dict(form)
+    spec = dict(spec)
+    form = {name: value for name, value in form.items() if name not in ("ranks", "rank")}
     spec.setdefault("schema", 1)
     _fill(spec, "spec.", "dtype", _torch.NAMES[dtype])
     spec["q"] = dict(spec.get("q", {}))

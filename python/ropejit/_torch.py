@@ -22,6 +22,11 @@ def _none(*_):
     return None
 
 
+def constant_in_traces(function):
+    """torch.compiler.assume_constant_result, without its import of the compiler, which takes seconds."""
+    function._dynamo_marked_constant = True
+
+
 # Says whether a transform of torch.func is at work.
 is_transformed = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", _none)
 

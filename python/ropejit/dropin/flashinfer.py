@@ -1,0 +1,131 @@
+"""FlashInfer: apply_rope_with_cos_sin_cache, apply_rope, apply_rope_pos_ids and apply_llama31_rope, with their _inplace
+and _pos_ids forms.
+
+Arithmetic is fp32, with one rounding to query's dtype, as there. Angles that are computed are exact here at any
+position, where FlashInfer's fast sines and powers drift away with it (hundredths at 100,000). What is otherwise: fp32
+tensors, any head_dim; a token whose position has no row in the cache comes out NaN, where FlashInfer reads beyond it;
+there are gradients, in place where tensors are no leaves.
+"""
+
+import torch
+
+from ropejit._rotation import Rotation, made_once
+from ropejit.dropin import _heads
+from ropejit.dropin._arguments import no_tensor, renamed
+
+_BY_CACHE = tuple(Rotation(*_heads.by_cache("shd", is_neox)) for is_neox in (False, True))
+
+
+def apply_rope_with_cos_sin_cache(positions, query, key, head_size, cos_sin_cache, is_neox=True):
+    """query, key: [tokens, heads * head_size] or [tokens, heads, head_size]; positions: int32 or int64 [tokens];
+    cos_sin_cache: fp32 [rows, rotary_dim], cosines and then sines. Returns new tensors of the same shapes."""
+    try:
+        _check_cache(cos_sin_cache)
+        q, k = _heads.with_heads(query, head_size), _heads.with_heads(key, head_size)
+        q, k = _BY_CACHE[1 if is_neox else 0](q, k, positions, cos_sin_cache)
+        return q.view(query.shape), k.view(key.shape)
+    except _heads.ERRORS as error:
+        raise _heads.explained(error, positions, query, key, head_size, cos_sin_cache, 1) from None
+
+
+def apply_rope_with_cos_sin_cache_inplace(positions, query, key, head_size, cos_sin_cache, is_neox=True):
+    """The same, written over query and key. Returns None."""
+    try:
+        _check_cache(cos_sin_cache)
+        q, k = _heads.with_heads(query, head_size), _heads.with_heads(key, head_size)
+        _BY_CACHE[1 if is_neox else 0].in_place(q, k, positions, cos_sin_cache)
+    except _heads.ERRORS as error:
+        raise _heads.explained(error, positions, query, key, head_size, cos_sin_cache, 1) from None
+
+
+def _check_cache(cos_sin_cache):
+    if cos_sin_cache.dtype is not torch.float32:
+        raise ValueError(f"cos_sin_cache: found {cos_sin_cache.dtype}, allowed: torch.float32")
+
+
+@made_once
+def _computed(kind, rotary_dim, interleave, rope_theta, rope_scale, *llama31):
+    """llama31: nothing, or low_freq_factor, high_freq_factor and old_context_len."""
+    spec = {"layout": "interleaved" if interleave else "split_half", "rotary_dim": rotary_dim, "rope_theta": rope_theta}
+    if llama31:
+        words = ("low_freq_factor", "high_freq_factor", "original_max_position_embeddings")
+        spec["rope_scaling"] = {"rope_type": "llama3", "factor": rope_scale, **dict(zip(words, llama31))}
+    elif rope_scale != 1.0:
+        spec["rope_scaling"] = {"rope_type": "linear", "factor": rope_scale}
+    return spec, {"positions": kind}, "shd"
+
+
+def _rotate(in_place, q, k, where, rotary_dim, interleave, rope_scale, rope_theta, llama31=()):
+    """where: ids, or indptr and offsets."""
+    try:
+        kind = "ids" if len(where) == 1 else "ragged"
+        rotary_dim = q.size(-1) if rotary_dim is None else rotary_dim
+        rope = _computed(kind, rotary_dim, bool(interleave), float(rope_theta), float(rope_scale), *llama31)
+        rope = rope.in_place if in_place else rope
+        if kind == "ids":
+            return rope(q, k, where[0])
+        indptr, offsets = (numbers.int() if numbers.dtype is torch.int64 else numbers for numbers in where)
+        return rope(q, k, offsets, None, None, indptr)
+    except (AttributeError, TypeError, ValueError) as error:
+        names = ("pos_ids",) if len(where) == 1 else ("indptr", "offsets")
+        wrong = no_tensor(q=q, k=k, **dict(zip(names, where)))
+        scaling = {"rope_scaling.factor": "rope_scale", "rope_scaling.original_max_position_embeddings": "old_context_len"}
+        raise wrong or renamed(error, positions=names[-1], cu_seqlens="indptr", **scaling) from None
+
+
+def apply_rope(q, k, indptr, offsets, rotary_dim=None, interleave=False, rope_scale=1, rope_theta=1e4):
+    """q, k: [tokens, heads, head_dim], sequences one after another: sequence i is from indptr[i] to indptr[i + 1], and
+    its first token is at position offsets[i]. Both int32 (int64 ones are converted, which costs a kernel each). Angles
+    are those of position / rope_scale. Returns new tensors."""
+    return _rotate(False, q, k, (indptr, offsets), rotary_dim, interleave, rope_scale, rope_theta)
+
+
+def apply_rope_inplace(q, k, indptr, offsets, rotary_dim=None, interleave=False, rope_scale=1, rope_theta=1e4):
+    """The same, written over q and k. Returns None."""
+    _rotate(True, q, k, (indptr, offsets), rotary_dim, interleave, rope_scale, rope_theta)
+
+
+def apply_rope_pos_ids(q, k, pos_ids, rotary_dim=None, interleave=False, rope_scale=1, rope_theta=1e4):
+    """The same with an int32 or int64 position for each token."""
+    return _rotate(False, q, k, (pos_ids,), rotary_dim, interleave, rope_scale, rope_theta)
+
+
+def apply_rope_pos_ids_inplace(q, k, pos_ids, rotary_dim=None, interleave=False, rope_scale=1, rope_theta=1e4):
+    """The same, written over q and k. Returns None."""
+    _rotate(True, q, k, (pos_ids,), rotary_dim, interleave, rope_scale, rope_theta)
+
+
+def apply_llama31_rope(
+    q, k, indptr, offsets, rotary_dim=None, interleave=False, rope_scale=8, rope_theta=5e5, low_freq_factor=1,
+    high_freq_factor=4, old_context_len=8192,
+):
+    """apply_rope with Llama 3.1's scaling."""
+    llama31 = low_freq_factor, high_freq_factor, old_context_len
+    return _rotate(False, q, k, (indptr, offsets), rotary_dim, interleave, rope_scale, rope_theta, llama31)
+
+
+def apply_llama31_rope_inplace(
+    q, k, indptr, offsets, rotary_dim=None, interleave=False, rope_scale=8, rope_theta=5e5, low_freq_factor=1,
+    high_freq_factor=4, old_context_len=8192,
+):
+    """The same, written over q and k. Returns None."""
+    llama31 = low_freq_factor, high_freq_factor, old_context_len
+    _rotate(True, q, k, (indptr, offsets), rotary_dim, interleave, rope_scale, rope_theta, llama31)
+
+
+def apply_llama31_rope_pos_ids(
+    q, k, pos_ids, rotary_dim=None, interleave=False, rope_scale=8, rope_theta=5e5, low_freq_factor=1,
+    high_freq_factor=4, old_context_len=8192,
+):
+    """apply_rope_pos_ids with Llama 3.1's scaling."""
+    llama31 = low_freq_factor, high_freq_factor, old_context_len
+    return _rotate(False, q, k, (pos_ids,), rotary_dim, interleave, rope_scale, rope_theta, llama31)
+
+
+def apply_llama31_rope_pos_ids_inplace(
+    q, k, pos_ids, rotary_dim=None, interleave=False, rope_scale=8, rope_theta=5e5, low_freq_factor=1,
+    high_freq_factor=4, old_context_len=8192,
+):
+    """The same, written over q and k. Returns None."""
+    llama31 = low_freq_factor, high_freq_factor, old_context_len
+    _rotate(True, q, k, (pos_ids,), rotary_dim, interleave, rope_scale, rope_theta, llama31)
