@@ -77,6 +77,7 @@ ServiceState::ServiceState(ServiceOptions given)
       on_miss(choice_of(options.on_miss, "ROPEJIT_ON_MISS", frozen ? OnMiss::error : OnMiss::compile)),
       lock_bound(lock_timeout()),
       events(options.warn, options.log),
+      store(frozen ? only_read(store_options(options.cache_dir)) : store_options(options.cache_dir)),
       records(store, events),
       requests(events) {
   check(options);
