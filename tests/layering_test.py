@@ -23,9 +23,10 @@ for peer in ("cuda", "host", "store"):
 BELOW["launch"] = ["target", *BELOW["target"]]
 BELOW["tune"] = ["launch", "store", *BELOW["launch"]]
 BELOW["service"] = ["tune", "cuda", "host", *BELOW["tune"]]
+BELOW["deploy"] = ["service", *BELOW["service"]]
 BELOW["builder"] = ["cuda", "host", *BELOW["target"]]  # programs that the build runs
 BELOW["verify"] = []  # the oracle: shares nothing with what it checks
-BELOW["cli"] = ["service", "verify", *BELOW["service"]]
+BELOW["cli"] = ["deploy", "verify", *BELOW["deploy"]]
 
 CUDA_HEADERS = re.compile(r"(^|/)(cuda|nvrtc|nvJitLink|nvml|cupti|cuda_runtime|cuda_runtime_api|driver_types)\.h$")
 # They install signal handlers, delete live locks, or hold global options.

@@ -32,5 +32,7 @@ Command doctor_command();
 Command explain_command();
 Command cache_command();
 Command records_command();
+Command warm_command();
+Command check_command();
 
 }  // namespace ropejit::internal

@@ -26,9 +26,9 @@ constexpr int kFailed = 1;
 constexpr int kBadInput = 2;
 
 std::vector<Command> all_commands() {
-  return {run_command(),    tune_command(),     inspect_command(), diff_command(),
-          source_command(), variants_command(), compile_command(), info_command(),
-          cache_command(),  records_command(),  explain_command(), doctor_command()};
+  return {run_command(),      tune_command(),    inspect_command(), diff_command(),  source_command(),
+          variants_command(), compile_command(), info_command(),    cache_command(), warm_command(),
+          check_command(),    records_command(), explain_command(), doctor_command()};
 }
 
 std::string usage() {

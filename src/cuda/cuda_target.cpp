@@ -4,14 +4,12 @@
 #include <mutex>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "cuda/cuda_kernel.hpp"
 #include "cuda/device_graph.hpp"
 #include "cuda/device_timer.hpp"
 #include "cuda/driver_api.hpp"
-#include "cuda/nvrtc_compiler.hpp"
-#include "cuda/nvrtc_recipe.hpp"
+#include "cuda/nvrtc_target.hpp"
 #include "cuda/relaxed_capture.hpp"
 #include "ropejit/error.hpp"
 
@@ -42,8 +40,7 @@ class CudaReplay final : public Replay {
 
 class CudaTarget : public Target {
  public:
-  CudaTarget(int ordinal, std::optional<std::string> nvrtc)
-      : api_(require_driver_api()), nvrtc_choice_(std::move(nvrtc)) {
+  CudaTarget(int ordinal, const std::optional<std::string>& nvrtc) : api_(require_driver_api()) {
     int count = 0;
     check(api_.p_cuDeviceGetCount(&count), "cuDeviceGetCount");
     if (ordinal < 0 || ordinal >= count) {
@@ -56,12 +53,12 @@ class CudaTarget : public Target {
     check(api_.p_cuDeviceGetName(name, sizeof name, device_), "cuDeviceGetName");
     name_ = name;
     major_ = attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
-    arch_ = fmt::format("sm_{}{}", major_, attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR));
+    build_ = nvrtc_build_target(fmt::format("sm_{}{}", major_, attribute(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)),
+                                nvrtc);
     multiprocessors_ = static_cast<std::uint32_t>(attribute(CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT));
     memory_.clock_mhz = static_cast<std::uint32_t>(attribute(CU_DEVICE_ATTRIBUTE_MEMORY_CLOCK_RATE) / 1000);
     memory_.bus_bits = static_cast<std::uint32_t>(attribute(CU_DEVICE_ATTRIBUTE_GLOBAL_MEMORY_BUS_WIDTH));
     memory_.l2_bytes = static_cast<std::uint64_t>(attribute(CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE));
-    recipe_ = fmt::format("{}", fmt::join(nvrtc_options(), " "));
   }
 
   ~CudaTarget() override {
@@ -69,16 +66,11 @@ class CudaTarget : public Target {
   }
 
   const std::string& name() const override { return name_; }
-  const std::string& arch() const override { return arch_; }
+  const std::string& arch() const override { return build_->arch(); }
   std::uint32_t multiprocessors() const override { return multiprocessors_; }
   MemoryTraits memory() const override { return memory_; }
-  const std::string& recipe() const override { return recipe_; }
-
-  const Compiler& compiler() const override {
-    const std::lock_guard lock(mutex_);
-    if (!compiler_) compiler_ = nvrtc_compiler(arch_, nvrtc_choice_);
-    return *compiler_;
-  }
+  const std::string& recipe() const override { return build_->recipe(); }
+  const Compiler& compiler() const override { return build_->compiler(); }
 
   std::uint64_t current_context() const noexcept override { return current_context_number(api_); }
 
@@ -202,16 +194,13 @@ class CudaTarget : public Target {
   void check(CUresult result, const char* call) const { check_driver(api_, result, call); }
 
   const DriverApi& api_;
-  const std::optional<std::string> nvrtc_choice_;
   CUdevice device_ = 0;
   std::string name_;
-  std::string arch_;
-  std::string recipe_;
+  std::shared_ptr<const BuildTarget> build_;
   std::uint32_t multiprocessors_ = 0;
   MemoryTraits memory_;
   int major_ = 0;
   mutable std::mutex mutex_;
-  mutable std::unique_ptr<Compiler> compiler_;
   mutable CUcontext primary_ = nullptr;
 };
 

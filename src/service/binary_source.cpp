@@ -4,10 +4,8 @@
 
 #include <fmt/format.h>
 
-#include "codegen/generate.hpp"
 #include "ropejit/error.hpp"
 #include "store/key_lock.hpp"
-#include "support/hash.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -20,22 +18,9 @@ double ms_since(Clock::time_point start) {
 
 }  // namespace
 
-std::string key_preimage(const RotationPlan& plan, const Variant& variant, const std::string& generated_text,
-                         const Target& target) {
-  const std::string of = variant.buffered_steps ? "class " + plan.kernel_class.hash() : "plan " + plan.hash();
-  return fmt::format("ropejit binary 1\n{}\nvariant {}\narch {}\nrecipe {}\nsource {}\ntemplates {}\n", of,
-                     to_string(variant), target.arch(), target.recipe(), blake3_hex(generated_text, 16),
-                     templates_digest());
-}
-
 BinarySource::BinarySource(const RotationPlan& plan, const Variant& variant, const Target& target,
                            const BinaryStore& store, Events& events)
-    : variant_(variant),
-      target_(target),
-      store_(store),
-      events_(events),
-      source_(generate(plan, variant)),
-      preimage_(key_preimage(plan, variant, source_.text, target)) {}
+    : target_(target), store_(store), events_(events), keyed_(plan, variant, target) {}
 
 void BinarySource::tell_of_misses(const ReadResult& read) {
   for (const auto& [directory, miss] : read.misses) {
@@ -43,7 +28,7 @@ void BinarySource::tell_of_misses(const ReadResult& read) {
     if (miss.kind == Miss::Kind::absent) continue;
     events_.count([](ServiceStats& stats) { ++stats.entries_refused; });
     const std::string line =
-        fmt::format("the cache entry of {} in {} is not used: {}", source_.entry, directory, miss.reason);
+        fmt::format("the cache entry of {} in {} is not used: {}", entry(), directory, miss.reason);
     const bool of_file = miss.kind == Miss::Kind::damaged || miss.kind == Miss::Kind::newer;
     of_file ? events_.warn(line) : events_.warn_of(directory, line);
   }
@@ -58,25 +43,24 @@ std::optional<LoadedBinary> BinarySource::load_read(const ReadResult& read) {
     binary.info.cache = read.read_only ? CacheRung::shared : CacheRung::disk;
     events_.count([&](ServiceStats& stats) {
       ++(read.read_only ? stats.shared_hits : stats.disk_hits);
-      if (variant_.buffered_steps) ++stats.buffered_hits;
+      if (variant().buffered_steps) ++stats.buffered_hits;
       stats.bytes_read += read.entry->payload.size();
       stats.load_ms += ms_since(start);
     });
-    if (events_.takes_notes()) events_.note(fmt::format("{}: loaded from {}", source_.entry, read.found_in));
+    if (events_.takes_notes()) events_.note(fmt::format("{}: loaded from {}", entry(), read.found_in));
     return binary;
   } catch (const Error& error) {
     refused_ = true;
     missed_.push_back(fmt::format("{}: {}", read.found_in, error.what()));
     events_.count([](ServiceStats& stats) { ++stats.entries_refused; });
-    events_.warn(
-        fmt::format("the cache entry of {} in {} is not used: {}", source_.entry, read.found_in, error.what()));
+    events_.warn(fmt::format("the cache entry of {} in {} is not used: {}", entry(), read.found_in, error.what()));
     return std::nullopt;
   }
 }
 
 std::optional<LoadedBinary> BinarySource::load_stored() {
   const auto start = Clock::now();
-  const ReadResult read = store_.read(preimage_);
+  const ReadResult read = store_.read(keyed_.preimage);
   tell_of_misses(read);
   if (!read.entry) return std::nullopt;
   std::optional<LoadedBinary> binary = load_read(read);
@@ -86,7 +70,7 @@ std::optional<LoadedBinary> BinarySource::load_stored() {
 
 ObtainedBinary BinarySource::obtain(std::chrono::milliseconds lock_bound) const {
   const auto start = Clock::now();
-  const KeyLock lock = store_.lock(preimage_, lock_bound);
+  const KeyLock lock = store_.lock(keyed_.preimage, lock_bound);
   // Whoever had the lock before may have written what is wanted. Where the driver refused what was there, it would
   // again.
   if (lock.outcome() != KeyLock::Outcome::unavailable && !refused_) {
@@ -95,16 +79,16 @@ ObtainedBinary BinarySource::obtain(std::chrono::milliseconds lock_bound) const 
       if (!lock.held()) ++stats.waits_timed_out;
       stats.wait_ms += waited;
     });
-    if (ReadResult read = store_.read(preimage_); read.entry) {
+    if (ReadResult read = store_.read(keyed_.preimage); read.entry) {
       events_.count([](ServiceStats& stats) { ++stats.waits; });
       if (events_.takes_notes()) {
-        events_.note(fmt::format("{}: waited {:.0f} ms for another process", source_.entry, waited));
+        events_.note(fmt::format("{}: waited {:.0f} ms for another process", entry(), waited));
       }
       return read;
     }
   }
   if (lock.outcome() == KeyLock::Outcome::timed_out) {
-    events_.warn(fmt::format("{} is compiled here, too: {}", source_.entry, lock.reason()));
+    events_.warn(fmt::format("{} is compiled here, too: {}", entry(), lock.reason()));
   }
   CompiledBinary compiled = compile();
   keep(compiled);
@@ -113,14 +97,13 @@ ObtainedBinary BinarySource::obtain(std::chrono::milliseconds lock_bound) const 
 
 CompiledBinary BinarySource::compile() const {
   try {
-    CompiledBinary compiled = target_.compiler().compile(source_);
+    CompiledBinary compiled = target_.compiler().compile(keyed_.source);
     events_.count([&](ServiceStats& stats) {
       ++stats.compiles;
       stats.compile_ms += compiled.compile_ms;
     });
     if (events_.takes_notes()) {
-      events_.note(
-          fmt::format("{}: compiled by {} in {:.0f} ms", source_.entry, compiled.compiler, compiled.compile_ms));
+      events_.note(fmt::format("{}: compiled by {} in {:.0f} ms", entry(), compiled.compiler, compiled.compile_ms));
     }
     return compiled;
   } catch (const Error&) {
@@ -146,18 +129,9 @@ LoadedBinary BinarySource::load_compiled(const CompiledBinary& compiled) const {
 
 void BinarySource::keep(const CompiledBinary& compiled) const {
   if (refused_) return;
-  const EntryMetadata metadata{.key_preimage = preimage_,
-                               .arch = target_.arch(),
-                               .entry = source_.entry,
-                               .variant = to_string(variant_),
-                               .compiler = compiled.compiler,
-                               .registers = compiled.registers,
-                               .spill_bytes = compiled.spill_bytes,
-                               .stack_bytes = compiled.stack_bytes,
-                               .compile_ms = compiled.compile_ms};
-  if (const std::string problem = store_.write({metadata, compiled.image}); !problem.empty()) {
+  if (const std::string problem = store_.write(keyed_.entry(compiled)); !problem.empty()) {
     events_.count([](ServiceStats& stats) { ++stats.writes_failed; });
-    events_.warn_of(store_.directory(), fmt::format("{} is not kept: {}", source_.entry, problem));
+    events_.warn_of(store_.directory(), fmt::format("{} is not kept: {}", entry(), problem));
   } else if (!store_.directory().empty()) {
     events_.count([&](ServiceStats& stats) {
       ++stats.entries_written;
@@ -168,10 +142,10 @@ void BinarySource::keep(const CompiledBinary& compiled) const {
 
 LoadedBinary BinarySource::loaded(std::string_view image, int registers, int spill_bytes) const {
   LoadedBinary binary;
-  binary.variant = variant_;
-  binary.kernel = target_.load(image, source_);
-  binary.info.variant = to_string(variant_);
-  binary.info.entry = source_.entry;
+  binary.variant = variant();
+  binary.kernel = target_.load(image, keyed_.source);
+  binary.info.variant = to_string(variant());
+  binary.info.entry = entry();
   binary.info.registers = registers;
   binary.info.spill_bytes = spill_bytes;
   binary.info.missed = missed_;

@@ -10,21 +10,16 @@
 #include <variant>
 #include <vector>
 
-#include "codegen/kernel_source.hpp"
 #include "codegen/variant.hpp"
 #include "launch/prepared_kernel.hpp"
 #include "ropejit/service.hpp"
 #include "service/events.hpp"
+#include "service/keyed_source.hpp"
 #include "spec/plan.hpp"
 #include "store/store.hpp"
 #include "target/target.hpp"
 
 namespace ropejit::internal {
-
-/// The text whose hash names a binary: complete by construction, as it holds hashes of the generated text and of the
-/// templates beside the compiler's options. A variant whose steps are in a buffer is of its class, whatever the plan.
-std::string key_preimage(const RotationPlan& plan, const Variant& variant, const std::string& generated_text,
-                         const Target& target);
 
 struct LoadedBinary {
   Variant variant;
@@ -42,8 +37,8 @@ class BinarySource {
   BinarySource(const RotationPlan& plan, const Variant& variant, const Target& target, const BinaryStore& store,
                Events& events);
 
-  const Variant& variant() const { return variant_; }
-  const std::string& entry() const { return source_.entry; }
+  const Variant& variant() const { return keyed_.variant; }
+  const std::string& entry() const { return keyed_.source.entry; }
 
   /// The stored binary, loaded; nothing where there is none that this process can use. missed() says why.
   std::optional<LoadedBinary> load_stored();
@@ -70,12 +65,10 @@ class BinarySource {
   std::optional<LoadedBinary> load_read(const ReadResult& read);
   LoadedBinary loaded(std::string_view image, int registers, int spill_bytes) const;
 
-  Variant variant_;
   const Target& target_;
   const BinaryStore& store_;
   Events& events_;
-  KernelSource source_;
-  std::string preimage_;
+  KeyedSource keyed_;
   bool refused_ = false;  ///< the driver would not load the entry: it may be right for another, so it stays
   std::vector<std::string> missed_;
 };

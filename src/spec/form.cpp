@@ -4,9 +4,33 @@
 
 #include "ropejit/error.hpp"
 #include "spec/names.hpp"
+#include "spec/read_spec.hpp"
 #include "support/json.hpp"
 
 namespace ropejit {
+namespace internal {
+
+LaunchForm read_form(const ObjectReader& reader, std::initializer_list<std::string_view> other_keys) {
+  std::vector<std::string_view> keys = {"placement", "strides",          "positions", "angles",  "table_dtype",
+                                        "padding",   "context_parallel", "k_rows",    "counted", "overlaps_previous"};
+  keys.insert(keys.end(), other_keys);
+  reader.reject_unknown_keys(keys);
+  LaunchForm form;
+  form.placement = read_enum(reader, "placement", form.placement);
+  form.strides = read_enum(reader, "strides", form.strides);
+  form.positions = read_enum(reader, "positions", form.positions);
+  form.angles = read_enum(reader, "angles", form.angles);
+  form.table_dtype = read_enum(reader, "table_dtype", form.table_dtype);
+  form.padding = read_enum(reader, "padding", form.padding);
+  form.context_parallel = read_enum(reader, "context_parallel", form.context_parallel);
+  form.k_rows = read_enum(reader, "k_rows", form.k_rows);
+  form.counted = reader.find_bool("counted").value_or(form.counted);
+  form.overlaps_previous = reader.find_bool("overlaps_previous").value_or(form.overlaps_previous);
+  return form;
+}
+
+}  // namespace internal
+
 inline namespace v0 {
 
 LaunchForm LaunchForm::in_place_ids(PositionSource ids) {
@@ -40,21 +64,7 @@ LaunchForm LaunchForm::with_table(AngleSource source, DType dtype) const {
 
 LaunchForm LaunchForm::from_json(std::string_view text) {
   const llvm::json::Object object = internal::parse_json_object(text);
-  const internal::ObjectReader reader(object);
-  reader.reject_unknown_keys({"placement", "strides", "positions", "angles", "table_dtype", "padding",
-                              "context_parallel", "k_rows", "counted", "overlaps_previous"});
-  LaunchForm form;
-  form.placement = internal::read_enum(reader, "placement", form.placement);
-  form.strides = internal::read_enum(reader, "strides", form.strides);
-  form.positions = internal::read_enum(reader, "positions", form.positions);
-  form.angles = internal::read_enum(reader, "angles", form.angles);
-  form.table_dtype = internal::read_enum(reader, "table_dtype", form.table_dtype);
-  form.padding = internal::read_enum(reader, "padding", form.padding);
-  form.context_parallel = internal::read_enum(reader, "context_parallel", form.context_parallel);
-  form.k_rows = internal::read_enum(reader, "k_rows", form.k_rows);
-  form.counted = reader.find_bool("counted").value_or(form.counted);
-  form.overlaps_previous = reader.find_bool("overlaps_previous").value_or(form.overlaps_previous);
-  return form;
+  return internal::read_form(internal::ObjectReader(object));
 }
 
 std::string LaunchForm::to_json() const {

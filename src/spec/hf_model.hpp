@@ -44,5 +44,7 @@ class HfModel {
 
 /// ModelRopes::from_hf_config; `lenient`: see read_hf_layers.
 ModelRopes read_model_ropes(std::string_view text, const ModelOptions& options, bool lenient);
+/// The same for a config that is part of a larger document.
+ModelRopes read_model_ropes(const llvm::json::Object& config, const ModelOptions& options, bool lenient);
 
 }  // namespace ropejit::internal

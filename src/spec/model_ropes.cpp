@@ -147,9 +147,12 @@ RopeSpec ModelRopes::single() const {
 namespace internal {
 
 ModelRopes read_model_ropes(std::string_view text, const ModelOptions& options, bool lenient) {
+  return read_model_ropes(parse_json_object(text), options, lenient);
+}
+
+ModelRopes read_model_ropes(const llvm::json::Object& config, const ModelOptions& options, bool lenient) {
   validate(options);
-  const llvm::json::Object object = parse_json_object(text);
-  return ModelRopesBuilder::build(HfModel(object, lenient), options);
+  return ModelRopesBuilder::build(HfModel(config, lenient), options);
 }
 
 }  // namespace internal

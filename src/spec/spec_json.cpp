@@ -6,6 +6,7 @@
 #include "ropejit/spec.hpp"
 #include "spec/limits.hpp"
 #include "spec/names.hpp"
+#include "spec/read_spec.hpp"
 #include "spec/scaling_rules.hpp"
 #include "support/field_error.hpp"
 #include "support/json.hpp"
@@ -88,20 +89,16 @@ std::string axes_to_json(const Axes& axes) {
                      enum_to_json("frequencies", axes.frequencies, AxisFrequencies::shared));
 }
 
-}  // namespace
-}  // namespace internal
+void reject_unknown_spec_keys(const ObjectReader& reader, std::initializer_list<std::string_view> other_keys) {
+  std::vector<std::string_view> keys = {
+      "layout", "layout_out", "direction",    "dtype",      "rope_theta", "rotary_dim", "partial_rotary_factor",
+      "q",      "k",          "rope_scaling", "max_length", "axes",       "rounding",   "angle",
+      "sine"};
+  keys.insert(keys.end(), other_keys);
+  reader.reject_unknown_keys(keys);
+}
 
-inline namespace v0 {
-
-RopeSpec RopeSpec::from_json(std::string_view text) {
-  using namespace internal;
-  const llvm::json::Object object = parse_json_object(text);
-  const ObjectReader reader(object);
-  reader.reject_unknown_keys({"schema", "layout", "layout_out", "direction", "dtype", "rope_theta", "rotary_dim",
-                              "partial_rotary_factor", "q", "k", "rope_scaling", "max_length", "axes", "rounding",
-                              "angle", "sine"});
-  reader.get_int("schema", kSchema);
-
+RopeSpec read_fields(const ObjectReader& reader) {
   RopeSpec spec;
   spec.layout = read_enum(reader, "layout", spec.layout);
   spec.layout_out = find_enum<Layout>(reader, "layout_out");
@@ -121,6 +118,25 @@ RopeSpec RopeSpec::from_json(std::string_view text) {
   spec.sine = read_enum(reader, "sine", spec.sine);
   spec.validate();
   return spec;
+}
+
+}  // namespace
+
+RopeSpec read_spec(const ObjectReader& reader, std::initializer_list<std::string_view> other_keys) {
+  reject_unknown_spec_keys(reader, other_keys);
+  return read_fields(reader);
+}
+
+}  // namespace internal
+
+inline namespace v0 {
+
+RopeSpec RopeSpec::from_json(std::string_view text) {
+  const llvm::json::Object object = internal::parse_json_object(text);
+  const internal::ObjectReader reader(object);
+  internal::reject_unknown_spec_keys(reader, {"schema"});
+  reader.get_int("schema", internal::kSchema);
+  return internal::read_fields(reader);
 }
 
 std::string RopeSpec::to_json() const {

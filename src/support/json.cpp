@@ -47,10 +47,7 @@ std::optional<std::int64_t> as_int(const llvm::json::Value& value) {
   return integer ? std::optional<std::int64_t>(*integer) : std::nullopt;
 }
 
-}  // namespace
-
-llvm::json::Object parse_json_object(std::string_view text) {
-  const std::string guarded = guard_json(text);
+llvm::json::Object parse_guarded(const std::string& guarded) {
   llvm::Expected<llvm::json::Value> value = [&] {
     const CNumbers locale;
     return llvm::json::parse(guarded);
@@ -61,6 +58,14 @@ llvm::json::Object parse_json_object(std::string_view text) {
   llvm::json::Object* object = value->getAsObject();
   if (object == nullptr) throw field_error(ErrorCode::parse_error, "JSON", describe(*value), "a JSON object");
   return std::move(*object);
+}
+
+}  // namespace
+
+llvm::json::Object parse_json_object(std::string_view text) { return parse_guarded(guard_json(text)); }
+
+llvm::json::Object parse_json_object(std::string_view text, std::vector<std::string>& duplicates) {
+  return parse_guarded(guard_json(text, duplicates));
 }
 
 std::string describe(const llvm::json::Value& value) {

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "support/range.hpp"
 
@@ -18,6 +19,10 @@ namespace ropejit::internal {
 /// The object that `text` is. Throws Error{parse_error}; see support/json_guard.hpp for what is refused before the
 /// parser sees it. Independent of the process's locale.
 llvm::json::Object parse_json_object(std::string_view text);
+
+/// The same for readers that tell all problems at once: of equal keys in one object a line each in `duplicates`, and
+/// one of their values in the object.
+llvm::json::Object parse_json_object(std::string_view text, std::vector<std::string>& duplicates);
 
 /// A value as a message shows it: a number, a quoted and shortened string, "an array", "null", ...
 std::string describe(const llvm::json::Value& value);

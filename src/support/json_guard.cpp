@@ -101,7 +101,7 @@ Error json_error(std::string_view found, std::string_view allowed) {
 
 class Guard {
  public:
-  explicit Guard(std::string_view text) : text_(text) {}
+  Guard(std::string_view text, std::vector<std::string>* duplicates) : text_(text), duplicates_(duplicates) {}
 
   std::string run() {
     while (at_ < text_.size()) {
@@ -157,7 +157,9 @@ class Guard {
     if (!frames_.empty() && frames_.back().closer == '}' && frames_.back().key_next) {
       std::string key = unescape(raw);
       if (!frames_.back().keys.insert(key).second) {
-        throw field_error(ErrorCode::parse_error, excerpt(key), "this key twice in one object", "once");
+        const Error twice = field_error(ErrorCode::parse_error, excerpt(key), "this key twice in one object", "once");
+        if (duplicates_ == nullptr) throw twice;
+        duplicates_->push_back(twice.what());
       }
     }
     out_.append(text_.substr(at_, end + 1 - at_));
@@ -175,14 +177,13 @@ class Guard {
   }
 
   std::string_view text_;
+  std::vector<std::string>* duplicates_;
   std::size_t at_ = 0;
   std::string out_;
   std::vector<Frame> frames_;
 };
 
-}  // namespace
-
-std::string guard_json(std::string_view text) {
+std::string guarded(std::string_view text, std::vector<std::string>* duplicates) {
   if (text.size() > kMaxJsonBytes) {
     throw json_error(fmt::format("{} bytes", text.size()), fmt::format("at most {} bytes", kMaxJsonBytes));
   }
@@ -191,7 +192,15 @@ std::string guard_json(std::string_view text) {
   if (!llvm::json::isUTF8(llvm::StringRef(text.data(), text.size()), &bad)) {
     throw json_error(fmt::format("a byte that is not UTF-8 at byte {}", bad), "UTF-8 text");
   }
-  return Guard(text).run();
+  return Guard(text, duplicates).run();
+}
+
+}  // namespace
+
+std::string guard_json(std::string_view text) { return guarded(text, nullptr); }
+
+std::string guard_json(std::string_view text, std::vector<std::string>& duplicates) {
+  return guarded(text, &duplicates);
 }
 
 }  // namespace ropejit::internal

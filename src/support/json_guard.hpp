@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace ropejit::internal {
 
@@ -17,5 +18,8 @@ inline constexpr std::size_t kMaxJsonDepth = 64;
 /// of that name, so that only a reader of that very field complains. Everything else about syntax is left to the
 /// parser.
 std::string guard_json(std::string_view text);
+
+/// The same for readers that tell all problems at once: two equal keys are a line in `duplicates` and no error.
+std::string guard_json(std::string_view text, std::vector<std::string>& duplicates);
 
 }  // namespace ropejit::internal

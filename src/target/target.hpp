@@ -1,5 +1,6 @@
 // Target: a place where generated source becomes a kernel that runs. Two exist: the CUDA driver with NVRTC
 // (src/cuda) and the system's C++ compiler (src/host). The service, the command line and the tests see this alone.
+// BuildTarget is the part of it that needs no device: enough to make binaries and the keys they are kept under.
 #pragma once
 
 #include <cstddef>
@@ -114,23 +115,30 @@ struct MemoryTraits {
   std::uint64_t l2_bytes = 0;
 };
 
-/// A device and its compiler. Thread-safe.
-class Target {
+/// What binaries are made for: an architecture and its compiler. Needs no device and no driver. Thread-safe.
+class BuildTarget {
  public:
-  virtual ~Target() = default;
+  BuildTarget() = default;
+  BuildTarget(const BuildTarget&) = delete;
+  BuildTarget& operator=(const BuildTarget&) = delete;
+  virtual ~BuildTarget() = default;
 
-  virtual const std::string& name() const = 0;  ///< "NVIDIA H100 80GB HBM3", "host"
   virtual const std::string& arch() const = 0;  ///< "sm_90", "host-x86_64"
-  virtual std::uint32_t multiprocessors() const = 0;
-  virtual MemoryTraits memory() const = 0;
   /// What besides the source decides the compiled bits (options, not versions), in one line: part of every key.
   virtual const std::string& recipe() const = 0;
+  /// The compiler for arch(), loaded at the first call: the warm path never asks for it. Throws Error.
+  virtual const Compiler& compiler() const = 0;
+};
+
+/// A device and its compiler. Thread-safe.
+class Target : public BuildTarget {
+ public:
+  virtual const std::string& name() const = 0;  ///< "NVIDIA H100 80GB HBM3", "host"
+  virtual std::uint32_t multiprocessors() const = 0;
+  virtual MemoryTraits memory() const = 0;
 
   /// Whether a child of fork can go on using it.
   virtual bool survives_fork() const { return false; }
-
-  /// The compiler for arch(), loaded at the first call: the warm path never asks for it. Throws Error.
-  virtual const Compiler& compiler() const = 0;
 
   /// The number of the context that is current on this thread, by which DeviceConstant::context goes; 0 where there is
   /// none. Numbers are not used again.

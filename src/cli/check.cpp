@@ -1,0 +1,99 @@
+// Says whether a cache has every binary that models need: 0 if so, 1 if not.
+#include <fmt/format.h>
+
+#include <map>
+
+#include "cli/command.hpp"
+#include "cli/output.hpp"
+#include "cli/warm_selection.hpp"
+#include "support/text.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+constexpr std::size_t kShown = 10;
+
+std::string count_of(std::size_t count) { return grouped(static_cast<std::int64_t>(count)); }
+
+const std::string& arch_of(const WarmList& list, const MissingItem& missing) {
+  return list.targets[list.items[missing.item].target].build->arch();
+}
+
+std::string report_json(const Selection& selection, const std::vector<MissingItem>& missing,
+                        const std::string& command) {
+  const WarmList& list = selection.list;
+  return json_text([&](llvm::json::OStream& out) {
+    out.object([&] {
+      attribute(out, "complete", missing.empty());
+      attribute(out, "plans", static_cast<std::int64_t>(list.plans.size()));
+      attribute(out, "entries", static_cast<std::int64_t>(list.items.size()));
+      attribute(out, "present", static_cast<std::int64_t>(list.items.size() - missing.size()));
+      out.attributeArray("missing", [&] {
+        for (const MissingItem& one : missing) {
+          const WarmItem& item = list.items[one.item];
+          out.object([&] {
+            attribute(out, "key", item.key);
+            attribute(out, "arch", arch_of(list, one));
+            attribute(out, "variant", to_string(item.variant));
+            attribute(out, "for", list.plans[item.plan].what);
+            attribute(out, "reason", one.reason);
+          });
+        }
+      });
+      if (!missing.empty()) attribute(out, "command", command);
+    });
+  });
+}
+
+std::string report_text(const Selection& selection, const std::vector<MissingItem>& missing,
+                        const std::string& command) {
+  const WarmList& list = selection.list;
+  std::map<std::string, std::size_t> by_arch;
+  for (const MissingItem& one : missing) ++by_arch[arch_of(list, one)];
+  std::string text =
+      fmt::format("{} of {} binaries are missing\n", count_of(missing.size()), count_of(list.items.size()));
+  for (const auto& [arch, count] : by_arch) text += fmt::format("  {:<12} {}\n", arch, count_of(count));
+  for (std::size_t i = 0; i < std::min(kShown, missing.size()); ++i) {
+    const WarmItem& item = list.items[missing[i].item];
+    text += fmt::format("{} {} for {}: {}\n", arch_of(list, missing[i]), to_string(item.variant),
+                        list.plans[item.plan].what, missing[i].reason);
+  }
+  if (missing.size() > kShown) text += fmt::format("and {} more\n", count_of(missing.size() - kShown));
+  return text + fmt::format("to add them: {}\n", command);
+}
+
+int run_check(const Arguments& arguments) {
+  const BinaryStore store(store_options(arguments.text("--cache-dir")));
+  Problems problems;
+  const Selection selection = read_selection(arguments, store, problems);
+  if (!problems.empty()) {
+    print_problems(problems);
+    return kBadSelection;
+  }
+  for (const std::string& line : selection.warnings) print_error_line("ropejit: " + line);
+  const std::vector<MissingItem> missing = missing_items(selection.list, store);
+  const std::string command = warm_command_of(arguments, store);
+  if (arguments.has("--json")) {
+    print(report_json(selection, missing, command));
+  } else if (missing.empty()) {
+    print(fmt::format("all {} binaries of {} plans are there\n", count_of(selection.list.items.size()),
+                      count_of(selection.list.plans.size())));
+  } else {
+    print(report_text(selection, missing, command));
+  }
+  return missing.empty() ? 0 : 1;
+}
+
+}  // namespace
+
+Command check_command() {
+  std::vector<Flag> flags = selection_flags();
+  flags.push_back({"--cache-dir", "DIR",
+                   "the directory ($ROPEJIT_CACHE_DIR, else ~/.cache/ropejit); "
+                   "those of ROPEJIT_CACHE_PATH count too"});
+  flags.push_back({"--json", "", "one JSON object on stdout"});
+  flags.push_back({"--help", "", "this text"});
+  return {"check", "says whether a cache has all that models need", flags, {}, run_check, {"[FILE...]"}};
+}
+
+}  // namespace ropejit::internal

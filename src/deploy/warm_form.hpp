@@ -1,0 +1,45 @@
+// Launch forms as manifests name them: by runtime, or one by one.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "deploy/problems.hpp"
+#include "ropejit/form.hpp"
+#include "ropejit/spec.hpp"
+#include "support/json.hpp"
+
+namespace ropejit::internal {
+
+/// A form, and what a runtime that calls so does to the spec.
+struct WarmForm {
+  LaunchForm form;
+  bool own_table_dtype = false;           ///< the table is of the tensors' dtype, whatever that is
+  bool apart = false;                     ///< q and k in launches of their own: specs of one tensor
+  std::optional<Rounding> rounding = {};  ///< instead of the spec's
+
+  friend bool operator==(const WarmForm&, const WarmForm&) = default;
+};
+
+/// The forms in which a runtime's own function is called.
+struct FormPreset {
+  std::string_view name;
+  std::string_view about;  ///< one line
+  std::vector<WarmForm> forms;
+};
+
+/// vllm, sglang, hf, te, ggml.
+std::span<const FormPreset> form_presets();
+
+/// A preset's name, or an object: LaunchForm's keys, in which table_dtype may be "own", and apart and rounding. Appends
+/// to `forms` what is not among them. What is wrong goes to `problems`.
+void read_warm_form(const llvm::json::Value& value, const std::string& where, std::vector<WarmForm>& forms,
+                    Problems& problems);
+
+/// "in_place free ids64 cos_sin(own)": for people.
+std::string to_string(const WarmForm& form);
+
+}  // namespace ropejit::internal

@@ -1,0 +1,148 @@
+#include "deploy/warm_plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "deploy/build_archs.hpp"
+#include "spec/lower.hpp"
+#include "spec/read_spec.hpp"
+#include "support/text.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+constexpr IntRange kSchema{1, 1};
+
+class Collector {
+ public:
+  explicit Collector(Problems& problems) : problems_(problems) {}
+
+  void add(const RopeSpec& spec, const LaunchForm& form, const std::string& what) {
+    ++plans_.asked;
+    problems_.attempt(what, [&] {
+      RotationPlan plan = lower(spec, form);
+      if (hashes_.insert(plan.hash()).second) plans_.plans.push_back({std::move(plan), what});
+    });
+  }
+
+  WarmPlans take() && { return std::move(plans_); }
+
+ private:
+  Problems& problems_;
+  WarmPlans plans_;
+  std::set<std::string> hashes_;
+};
+
+// As the runtime behind the form has it: one spec, or one for each tensor.
+std::vector<RopeSpec> specs_of(RopeSpec spec, const WarmForm& form) {
+  if (form.rounding) spec.rounding = *form.rounding;
+  if (!form.apart || !spec.k) return {spec};
+  RopeSpec q = spec;
+  q.k.reset();
+  RopeSpec k = q;
+  k.q = *spec.k;
+  return {q, k};
+}
+
+LaunchForm form_of(const WarmForm& form, DType dtype) {
+  LaunchForm own = form.form;
+  if (form.own_table_dtype) own.table_dtype = dtype;
+  return own;
+}
+
+void expand_rope(const WarmManifest& manifest, const WarmModel& model, const WarmRope& rope, Collector& collector) {
+  for (const std::int64_t degree : manifest.tensor_parallel) {
+    std::optional<RopeSpec> spec = sharded(rope, degree);
+    if (!spec) continue;
+    for (const DType dtype : manifest.dtypes) {
+      spec->dtype = dtype;
+      for (const std::optional<Layout>& layout : manifest.layouts) {
+        RopeSpec laid = *spec;
+        if (layout) laid.layout = *layout;
+        for (const WarmForm& form : manifest.forms) {
+          for (const RopeSpec& one : specs_of(laid, form)) {
+            collector.add(one, form_of(form, dtype),
+                          fmt::format("{} {} tp {}{} {}", excerpt(model.name), to_string(dtype), degree,
+                                      layout ? fmt::format(" {}", to_string(*layout)) : "", to_string(form)));
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<RopeSpec> sharded(const WarmRope& rope, std::int64_t degree) {
+  RopeSpec spec = rope.spec;
+  if (rope.replicated) return spec;
+  if (spec.q.heads % degree != 0) return std::nullopt;
+  spec.q.heads /= degree;
+  if (spec.k) {
+    if (spec.k->heads % degree == 0) {
+      spec.k->heads /= degree;
+    } else if (degree % spec.k->heads == 0) {
+      spec.k->heads = 1;
+    } else {
+      return std::nullopt;
+    }
+  }
+  return spec;
+}
+
+WarmPlans expand(const WarmManifest& manifest, Problems& problems) {
+  Collector collector(problems);
+  for (const WarmModel& model : manifest.models) {
+    for (const WarmRope& rope : model.ropes) expand_rope(manifest, model, rope, collector);
+  }
+  return std::move(collector).take();
+}
+
+Recorded read_recorded(std::string_view text, Problems& problems) {
+  Recorded recorded;
+  Collector collector(problems);
+  std::size_t number = 0;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string_view line = text.substr(begin, end - begin);
+    begin = end + 1;
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    const std::string place = fmt::format("line {}", number);
+    problems.attempt(place, [&] {
+      const llvm::json::Object object = parse_json_object(line);
+      const ObjectReader reader(object);
+      reader.reject_unknown_keys({"schema", "spec", "form", "arch", "device", "entries"});
+      reader.get_int("schema", kSchema);
+      const ObjectReader spec = reader.get_object("spec");
+      spec.get_int("schema", kSchema);
+      const std::string arch = reader.get_string("arch", allowed_archs());
+      const std::optional<std::string> known = arch_named(arch);
+      if (!known) {
+        throw Error(ErrorCode::invalid_argument, "manifest",
+                    fmt::format("arch: found {}, allowed: {}", quoted(arch), allowed_archs()));
+      }
+      const std::string device = reader.get_string("device", "a device's key");
+      const std::optional<DeviceKey> key = parse_device_key(device);
+      if (!key || key->arch != *known) {
+        throw Error(
+            ErrorCode::invalid_argument, "manifest",
+            fmt::format("device: found {}, allowed: {}/MULTIPROCESSORS/MHZ/BITS/L2_BYTES", quoted(device), *known));
+      }
+      const RopeSpec read = read_spec(spec, {"schema"});
+      collector.add(read, read_form(reader.get_object("form")), fmt::format("{}: {}", place, read.to_string()));
+      if (std::find(recorded.archs.begin(), recorded.archs.end(), *known) == recorded.archs.end()) {
+        recorded.archs.push_back(*known);
+      }
+      if (std::find(recorded.devices.begin(), recorded.devices.end(), *key) == recorded.devices.end()) {
+        recorded.devices.push_back(*key);
+      }
+    });
+  }
+  recorded.plans = std::move(collector).take();
+  return recorded;
+}
+
+}  // namespace ropejit::internal

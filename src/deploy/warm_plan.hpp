@@ -1,0 +1,44 @@
+// From a manifest, or from what a service was asked for, to plans: each once.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "deploy/problems.hpp"
+#include "deploy/warm_manifest.hpp"
+#include "spec/plan.hpp"
+#include "tune/record.hpp"
+
+namespace ropejit::internal {
+
+struct WarmPlan {
+  RotationPlan plan;
+  std::string what;  ///< for people, the first that asked: "meta-llama/Llama-2-7b-hf bf16 tp 2 in_place free ids64"
+};
+
+struct WarmPlans {
+  std::vector<WarmPlan> plans;  ///< in the order in which they were first asked for
+  std::size_t asked = 0;        ///< before equal ones became one
+};
+
+/// Every model's every rotation in every dtype, layout, form and degree of tensor parallelism. A degree that does not
+/// divide the query heads, or neither divides the key heads nor is a multiple of them, is left out for that rotation;
+/// where it is a multiple each rank has one key head. What does not lower goes to `problems`.
+WarmPlans expand(const WarmManifest& manifest, Problems& problems);
+
+/// The heads of one rank; nothing where the degree does not fit.
+std::optional<RopeSpec> sharded(const WarmRope& rope, std::int64_t degree);
+
+/// What ROPEJIT_RECORD wrote: a JSON object in each line, {"schema":1,"spec":{...},"form":{...},"arch":"sm_90",
+/// "device":"sm_90/132/..."}; "entries", if there, is not read.
+struct Recorded {
+  WarmPlans plans;
+  std::vector<std::string> archs;  ///< each once, in the order of the lines
+  std::vector<DeviceKey> devices;  ///< likewise
+};
+Recorded read_recorded(std::string_view text, Problems& problems);
+
+}  // namespace ropejit::internal
