@@ -33,7 +33,8 @@ static bool read_positions(Site* site, const char* kind) {
 }
 
 static PyObject* site_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-  static char* names[] = {"order", "positions", "in_place", "axes", "gathered", "tables", "ranks", "rank", "make", NULL};
+  static char* names[] = {"order",  "positions", "in_place", "axes", "gathered",
+                          "tables", "ranks",     "rank",     "make", NULL};
   const char* order = NULL;
   const char* positions = NULL;
   int in_place = 0, axes = 0, gathered = 0, tables = 0;

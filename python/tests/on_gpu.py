@@ -10,6 +10,7 @@ operators, the models and bf16 by kernels made for each case.
 """
 
 import argparse
+import importlib
 import importlib.util
 import os
 import pathlib
@@ -53,6 +54,18 @@ def original_rope_triton(peers):
     return module.rope_triton
 
 
+def original_flash_attn(peers):
+    spec = importlib.util.spec_from_file_location("peer_flash_attn", peers / "flash_attn/rotary.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.apply_rotary
+
+
+def installed(module, name):
+    """That function of a package, which few machines have."""
+    return getattr(importlib.import_module(module), name)
+
+
 def original_meta(q, k, freqs_cis):
     turned = (torch.view_as_complex(x.float().reshape(*x.shape[:-1], -1, 2)) * freqs_cis[None, :, None] for x in (q, k))
     return tuple(torch.view_as_real(x).flatten(3).type_as(q) for x in turned)
@@ -82,7 +95,7 @@ def backward_us(function, inputs):
 
 def host_table(peers):
     import ropejit
-    from ropejit.dropin import hf, liger, meta, rope_triton
+    from ropejit.dropin import flash_attn, flashinfer, hf, liger, meta, rope_triton, transformer_engine, vllm
     from transformers.models.llama import modeling_llama
 
     tokens, dtype = 1, torch.bfloat16
@@ -95,6 +108,11 @@ def host_table(peers):
     ids = torch.arange(tokens, device="cuda")
     rope = ropejit.Rotation({"rope_theta": 500000.0})
     heads_first = (q.transpose(1, 2), k.transpose(1, 2), cos, sin)
+    half = (q, cos[0, :, :64].contiguous(), sin[0, :, :64].contiguous())
+    cache = torch.cat((angle.cos(), angle.sin()), dim=-1)[0]
+    by_cache = (ids, q.view(tokens, -1), k.view(tokens, -1), 128, cache, True)
+    ends = torch.tensor([0, tokens], device="cuda", dtype=torch.int32)
+    freqs = full.view(tokens, 1, 1, 128)
     rows = [
         ("Rotation, ids", rope, None, (q, k, ids)),
         ("Rotation.in_place, ids", rope.in_place, None, (q, k, ids)),
@@ -103,6 +121,19 @@ def host_table(peers):
         ("hf.apply_rotary_pos_emb", hf.apply_rotary_pos_emb, lambda: modeling_llama.apply_rotary_pos_emb, heads_first),
         ("liger_rotary_pos_emb", liger.liger_rotary_pos_emb, lambda: original_liger(peers), heads_first),
         ("meta.apply_rotary_emb", meta.apply_rotary_emb, lambda: original_meta, (q, k, freqs_cis)),
+        ("flash_attn.apply_rotary_emb", flash_attn.apply_rotary_emb, lambda: original_flash_attn(peers), half),
+        ("vllm.rotary_embedding", vllm.rotary_embedding,
+         lambda: installed("vllm._custom_ops", "rotary_embedding"), by_cache),
+        ("flashinfer.apply_rope_with_cos_sin_cache_inplace", flashinfer.apply_rope_with_cos_sin_cache_inplace,
+         lambda: installed("flashinfer.rope", "apply_rope_with_cos_sin_cache_inplace"), by_cache),
+        ("flashinfer.apply_rope_inplace", flashinfer.apply_rope_inplace,
+         lambda: installed("flashinfer.rope", "apply_rope_inplace"), (q[0], k[0], ends, ends[:1])),
+        ("transformer_engine.apply_rotary_pos_emb, bshd", transformer_engine.apply_rotary_pos_emb,
+         lambda: installed("transformer_engine.pytorch.attention.rope", "apply_rotary_pos_emb"),
+         (q, freqs, "bshd", None, False, True)),
+        ("transformer_engine.apply_rotary_pos_emb, thd", transformer_engine.apply_rotary_pos_emb,
+         lambda: installed("transformer_engine.pytorch.attention.rope", "apply_rotary_pos_emb"),
+         (q[0], freqs, "thd", None, False, True, ends)),
         ("rope_triton", rope_triton.rope_triton, lambda: original_rope_triton(peers), (q, q.clone(), tokens)),
     ]
     print("\nhost microseconds a call (1 token, 32/8 heads of 128, bf16)   ours    theirs")

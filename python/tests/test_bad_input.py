@@ -150,6 +150,10 @@ def test_aliasing_that_is_not_supported(device):
     (SPEC, None, "bbsd", ValueError, '^dims: found "bbsd"'),
     (SPEC, None, "bsh", ValueError, '^dims: found "bsh"'),
     (SPEC, None, 4, TypeError, "^dims: found int"),
+    (SPEC, {"ranks": 2}, "bshd", ValueError, "^form.ranks: found 2, allowed: 1 to 1"),
+    (SPEC, {"context_parallel": "zigzag", "ranks": 0}, "bshd", ValueError, "^form.ranks: found 0, allowed: 1 to 65536"),
+    (SPEC, {"context_parallel": "zigzag", "ranks": "2"}, "bshd", ValueError, "^form.ranks: found '2'"),
+    (SPEC, {"context_parallel": "zigzag", "ranks": 2, "rank": 2}, "bshd", ValueError, "^form.rank: found 2, allowed: 0 to 1"),
     ({"q": {"dtype_out": "fp8"}}, None, "bshd", ValueError, "^spec.q.dtype_out: found 'fp8'"),
 ])
 def test_bad_specs_and_forms_are_named(spec, form, dims, error, message):
@@ -203,14 +207,17 @@ def test_no_random_arguments_crash():
 import random, sys, torch, ropejit
 sys.path.insert(0, sys.argv[1])
 import test_bad_input as bad
+from ropejit.dropin import flash_attn, flashinfer, transformer_engine, vllm
 random.seed(4)
 device = sys.argv[2]
 values = [None, 0, "x", 2**70, [], object()]
 values += [v for case in bad.cases(device).values() for v in case[3]]
 functions = [bad.IDS, bad.START, bad.OFFSETS, bad.RAGGED, bad.TABLE, bad.GATHERED, bad.COMPLEX]
 functions += [f.in_place for f in functions]
+for module in (flash_attn, flashinfer, transformer_engine, vllm):
+    functions += [value for name, value in vars(module).items() if name.startswith(("apply_", "rotary_"))]
 good = 0
-for _ in range(3000):
+for _ in range(6000):
     function = random.choice(functions)
     with torch.no_grad():
         try:

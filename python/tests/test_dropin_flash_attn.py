@@ -27,8 +27,6 @@ def tables(rows, dim, device, dtype=torch.float32, part=1.0):
     return half.cos().to(dtype), half.sin().to(dtype)
 
 
-
-
 # seqlen_offsets: none, an int, a tensor of int32, one of int64
 OFFSETS = ("none", "int", "int32", "int64")
 
@@ -74,10 +72,28 @@ def test_apply_rotary_emb(number, interleaved, inplace, device):
 
 # lengths of sequences, heads, head_dim
 RAGGED = [
-    ((1,), 8, 64), ((7,), 32, 128), ((3, 5), 4, 64), ((5, 3, 1), 12, 128), ((1, 1, 1, 1), 71, 64), ((17, 2), 28, 128),
-    ((9, 0, 4), 16, 256), ((31, 33), 3, 96), ((2, 6), 6, 80), ((11,), 5, 40), ((4, 4, 4, 4), 2, 6), ((13,), 2, 2),
-    ((6, 1), 1, 512), ((1, 64), 16, 72), ((10, 20, 30), 9, 112), ((2, 2), 2, 32), ((21,), 24, 64), ((3, 1, 4, 1, 5), 40, 160),
-    ((8, 16), 64, 192), ((0, 7), 7, 20), ((19, 12), 14, 16), ((128,), 1, 64),
+    ((1,), 8, 64),
+    ((7,), 32, 128),
+    ((3, 5), 4, 64),
+    ((5, 3, 1), 12, 128),
+    ((1, 1, 1, 1), 71, 64),
+    ((17, 2), 28, 128),
+    ((9, 0, 4), 16, 256),
+    ((31, 33), 3, 96),
+    ((2, 6), 6, 80),
+    ((11,), 5, 40),
+    ((4, 4, 4, 4), 2, 6),
+    ((13,), 2, 2),
+    ((6, 1), 1, 512),
+    ((1, 64), 16, 72),
+    ((10, 20, 30), 9, 112),
+    ((2, 2), 2, 32),
+    ((21,), 24, 64),
+    ((3, 1, 4, 1, 5), 40, 160),
+    ((8, 16), 64, 192),
+    ((0, 7), 7, 20),
+    ((19, 12), 14, 16),
+    ((128,), 1, 64),
 ]
 
 
@@ -104,10 +120,28 @@ def test_sequences_one_after_another(number, inplace, device):
 
 # batch, tokens, q heads, k heads, head_dim
 PACKED = [
-    (1, 1, 8, 8, 64), (2, 7, 32, 8, 128), (3, 5, 4, 1, 64), (1, 33, 12, 2, 128), (2, 9, 71, 1, 64), (4, 3, 28, 4, 128),
-    (2, 17, 16, 2, 256), (1, 64, 3, 3, 96), (5, 2, 6, 2, 80), (1, 11, 5, 5, 40), (2, 6, 2, 2, 6), (2, 6, 2, 1, 2),
-    (1, 1, 1, 1, 512), (7, 1, 16, 16, 72), (2, 13, 9, 3, 112), (1, 128, 2, 2, 32), (2, 21, 24, 24, 64), (3, 4, 40, 8, 160),
-    (1, 19, 64, 8, 192), (2, 8, 7, 7, 20), (6, 10, 14, 2, 16), (1, 5, 10, 10, 64),
+    (1, 1, 8, 8, 64),
+    (2, 7, 32, 8, 128),
+    (3, 5, 4, 1, 64),
+    (1, 33, 12, 2, 128),
+    (2, 9, 71, 1, 64),
+    (4, 3, 28, 4, 128),
+    (2, 17, 16, 2, 256),
+    (1, 64, 3, 3, 96),
+    (5, 2, 6, 2, 80),
+    (1, 11, 5, 5, 40),
+    (2, 6, 2, 2, 6),
+    (2, 6, 2, 1, 2),
+    (1, 1, 1, 1, 512),
+    (7, 1, 16, 16, 72),
+    (2, 13, 9, 3, 112),
+    (1, 128, 2, 2, 32),
+    (2, 21, 24, 24, 64),
+    (3, 4, 40, 8, 160),
+    (1, 19, 64, 8, 192),
+    (2, 8, 7, 7, 20),
+    (6, 10, 14, 2, 16),
+    (1, 5, 10, 10, 64),
 ]
 
 
@@ -118,7 +152,9 @@ def test_packed_queries_keys_and_values(number, own, device):
     five, interleaved, dtype = q_heads == k_heads and number % 2 == 1, number % 3 == 0, DTYPES[number % 3]
     sizes = (3, q_heads, dim) if five else (q_heads + 2 * k_heads, dim)
     # Some with gaps between the tokens.
-    qkv = torch.randn(batch, tokens, *sizes[:-1], dim + (6 if number % 4 == 2 else 0), device=device).to(dtype)[..., :dim]
+    qkv = torch.randn(batch, tokens, *sizes[:-1], dim + (6 if number % 4 == 2 else 0), device=device).to(dtype)[
+        ..., :dim
+    ]
     cos, sin = tables(tokens + 9 + 3 * batch, dim, device)
     cos_k, sin_k = (sin, cos) if own else (None, None)
     offsets, numbers = offsets_of(OFFSETS[number % 4], batch, device)
@@ -191,36 +227,139 @@ def bad_cases(device):
         "sin is None": (TypeError, "sin: found NoneType", one, (x, cos, None), {}),
         "x of fp64": (TypeError, "x: found torch.float64", one, (x.double(), cos, cos), {}),
         "x has three dimensions": (ValueError, "x: found shape", one, (x[0], cos, cos), {}),
-        "x has an odd head_dim": (ValueError, "x.head_dim: found 31|rotary_dim: found 32", one, (x[..., :31], cos, cos), {}),
+        "x has an odd head_dim": (
+            ValueError,
+            "x.head_dim: found 31|rotary_dim: found 32",
+            one,
+            (x[..., :31], cos, cos),
+            {},
+        ),
         "cos of int64": (TypeError, "cos: found torch.int64", one, (x, cos.long(), cos.long()), {}),
-        "cos of three dimensions": (ValueError, "cos: found a batch of 3", one, (x, cos.expand(3, 9, 16), cos.expand(3, 9, 16)), {}),
+        "cos of three dimensions": (
+            ValueError,
+            "cos: found shape",
+            one,
+            (x, cos.expand(3, 9, 16), cos.expand(3, 9, 16)),
+            {},
+        ),
         "sin of another shape": (ValueError, "sin: found shape", one, (x, cos, cos[:8]), {}),
         "sin of another dtype": (TypeError, "sin: found torch.float16", one, (x, cos, cos.half()), {}),
-        "cos wider than the head": (ValueError, "rotary_dim: found", one,
-                                    (x, *[torch.zeros(9, 17, device=device)] * 2), {}),
-        "cos on another device": (ValueError, "cos: found a tensor on meta, allowed: one on .*, where x is", one,
-                                  (x, cos.to("meta"), cos.to("meta")), {}),
-        "cos that requires grad": (ValueError, "cos: found a tensor that requires grad", one,
-                                   (x, cos.clone().requires_grad_(), cos), {}),
+        "cos wider than the head": (
+            ValueError,
+            "rotary_dim: found",
+            one,
+            (x, *[torch.zeros(9, 17, device=device)] * 2),
+            {},
+        ),
+        "cos on another device": (
+            ValueError,
+            "cos: found a tensor on meta, allowed: one on .*, where x is",
+            one,
+            (x, cos.to("meta"), cos.to("meta")),
+            {},
+        ),
+        "cos that requires grad": (
+            ValueError,
+            "cos: found a tensor that requires grad",
+            one,
+            (x, cos.clone().requires_grad_(), cos),
+            {},
+        ),
         "too few rows": (ValueError, "seqlen_offsets: found 0", one, (x, cos[:4], cos[:4]), {}),
-        "an offset too far": (ValueError, "seqlen_offsets: found 5, allowed: 0 to 4", one, (x, cos, cos), {"seqlen_offsets": 5}),
+        "an offset too far": (
+            ValueError,
+            "seqlen_offsets: found 5, allowed: 0 to 4",
+            one,
+            (x, cos, cos),
+            {"seqlen_offsets": 5},
+        ),
         "a negative offset": (ValueError, "seqlen_offsets: found -1", one, (x, cos, cos), {"seqlen_offsets": -1}),
         "an offset of float": (TypeError, "seqlen_offsets: found float", one, (x, cos, cos), {"seqlen_offsets": 1.5}),
-        "offsets for others": (ValueError, r"seqlen_offsets: found shape \(3,\)", one,
-                               (x, cos, cos), {"seqlen_offsets": torch.zeros(3, device=device, dtype=torch.int32)}),
-        "offsets of fp32": (TypeError, "seqlen_offsets: found torch.float32", one,
-                            (x, cos, cos), {"seqlen_offsets": torch.zeros(2, device=device)}),
-        "cu_seqlens is a list": (TypeError, "cu_seqlens: found list", one, (x[0], cos, cos), {"cu_seqlens": [0, 5], "max_seqlen": 5}),
-        "cu_seqlens of int64": (TypeError, "cu_seqlens: found torch.int64", one,
-                                (x[0], cos, cos), {"cu_seqlens": ends.long(), "max_seqlen": 3}),
-        "cu_seqlens of one number": (ValueError, "cu_seqlens: found shape", one,
-                                     (x[0], cos, cos), {"cu_seqlens": ends[:1], "max_seqlen": 3}),
-        "a batch with cu_seqlens": (ValueError, "x: found shape", one, (x, cos, cos), {"cu_seqlens": ends, "max_seqlen": 3}),
-        "sequences beyond the table": (ValueError, "seqlen_offsets: found 7, allowed: 0 to 6", one, (x[0], cos, cos),
-                                       {"cu_seqlens": ends, "max_seqlen": 3, "seqlen_offsets": 7}),
-        "in place, expanded": (ValueError, "x: found an expanded tensor", one, (x[:, :, :1].expand(2, 5, 4, 32), cos, cos),
-                               {"inplace": True}),
-        "in place, a leaf": (ValueError, "x: found a leaf", one, (x.clone().requires_grad_(), cos, cos), {"inplace": True}),
+        "offsets for others": (
+            ValueError,
+            r"seqlen_offsets: found shape \(3,\)",
+            one,
+            (x, cos, cos),
+            {"seqlen_offsets": torch.zeros(3, device=device, dtype=torch.int32)},
+        ),
+        "offsets of fp32": (
+            TypeError,
+            "seqlen_offsets: found torch.float32",
+            one,
+            (x, cos, cos),
+            {"seqlen_offsets": torch.zeros(2, device=device)},
+        ),
+        "cu_seqlens is a list": (
+            TypeError,
+            "cu_seqlens: found list",
+            one,
+            (x[0], cos, cos),
+            {"cu_seqlens": [0, 5], "max_seqlen": 5},
+        ),
+        "cu_seqlens of int64": (
+            TypeError,
+            "cu_seqlens: found torch.int64",
+            one,
+            (x[0], cos, cos),
+            {"cu_seqlens": ends.long(), "max_seqlen": 3},
+        ),
+        "cu_seqlens of one number": (
+            ValueError,
+            "cu_seqlens: found shape",
+            one,
+            (x[0], cos, cos),
+            {"cu_seqlens": ends[:1], "max_seqlen": 3},
+        ),
+        "a batch with cu_seqlens": (
+            ValueError,
+            "x: found shape",
+            one,
+            (x, cos, cos),
+            {"cu_seqlens": ends, "max_seqlen": 3},
+        ),
+        "sequences beyond the table": (
+            ValueError,
+            "seqlen_offsets: found 7, allowed: 0 to 6",
+            one,
+            (x[0], cos, cos),
+            {"cu_seqlens": ends, "max_seqlen": 3, "seqlen_offsets": 7},
+        ),
+        "in place, expanded": (
+            ValueError,
+            "x: found an expanded tensor",
+            one,
+            (x[:, :, :1].expand(2, 5, 4, 32), cos, cos),
+            {"inplace": True},
+        ),
+        "in place, a leaf": (
+            ValueError,
+            "x: found a leaf",
+            one,
+            (x.clone().requires_grad_(), cos, cos),
+            {"inplace": True},
+        ),
+        "cos of no dimensions": (
+            ValueError,
+            "cos: found shape",
+            one,
+            (x[0], cos[0, 0], cos[0, 0]),
+            {"cu_seqlens": ends},
+        ),
+        "max_seqlen is a tensor": (
+            TypeError,
+            "max_seqlen: found Tensor",
+            one,
+            (x[0], cos, cos),
+            {"cu_seqlens": ends, "max_seqlen": ends},
+        ),
+        "an offset of text": (
+            TypeError,
+            "seqlen_offsets: found str",
+            one,
+            (x[0], cos, cos),
+            {"cu_seqlens": ends, "seqlen_offsets": "1"},
+        ),
+        "interleaved is a tensor": (TypeError, "interleaved: found Tensor", one, (x, cos, cos, ends), {}),
         "qkv is None": (TypeError, "qkv: found NoneType", packed, (None, cos, cos), {}),
         "qkv of two": (ValueError, "qkv: found shape", packed, (qkv[:, :, :2], cos, cos), {}),
         "qkv of three dimensions": (ValueError, "qkv: found shape", packed, (qkv[0, 0], cos, cos), {}),
@@ -243,7 +382,11 @@ def test_compiled_without_a_graph_break(device):
     x = torch.randn(2, 5, 4, 32, device=device)
     cos, sin = tables(9, 32, device)
     ends = torch.tensor([0, 2, 5], device=device, dtype=torch.int32)
-    for arguments in ((x, cos, sin), (x, cos, sin, True, False, 3), (x[0], cos, sin, False, False, 0, ends, 3),
-                      (x, cos, sin, False, False, torch.tensor([1, 2], device=device))):
+    for arguments in (
+        (x, cos, sin),
+        (x, cos, sin, True, False, 3),
+        (x[0], cos, sin, False, False, 0, ends, 3),
+        (x, cos, sin, False, False, torch.tensor([1, 2], device=device)),
+    ):
         compiled = torch.compile(flash_attn.apply_rotary_emb, backend="aot_eager", fullgraph=True)
         assert_close([compiled(*arguments)], [flash_attn.apply_rotary_emb(*arguments)])

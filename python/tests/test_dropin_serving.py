@@ -11,12 +11,30 @@ from shapes import DTYPES, assert_close
 
 # tokens (in front of them a batch, or none), q heads, k heads (0: no key), head_size, rotary_dim, first lane
 SHAPES = [
-    ((1,), 32, 8, 128, 128, 0), ((7,), 32, 8, 128, 128, 0), ((16,), 8, 8, 64, 64, 0), ((5,), 4, 1, 64, 64, 0),
-    ((33,), 12, 2, 128, 64, 0), ((9,), 71, 1, 64, 64, 0), ((3,), 28, 4, 128, 128, 0), ((17,), 16, 2, 256, 64, 0),
-    ((64,), 3, 3, 96, 24, 0), ((2,), 6, 2, 80, 32, 0), ((11,), 5, 5, 40, 40, 0), ((6,), 2, 1, 6, 6, 0), ((6,), 2, 1, 2, 2, 0),
-    ((1,), 1, 1, 512, 64, 448), ((7,), 16, 0, 72, 72, 0), ((2, 13), 9, 3, 112, 112, 0), ((128,), 2, 2, 32, 32, 0),
-    ((2, 21), 24, 0, 64, 64, 0), ((3, 4), 40, 8, 160, 160, 0), ((19,), 128, 1, 192, 64, 128), ((2, 8), 7, 7, 20, 8, 12),
-    ((6, 10), 14, 2, 16, 16, 0), ((0,), 4, 2, 64, 64, 0), ((200,), 1, 1, 4, 4, 0),
+    ((1,), 32, 8, 128, 128, 0),
+    ((7,), 32, 8, 128, 128, 0),
+    ((16,), 8, 8, 64, 64, 0),
+    ((5,), 4, 1, 64, 64, 0),
+    ((33,), 12, 2, 128, 64, 0),
+    ((9,), 71, 1, 64, 64, 0),
+    ((3,), 28, 4, 128, 128, 0),
+    ((17,), 16, 2, 256, 64, 0),
+    ((64,), 3, 3, 96, 24, 0),
+    ((2,), 6, 2, 80, 32, 0),
+    ((11,), 5, 5, 40, 40, 0),
+    ((6,), 2, 1, 6, 6, 0),
+    ((6,), 2, 1, 2, 2, 0),
+    ((1,), 1, 1, 512, 64, 448),
+    ((7,), 16, 0, 72, 72, 0),
+    ((2, 13), 9, 3, 112, 112, 0),
+    ((128,), 2, 2, 32, 32, 0),
+    ((2, 21), 24, 0, 64, 64, 0),
+    ((3, 4), 40, 8, 160, 160, 0),
+    ((19,), 128, 1, 192, 64, 128),
+    ((2, 8), 7, 7, 20, 8, 12),
+    ((6, 10), 14, 2, 16, 16, 0),
+    ((0,), 4, 2, 64, 64, 0),
+    ((200,), 1, 1, 4, 4, 0),
 ]
 IDS = ["x".join(map(str, shape[0])) + f"-{shape[1]}+{shape[2]}x{shape[3]}-{shape[4]}@{shape[5]}" for shape in SHAPES]
 ROWS = 1000
@@ -82,7 +100,9 @@ def test_vllm(number, is_neox, inverse, device):
 
 @pytest.mark.parametrize("inplace", [False, True], ids=["out of place", "in place"])
 @pytest.mark.parametrize("is_neox", [True, False], ids=["neox", "gptj"])
-@pytest.mark.parametrize("number", [n for n, s in enumerate(SHAPES) if s[2]], ids=[i for i, s in zip(IDS, SHAPES) if s[2]])
+@pytest.mark.parametrize(
+    "number", [n for n, s in enumerate(SHAPES) if s[2]], ids=[i for i, s in zip(IDS, SHAPES) if s[2]]
+)
 def test_flashinfer_by_a_cache(number, is_neox, inplace, device):
     shape = SHAPES[number]
     shape = ((math.prod(shape[0]),), *shape[1:])
@@ -119,7 +139,9 @@ def frequencies_of(width, scale, theta, llama31):
 @pytest.mark.parametrize("llama31", [False, True], ids=["plain", "llama31"])
 @pytest.mark.parametrize("inplace", [False, True], ids=["out of place", "in place"])
 @pytest.mark.parametrize("ids", [False, True], ids=["indptr", "pos_ids"])
-@pytest.mark.parametrize("number", [n for n, s in enumerate(SHAPES) if s[2]], ids=[i for i, s in zip(IDS, SHAPES) if s[2]])
+@pytest.mark.parametrize(
+    "number", [n for n, s in enumerate(SHAPES) if s[2]], ids=[i for i, s in zip(IDS, SHAPES) if s[2]]
+)
 def test_flashinfer_with_computed_angles(number, ids, inplace, llama31, device):
     shape = SHAPES[number]
     tokens = math.prod(shape[0])
@@ -143,8 +165,10 @@ def test_flashinfer_with_computed_angles(number, ids, inplace, llama31, device):
 def test_the_defaults_are_flashinfers(device):
     query, key = torch.randn(3, 2, 16, device=device), torch.randn(3, 1, 16, device=device)
     ids = torch.tensor([0, 9, 4000], device=device)
-    for function, scale, theta, llama31 in ((flashinfer.apply_rope_pos_ids, 1.0, 1e4, False),
-                                            (flashinfer.apply_llama31_rope_pos_ids, 8.0, 5e5, True)):
+    for function, scale, theta, llama31 in (
+        (flashinfer.apply_rope_pos_ids, 1.0, 1e4, False),
+        (flashinfer.apply_llama31_rope_pos_ids, 8.0, 5e5, True),
+    ):
         angle = ids.double()[:, None] * frequencies_of(16, scale, theta, llama31).to(device)
         assert_close(function(query, key, ids), [rotated(x, angle.cos(), angle.sin(), True) for x in (query, key)])
 
@@ -190,19 +214,29 @@ def bad_cases(device):
         "positions are a list": (TypeError, "positions: found list", ([1], query, key, 32, cache)),
         "positions of fp32": (TypeError, "positions: found torch.float32", (ids.float(), query, key, 32, cache)),
         "too few positions": (ValueError, r"positions: found shape \(4,\)", (ids[:4], query, key, 32, cache)),
-        "positions on another device": (ValueError, "positions: found a tensor on meta, allowed: one on .*, where query is",
-                                        (ids.to("meta"), query, key, 32, cache)),
+        "positions on another device": (
+            ValueError,
+            "positions: found a tensor on meta, allowed: one on .*, where query is",
+            (ids.to("meta"), query, key, 32, cache),
+        ),
         "query is None": (TypeError, "query: found NoneType", (ids, None, key, 32, cache)),
         "query of fp64": (TypeError, "query: found torch.float64", (ids, query.double(), key, 32, cache)),
         "query of four dimensions": (ValueError, "query: found shape", (ids, query.view(5, 1, 4, 32), key, 32, cache)),
         "query of one dimension": (ValueError, "query: found shape", (ids, query[0], key, 32, cache)),
         "query of other heads": (ValueError, "query: found shape", (ids, q, key, 16, cache)),
         "query not of whole heads": (ValueError, "query: found shape", (ids, query[:, :100], key, 32, cache)),
-        "query is expanded": (ValueError, "query: found an expanded tensor|query: found .* overlap|.*overlap",
-                              (ids, query[:1].expand(5, 128), key, 32, cache)),
+        "query is expanded": (
+            ValueError,
+            "query: found an expanded tensor|query: found .* overlap|.*overlap",
+            (ids, query[:1].expand(5, 128), key, 32, cache),
+        ),
         "key is a string": (TypeError, "key: found str", (ids, query, "key", 32, cache)),
         "key of another dtype": (TypeError, "key: found torch.bfloat16", (ids, query, key.bfloat16(), 32, cache)),
-        "key of other tokens": (ValueError, "key: found 4 tokens, allowed: 5, as query has", (ids, query, key[:4], 32, cache)),
+        "key of other tokens": (
+            ValueError,
+            "key: found 4 tokens, allowed: 5, as query has",
+            (ids, query, key[:4], 32, cache),
+        ),
         "key not of whole heads": (ValueError, "key: found shape", (ids, query, key[:, :40], 32, cache)),
         "head_size is 0": (ValueError, "head_size: found 0", (ids, query, key, 0, cache)),
         "head_size is a float": (TypeError, "head_size: found 32.0", (ids, query, key, 32.0, cache)),
@@ -210,29 +244,61 @@ def bad_cases(device):
         "no cache": (TypeError, "cos_sin_cache: found NoneType", (ids, query, key, 32, None)),
         "a cache of one dimension": (ValueError, "cos_sin_cache: found shape", (ids, query, key, 32, cache[0])),
         "a cache wider than the heads": (ValueError, "cos_sin_cache: found 32", (ids, query, key, 16, cache)),
-        "a cache whose rows have gaps": (ValueError, "cos_sin_cache: found stride 9",
-                                         (ids, query, key, 32, torch.zeros(32, 9, device=device).t())),
-        "a cache on another device": (ValueError, "cos_sin_cache: found a tensor on meta", (ids, query, key, 32, cache.to("meta"))),
+        "a cache whose rows have gaps": (
+            ValueError,
+            "cos_sin_cache: found stride 9",
+            (ids, query, key, 32, torch.zeros(32, 9, device=device).t()),
+        ),
+        "a cache on another device": (
+            ValueError,
+            "cos_sin_cache: found a tensor on meta",
+            (ids, query, key, 32, cache.to("meta")),
+        ),
     }
     result = {}
     for name, (kind, message, arguments) in both.items():
         result["vllm: " + name] = kind, message, vllm.rotary_embedding, (*arguments, True)
-        result["flashinfer, in place: " + name] = kind, message, flashinfer.apply_rope_with_cos_sin_cache_inplace, arguments
+        result["flashinfer, in place: " + name] = (
+            kind,
+            message,
+            flashinfer.apply_rope_with_cos_sin_cache_inplace,
+            arguments,
+        )
         if name != "query is expanded":
             result["flashinfer: " + name] = kind, message, by_cache, arguments
     return {
         **result,
-        "vllm: a batch for tokens": (ValueError, "query: found shape", vllm.rotary_embedding,
-                                     (ids.expand(2, 5), query, key, 32, cache, True)),
-        "vllm: a cache of int64": (TypeError, "cos_sin_cache: found torch.int64", vllm.rotary_embedding,
-                                   (ids, query, key, 32, cache.long(), True)),
-        "vllm: rope_dim_offset is negative": (ValueError, "rope_dim_offset: found -2", vllm.rotary_embedding,
-                                              (ids, query, key, 32, cache, True, -2)),
-        "vllm: rope_dim_offset is too far": (ValueError, "cos_sin_cache: found 32, allowed: .*less q.first_lane 2", vllm.rotary_embedding,
-                                             (ids, query, key, 32, cache, True, 2)),
+        "vllm: a batch for tokens": (
+            ValueError,
+            "query: found shape",
+            vllm.rotary_embedding,
+            (ids.expand(2, 5), query, key, 32, cache, True),
+        ),
+        "vllm: a cache of int64": (
+            TypeError,
+            "cos_sin_cache: found torch.int64",
+            vllm.rotary_embedding,
+            (ids, query, key, 32, cache.long(), True),
+        ),
+        "vllm: rope_dim_offset is negative": (
+            ValueError,
+            "rope_dim_offset: found -2",
+            vllm.rotary_embedding,
+            (ids, query, key, 32, cache, True, -2),
+        ),
+        "vllm: rope_dim_offset is too far": (
+            ValueError,
+            "cos_sin_cache: found 32, allowed: .*less q.first_lane 2",
+            vllm.rotary_embedding,
+            (ids, query, key, 32, cache, True, 2),
+        ),
         "flashinfer: no key": (TypeError, "key: found NoneType", by_cache, (ids, query, None, 32, cache)),
-        "flashinfer: a cache of bf16": (ValueError, "cos_sin_cache: found torch.bfloat16", by_cache,
-                                        (ids, query, key, 32, cache.bfloat16())),
+        "flashinfer: a cache of bf16": (
+            ValueError,
+            "cos_sin_cache: found torch.bfloat16",
+            by_cache,
+            (ids, query, key, 32, cache.bfloat16()),
+        ),
         "apply_rope: q is None": (TypeError, "q: found NoneType", plain, (None, k, ends, ends[:2])),
         "apply_rope: k is a number": (TypeError, "k: found int", plain, (q, 1, ends, ends[:2])),
         "apply_rope: q of two dimensions": (ValueError, "q: found shape", plain, (query, key, ends, ends[:2])),
@@ -241,11 +307,42 @@ def bad_cases(device):
         "apply_rope: offsets are None": (TypeError, "offsets: found NoneType", plain, (q, k, ends, None)),
         "apply_rope: too many offsets": (ValueError, "offsets: found shape", plain, (q, k, ends, ends)),
         "apply_rope: rotary_dim is odd": (ValueError, "rotary_dim: found 5", plain, (q, k, ends, ends[:2], 5)),
-        "apply_rope: rope_scale is 0": (ValueError, "rope_scale: found 0", plain, (q, k, ends, ends[:2], None, False, 0)),
-        "apply_rope: rope_theta is negative": (ValueError, "rope_theta: found -1", plain,
-                                               (q, k, ends, ends[:2], None, False, 1, -1.0)),
-        "apply_rope: rope_theta is a list": (TypeError, "", plain, (q, k, ends, ends[:2], None, False, 1, [])),
-        "apply_rope_pos_ids: too few": (ValueError, "pos_ids: found shape", flashinfer.apply_rope_pos_ids, (q, k, ids[:3])),
+        "apply_rope: rope_scale is 0": (
+            ValueError,
+            "rope_scale: found 0",
+            plain,
+            (q, k, ends, ends[:2], None, False, 0),
+        ),
+        "apply_rope: rope_theta is negative": (
+            ValueError,
+            "rope_theta: found -1",
+            plain,
+            (q, k, ends, ends[:2], None, False, 1, -1.0),
+        ),
+        "apply_rope: rope_theta is a list": (
+            TypeError,
+            "rope_theta: found list",
+            plain,
+            (q, k, ends, ends[:2], None, False, 1, []),
+        ),
+        "apply_rope: interleave is a tensor": (
+            TypeError,
+            "interleave: found Tensor",
+            plain,
+            (q, k, ends, ends[:2], None, ends),
+        ),
+        "vllm: is_neox is a tensor": (
+            TypeError,
+            "is_neox: found Tensor",
+            vllm.rotary_embedding,
+            (ids, query, key, 32, cache, ids),
+        ),
+        "apply_rope_pos_ids: too few": (
+            ValueError,
+            "pos_ids: found shape",
+            flashinfer.apply_rope_pos_ids,
+            (q, k, ids[:3]),
+        ),
         "apply_rope_pos_ids: none": (TypeError, "pos_ids: found NoneType", flashinfer.apply_rope_pos_ids, (q, k, None)),
     }
 

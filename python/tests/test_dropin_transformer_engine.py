@@ -44,10 +44,28 @@ def assert_like_the_original(ours, theirs):
 
 # tokens, batch, heads, d, width of freqs; tokens are even, so that ranks can share them
 SHAPES = [
-    (2, 1, 32, 128, 128), (8, 2, 32, 128, 128), (16, 2, 8, 64, 64), (6, 3, 4, 64, 32), (34, 1, 12, 128, 128),
-    (10, 2, 71, 64, 64), (4, 4, 28, 128, 64), (18, 2, 16, 256, 64), (64, 1, 3, 96, 24), (2, 5, 6, 80, 80),
-    (12, 1, 5, 40, 40), (6, 2, 2, 6, 6), (6, 2, 2, 2, 2), (2, 1, 1, 512, 512), (2, 7, 16, 72, 72), (14, 2, 9, 112, 112),
-    (128, 1, 2, 32, 32), (22, 2, 24, 64, 64), (4, 3, 40, 160, 160), (20, 1, 64, 192, 64), (8, 2, 7, 20, 8), (10, 6, 14, 16, 16),
+    (2, 1, 32, 128, 128),
+    (8, 2, 32, 128, 128),
+    (16, 2, 8, 64, 64),
+    (6, 3, 4, 64, 32),
+    (34, 1, 12, 128, 128),
+    (10, 2, 71, 64, 64),
+    (4, 4, 28, 128, 64),
+    (18, 2, 16, 256, 64),
+    (64, 1, 3, 96, 24),
+    (2, 5, 6, 80, 80),
+    (12, 1, 5, 40, 40),
+    (6, 2, 2, 6, 6),
+    (6, 2, 2, 2, 2),
+    (2, 1, 1, 512, 512),
+    (2, 7, 16, 72, 72),
+    (14, 2, 9, 112, 112),
+    (128, 1, 2, 32, 32),
+    (22, 2, 24, 64, 64),
+    (4, 3, 40, 160, 160),
+    (20, 1, 64, 192, 64),
+    (8, 2, 7, 20, 8),
+    (10, 6, 14, 16, 16),
 ]
 IDS = ["x".join(map(str, shape[:4])) + f"-{shape[4]}" for shape in SHAPES]
 
@@ -74,9 +92,11 @@ def test_batches(number, tensor_format, interleaved, fused, device):
     angle = freqs[rows if tensor_format == "bshd" else rows.t()][:, :, 0]
 
     def ours(t):
-        return (apply_rotary_pos_emb(
-            t, freqs, tensor_format, start_positions, interleaved, fused, cp_size=cp_size, cp_rank=cp_rank
-        ),)
+        return (
+            apply_rotary_pos_emb(
+                t, freqs, tensor_format, start_positions, interleaved, fused, cp_size=cp_size, cp_rank=cp_rank
+            ),
+        )
 
     def theirs(t):
         return (rotated(t, angle, interleaved, fused),)
@@ -88,8 +108,28 @@ def test_batches(number, tensor_format, interleaved, fused, device):
 
 # Lengths of the sequences; with ranks they are 4 times as long.
 RAGGED = [
-    (1,), (7,), (3, 5), (5, 3, 1), (1, 1, 1, 1), (17, 2), (9, 0, 4), (31, 33), (2, 6), (11,), (4, 4, 4, 4), (13,), (6, 1),
-    (1, 64), (10, 20, 30), (2, 2), (21,), (3, 1, 4, 1, 5), (8, 16), (0, 7), (19, 12), (40, 2, 17, 2),
+    (1,),
+    (7,),
+    (3, 5),
+    (5, 3, 1),
+    (1, 1, 1, 1),
+    (17, 2),
+    (9, 0, 4),
+    (31, 33),
+    (2, 6),
+    (11,),
+    (4, 4, 4, 4),
+    (13,),
+    (6, 1),
+    (1, 64),
+    (10, 20, 30),
+    (2, 2),
+    (21,),
+    (3, 1, 4, 1, 5),
+    (8, 16),
+    (0, 7),
+    (19, 12),
+    (40, 2, 17, 2),
 ]
 
 
@@ -110,9 +150,11 @@ def test_sequences_one_after_another(number, cp_size, fused, device):
         angle = freqs[torch.cat(rows).to(device)][:, 0]
 
         def ours(t):
-            return (apply_rotary_pos_emb(
-                t, freqs, "thd", start_positions, interleaved, fused, cu_seqlens, cp_size, cp_rank
-            ),)
+            return (
+                apply_rotary_pos_emb(
+                    t, freqs, "thd", start_positions, interleaved, fused, cu_seqlens, cp_size, cp_rank
+                ),
+            )
 
         def theirs(t):
             return (rotated(t, angle, interleaved, fused),)
@@ -167,21 +209,56 @@ def bad_cases(device):
         "freqs wider than t": (ValueError, "freqs: found 40", (t, torch.zeros(12, 1, 1, 40, device=device)), {}),
         "an odd width": (ValueError, "freqs: found 31", (t, freqs[..., :31]), {}),
         "too few rows": (ValueError, "freqs: found 5 rows, allowed: 6 or more", (t, freqs[:5]), {}),
-        "too few rows, interleaved": (ValueError, "freqs: found 5 rows, allowed: 6 or more", (t, freqs[:5], "sbhd", None, True), {}),
-        "too few rows for all ranks": (ValueError, "freqs: found 12 rows, allowed: 18 or more", (t, freqs), {"cp_size": 3}),
-        "freqs that require grad": (ValueError, "freqs: found a tensor that requires grad", (t, freqs.clone().requires_grad_()), {}),
+        "too few rows, interleaved": (
+            ValueError,
+            "freqs: found 5 rows, allowed: 6 or more",
+            (t, freqs[:5], "sbhd", None, True),
+            {},
+        ),
+        "too few rows for all ranks": (
+            ValueError,
+            "freqs: found 12 rows, allowed: 18 or more",
+            (t, freqs),
+            {"cp_size": 3},
+        ),
+        "freqs that require grad": (
+            ValueError,
+            "freqs: found a tensor that requires grad",
+            (t, freqs.clone().requires_grad_()),
+            {},
+        ),
         "another format": (ValueError, "tensor_format: found 'bhsd'", (t, freqs, "bhsd"), {}),
         "a format that is none": (ValueError, r"tensor_format: found \[\]", (t, freqs, []), {}),
         "thd without cu_seqlens": (ValueError, "cu_seqlens: found None", (thd, freqs, "thd"), {}),
         "cu_seqlens are a list": (TypeError, "cu_seqlens: found list", (thd, freqs, "thd"), {"cu_seqlens": [0, 6]}),
-        "cu_seqlens of int64": (TypeError, "cu_seqlens: found torch.int64", (thd, freqs, "thd"), {"cu_seqlens": ends.long()}),
+        "cu_seqlens of int64": (
+            TypeError,
+            "cu_seqlens: found torch.int64",
+            (thd, freqs, "thd"),
+            {"cu_seqlens": ends.long()},
+        ),
         "start_positions are a list": (TypeError, "start_positions: found list", (t, freqs, "sbhd", [0, 0]), {}),
-        "start_positions of fp32": (TypeError, "start_positions: found torch.float32", (t, freqs, "sbhd", starts.float()), {}),
+        "start_positions of fp32": (
+            TypeError,
+            "start_positions: found torch.float32",
+            (t, freqs, "sbhd", starts.float()),
+            {},
+        ),
         "too many start_positions": (ValueError, "start_positions: found shape", (t, freqs, "bshd", starts), {}),
-        "start_positions for others": (ValueError, "start_positions: found shape", (thd, freqs, "thd", starts[:1]), {"cu_seqlens": ends}),
+        "start_positions for others": (
+            ValueError,
+            "start_positions: found shape",
+            (thd, freqs, "thd", starts[:1]),
+            {"cu_seqlens": ends},
+        ),
         "cp_size is 0": (ValueError, "cp_size: found 0", (t, freqs), {"cp_size": 0}),
         "cp_size is a list": (ValueError, r"cp_size: found \[2\]", (t, freqs), {"cp_size": [2]}),
-        "cp_rank is beyond": (ValueError, "cp_rank: found 2, allowed: 0 to 1", (t, freqs), {"cp_size": 2, "cp_rank": 2}),
+        "cp_rank is beyond": (
+            ValueError,
+            "cp_rank: found 2, allowed: 0 to 1",
+            (t, freqs),
+            {"cp_size": 2, "cp_rank": 2},
+        ),
         "an odd part": (ValueError, "t: found 3", (t[:3], freqs), {"cp_size": 2}),
     }
 
@@ -198,7 +275,12 @@ def test_compiled_without_a_graph_break(device):
     ends = torch.tensor([0, 2, 6], device=device, dtype=torch.int32)
     compiled = torch.compile(apply_rotary_pos_emb, backend="aot_eager", fullgraph=True)
     wide = freqs_of(40, 16, False, device)
-    for arguments in ((t, freqs), (t, freqs, "bshd", None, True, True), (t, freqs, "sbhd", None, False, True, None, 2, 1),
-                      (t, wide, "sbhd", None, False, True, None, 3, 1), (t, wide, "sbhd", None, False, True, None, 6, 5),
-                      (t[:, 0], freqs, "thd", None, True, False, ends)):
+    for arguments in (
+        (t, freqs),
+        (t, freqs, "bshd", None, True, True),
+        (t, freqs, "sbhd", None, False, True, None, 2, 1),
+        (t, wide, "sbhd", None, False, True, None, 3, 1),
+        (t, wide, "sbhd", None, False, True, None, 6, 5),
+        (t[:, 0], freqs, "thd", None, True, False, ends),
+    ):
         assert_close([compiled(*arguments)], [apply_rotary_pos_emb(*arguments)])

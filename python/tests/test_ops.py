@@ -289,6 +289,47 @@ def test_rotations_are_copied_and_pickled(device):
         assert torch.equal(other(q)[0], rope(q)[0])
 
 
+@pytest.mark.parametrize("order", ["contiguous", "zigzag"])
+@pytest.mark.parametrize("kind", ["start", "offsets", "ragged"])
+def test_ranks_that_share_sequences(kind, order, device):
+    ranks, tokens, dims = 3, 12, "shd" if kind == "ragged" else "bshd"
+    q, k = pair(device, tokens=tokens, batch=1 if kind == "ragged" else 2)
+    form = {"positions": kind, "context_parallel": order, "ranks": ranks}
+    whole = ropejit.Rotation(SPEC, {"positions": kind}, dims)
+    arguments = {
+        "start": (None, None, None, None, 7),
+        "offsets": (torch.tensor([4, 9], device=device),),
+        "ragged": (None, None, None, torch.tensor([0, tokens], device=device, dtype=torch.int32)),
+    }[kind]
+    if kind == "ragged":
+        q, k = q[0], k[0]
+    axis = dims.index("s")
+    expected = whole(q, k, *arguments)
+    for rank in range(ranks):
+        parts = [2 * rank, 2 * rank + 1] if order == "contiguous" else [rank, 2 * ranks - 1 - rank]
+        held = torch.cat([torch.arange(2, device=device) + 2 * part for part in parts])
+        of = ropejit.Rotation(SPEC, {**form, "rank": rank}, dims)
+        mine = [x.index_select(axis, held).requires_grad_() for x in (q, k)]
+        results = of(*mine, *arguments)
+        assert_close(results, [x.index_select(axis, held) for x in expected])
+        # The gradient goes the same way back.
+        back = torch.autograd.grad(results, mine, [r.detach() for r in results])
+        assert_close(back, [x.detach() for x in mine])
+        assert_close(pickle.loads(pickle.dumps(of))(*[x.detach() for x in mine], *arguments), results)
+
+
+def test_views_are_rotated_in_place_under_autograd(device):
+    packed = torch.randn(2, 5, 6, 32, device=device, requires_grad=True)
+    rope = ropejit.Rotation(SPEC, {"positions": "start"})
+    base = packed * 1
+    q, k = base[:, :, :4], base[:, :, 4:]
+    results = rope.in_place(q, k)
+    expected, _ = rope(packed, None)
+    assert_close([torch.cat(results, dim=2), base], [expected, expected])
+    gradient = torch.autograd.grad((base**3).sum(), packed)
+    assert_close(gradient, torch.autograd.grad((expected**3).sum(), packed))
+
+
 def test_drop_ins_compile_without_a_graph_break(device):
     from ropejit.dropin import liger, meta, paper
 

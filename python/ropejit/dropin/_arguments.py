@@ -4,12 +4,42 @@ import re
 
 import torch
 
+# What torch and Python raise for arguments of all sorts.
+ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+
 
 def no_tensor(**arguments):
     """A TypeError for the first of these that should be a tensor and is none; None: all are."""
     for name, value in arguments.items():
         if not isinstance(value, torch.Tensor):
             return TypeError(f"{name}: found {type(value).__name__}, allowed: a torch.Tensor")
+    return None
+
+
+def no_flag(**arguments):
+    """A TypeError for the first of these that is neither true nor false; None: all are."""
+    for name, value in arguments.items():
+        try:
+            bool(value)
+        except (RuntimeError, TypeError, ValueError):
+            return TypeError(f"{name}: found {type(value).__name__}, allowed: a bool")
+    return None
+
+
+def no_number(allowed, **arguments):
+    """A TypeError for the first of these that is no number; None: all are. allowed: float or int."""
+    for name, value in arguments.items():
+        if not isinstance(value, (int, allowed)):
+            words = "an int" if allowed is int else "a number"
+            return TypeError(f"{name}: found {type(value).__name__}, allowed: {words}")
+    return None
+
+
+def not_shaped(dims, words, **arguments):
+    """A ValueError for the first of these tensors that has not so many dimensions; None: all have."""
+    for name, value in arguments.items():
+        if value.dim() != dims:
+            return ValueError(f"{name}: found shape {tuple(value.shape)}, allowed: {words}")
     return None
 
 

@@ -1,7 +1,7 @@
 """What vLLM's and FlashInfer's functions share: heads that lie flat in the last dimension, one table of cosines and
 sines."""
 
-from ropejit.dropin._arguments import no_tensor, renamed
+from ropejit.dropin._arguments import no_flag, no_tensor, renamed
 
 
 def by_cache(dims, is_neox, first_lane=0, direction="forward"):
@@ -26,16 +26,12 @@ def with_heads_and_batch(tensor, head_size):
     return tensor.view(tensor.size(0), tensor.size(1), tensor.size(2) // head_size, head_size)
 
 
-# What torch and these functions raise for arguments of all sorts.
-ERRORS = (ArithmeticError, AttributeError, IndexError, RuntimeError, TypeError, ValueError)
-
-
-def explained(error, positions, query, key, head_size, cos_sin_cache, front, key_may_be_none=False):
+def explained(error, positions, query, key, head_size, cos_sin_cache, front, key_may_be_none=False, **flags):
     """What to raise where rotating these met `error`; front: how many dimensions are before the heads."""
     tensors = {"positions": positions, "query": query, "key": key, "cos_sin_cache": cos_sin_cache}
     if key is None and key_may_be_none:
         tensors.pop("key")
-    wrong = no_tensor(**tensors)
+    wrong = no_tensor(**tensors) or no_flag(**flags)
     if wrong is not None:
         return wrong
     if type(head_size) is not int or head_size <= 0:

@@ -10,7 +10,7 @@ was. Any head_dim, and no limit on tokens but memory.
 import torch
 
 from ropejit._rotation import Rotation
-from ropejit.dropin._arguments import no_tensor, renamed
+from ropejit.dropin._arguments import ERRORS, no_flag, no_number, no_tensor, not_shaped, renamed
 
 
 def _both_layouts(positions, dims):
@@ -29,15 +29,17 @@ def apply_rotary_emb(x, cos, sin, interleaved=False, inplace=False, seqlen_offse
     rotary_dim lanes in a new tensor, or in x; returns that. cu_seqlens ends with total. max_seqlen may be left out:
     all tokens of each sequence are rotated."""
     try:
-        return _apply(x, None, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens, max_seqlen)[0]
-    except (AttributeError, TypeError, ValueError) as error:
-        raise _explained(error, x, cos, sin, "x", "x", "cos", "sin") from None
+        return _apply(x, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens, max_seqlen)
+    except ERRORS as error:
+        raise _explained(
+            error, x, cos, sin, interleaved, seqlen_offsets, "x", inplace=inplace, max_seqlen=max_seqlen
+        ) from None
 
 
 apply_rotary_emb_func = apply_rotary_emb
 
 
-def _apply(q, k, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens=None, max_seqlen=None):
+def _apply(x, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens=None, max_seqlen=None):
     positions, start = None, 0
     if not (cos.is_contiguous() and sin.is_contiguous()):
         cos, sin = _alike(cos, sin)
@@ -49,7 +51,7 @@ def _apply(q, k, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens=None
     else:
         rope, start = _BY_START, seqlen_offsets
     rope = rope[1 if interleaved else 0]
-    return (rope.in_place if inplace else rope)(q, k, positions, cos, sin, cu_seqlens, start)
+    return (rope.in_place if inplace else rope)(x, None, positions, cos, sin, cu_seqlens, start)[0]
 
 
 def _alike(cos, sin):
@@ -66,34 +68,40 @@ def _of_ragged(seqlen_offsets, max_seqlen, cos, sin):
     rows = cos.shape[0]
     last = rows - (0 if max_seqlen is None else max_seqlen)
     if not 0 <= seqlen_offsets <= last:
-        raise ValueError(
-            f"seqlen_offsets: found {seqlen_offsets}, allowed: 0 to {last}: cos has {rows} rows, max_seqlen is {max_seqlen}"
-        )
+        allowed = f"0 to {last}: cos has {rows} rows, max_seqlen is {max_seqlen}"
+        raise ValueError(f"seqlen_offsets: found {seqlen_offsets}, allowed: {allowed}")
     return (None, cos[seqlen_offsets:], sin[seqlen_offsets:]) if seqlen_offsets else (None, cos, sin)
 
 
-def _explained(error, x, cos, sin, name, k_name, cos_name, sin_name):
-    wrong = no_tensor(**{name: x, cos_name: cos, sin_name: sin})
-    if wrong is not None or isinstance(error, AttributeError):
-        return wrong or error
-    return renamed(error, q=name, k=k_name, cos=cos_name, sin=sin_name, positions="seqlen_offsets", start="seqlen_offsets")
+def _explained(
+    error, x, cos, sin, interleaved, seqlen_offsets, name, cos_name="cos", sin_name="sin", inplace=False, max_seqlen=0
+):
+    tables = {cos_name: cos, sin_name: sin}
+    wrong = no_tensor(**{name: x}, **tables) or not_shaped(2, "[seqlen_rotary, rotary_dim / 2]", **tables)
+    wrong = wrong or no_flag(interleaved=interleaved, inplace=inplace)
+    if not isinstance(seqlen_offsets, torch.Tensor):
+        wrong = wrong or no_number(int, seqlen_offsets=seqlen_offsets)
+    wrong = wrong or no_number(int, max_seqlen=0 if max_seqlen is None else max_seqlen)
+    offsets = "seqlen_offsets"
+    return wrong or renamed(error, q=name, cos=cos_name, sin=sin_name, positions=offsets, start=offsets)
 
 
 def apply_rotary_emb_qkv_(qkv, cos, sin, cos_k=None, sin_k=None, interleaved=False, seqlen_offsets=0, num_heads_q=None):
     """qkv: [batch, seqlen, 3, nheads, headdim], or with num_heads_q [batch, seqlen, num_heads_q + 2 * num_heads_k,
-    headdim]; q and k of it are rotated in place, k by cos_k and sin_k where they are given. Returns qkv."""
+    headdim]; q and k of it are rotated in place, k after q, and by cos_k and sin_k where they are given. Returns
+    qkv."""
     try:
         parts = _queries_and_keys(qkv, num_heads_q, cos_k is None and sin_k is None)
-        _apply(parts[0], None, cos, sin, interleaved, True, seqlen_offsets)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise _explained(error, qkv, cos, sin, "qkv", "qkv", "cos", "sin") from None
+        _apply(parts[0], cos, sin, interleaved, True, seqlen_offsets)
+    except ERRORS as error:
+        raise _explained(error, qkv, cos, sin, interleaved, seqlen_offsets, "qkv") from None
     if len(parts) == 1:
         return qkv
     cos_k, sin_k = (cos if cos_k is None else cos_k), (sin if sin_k is None else sin_k)
     try:
-        _apply(parts[1], None, cos_k, sin_k, interleaved, True, seqlen_offsets)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise _explained(error, qkv, cos_k, sin_k, "qkv", "qkv", "cos_k", "sin_k") from None
+        _apply(parts[1], cos_k, sin_k, interleaved, True, seqlen_offsets)
+    except ERRORS as error:
+        raise _explained(error, qkv, cos_k, sin_k, interleaved, seqlen_offsets, "qkv", "cos_k", "sin_k") from None
     return qkv
 
 
@@ -120,7 +128,7 @@ def apply_rotary_emb_kv_(kv, cos, sin, interleaved=False, seqlen_offsets=0):
     try:
         if kv.dim() != 5 or kv.shape[2] != 2:
             raise ValueError(f"kv: found shape {tuple(kv.shape)}, allowed: [batch, seqlen, 2, nheads, headdim]")
-        _apply(kv[:, :, 0], None, cos, sin, interleaved, True, seqlen_offsets)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise _explained(error, kv, cos, sin, "kv", "kv", "cos", "sin") from None
+        _apply(kv[:, :, 0], cos, sin, interleaved, True, seqlen_offsets)
+    except ERRORS as error:
+        raise _explained(error, kv, cos, sin, interleaved, seqlen_offsets, "kv") from None
     return kv

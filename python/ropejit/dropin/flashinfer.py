@@ -11,7 +11,7 @@ import torch
 
 from ropejit._rotation import Rotation, made_once
 from ropejit.dropin import _heads
-from ropejit.dropin._arguments import no_tensor, renamed
+from ropejit.dropin._arguments import ERRORS, no_flag, no_number, no_tensor, not_shaped, renamed
 
 _BY_CACHE = tuple(Rotation(*_heads.by_cache("shd", is_neox)) for is_neox in (False, True))
 
@@ -23,9 +23,9 @@ def apply_rope_with_cos_sin_cache(positions, query, key, head_size, cos_sin_cach
         _check_cache(cos_sin_cache)
         q, k = _heads.with_heads(query, head_size), _heads.with_heads(key, head_size)
         q, k = _BY_CACHE[1 if is_neox else 0](q, k, positions, cos_sin_cache)
-        return q.view(query.shape), k.view(key.shape)
-    except _heads.ERRORS as error:
-        raise _heads.explained(error, positions, query, key, head_size, cos_sin_cache, 1) from None
+        return q.view_as(query), k.view_as(key)
+    except ERRORS as error:
+        raise _heads.explained(error, positions, query, key, head_size, cos_sin_cache, 1, is_neox=is_neox) from None
 
 
 def apply_rope_with_cos_sin_cache_inplace(positions, query, key, head_size, cos_sin_cache, is_neox=True):
@@ -34,8 +34,8 @@ def apply_rope_with_cos_sin_cache_inplace(positions, query, key, head_size, cos_
         _check_cache(cos_sin_cache)
         q, k = _heads.with_heads(query, head_size), _heads.with_heads(key, head_size)
         _BY_CACHE[1 if is_neox else 0].in_place(q, k, positions, cos_sin_cache)
-    except _heads.ERRORS as error:
-        raise _heads.explained(error, positions, query, key, head_size, cos_sin_cache, 1) from None
+    except ERRORS as error:
+        raise _heads.explained(error, positions, query, key, head_size, cos_sin_cache, 1, is_neox=is_neox) from None
 
 
 def _check_cache(cos_sin_cache):
@@ -66,11 +66,20 @@ def _rotate(in_place, q, k, where, rotary_dim, interleave, rope_scale, rope_thet
             return rope(q, k, where[0])
         indptr, offsets = (numbers.int() if numbers.dtype is torch.int64 else numbers for numbers in where)
         return rope(q, k, offsets, None, None, indptr)
-    except (AttributeError, TypeError, ValueError) as error:
-        names = ("pos_ids",) if len(where) == 1 else ("indptr", "offsets")
-        wrong = no_tensor(q=q, k=k, **dict(zip(names, where)))
-        scaling = {"rope_scaling.factor": "rope_scale", "rope_scaling.original_max_position_embeddings": "old_context_len"}
-        raise wrong or renamed(error, positions=names[-1], cu_seqlens="indptr", **scaling) from None
+    except ERRORS as error:
+        raise _explained(error, q, k, where, rotary_dim, interleave, rope_scale, rope_theta, llama31) from None
+
+
+def _explained(error, q, k, where, rotary_dim, interleave, rope_scale, rope_theta, llama31):
+    names = ("pos_ids",) if len(where) == 1 else ("indptr", "offsets")
+    both = {"q": q} if k is None else {"q": q, "k": k}
+    wrong = no_tensor(**both, **dict(zip(names, where))) or not_shaped(3, "[tokens, heads, head_dim]", **both)
+    wrong = wrong or no_flag(interleave=interleave)
+    wrong = wrong or no_number(int, rotary_dim=0 if rotary_dim is None else rotary_dim)
+    numbers = dict(zip(("low_freq_factor", "high_freq_factor", "old_context_len"), llama31))
+    wrong = wrong or no_number(float, rope_scale=rope_scale, rope_theta=rope_theta, **numbers)
+    scaling = {"rope_scaling.factor": "rope_scale", "rope_scaling.original_max_position_embeddings": "old_context_len"}
+    return wrong or renamed(error, positions=names[-1], cu_seqlens="indptr", **scaling)
 
 
 def apply_rope(q, k, indptr, offsets, rotary_dim=None, interleave=False, rope_scale=1, rope_theta=1e4):

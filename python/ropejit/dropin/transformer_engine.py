@@ -1,16 +1,16 @@
 """TransformerEngine: apply_rotary_pos_emb of transformer_engine.pytorch.
 
-freqs are fp32 angles, whose cosines and sines the kernel takes, within 1.5e-7. As there, fused=True computes in fp32 and
-rounds once, to t's dtype; fused=False rounds cos, sin, both products and their sum to it. So 16-bit results have the
-bits of the original but where a cosine or sine lies next to the border between two numbers. Neither waits for the
-device, where TransformerEngine's unfused thd does. What is otherwise: a token beyond the last row of freqs comes out
-NaN, where the original reads on; freqs get no gradient, and of another dtype are converted to fp32 first.
+freqs are fp32 angles, whose cosines and sines the kernel takes, within 1.5e-7. As there, fused=True computes in fp32
+and rounds once, to t's dtype; fused=False rounds cos, sin, both products and their sum to it. So 16-bit results have
+the bits of the unfused original but where a cosine or sine lies next to the border between two numbers. Neither waits
+for the device, where TransformerEngine's unfused thd does. What is otherwise: a token beyond the last row of freqs
+comes out NaN, where the original reads on; freqs get no gradient, and of another dtype are converted to fp32 first.
 """
 
 import torch
 
 from ropejit._rotation import made_once
-from ropejit.dropin._arguments import no_tensor, renamed
+from ropejit.dropin._arguments import ERRORS, no_flag, no_tensor, not_shaped, renamed
 
 _DIMS = {"sbhd": "sbhd", "bshd": "bshd", "thd": "shd"}
 _TOKEN = {"sbhd": 0, "bshd": 1, "thd": 0}
@@ -58,8 +58,9 @@ def apply_rotary_pos_emb(
         if kind == "start" and interleaved:
             freqs = freqs[: t.size(token) * cp_size]
         result = rope(t, None, positions, _table(freqs, interleaved), None, cu_seqlens)[0]
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        raise _explained(error, t, freqs, tensor_format, start_positions, cp_size, cp_rank) from None
+    except ERRORS as error:
+        flags = {"interleaved": interleaved, "fused": fused}
+        raise _explained(error, t, freqs, tensor_format, start_positions, cp_size, cp_rank, flags) from None
     return result if result.is_contiguous() else result.contiguous()
 
 
@@ -74,11 +75,11 @@ def _table(freqs, interleaved):
     return table if table.dtype is torch.float32 else table.float()
 
 
-def _explained(error, t, freqs, tensor_format, start_positions, cp_size, cp_rank):
+def _explained(error, t, freqs, tensor_format, start_positions, cp_size, cp_rank, flags):
     tensors = {"t": t, "freqs": freqs}
     if start_positions is not None:
         tensors["start_positions"] = start_positions
-    wrong = no_tensor(**tensors)
+    wrong = no_tensor(**tensors) or no_flag(**flags)
     if wrong is not None:
         return wrong
     if not isinstance(tensor_format, str) or tensor_format not in _DIMS:
@@ -87,10 +88,15 @@ def _explained(error, t, freqs, tensor_format, start_positions, cp_size, cp_rank
         return ValueError(f"cp_size: found {cp_size!r}, allowed: 1 to 65536")
     if cp_size > 1 and (type(cp_rank) is not int or not 0 <= cp_rank < cp_size):
         return ValueError(f"cp_rank: found {cp_rank!r}, allowed: 0 to {cp_size - 1}")
-    if t.dim() == 4 and freqs.dim() == 4 and tensor_format != "thd" and start_positions is None:
-        needed = t.size(_TOKEN[tensor_format]) * cp_size
-        if freqs.size(0) < needed:
-            return ValueError(f"freqs: found {freqs.size(0)} rows, allowed: {needed} or more, one for each token")
-        if cp_size > 1 and t.size(_TOKEN[tensor_format]) % 2 != 0:
-            return ValueError(f"t: found {t.size(_TOKEN[tensor_format])} tokens, allowed: an even number, two parts of a sequence")
-    return renamed(error, q="t", cos="freqs", positions="start_positions", start="freqs", rotary_dim="freqs")
+    wrong = not_shaped(len(_DIMS[tensor_format]), f"that of tensor_format {tensor_format}", t=t)
+    if wrong is None and tensor_format != "thd":
+        wrong = _not_covered(t.size(_TOKEN[tensor_format]), freqs, start_positions, cp_size)
+    return wrong or renamed(error, q="t", cos="freqs", positions="start_positions", start="freqs", rotary_dim="freqs")
+
+
+def _not_covered(tokens, freqs, start_positions, cp_size):
+    if cp_size > 1 and tokens % 2 != 0:
+        return ValueError(f"t: found {tokens} tokens, allowed: an even number, for two parts of each sequence")
+    if start_positions is None and freqs.dim() == 4 and freqs.size(0) < tokens * cp_size:
+        return ValueError(f"freqs: found {freqs.size(0)} rows, allowed: {tokens * cp_size} or more, one for each token")
+    return None

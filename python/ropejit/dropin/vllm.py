@@ -8,6 +8,7 @@ key are no leaves.
 
 from ropejit._rotation import Rotation, made_once
 from ropejit.dropin import _heads
+from ropejit.dropin._arguments import ERRORS
 
 _FLAT = tuple(Rotation(*_heads.by_cache("shd", is_neox)) for is_neox in (False, True))
 _BATCHED = tuple(Rotation(*_heads.by_cache("bshd", is_neox)) for is_neox in (False, True))
@@ -25,15 +26,16 @@ def rotary_embedding(positions, query, key, head_size, cos_sin_cache, is_neox, r
     [batch, tokens]; query, key: [tokens, heads * head_size] or [tokens, heads, head_size], with a batch in front where
     positions have one; cos_sin_cache: [rows, rotary_dim], cosines and then sines. The lanes from rope_dim_offset on
     rotate, rotary_dim of them; inverse: the other way round."""
-    front = 1
+    batched = False
     try:
-        front = positions.dim()
-        split, ropes = (_heads.with_heads_and_batch, _BATCHED) if front == 2 else (_heads.with_heads, _FLAT)
+        batched = positions.dim() == 2
+        split, ropes = (_heads.with_heads_and_batch, _BATCHED) if batched else (_heads.with_heads, _FLAT)
         if rope_dim_offset == 0 and not inverse:
             rope = ropes[1 if is_neox else 0]
         else:
-            rope = _unusual("bshd" if front == 2 else "shd", bool(is_neox), rope_dim_offset, bool(inverse))
+            rope = _unusual("bshd" if batched else "shd", bool(is_neox), rope_dim_offset, bool(inverse))
         q, k = split(query, head_size), None if key is None else split(key, head_size)
         rope.in_place(q, k, positions, cos_sin_cache)
-    except _heads.ERRORS as error:
-        raise _heads.explained(error, positions, query, key, head_size, cos_sin_cache, front, True) from None
+    except ERRORS as error:
+        flags = {"key_may_be_none": True, "is_neox": is_neox, "inverse": inverse}
+        raise _heads.explained(error, positions, query, key, head_size, cos_sin_cache, 1 + batched, **flags) from None
