@@ -177,13 +177,12 @@ Selection read_selection(const Arguments& arguments, const BinaryStore& store, P
   if (arguments.has("--device-key")) devices = read_devices(arguments, archs, problems);
   if (!problems.empty()) return selection;
 
-  const Trust& trust = store.options().trust;
-  const std::vector<DeviceKey> with_records = devices_with_records(store.directory(), trust);
+  const std::vector<DeviceKey> with_records = devices_with_records(store);
   std::vector<WarmTarget> targets;
   for (const std::string& arch : archs) targets.push_back(warm_target(arch, devices, with_records));
   selection.asked = plans.asked;
   Events events([&](std::string_view line) { selection.warnings.emplace_back(line); }, {});
-  const RecordShelf records(store.directory(), trust, events);
+  const RecordShelf records(store, events);
   selection.list = list_warm_items(std::move(plans.plans), std::move(targets), records);
   keep_shard(selection.list, selection.shard);
   return selection;

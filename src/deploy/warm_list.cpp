@@ -42,10 +42,12 @@ std::set<Variant> variants_of(const RotationPlan& plan, const WarmTarget& target
 
 }  // namespace
 
-std::vector<DeviceKey> devices_with_records(const std::string& cache_directory, const Trust& trust) {
+std::vector<DeviceKey> devices_with_records(const BinaryStore& store) {
   std::set<DeviceKey> devices;
   for (const TextFile& file : shipped_records()) add_devices(parse_records(file.text, file.name).records, devices);
-  add_devices(read_records(system_file_ops(), records_path(cache_directory), trust).records, devices);
+  for (const TierRecords& kept : store.records()) {
+    if (kept.text) add_devices(parse_records(*kept.text, kept.directory).records, devices);
+  }
   return {devices.begin(), devices.end()};
 }
 

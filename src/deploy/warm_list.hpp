@@ -27,8 +27,8 @@ struct WarmTarget {
 WarmTarget warm_target(const std::string& arch, const std::vector<DeviceKey>& only,
                        const std::vector<DeviceKey>& with_records);
 
-/// The devices that the shipped records, and those of a cache directory, are of; each once.
-std::vector<DeviceKey> devices_with_records(const std::string& cache_directory, const Trust& trust);
+/// The devices that the shipped records, and those of a cache, are of; each once.
+std::vector<DeviceKey> devices_with_records(const BinaryStore& store);
 
 struct WarmItem {
   std::size_t plan = 0;    ///< into WarmList::plans
