@@ -78,7 +78,9 @@ def _explained(error, q, k, where, rotary_dim, interleave, rope_scale, rope_thet
     wrong = wrong or no_number(int, rotary_dim=0 if rotary_dim is None else rotary_dim)
     numbers = dict(zip(("low_freq_factor", "high_freq_factor", "old_context_len"), llama31))
     wrong = wrong or no_number(float, rope_scale=rope_scale, rope_theta=rope_theta, **numbers)
-    scaling = {"rope_scaling.factor": "rope_scale", "rope_scaling.original_max_position_embeddings": "old_context_len"}
+    scaling = {"rope_scaling." + name: name for name in ("low_freq_factor", "high_freq_factor")}
+    scaling["rope_scaling.factor"] = "rope_scale"
+    scaling["rope_scaling.original_max_position_embeddings"] = "old_context_len"
     return wrong or renamed(error, positions=names[-1], cu_seqlens="indptr", **scaling)
 
 

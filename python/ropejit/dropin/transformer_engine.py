@@ -10,7 +10,7 @@ comes out NaN, where the original reads on; freqs get no gradient, and of anothe
 import torch
 
 from ropejit._rotation import made_once
-from ropejit.dropin._arguments import ERRORS, no_flag, no_tensor, not_shaped, renamed
+from ropejit.dropin._arguments import ERRORS, no_flag, no_number, no_tensor, not_shaped, renamed
 
 _DIMS = {"sbhd": "sbhd", "bshd": "bshd", "thd": "shd"}
 _TOKEN = {"sbhd": 0, "bshd": 1, "thd": 0}
@@ -79,14 +79,14 @@ def _explained(error, t, freqs, tensor_format, start_positions, cp_size, cp_rank
     tensors = {"t": t, "freqs": freqs}
     if start_positions is not None:
         tensors["start_positions"] = start_positions
-    wrong = no_tensor(**tensors) or no_flag(**flags)
+    wrong = no_tensor(**tensors) or no_flag(**flags) or no_number(int, cp_size=cp_size, cp_rank=cp_rank)
     if wrong is not None:
         return wrong
     if not isinstance(tensor_format, str) or tensor_format not in _DIMS:
         return ValueError(f"tensor_format: found {tensor_format!r}, allowed: sbhd, bshd or thd")
-    if type(cp_size) is not int or not 1 <= cp_size <= 65536:
+    if not 1 <= cp_size <= 65536:
         return ValueError(f"cp_size: found {cp_size!r}, allowed: 1 to 65536")
-    if cp_size > 1 and (type(cp_rank) is not int or not 0 <= cp_rank < cp_size):
+    if cp_size > 1 and not 0 <= cp_rank < cp_size:
         return ValueError(f"cp_rank: found {cp_rank!r}, allowed: 0 to {cp_size - 1}")
     wrong = not_shaped(len(_DIMS[tensor_format]), f"that of tensor_format {tensor_format}", t=t)
     if wrong is None and tensor_format != "thd":

@@ -8,7 +8,7 @@ key are no leaves.
 
 from ropejit._rotation import Rotation, made_once
 from ropejit.dropin import _heads
-from ropejit.dropin._arguments import ERRORS
+from ropejit.dropin._arguments import ERRORS, no_number
 
 _FLAT = tuple(Rotation(*_heads.by_cache("shd", is_neox)) for is_neox in (False, True))
 _BATCHED = tuple(Rotation(*_heads.by_cache("bshd", is_neox)) for is_neox in (False, True))
@@ -37,5 +37,6 @@ def rotary_embedding(positions, query, key, head_size, cos_sin_cache, is_neox, r
         q, k = split(query, head_size), None if key is None else split(key, head_size)
         rope.in_place(q, k, positions, cos_sin_cache)
     except ERRORS as error:
+        error = no_number(int, rope_dim_offset=rope_dim_offset) or error
         flags = {"key_may_be_none": True, "is_neox": is_neox, "inverse": inverse}
         raise _heads.explained(error, positions, query, key, head_size, cos_sin_cache, 1 + batched, **flags) from None
