@@ -113,6 +113,29 @@ Finding cache_writes(const BinaryStore& store) {
           "processes that start together compile the same; what cannot be written is compiled anew in each"};
 }
 
+// One of ROPEJIT_CACHE_PATH.
+Finding tier(const Tier& tier) {
+  const TierState state = tier.state();
+  switch (state.kind) {
+    case TierState::Kind::absent:
+      return {"", Verdict::poor, fmt::format("{}: nothing is there", state.path),
+              "what it was to hold is compiled anew; take it out of ROPEJIT_CACHE_PATH, or put it there"};
+    case TierState::Kind::directory:
+      if (state.problem.empty()) return {"", Verdict::good, fmt::format("{}: a directory", state.path), {}};
+      break;
+    case TierState::Kind::bundle:
+      if (!state.problem.empty()) break;
+      return {"",
+              Verdict::good,
+              fmt::format("{}: a bundle of {} {}{}, digest {}", state.path, state.entries,
+                          state.entries == 1 ? "entry" : "entries", state.has_records ? " and tuning records" : "",
+                          state.digest),
+              {}};
+  }
+  return {"", Verdict::broken, fmt::format("{}: {}", state.path, state.problem),
+          "nothing in it is used; make it anew, or set ROPEJIT_TRUST to whom it is of (cache/FORMAT.md)"};
+}
+
 Finding cache_entries(const BinaryStore& store) {
   std::size_t good = 0;
   std::vector<std::string> bad;
@@ -149,6 +172,9 @@ std::vector<Finding> examine(const Arguments& arguments) {
   try {
     const BinaryStore store(store_options(arguments.text("--cache-dir")));
     findings.push_back(look_at("cache", [&] { return cache_writes(store); }));
+    for (const Tier* const one : store.tiers()) {
+      if (one->path() != store.directory()) findings.push_back(look_at("tier", [&] { return tier(*one); }));
+    }
     findings.push_back(look_at("entries", [&] { return cache_entries(store); }));
     findings.push_back(look_at("records", [&] { return records(store); }));
   } catch (const Error&) {

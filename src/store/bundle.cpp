@@ -60,11 +60,12 @@ Bundle::Bundle(const FileOps& ops, const Trust& trust, std::string path, OpenFil
 
 BundleOpened Bundle::open(const FileOps& ops, const Trust& trust, const std::string& path) {
   const auto unreadable = [](const char* what, bool is_file) -> BundleOpened {
-    return {{errno == ENOENT ? Miss::Kind::absent : Miss::Kind::unreadable, failure(what)}, is_file};
+    return {{Miss::Kind::unreadable, failure(what)}, is_file};
   };
   // O_NONBLOCK: opening a pipe that somebody put there must not wait for a writer.
   OpenFile file(
       ops, retry_interrupted([&] { return ops.open(AT_FDCWD, path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK, 0); }));
+  if (!file && errno == ENOENT) return {{Miss::Kind::absent, failure("open")}, false};
   if (!file) return unreadable("open", false);
   struct stat status = {};
   if (retry_interrupted([&] { return ops.fstat(file.get(), &status); }) != 0) return unreadable("stat", false);

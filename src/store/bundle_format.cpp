@@ -56,7 +56,7 @@ BundleHeaderRead damaged(std::string reason) { return {{}, {Miss::Kind::damaged,
 }  // namespace
 
 BundleHeaderRead read_bundle_header(std::string_view bytes, std::uint64_t file_bytes) {
-  if (!bytes.starts_with(kBundleMagic)) return damaged("not a bundle");
+  if (!bytes.starts_with(kBundleMagic)) return damaged("a file that is no bundle");
   if (bytes.size() < kBundleHeaderBytes) {
     return damaged(fmt::format("truncated: {} bytes are too few for a bundle", bytes.size()));
   }

@@ -1,5 +1,6 @@
-// Tier: one place of a BinaryStore's, a directory or a bundle; which of them is found out when it is looked at. Where
-// neither is there yet, a later look may find one; what was once found to be a bundle stays one. Thread-safe.
+// Tier: one place of a BinaryStore's, a directory or a bundle; which of them is found out when it is looked at. A
+// bundle that was opened once is served from then on; where there is none, or none that can be used, the next look
+// tries again. Thread-safe, and works on in a child of fork.
 #pragma once
 
 #include <atomic>
@@ -51,14 +52,18 @@ class Tier {
   TierState state() const;
 
  private:
-  /// What is known of the file that is in a directory's place; null where there is none. `kept` has what may pass:
-  /// why it could not be opened or read now.
-  const BundleOpened* as_bundle(BundleOpened& kept) const;
+  struct Look {
+    const Bundle* bundle = nullptr;
+    Miss miss = {};        ///< why there is none
+    bool is_file = false;  ///< no directory, whatever else
+  };
+  Look look() const;
+  ReadResult missed(const Look& found) const;
 
   EntryFolder folder_;
   Trust trust_;
   const FileOps* ops_;
-  mutable std::atomic<const BundleOpened*> opened_{nullptr};  ///< set once; owned
+  mutable std::atomic<const Bundle*> bundle_{nullptr};  ///< set once; owned
 };
 
 }  // namespace ropejit::internal

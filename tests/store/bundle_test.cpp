@@ -1,0 +1,439 @@
+#include "store/bundle.hpp"
+
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+
+#include "store/bundle_import.hpp"
+#include "store/sample_bundles.hpp"
+#include "support/catch.hpp"
+#include "support/scratch_folder.hpp"
+
+using namespace ropejit::internal;
+using namespace ropejit::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+// A directory of three entries, and the bundle of it.
+struct Bundled {
+  Bundled() { fill_directory(directory), written = export_all(directory, path); }
+  ScratchFolder scratch;
+  std::string directory = scratch / "cache";
+  std::string path = scratch / "all.rjb";
+  BundleWritten written;
+};
+
+Tier directory_tier(const std::string& directory) { return {directory, {}, false, system_file_ops()}; }
+
+bool one_line(const std::string& text) { return !text.empty() && text.find('\n') == std::string::npos; }
+
+void put_number(std::string& bytes, std::size_t at, std::uint64_t number, std::size_t size) {
+  for (std::size_t i = 0; i < size; ++i) bytes[at + i] = static_cast<char>(number >> (8 * i) & 0xff);
+}
+
+// With the checksum put right again, as whoever writes bundles would.
+std::string with_checksum(std::string bytes, std::size_t entries) {
+  const std::size_t checked = kBundleHeaderBytes + entries * kBundleRowBytes;
+  const std::string hex = ropejit::internal::entry_key(bytes.substr(0, checked));  // BLAKE3-256
+  for (std::size_t i = 0; i < kBundleChecksumBytes; ++i) {
+    bytes[checked + i] = static_cast<char>(std::stoi(hex.substr(2 * i, 2), nullptr, 16));
+  }
+  return bytes;
+}
+
+Miss open_miss(const std::string& path, const std::string& bytes) {
+  write_text(path, bytes);
+  BundleOpened opened = Bundle::open(system_file_ops(), {}, path);
+  CHECK_FALSE(opened.bundle);
+  return opened.miss;
+}
+
+}  // namespace
+
+TEST_CASE("A bundle serves what was exported, read-only, after the user's directory") {
+  const Bundled b;
+  CHECK(b.written.entries == 3);
+  CHECK(b.written.bytes == fs::file_size(b.path));
+  CHECK(b.written.digest.size() == 64);
+  const std::string user = b.scratch / "user";
+  const BinaryStore store(StoreOptions{.directory = user, .read_only = {b.path}});
+  for (const std::string& preimage : kBundled) {
+    const ReadResult read = store.read(preimage);
+    REQUIRE(read.entry);
+    CHECK(same(*read.entry, bundled(preimage)));
+    CHECK(read.found_in == b.path);
+    CHECK(read.read_only);
+    REQUIRE(read.misses.size() == 1);
+    CHECK(read.misses[0].directory == user);
+  }
+  const ReadResult none = store.read("four");
+  CHECK(none.miss.kind == Miss::Kind::absent);
+  REQUIRE(none.misses.size() == 2);
+  CHECK(none.misses[1].directory == b.path);
+  CHECK_FALSE(fs::exists(user));
+
+  const std::vector<EntryListing> listed = store.list();
+  REQUIRE(listed.size() == 3);
+  for (const EntryListing& listing : listed) {
+    CHECK(listing.metadata);
+    CHECK(listing.directory == b.path);
+  }
+  CHECK(std::is_sorted(listed.begin(), listed.end(), [](const auto& x, const auto& y) { return x.key < y.key; }));
+  const std::vector<TierRecords> records = store.records();
+  REQUIRE(records.size() == 2);
+  CHECK(records[0].miss.kind == Miss::Kind::absent);
+  CHECK(records[1].text == kSampleRecords);
+  const TierState state = store.tiers()[1]->state();
+  CHECK(state.kind == TierState::Kind::bundle);
+  CHECK(state.entries == 3);
+  CHECK(state.has_records);
+  CHECK(state.digest == b.written.digest);
+}
+
+TEST_CASE("The same entries make the same bytes, wherever, whenever and from whatever they are exported") {
+  const Bundled b;
+  const std::string bytes = read_text(b.path);
+  export_all(b.directory, b.scratch / "again.rjb");
+  CHECK(read_text(b.scratch / "again.rjb") == bytes);
+
+  // Another machine took other times, and wrote in another order.
+  const std::string other = b.scratch / "other";
+  for (auto preimage = kBundled.rbegin(); preimage != kBundled.rend(); ++preimage) {
+    Entry entry = sample_entry(*preimage);
+    entry.metadata.compile_ms = 4711.5;
+    REQUIRE(BinaryStore(other).write(entry) == "");
+  }
+  export_all(other, b.scratch / "other.rjb");
+  CHECK(read_text(b.scratch / "other.rjb") == bytes);
+
+  const BundleOpened opened = Bundle::open(system_file_ops(), {}, b.path);
+  REQUIRE(opened.bundle);
+  const std::string imported = b.scratch / "imported";
+  CHECK(import_entries(*opened.bundle, directory_tier(imported)).written == 3);
+  export_all(imported, b.scratch / "imported.rjb");
+  CHECK(read_text(b.scratch / "imported.rjb") == bytes);
+
+  export_all(b.path, b.scratch / "bundle.rjb");
+  CHECK(read_text(b.scratch / "bundle.rjb") == bytes);
+
+  // Other entries, other bytes.
+  REQUIRE(BinaryStore(other).write(sample_entry("four")) == "");
+  CHECK(export_all(other, b.scratch / "other.rjb").digest != b.written.digest);
+}
+
+TEST_CASE("An import writes what is missing or damaged, and leaves what is whole") {
+  const Bundled b;
+  const BundleOpened opened = Bundle::open(system_file_ops(), {}, b.path);
+  REQUIRE(opened.bundle);
+  CHECK(verify_bundle(*opened.bundle) == "");
+  const std::string into = b.scratch / "into";
+  const Entry own = sample_entry("one", 7);
+  REQUIRE(BinaryStore(into).write(own) == "");
+  REQUIRE(BinaryStore(into).write(sample_entry("two")) == "");
+  write_text(entry_file(into, "two"), "damaged");
+  const Imported imported = import_entries(*opened.bundle, directory_tier(into));
+  CHECK(imported.written == 2);
+  CHECK(imported.kept == 1);
+  CHECK(imported.failed.empty());
+  CHECK(same(*BinaryStore(into).read("one").entry, own));
+  CHECK(same(*BinaryStore(into).read("two").entry, bundled("two")));
+  const Imported again = import_entries(*opened.bundle, directory_tier(into));
+  CHECK(again.written == 0);
+  CHECK(again.kept == 3);
+
+  const Imported nowhere = import_entries(*opened.bundle, directory_tier(b.path));
+  CHECK(nowhere.kept == 3);  // all of it is in the bundle itself
+  const std::string file = b.scratch / "file";
+  write_text(file, "");
+  const Imported refused = import_entries(*opened.bundle, directory_tier(file));
+  CHECK(refused.written == 0);
+  REQUIRE(refused.failed.size() == 3);
+  for (const std::string& line : refused.failed) CHECK(one_line(line));
+}
+
+TEST_CASE("A bundle that is cut at any place is refused with a reason") {
+  const Bundled b;
+  const std::string bytes = read_text(b.path);
+  const std::string cut = b.scratch / "cut.rjb";
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    INFO(size << " of " << bytes.size() << " bytes");
+    const Miss miss = open_miss(cut, bytes.substr(0, size));
+    CHECK(miss.kind == Miss::Kind::damaged);
+    CHECK(one_line(miss.reason));
+    if (size >= kBundleMagic.size()) CHECK(miss.reason.find("truncated") == 0);
+  }
+  CHECK(open_miss(cut, bytes + "x").kind == Miss::Kind::damaged);
+  const ReadResult read = store_of(cut).read("one");
+  CHECK(read.miss.kind == Miss::Kind::unreadable);
+  CHECK(one_line(read.miss.reason));
+}
+
+TEST_CASE("A byte that is changed costs the bundle or what it is of, with a reason, and serves nothing wrong") {
+  const Bundled b;
+  const std::string bytes = read_text(b.path);
+  const std::string path = b.scratch / "changed.rjb";
+  const std::size_t head = kBundleHeaderBytes + 3 * kBundleRowBytes + kBundleChecksumBytes;
+  const std::size_t records = bytes.size() - kSampleRecords.size();
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
+    for (const char mask : {'\x01', '\x80'}) {
+      INFO("byte " << at << " of " << bytes.size());
+      std::string changed = bytes;
+      changed[at] = static_cast<char>(changed[at] ^ mask);
+      write_text(path, changed);
+      const BundleOpened opened = Bundle::open(system_file_ops(), {}, path);
+      CHECK(static_cast<bool>(opened.bundle) == (at >= head));
+      if (!opened.bundle) {
+        CHECK(one_line(opened.miss.reason));
+        continue;
+      }
+      int missed = 0;
+      for (const std::string& preimage : kBundled) {
+        const ReadResult read = opened.bundle->read(preimage);
+        if (read.entry) {
+          CHECK(same(*read.entry, bundled(preimage)));
+        } else {
+          ++missed;
+          CHECK(read.miss.kind == Miss::Kind::damaged);
+          CHECK(one_line(read.miss.reason));
+        }
+      }
+      const TierRecords found = opened.bundle->records();
+      CHECK(missed == (at < records ? 1 : 0));
+      CHECK(found.text.has_value() == (at < records));
+      if (found.text) CHECK(found.text == kSampleRecords);
+      CHECK(one_line(verify_bundle(*opened.bundle)));
+    }
+  }
+}
+
+TEST_CASE("A head that lies is refused, whatever its checksum says, before anything is allocated for it") {
+  const Bundled b;
+  const std::string bytes = read_text(b.path);
+  const std::size_t row = kBundleHeaderBytes;
+  struct Row {
+    const char* what;
+    std::size_t at;
+    std::uint64_t number;
+    std::size_t size;
+    Miss::Kind kind;
+    const char* said;
+  };
+  const Row rows[] = {
+      {"a later version", 8, 2, 4, Miss::Kind::newer, "format version 2, known: up to 1"},
+      {"version 0", 8, 0, 4, Miss::Kind::damaged, "format version 0"},
+      {"more entries than there may be", 12, 0xffffffff, 4, Miss::Kind::damaged, "4294967295 entries, allowed"},
+      {"more entries than the file has bytes", 12, kMaxBundleEntries, 4, Miss::Kind::damaged, "lengths do not match"},
+      {"fewer entries", 12, 2, 4, Miss::Kind::damaged, "checksum"},
+      {"another size", 16, bytes.size() + 1, 8, Miss::Kind::damaged, "truncated"},
+      {"the largest size", 16, ~std::uint64_t{0}, 8, Miss::Kind::damaged, "truncated"},
+      {"the largest records", 24, ~std::uint64_t{0}, 8, Miss::Kind::damaged, "bytes of records, allowed"},
+      {"more records than the file has bytes", 24, kMaxRecordsBytes, 8, Miss::Kind::damaged, "lengths do not match"},
+      {"longer records", 24, kSampleRecords.size() + 1, 8, Miss::Kind::damaged, "lengths do not match"},
+      {"no records", 24, 0, 8, Miss::Kind::damaged, "lengths do not match"},
+      {"an entry of no bytes", row + 64, 0, 8, Miss::Kind::damaged, "impossible length"},
+      {"an entry of all bytes", row + 64, ~std::uint64_t{0}, 8, Miss::Kind::damaged, "impossible length"},
+      {"a longer entry", row + 64, 1000, 8, Miss::Kind::damaged, "lengths do not match"},
+      {"keys that do not ascend", row, ~std::uint64_t{0}, 8, Miss::Kind::damaged, "keys do not ascend"},
+  };
+  for (const Row& each : rows) {
+    INFO(each.what);
+    std::string changed = bytes;
+    put_number(changed, each.at, each.number, each.size);
+    const Miss miss = open_miss(b.scratch / "lies.rjb", with_checksum(changed, 3));
+    INFO(miss.reason);
+    CHECK(miss.kind == each.kind);
+    CHECK(miss.reason.find(each.said) != std::string::npos);
+    CHECK(one_line(miss.reason));
+  }
+  // The rows of two entries, one for the other: each is whole, and neither has the other's key.
+  std::string swapped = bytes;
+  for (std::size_t i = 0; i < 32; ++i) std::swap(swapped[row + i], swapped[row + kBundleRowBytes + i]);
+  CHECK(open_miss(b.scratch / "lies.rjb", with_checksum(swapped, 3)).reason.find("ascend") != std::string::npos);
+  std::string renamed = bytes;
+  renamed[row + 31] = static_cast<char>(renamed[row + 31] ^ 1);
+  write_text(b.scratch / "lies.rjb", with_checksum(renamed, 3));
+  const BundleOpened opened = Bundle::open(system_file_ops(), {}, b.scratch / "lies.rjb");
+  REQUIRE(opened.bundle);
+  CHECK(opened.bundle->read_key(opened.bundle->index().key(0)).miss.reason == "the entry is of another key");
+}
+
+TEST_CASE("What is no bundle is none, and what cannot be used is tried again") {
+  const Bundled b;
+  const std::string path = b.scratch / "late.rjb";
+  const BinaryStore store = store_of(path);
+  CHECK(store.read("one").miss.kind == Miss::Kind::absent);
+  write_text(path, "no bundle");
+  CHECK(store.read("one").miss.reason == "a file that is no bundle");
+  CHECK(store.records()[0].miss.reason == "a file that is no bundle");
+  REQUIRE(store.list().size() == 1);
+  CHECK(store.list()[0].problem == "a file that is no bundle");
+  CHECK(store.tiers()[0]->state().problem == "a file that is no bundle");
+  CHECK(store.write(sample_entry("x")) == "");  // there is no directory of the user's
+  write_text(path, "");
+  CHECK(store.read("one").miss.reason == "a file that is no bundle");
+  REQUIRE(::mkfifo((b.scratch / "pipe").c_str(), 0600) == 0);
+  CHECK(store_of(b.scratch / "pipe").read("one").miss.kind == Miss::Kind::refused);
+  fs::copy_file(b.path, path, fs::copy_options::overwrite_existing);
+  CHECK(store.read("one").entry);
+  CHECK(store.records()[0].text == kSampleRecords);
+
+  fs::create_symlink(b.path, b.scratch / "link.rjb");
+  CHECK(store_of(b.scratch / "link.rjb").read("one").entry);
+  // In place of the user's directory: read, and not written to.
+  const BinaryStore as_directory(b.path);
+  CHECK(as_directory.read("one").read_only);
+  CHECK(as_directory.write(sample_entry("four")).find("found a bundle") != std::string::npos);
+  CHECK(as_directory.lock("four", std::chrono::milliseconds(0)).outcome() == KeyLock::Outcome::unavailable);
+  CHECK(as_directory.clear().entries == 0);
+}
+
+TEST_CASE("A bundle that is replaced, cut or overwritten while it is open serves what it was opened as, or misses") {
+  const Bundled b;
+  const BinaryStore store = store_of(b.path);
+  REQUIRE(store.read("one").entry);
+  const std::string empty = b.scratch / "empty";
+  REQUIRE(BinaryStore(empty).write(sample_entry("four")) == "");
+  export_all(empty, b.path);
+  CHECK(same(*store.read("two").entry, bundled("two")));
+  CHECK(store.read("four").miss.kind == Miss::Kind::absent);
+  CHECK(store_of(b.path).read("four").entry);
+
+  const BinaryStore later = store_of(b.path);
+  REQUIRE(later.read("four").entry);
+  const auto size = fs::file_size(b.path);
+  fs::resize_file(b.path, size - kSampleRecords.size() - 1);
+  ReadResult read = later.read("four");
+  CHECK(read.miss.reason == "the bundle was truncated after it was opened");
+  CHECK(later.records()[0].miss.kind == Miss::Kind::damaged);
+  fs::resize_file(b.path, size);  // zeros
+  read = later.read("four");
+  CHECK(read.miss.kind == Miss::Kind::damaged);
+  CHECK(one_line(read.miss.reason));
+  fs::remove(b.path);
+  CHECK(same(*store.read("three").entry, bundled("three")));
+}
+
+TEST_CASE("Many threads read one bundle, from its opening on, and so does a child of fork") {
+  const Bundled b;
+  const BinaryStore store = store_of(b.path);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 4; ++i) {
+    threads.emplace_back([&] {
+      for (int turn = 0; turn < 200; ++turn) {
+        for (const std::string& preimage : kBundled) {
+          const ReadResult read = store.read(preimage);
+          if (!read.entry || !same(*read.entry, bundled(preimage))) ++wrong;
+        }
+        if (store.records()[0].text != kSampleRecords) ++wrong;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(wrong == 0);
+
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  bool all = true;
+  for (int turn = 0; turn < 200; ++turn) {
+    for (const std::string& preimage : kBundled) all = all && store.read(preimage).entry.has_value();
+  }
+  if (child == 0) ::_exit(all ? 0 : 1);
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  CHECK(all);
+}
+
+TEST_CASE("An export leaves out what cannot be used, and says so; what changes meanwhile is no bundle") {
+  const Bundled b;
+  write_text(entry_file(b.directory, "two"), "damaged");
+  const std::string path = b.scratch / "two.rjb";
+  BundleRequest request;
+  request.path = path;
+  const Tier source = directory_tier(b.directory);
+  BundleWritten written = write_bundle(system_file_ops(), source, request);
+  CHECK(written.problem == "");
+  CHECK(written.entries == 2);
+  REQUIRE(written.left_out.size() == 1);
+  CHECK(written.left_out[0].find(entry_key("two")) == 0);
+
+  const std::string before = read_text(path);
+  request.accepts = [&] { fs::remove(entry_file(b.directory, "one")); };
+  written = write_bundle(system_file_ops(), source, request);
+  CHECK(written.problem.find("changed while it was exported") != std::string::npos);
+  CHECK(read_text(path) == before);
+  request.accepts = [&] { REQUIRE(BinaryStore(b.directory).write(sample_entry("three", 41)) == ""); };
+  CHECK(write_bundle(system_file_ops(), source, request).problem.find("changed while") != std::string::npos);
+  CHECK(read_text(path) == before);
+  request.accepts = [] { throw std::runtime_error("no"); };
+  CHECK_THROWS_AS(write_bundle(system_file_ops(), source, request), std::runtime_error);
+  CHECK(read_text(path) == before);
+}
+
+TEST_CASE("An export replaces bundles, and other files if it is told to; never what is no file") {
+  const Bundled b;
+  const Tier source = directory_tier(b.directory);
+  BundleRequest request;
+  request.path = b.scratch / "precious";
+  write_text(request.path, "text");
+  BundleWritten written = write_bundle(system_file_ops(), source, request);
+  CHECK(written.in_the_way);
+  CHECK(written.problem.find("found a file that is no bundle") != std::string::npos);
+  CHECK(read_text(request.path) == "text");
+  request.replaces_anything = true;
+  CHECK(write_bundle(system_file_ops(), source, request).problem == "");
+  CHECK(store_of(request.path).read("one").entry);
+  request.replaces_anything = false;
+  CHECK(write_bundle(system_file_ops(), source, request).problem == "");
+  request.replaces_anything = true;
+  for (const std::string& path : {b.directory, b.scratch / "pipe", b.scratch.path() + "/"}) {
+    INFO(path);
+    ::mkfifo((b.scratch / "pipe").c_str(), 0600);
+    request.path = path;
+    written = write_bundle(system_file_ops(), source, request);
+    CHECK(written.in_the_way);
+    CHECK(one_line(written.problem));
+    CHECK_FALSE(fs::is_regular_file(path));
+  }
+  request.path = b.scratch / "nowhere/all.rjb";
+  written = write_bundle(system_file_ops(), source, request);
+  CHECK_FALSE(written.in_the_way);
+  CHECK(written.problem.find("No such file or directory") != std::string::npos);
+}
+
+TEST_CASE("1,000 entries of a bundle: the first read opens it and costs no more than a look into a directory may") {
+  const ScratchFolder scratch(fs::exists("/dev/shm") ? fs::path("/dev/shm") : fs::temp_directory_path());
+  std::vector<std::string> preimages;
+  for (int i = 0; i < 1000; ++i) preimages.push_back("entry " + std::to_string(i));
+  fill_directory(scratch / "cache", preimages, 40000);
+  export_all(scratch / "cache", scratch / "all.rjb");
+  using Clock = std::chrono::steady_clock;
+  const auto us_since = [](Clock::time_point start) {
+    return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
+  };
+  std::vector<double> first, next;
+  for (int i = 0; i < 101; ++i) {
+    const BinaryStore store = store_of(scratch / "all.rjb");
+    auto start = Clock::now();
+    const ReadResult one = store.read(preimages[500]);
+    first.push_back(us_since(start));
+    start = Clock::now();
+    const ReadResult two = store.read(preimages[static_cast<std::size_t>(i)]);
+    next.push_back(us_since(start));
+    REQUIRE(one.entry);
+    REQUIRE(two.entry);
+  }
+  std::nth_element(first.begin(), first.begin() + 50, first.end());
+  std::nth_element(next.begin(), next.begin() + 50, next.end());
+  WARN("bundle of 1,000 entries of 40 kB: open and first read " << first[50] << " us, another read " << next[50]
+                                                                << " us (medians of 101)");
+}
