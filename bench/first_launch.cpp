@@ -102,7 +102,15 @@ void be_child(const std::string& mode, const ServiceOptions& options) {
     measure_twin(*target);
   } else {
     ServiceOptions ours = options;
-    ours.on_miss = mode == "background" ? OnMiss::background : OnMiss::compile;
+    if (mode == "frozen") {
+      // A bundle: the compiler is not to be found either.
+      ::setenv("ROPEJIT_CACHE_PATH", options.cache_dir->c_str(), 1);
+      ours.cache_dir = "";
+      ours.nvrtc = ours.host_compiler = "/nonexistent";
+      ours.frozen = true;
+    } else {
+      ours.on_miss = mode == "background" ? OnMiss::background : OnMiss::compile;
+    }
     measure_ours(*target, ours);
   }
   std::fflush(stdout);
@@ -168,9 +176,13 @@ class TemporaryFolder {
 }  // namespace
 
 void first_command(const Words& words) {
-  const internal::Arguments arguments(
-      "first", {{"--device", "NAME", ""}, {"--repeats", "N", ""}, {"--child", "MODE", ""}, {"--cache", "DIR", ""}},
-      words);
+  const internal::Arguments arguments("first",
+                                      {{"--device", "NAME", ""},
+                                       {"--repeats", "N", ""},
+                                       {"--child", "MODE", ""},
+                                       {"--cache", "DIR", ""},
+                                       {"--bundle", "FILE", ""}},
+                                      words);
   if (const auto mode = arguments.text("--child")) {
     ServiceOptions options;
     options.device = arguments.text("--device");
@@ -201,6 +213,7 @@ void first_command(const Words& words) {
     samples["memory"].push_back(disk.at("memory"));
     samples["compile"].push_back(twin.at("compile"));
     samples["load"].push_back(twin.at("load"));
+    if (const auto bundle = arguments.text("--bundle")) samples["frozen"].push_back(run("frozen", *bundle).at("first"));
   }
   const struct {
     const char* name;
@@ -209,6 +222,7 @@ void first_command(const Words& words) {
               {"background", "first launch, empty cache, compiling in the background (OnMiss::background)"},
               {"settled", "until the kernel's own binaries serve there"},
               {"disk", "first launch, binaries on disk"},
+              {"frozen", "first launch of a frozen service, binaries in the bundle"},
               {"memory", "get and launch again, in memory"},
               {"compile", "loading the compiler and compiling an empty kernel"},
               {"load", "loading and launching that kernel"},
@@ -216,6 +230,7 @@ void first_command(const Words& words) {
   fmt::print("| {} processes each | ms | spread | least | most |\n|---|---|---|---|---|\n", repeats);
   for (const auto& row : rows) {
     const std::vector<double>& each = samples[row.name];
+    if (each.empty()) continue;
     const Summary summary = summarize(each);
     fmt::print("| {} | {:.3f} | {:.3f} | {:.3f} | {:.3f} |\n", row.text, summary.median / 1e3, summary.spread / 1e3,
                *std::min_element(each.begin(), each.end()) / 1e3, *std::max_element(each.begin(), each.end()) / 1e3);
