@@ -212,7 +212,57 @@ static PyObject* kernel_for(Site* site, const int64_t* key) {
   return kernel;
 }
 
-static PyObject* allocate_like(PyObject* tensor, PyObject* dtype) {
+/* Whether the elements fill one piece of memory, each once: then empty_like keeps the strides. */
+static bool is_dense(const View* view) {
+  int64_t filled = 1;
+  for (int32_t left = view->ndim; left > 0;) {
+    int32_t next = -1;
+    int32_t remaining = 0;
+    for (int32_t i = 0; i < view->ndim; ++i) {
+      if (view->shape[i] == 0) return false;
+      if (view->shape[i] == 1 || view->strides[i] < filled) continue;
+      ++remaining;
+      if (view->strides[i] == filled) next = i;
+    }
+    if (remaining == 0) break;
+    if (next < 0) return false;
+    filled *= view->shape[next];
+    left = remaining - 1;
+  }
+  int64_t elements = 1;
+  for (int32_t i = 0; i < view->ndim; ++i) elements *= view->shape[i];
+  return elements == filled;
+}
+
+static PyObject* tuple_of(const int64_t* numbers, int32_t count) {
+  PyObject* const tuple = PyTuple_New(count);
+  for (int32_t i = 0; tuple != NULL && i < count; ++i) {
+    PyObject* const number = PyLong_FromLongLong(numbers[i]);
+    if (number == NULL || PyTuple_SetItem(tuple, i, number) != 0) {
+      Py_DECREF(tuple);
+      return NULL;
+    }
+  }
+  return tuple;
+}
+
+/* Past torch's dispatcher, which takes longer than the allocator. The current device is the tensor's. */
+static PyObject* allocate_strided(const View* view, PyObject* dtype) {
+  PyObject* const shape = tuple_of(view->shape, view->ndim);
+  PyObject* const strides = tuple_of(view->strides, view->ndim);
+  PyObject* const made = shape == NULL || strides == NULL
+                             ? NULL
+                             : PyObject_CallFunctionObjArgs(torch.empty_strided_cuda, shape, strides, dtype, NULL);
+  Py_XDECREF(shape);
+  Py_XDECREF(strides);
+  return made;
+}
+
+static PyObject* allocate_like(PyObject* tensor, const View* view, PyObject* dtype) {
+  if (torch.empty_strided_cuda != NULL && view->device_type == EXCHANGE_CUDA && is_dense(view)) {
+    PyObject* const wanted = dtype != NULL ? dtype : torch.dtype_objects[view->dtype];
+    if (wanted != NULL) return allocate_strided(view, wanted);
+  }
   if (dtype == NULL) return PyObject_CallFunctionObjArgs(torch.empty_like, tensor, NULL);
   PyObject* const arguments = PyTuple_Pack(1, tensor);
   PyObject* const keywords = Py_BuildValue("{sO}", "dtype", dtype);
@@ -279,12 +329,13 @@ static void drop(const Site* site, const Outputs* outputs) {
 }
 
 /* False: an exception, and nothing is held. */
-static bool make_outputs(const Site* site, const Call* call, PyObject* dtype, Outputs* outputs, ropejit_args* args) {
+static bool make_outputs(const Site* site, const Call* call, const Sizes* sizes, PyObject* dtype, Outputs* outputs,
+                         ropejit_args* args) {
   outputs->q = call->q;
   outputs->k = call->k;
   if (site->in_place) return true;
-  outputs->q = allocate_like(call->q, dtype);
-  outputs->k = outputs->q == NULL || call->k == NULL ? NULL : allocate_like(call->k, dtype);
+  outputs->q = allocate_like(call->q, &sizes->q, dtype);
+  outputs->k = outputs->q == NULL || call->k == NULL ? NULL : allocate_like(call->k, &sizes->k, dtype);
   View view;
   if (outputs->q != NULL && (call->k == NULL || outputs->k != NULL) && view_tensor(outputs->q, &view)) {
     args->q_out = tensor_of(site, &view);
@@ -337,7 +388,7 @@ PyObject* rotate(Site* site, const Call* call) {
   fill_positions(site, call, &sizes, &args);
   fill_table(site, &sizes, &args);
   Outputs outputs;
-  if (!make_outputs(site, call, output_dtype_of(kernel), &outputs, &args)) return NULL;
+  if (!make_outputs(site, call, &sizes, output_dtype_of(kernel), &outputs, &args)) return NULL;
 
   if (sizes.batch > 0 && sizes.tokens > 0) {
     void* stream = NULL;

@@ -26,6 +26,7 @@ static PyObject* setup(PyObject* module, PyObject* from) {
   read.tensor_type = taken(from, "tensor_type");
   read.parameter_type = taken(from, "parameter_type");
   read.empty_like = taken(from, "empty_like");
+  read.empty_strided_cuda = taken(from, "empty_strided_cuda");
   read.is_grad_enabled = taken(from, "is_grad_enabled");
   read.increment_version = taken(from, "increment_version");
   read.current_device = taken(from, "current_device");
@@ -38,6 +39,13 @@ static PyObject* setup(PyObject* module, PyObject* from) {
     PyErr_SetString(PyExc_TypeError, "setup: something is missing");
     return NULL;
   }
+  PyObject* dtype;
+  PyObject* number;
+  for (Py_ssize_t at = 0; PyDict_Next(read.dtypes, &at, &dtype, &number);) {
+    const long place = PyLong_AsLong(number);
+    if (place > DTYPE_OTHER && place < DTYPES) read.dtype_objects[place] = dtype;
+  }
+  if (PyErr_Occurred()) return NULL;
   PyObject* const capsule = PyDict_GetItemString(from, "exchange");
   if (capsule != NULL && PyCapsule_IsValid(capsule, EXCHANGE_CAPSULE)) {
     const ExchangeApi* const api = PyCapsule_GetPointer(capsule, EXCHANGE_CAPSULE);

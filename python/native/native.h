@@ -16,7 +16,7 @@
 enum { MAX_DIMS = 8 };
 
 /* Numbers of dtypes, as Python knows them too (_sites.py). */
-enum { DTYPE_OTHER = 0, DTYPE_BF16, DTYPE_FP16, DTYPE_FP32, DTYPE_INT32, DTYPE_INT64, DTYPE_COMPLEX64 };
+enum { DTYPE_OTHER = 0, DTYPE_BF16, DTYPE_FP16, DTYPE_FP32, DTYPE_INT32, DTYPE_INT64, DTYPE_COMPLEX64, DTYPES };
 
 /* What a tensor is. The arrays are the view's own. */
 typedef struct View {
@@ -34,13 +34,15 @@ typedef struct Torch {
   PyObject* tensor_type;
   PyObject* parameter_type;
   PyObject* empty_like;
+  PyObject* empty_strided_cuda; /* takes sizes, strides and a dtype, on the current device; NULL: use empty_like */
   PyObject* is_grad_enabled;
-  PyObject* increment_version; /* takes a tuple of tensors */
-  PyObject* current_device;    /* NULL: there is but one */
-  PyObject* raw_stream;        /* of a device's number; used without the exchange API */
-  PyObject* probes;            /* a tuple of functions that return something true where a mode or a trace is on */
-  PyObject* dtypes;            /* {torch.dtype: one of the numbers above}; used without the exchange API */
-  const ExchangeApi* exchange; /* NULL: use attributes */
+  PyObject* increment_version;     /* takes a tuple of tensors */
+  PyObject* current_device;        /* NULL: there is but one */
+  PyObject* raw_stream;            /* of a device's number; used without the exchange API */
+  PyObject* probes;                /* a tuple of functions that return something true where a mode or a trace is on */
+  PyObject* dtypes;                /* {torch.dtype: one of the numbers above}; used without the exchange API */
+  PyObject* dtype_objects[DTYPES]; /* those of the dictionary, by number; NULL where there is none */
+  const ExchangeApi* exchange;     /* NULL: use attributes */
   bool host_allowed;
 } Torch;
 

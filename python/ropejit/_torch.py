@@ -61,10 +61,17 @@ def _increment_version():
     return one_by_one
 
 
+def _empty_strided_cuda():
+    """What torch's own generated code allocates with."""
+    guards = getattr(getattr(torch._C, "_dynamo", None), "guards", None)
+    return getattr(guards, "_empty_strided_cuda", None) if torch.cuda.is_available() else None
+
+
 SETUP = {
     "tensor_type": torch.Tensor,
     "parameter_type": torch.nn.Parameter,
     "empty_like": torch.empty_like,
+    "empty_strided_cuda": _empty_strided_cuda(),
     "is_grad_enabled": torch.is_grad_enabled,
     "increment_version": _increment_version(),
     # With one device it is the current one.

@@ -164,7 +164,10 @@ def test_the_operators_pass_torchs_own_checks(device):
     torch.library.opcheck(torch.ops.ropejit.rope_.default, arguments, rest)
 
 
-@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+INDUCTOR = pytest.param("inductor", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU"))
+
+
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", INDUCTOR])
 def test_compiled_without_a_graph_break(backend, device):
     from ropejit.dropin import hf
 
