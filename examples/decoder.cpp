@@ -1,18 +1,17 @@
 // The attention of a decoder over ropejit, the way a runtime embeds it: one service for all layers; kernels got when
 // the model is loaded; prompts rotated where they lie in the packed [q k v] rows, with k going straight into its cache;
 // then decode steps that replay one CUDA graph, whose positions are in device memory. Attention itself is done on the
-// CPU, and compared with fp64. On the CUDA driver, found at run time; without a GPU on the host target, where nothing
-// is captured.
-#include <cuda.h>
-#include <dlfcn.h>
-
+// CPU, from what the device has and once more in fp64. Without a GPU the same runs on the host target, where nothing is
+// captured. Exit status 0: all is right.
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstdio>
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "machine.hpp"

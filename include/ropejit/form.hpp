@@ -79,7 +79,7 @@ struct ROPEJIT_EXPORT LaunchForm {
   PositionSource positions = PositionSource::ids64;          ///< the kind of RopeArgs::positions
   AngleSource angles = AngleSource::computed;                ///< anything else: launches bring RopeArgs::table
   DType table_dtype = DType::fp32;                           ///< of the caller's cos and sin; radians are fp32
-  Padding padding = Padding::rotate;                         ///< what tokens at negative positions are
+  Padding padding = Padding::rotate;                         ///< what becomes of tokens at negative positions
   ContextParallel context_parallel = ContextParallel::none;  ///< for starts, offsets and ragged sequences
   /// k is written to rows of k_out (out of place whatever `placement` says, which is then of q alone).
   CacheRows k_rows = CacheRows::none;
