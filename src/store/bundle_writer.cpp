@@ -97,7 +97,6 @@ BundleWritten write_bundle(const FileOps& ops, const Tier& source, const BundleR
   for (const std::string& key : keys) {
     ReadResult read = source.read_key(key);
     if (!read.entry) {
-      if (read.miss.kind == Miss::Kind::absent) continue;  // removed since the keys were listed
       if (read.miss.kind == Miss::Kind::unreadable) return failed(fmt::format("{}: {}", key, read.miss.reason));
       written.left_out.push_back(fmt::format("{}: {}", key, read.miss.reason));
       continue;
