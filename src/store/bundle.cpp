@@ -3,12 +3,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <system_error>
 #include <utility>
 
 #include "store/entry_format.hpp"
 #include "store/read_file.hpp"
+#include "store/read_range.hpp"
 #include "store/signature.hpp"
 #include "support/hash.hpp"
 
@@ -17,21 +17,6 @@ namespace {
 
 std::string failure(const char* what) {
   return fmt::format("cannot {}: {}", what, std::generic_category().message(errno));
-}
-
-// Reads `count` bytes, or all that there are.
-bool read_range(const FileOps& ops, int file, std::string& bytes, std::uint64_t offset, std::uint64_t count) {
-  bytes.resize(static_cast<std::size_t>(count));
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t got = retry_interrupted(
-        [&] { return ops.read_at(file, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done)); });
-    if (got < 0) return false;
-    if (got == 0) break;
-    done += static_cast<std::size_t>(got);
-  }
-  bytes.resize(done);
-  return true;
 }
 
 // Why a bundle that is whole is not trusted; nothing where it is.

@@ -11,6 +11,7 @@
 #include "store/bundle_format.hpp"
 #include "store/entry_format.hpp"
 #include "store/folder.hpp"
+#include "store/read_range.hpp"
 #include "store/signature.hpp"
 
 namespace ropejit::internal {
@@ -38,8 +39,7 @@ Folder open_parent(const FileOps& ops, const std::filesystem::path& path) {
   return folder;
 }
 
-// Why `name` is not replaced; empty where it may be. `other`: as something else is there. A link is replaced, not
-// followed.
+// Why `name` is not replaced; empty where it may be. `other`: as something else is there. A link is something else.
 std::string in_the_way(const FileOps& ops, const Folder& folder, const std::string& name, bool replaces_anything,
                        bool& other) {
   const std::string path = folder.path + "/" + name;
@@ -58,9 +58,8 @@ std::string in_the_way(const FileOps& ops, const Folder& folder, const std::stri
                         return ops.open(folder.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
                       }));
   if (!file) return failure("open", path);
-  std::string start(kBundleMagic.size(), '\0');
-  const ssize_t got = retry_interrupted([&] { return ops.read_at(file.get(), start.data(), start.size(), 0); });
-  if (got < 0) return failure("read", path);
+  std::string start;
+  if (!read_range(ops, file.get(), start, 0, kBundleMagic.size())) return failure("read", path);
   if (start == kBundleMagic) return {};
   return refuse("a file that is no bundle", "a bundle, which is replaced; --force replaces any file");
 }
@@ -98,7 +97,6 @@ BundleWritten write_bundle(const FileOps& ops, const Tier& source, const BundleR
   for (const std::string& key : keys) {
     ReadResult read = source.read_key(key);
     if (!read.entry) {
-      if (read.miss.kind == Miss::Kind::absent) continue;  // removed since the keys were listed
       if (read.miss.kind == Miss::Kind::unreadable) return failed(fmt::format("{}: {}", key, read.miss.reason));
       written.left_out.push_back(fmt::format("{}: {}", key, read.miss.reason));
       continue;

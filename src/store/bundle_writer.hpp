@@ -32,7 +32,7 @@ struct BundleWritten {
   std::string digest;  ///< 64 hex digits: what ROPEJIT_TRUST=digest: takes
   std::size_t entries = 0;
   std::uint64_t bytes = 0;            ///< of the file
-  std::vector<std::string> left_out;  ///< entries that are there and cannot be used, one line each
+  std::vector<std::string> left_out;  ///< entries that were listed and cannot be used, one line each
   std::string problem;                ///< one line where nothing was written
   bool in_the_way = false;            ///< the problem: PATH is something that is not replaced
 };

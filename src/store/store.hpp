@@ -52,7 +52,8 @@ class BinaryStore {
   KeyLock lock(std::string_view key_preimage, std::chrono::milliseconds bound) const;
 
   /// Every entry of every directory, in their order, sorted by key in each; those that cannot be used are listed with
-  /// their problem. Reads all of them.
+  /// their problem, and so is, without a key, a file in a directory's place that is no bundle to be used. Reads all of
+  /// them.
   std::vector<EntryListing> list() const;
 
   /// The tuning records of every directory, in their order; those that have none too.

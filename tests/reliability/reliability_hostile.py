@@ -121,7 +121,7 @@ def directories_that_are_not(hostile):
     test = hostile.test
     path = test.scratch / "file"
     path.write_text("not a folder")
-    hostile.judge("a file in place of the directory", hostile.use(path), 1, told="Not a directory")
+    hostile.judge("a file in place of the directory", hostile.use(path), 1, told="no bundle")
     cache = hostile.copy()
     shutil.rmtree(cache / "v1")
     (cache / "v1").write_text("not a folder")
@@ -155,7 +155,7 @@ def removed_while_running(hostile):
     hostile.judge("removed while running, a new service", (0, ask(f"new {PLAN}")), 1)
     shutil.rmtree(cache, ignore_errors=True)
     cache.write_text("a file now")
-    hostile.judge("replaced by a file while running", (0, ask("new 1")), 1, told="Not a directory")
+    hostile.judge("replaced by a file while running", (0, ask("new 1")), 1, told="no bundle")
     process.stdin.close()
     test.check("the process ends well", process.wait(60) == 0)
     process.stdout.close()
