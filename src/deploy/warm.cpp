@@ -127,9 +127,13 @@ void keep_shard(WarmList& list, const Shard& shard) {
   std::erase_if(list.items, [&](const WarmItem& item) { return !shard.has(item.key); });
 }
 
-void require_compilers(const WarmList& list, Problems& problems) {
+void require_compilers(const WarmList& list, Problems& unknown, Problems& absent) {
   for (const WarmTarget& target : list.targets) {
-    problems.attempt("", [&] { target.build->compiler(); });
+    try {
+      target.build->compiler();
+    } catch (const Error& error) {
+      (error.code() == ErrorCode::invalid_argument ? unknown : absent).add(error.what());
+    }
   }
 }
 
