@@ -194,11 +194,12 @@ int run_warm(const Arguments& arguments) {
   Problems problems;
   Selection selection = read_selection(arguments, store, problems);
   const bool dry = arguments.has("--dry-run");
-  if (problems.empty() && !dry) require_compilers(selection.list, problems);
-  if (!problems.empty()) {
-    print_problems(problems);
-    return kBadSelection;
-  }
+  Problems absent;
+  if (problems.empty() && !dry) require_compilers(selection.list, problems, absent);
+  print_problems(problems);
+  print_problems(absent);
+  if (!problems.empty()) return kBadSelection;
+  if (!absent.empty()) return 1;
   for (const std::string& line : selection.warnings) print_error_line("ropejit: " + line);
   const bool json = arguments.has("--json");
   if (dry) return dry_run(selection, store, json);

@@ -142,7 +142,7 @@ std::vector<Flag> selection_flags() {
           {"--hf", "FILE...", "or: config.json files of Hugging Face"},
           {"--recorded", "FILE", "or: what ROPEJIT_RECORD wrote"},
           {"--dtype", "LIST", "bf16,fp16 (the manifest's; of a config.json its own)"},
-          {"--form", "LIST", "vllm,sglang,hf,te,ggml (the manifest's; with --hf vllm)"},
+          {"--form", "LIST", "plain,vllm,sglang,hf,te,ggml (the manifest's; with --hf vllm)"},
           {"--tensor-parallel", "LIST", "1,2,4,8 (the manifest's; with --hf 1)"},
           {"--arch", "LIST", "9.0,sm_80, or host (the manifest's or the recorded ones)"},
           {"--device-key", "KEY", "for this device alone (`ropejit info`): sm_90/132/2619/5120/52428800"},

@@ -1,24 +1,12 @@
-// Architectures that binaries are made for, and the GPUs that have them.
+// Architectures that binaries are made for, by name.
 #pragma once
 
-#include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace ropejit::internal {
-
-/// A product: what of it decides which variants serve where nobody has tuned.
-struct KnownGpu {
-  std::string_view name;
-  std::string_view arch;  ///< "sm_90"
-  std::uint32_t multiprocessors = 0;
-};
-
-/// By arch. Public facts; not every product is there, and none needs to be (default_multiprocessors).
-std::span<const KnownGpu> known_gpus();
 
 /// Every architecture that this version is meant for, ascending: "sm_75", ... Which of them a compiler knows is its
 /// matter.
@@ -30,9 +18,5 @@ std::optional<std::string> arch_named(std::string_view text);
 
 /// What arch_named takes, for messages.
 std::string allowed_archs();
-
-/// The numbers of multiprocessors that defaults are worked out for: those of the known GPUs of the arch; and one so
-/// large that no row is left out, for slices of a GPU and products to come.
-std::vector<std::uint32_t> default_multiprocessors(std::string_view arch);
 
 }  // namespace ropejit::internal

@@ -60,7 +60,7 @@ class Warming {
       if (store_.read(source.preimage).entry) return tell([](WarmProgress& progress) { ++progress.present; });
       CompiledBinary compiled = list_.targets[item.target].build->compiler().compile(source.source);
       compiled.compile_ms = 0;
-      if (std::string refused = store_.write(source.entry(compiled)); !refused.empty()) {
+      if (const std::string refused = store_.write(source.entry(compiled)); !refused.empty()) {
         if (++refusals_ >= kRefusalsInARow) given_up_ = true;
         return fail(item, entry, "is not kept: " + refused, {});
       }
@@ -76,9 +76,9 @@ class Warming {
     }
   }
 
-  void fail(const WarmItem& item, const std::string& entry, std::string reason, std::string log) {
+  void fail(const WarmItem& item, const std::string& entry, const std::string& reason, const std::string& log) {
     const std::string& arch = list_.targets[item.target].build->arch();
-    WarmFailure failure{entry, arch, list_.plans[item.plan].what, excerpt(reason, 400), std::move(log)};
+    WarmFailure failure{entry, arch, list_.plans[item.plan].what, excerpt(reason, 400), log};
     tell([&](WarmProgress& progress) {
       progress.failures.push_back(std::move(failure));
       progress.given_up = given_up_;
@@ -127,9 +127,13 @@ void keep_shard(WarmList& list, const Shard& shard) {
   std::erase_if(list.items, [&](const WarmItem& item) { return !shard.has(item.key); });
 }
 
-void require_compilers(const WarmList& list, Problems& problems) {
+void require_compilers(const WarmList& list, Problems& unknown, Problems& absent) {
   for (const WarmTarget& target : list.targets) {
-    problems.attempt("", [&] { target.build->compiler(); });
+    try {
+      target.build->compiler();
+    } catch (const Error& error) {
+      (error.code() == ErrorCode::invalid_argument ? unknown : absent).add(error.what());
+    }
   }
 }
 

@@ -53,8 +53,9 @@ struct WarmOptions {
   std::function<void(const WarmProgress&)> progress = {};
 };
 
-/// Has each target's compiler loaded. What cannot be (no NVRTC, an arch that it does not know) goes to `problems`.
-void require_compilers(const WarmList& list, Problems& problems);
+/// Has each target's compiler loaded. An arch that NVRTC does not know goes to `unknown`, a compiler that is not there
+/// to `absent`.
+void require_compilers(const WarmList& list, Problems& unknown, Problems& absent);
 
 /// Makes what the store lacks, and writes it there. A failure is told of and the rest goes on; after ten in a row that
 /// the directory would not take, it gives up. Takes no locks: whoever makes the same at the same time writes the same.

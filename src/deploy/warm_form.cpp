@@ -37,6 +37,9 @@ std::vector<FormPreset> make_presets() {
   constexpr auto in_place = Placement::in_place;
   constexpr auto out_of_place = Placement::out_of_place;
   return {
+      {"plain",
+       "tensors without gaps, in place: int64 positions, or counted from a start",
+       {{LaunchForm::in_place_ids()}, {LaunchForm::in_place_start()}}},
       {"vllm",
        "flat tokens in place, views of one qkv tensor, int64 positions; computed, or the cos_sin cache in the model's "
        "dtype",

@@ -24,14 +24,14 @@ struct WarmForm {
   friend bool operator==(const WarmForm&, const WarmForm&) = default;
 };
 
-/// The forms in which a runtime's own function is called.
+/// The forms in which a runtime calls: those that its own function has.
 struct FormPreset {
   std::string_view name;
   std::string_view about;  ///< one line
   std::vector<WarmForm> forms;
 };
 
-/// vllm, sglang, hf, te, ggml.
+/// plain, vllm, sglang, hf, te, ggml.
 std::span<const FormPreset> form_presets();
 
 /// A preset's name, or an object: LaunchForm's keys, in which table_dtype may be "own", and apart and rounding. Appends

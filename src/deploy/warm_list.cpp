@@ -7,7 +7,6 @@
 
 #include "codegen/default_variant.hpp"
 #include "cuda/nvrtc_target.hpp"
-#include "deploy/build_archs.hpp"
 #include "host/host_compiler.hpp"
 #include "host/host_target.hpp"
 #include "tune/choice.hpp"
@@ -15,6 +14,10 @@
 
 namespace ropejit::internal {
 namespace {
+
+// More multiprocessors than any GPU has: fewer only leave rows of the defaults out (codegen/default_variant.cpp), so
+// that these are the rows of every GPU without records, of slices of one, and of products to come.
+constexpr std::uint32_t kEveryRow = 4096;
 
 void add_devices(const RecordSet& records, std::set<DeviceKey>& devices) {
   for (const TuningRecord& record : records.all()) devices.insert(record.device);
@@ -62,9 +65,7 @@ WarmTarget warm_target(const std::string& arch, const std::vector<DeviceKey>& on
   take(only);
   if (target.devices.empty()) {
     take(with_records);
-    for (const std::uint32_t multiprocessors : default_multiprocessors(arch)) {
-      target.devices.push_back({arch, multiprocessors, 0, 0, 0});
-    }
+    target.devices.push_back({arch, arch == kHostArch ? 1 : kEveryRow, 0, 0, 0});
   }
   if (arch == kHostArch) {
     target.build = host_target(std::nullopt);

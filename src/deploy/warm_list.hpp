@@ -21,9 +21,8 @@ struct WarmTarget {
   std::vector<DeviceKey> devices;
 };
 
-/// `arch` as arch_named has it. `only`: if any of these are of the arch, no other device is served. Else those that
-/// have tuning records (shipped, or in `records_directory`, which may be empty) and default_multiprocessors. Loads no
-/// compiler and needs no device.
+/// `arch` as arch_named has it. `only`: if any of these are of the arch, no other device is served. Else those of
+/// `with_records`, and every other one, by the defaults. Loads no compiler and needs no device.
 WarmTarget warm_target(const std::string& arch, const std::vector<DeviceKey>& only,
                        const std::vector<DeviceKey>& with_records);
 

@@ -191,7 +191,7 @@ WarmManifest read_warm_manifest(std::string_view text, const std::vector<WarmMod
     for (const auto& [key, value] : object) {
       const std::string name = key.str();
       if (std::find(std::begin(kKeys), std::end(kKeys), name) == std::end(kKeys)) {
-        problems.add(fmt::format("{}: found this key, allowed: {}", excerpt(name), fmt::join(kKeys, ", ")));
+        problems.add(fmt::format("{}: found an unknown key, allowed: {}", excerpt(name), fmt::join(kKeys, ", ")));
       }
     }
     problems.attempt("", [&] { reader.get_int("schema", kSchema); });
