@@ -37,8 +37,9 @@ inline internal::WarmPlans plans_of(std::string_view manifest) {
 
 inline internal::WarmList list_of(std::string_view manifest, std::vector<internal::WarmTarget> targets) {
   internal::Events events({}, {});
+  const internal::BinaryStore nowhere("");
   return internal::list_warm_items(plans_of(manifest).plans, std::move(targets),
-                                   internal::RecordShelf("", internal::Trust(), events));
+                                   internal::RecordShelf(nowhere, events));
 }
 
 /// Its binaries say what they are of. `before` is called with the number of the compile, from 1 on, and may throw.

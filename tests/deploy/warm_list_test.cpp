@@ -27,7 +27,9 @@ std::set<std::string> variants_of(const WarmList& list) {
   return variants;
 }
 
-WarmTarget known_target(const std::string& arch) { return warm_target(arch, {}, devices_with_records("", Trust())); }
+WarmTarget known_target(const std::string& arch) {
+  return warm_target(arch, {}, devices_with_records(BinaryStore("")));
+}
 
 }  // namespace
 
@@ -49,7 +51,8 @@ TEST_CASE("A list has the defaults, what records choose, the universal entry, an
   // A device with records, all of whose variants are there; and for it alone, no more than it needs.
   const DeviceKey h100 = *parse_device_key("sm_90/132/2619/5120/52428800");
   Events events({}, {});
-  const RecordShelf records("", Trust(), events);
+  const BinaryStore nowhere("");
+  const RecordShelf records(nowhere, events);
   for (const WarmPlan& plan : tuned.plans) {
     for (const ServingChoice& choice :
          serving_choices(plan.plan, h100, 132, records.about(h100, plan.plan.kernel_class))) {
