@@ -1,11 +1,13 @@
-// Says whether a cache has every binary that models need: 0 if so, 1 if not.
+// Says whether a cache has every binary that models need: 0 if so, 1 if not; and serves them from it, if wanted.
 #include <fmt/format.h>
 
 #include <map>
+#include <optional>
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
 #include "cli/warm_selection.hpp"
+#include "ropejit/service.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -19,8 +21,44 @@ const std::string& arch_of(const WarmList& list, const MissingItem& missing) {
   return list.targets[list.items[missing.item].target].build->arch();
 }
 
-std::string report_json(const Selection& selection, const std::vector<MissingItem>& missing,
-                        const std::string& command) {
+// What a frozen service on a device of this machine gave, asked for each plan's kernel.
+struct Served {
+  std::string device;
+  std::size_t plans = 0;
+  std::vector<std::string> failures;  ///< a line for each plan that is not served
+};
+
+Served serve(const WarmList& list, const std::string& device, const std::optional<std::string>& cache_dir) {
+  ServiceOptions options;
+  options.device = device;
+  options.cache_dir = cache_dir;
+  options.frozen = true;
+  options.on_miss = OnMiss::error;
+  const RopeService service(options);
+  Served served;
+  for (const WarmPlan& plan : list.plans) {
+    try {
+      const RopeKernel kernel = service.get(plan.spec, plan.form);
+      served.device = fmt::format("{} ({})", kernel.info().device, kernel.info().arch);
+      ++served.plans;
+    } catch (const Error& error) {
+      served.failures.push_back(fmt::format("{}: {}", plan.what, error.what()));
+      // Not of this plan: it would be said of each.
+      if (error.code() == ErrorCode::device_unavailable) break;
+    }
+  }
+  return served;
+}
+
+std::string served_text(const Served& served) {
+  std::string text = fmt::format("{} plans served on {}, {} not\n", count_of(served.plans),
+                                 served.device.empty() ? "no device" : served.device, count_of(served.failures.size()));
+  for (std::size_t i = 0; i < std::min(kShown, served.failures.size()); ++i) text += served.failures[i] + "\n";
+  return text;
+}
+
+std::string report_json(const Selection& selection, const std::vector<MissingItem>& missing, const std::string& command,
+                        const std::optional<Served>& served) {
   const WarmList& list = selection.list;
   return json_text([&](llvm::json::OStream& out) {
     out.object([&] {
@@ -41,6 +79,14 @@ std::string report_json(const Selection& selection, const std::vector<MissingIte
         }
       });
       if (!missing.empty()) attribute(out, "command", command);
+      if (!served) return;
+      out.attributeObject("serve", [&] {
+        attribute(out, "device", served->device);
+        attribute(out, "served", static_cast<std::int64_t>(served->plans));
+        out.attributeArray("failures", [&] {
+          for (const std::string& line : served->failures) out.value(line);
+        });
+      });
     });
   });
 }
@@ -73,15 +119,20 @@ int run_check(const Arguments& arguments) {
   for (const std::string& line : selection.warnings) print_error_line("ropejit: " + line);
   const std::vector<MissingItem> missing = missing_items(selection.list, store);
   const std::string command = warm_command_of(arguments, store);
+  std::optional<Served> served;
+  if (const auto device = arguments.text("--serve")) {
+    served = serve(selection.list, *device, arguments.text("--cache-dir"));
+  }
   if (arguments.has("--json")) {
-    print(report_json(selection, missing, command));
+    print(report_json(selection, missing, command, served));
   } else if (missing.empty()) {
     print(fmt::format("all {} binaries of {} plans are there\n", count_of(selection.list.items.size()),
                       count_of(selection.list.plans.size())));
   } else {
     print(report_text(selection, missing, command));
   }
-  return missing.empty() ? 0 : 1;
+  if (served && !arguments.has("--json")) print(served_text(*served));
+  return missing.empty() && (!served || served->failures.empty()) ? 0 : 1;
 }
 
 }  // namespace
@@ -91,6 +142,8 @@ Command check_command() {
   flags.push_back({"--cache-dir", "DIR",
                    "the directory ($ROPEJIT_CACHE_DIR, else ~/.cache/ropejit); "
                    "those of ROPEJIT_CACHE_PATH count too"});
+  flags.push_back(
+      {"--serve", "DEVICE", "and has a frozen service on this device (auto, cuda:N, host) get every kernel"});
   flags.push_back({"--json", "", "one JSON object on stdout"});
   flags.push_back({"--help", "", "this text"});
   return {"check", "says whether a cache has all that models need", flags, {}, run_check, {"[FILE...]"}};

@@ -23,8 +23,12 @@ void add_devices(const RecordSet& records, std::set<DeviceKey>& devices) {
   for (const TuningRecord& record : records.all()) devices.insert(record.device);
 }
 
-std::set<Variant> variants_of(const RotationPlan& plan, const WarmTarget& target, const RecordShelf& records) {
+std::set<Variant> variants_of(const WarmPlan& asked, const WarmTarget& target, const RecordShelf& records) {
+  const RotationPlan& plan = asked.plan;
   std::set<Variant> variants;
+  for (const AskedVariant& one : asked.asked) {
+    if (one.arch == target.build->arch()) variants.insert(one.variant);
+  }
   for (const DeviceKey& device : target.devices) {
     const RecordSet known = records.about(device, plan.kernel_class);
     for (const ServingChoice& choice : serving_choices(plan, device, device.multiprocessors, known)) {
@@ -93,7 +97,7 @@ WarmList list_warm_items(std::vector<WarmPlan> plans, std::vector<WarmTarget> ta
     for (std::size_t plan = 0; plan < list.plans.size(); ++plan) {
       const RotationPlan& of = list.plans[plan].plan;
       const std::string hash = of.kernel_class.hash();
-      for (const Variant& variant : variants_of(of, list.targets[target], records)) {
+      for (const Variant& variant : variants_of(list.plans[plan], list.targets[target], records)) {
         if (variant.buffered_steps && !of_classes.insert({target, hash, variant}).second) continue;
         WarmItem item{plan, target, variant, {}};
         item.key = entry_key(list.source(item).preimage);

@@ -3,8 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
+#include <map>
 
+#include "codegen/legality.hpp"
 #include "deploy/build_archs.hpp"
 #include "spec/lower.hpp"
 #include "spec/read_spec.hpp"
@@ -19,20 +20,31 @@ class Collector {
  public:
   explicit Collector(Problems& problems) : problems_(problems) {}
 
-  void add(const RopeSpec& spec, const LaunchForm& form, const std::string& what) {
+  void add(const RopeSpec& spec, const LaunchForm& form, const std::string& what,
+           const std::vector<AskedVariant>& asked = {}) {
     ++plans_.asked;
     problems_.attempt(what, [&] {
       RotationPlan plan = lower(spec, form);
-      if (hashes_.insert(plan.hash()).second) plans_.plans.push_back({std::move(plan), what});
+      const auto [place, is_new] = places_.try_emplace(plan.hash(), plans_.plans.size());
+      if (is_new) plans_.plans.push_back({spec, form, std::move(plan), what});
+      for (const AskedVariant& one : asked) ask(plans_.plans[place->second], one);
     });
   }
 
   WarmPlans take() && { return std::move(plans_); }
 
  private:
+  static void ask(WarmPlan& plan, const AskedVariant& one) {
+    if (const std::string why = why_illegal(plan.plan.kernel_class, one.variant); !why.empty()) {
+      throw Error(ErrorCode::invalid_argument, "manifest",
+                  fmt::format("variants: found {}, which is not legal here: {}", quoted(to_string(one.variant)), why));
+    }
+    plan.asked.push_back(one);
+  }
+
   Problems& problems_;
   WarmPlans plans_;
-  std::set<std::string> hashes_;
+  std::map<std::string, std::size_t> places_;  ///< in plans_, by hash
 };
 
 // As the runtime behind the form has it: one spec, or one for each tensor.
@@ -44,6 +56,26 @@ std::vector<RopeSpec> specs_of(RopeSpec spec, const WarmForm& form) {
   RopeSpec k = q;
   k.q = *spec.k;
   return {q, k};
+}
+
+// Of a line that ROPEJIT_RECORD wrote; none where it has none.
+std::vector<AskedVariant> read_variants(const llvm::json::Object& line, const std::string& arch) {
+  std::vector<AskedVariant> asked;
+  const llvm::json::Value* const value = line.get("variants");
+  if (value == nullptr) return asked;
+  constexpr const char* kAllowed = "an array of names as `ropejit variants` shows them";
+  const auto wrong = [&](const llvm::json::Value& found) {
+    return Error(ErrorCode::invalid_argument, "manifest",
+                 fmt::format("variants: found {}, allowed: {}", describe(found), kAllowed));
+  };
+  if (value->getAsArray() == nullptr) throw wrong(*value);
+  for (const llvm::json::Value& name : *value->getAsArray()) {
+    const auto text = name.getAsString();
+    const std::optional<Variant> variant = text ? parse_variant(std::string_view(*text)) : std::nullopt;
+    if (!variant) throw wrong(name);
+    asked.push_back({arch, *variant});
+  }
+  return asked;
 }
 
 LaunchForm form_of(const WarmForm& form, DType dtype) {
@@ -114,7 +146,7 @@ Recorded read_recorded(std::string_view text, Problems& problems) {
     problems.attempt(place, [&] {
       const llvm::json::Object object = parse_json_object(line);
       const ObjectReader reader(object);
-      reader.reject_unknown_keys({"schema", "spec", "form", "arch", "device", "entries"});
+      reader.reject_unknown_keys({"schema", "spec", "form", "arch", "device", "variants"});
       reader.get_int("schema", kSchema);
       const ObjectReader spec = reader.get_object("spec");
       spec.get_int("schema", kSchema);
@@ -132,7 +164,8 @@ Recorded read_recorded(std::string_view text, Problems& problems) {
             fmt::format("device: found {}, allowed: {}/MULTIPROCESSORS/MHZ/BITS/L2_BYTES", quoted(device), *known));
       }
       const RopeSpec read = read_spec(spec, {"schema"});
-      collector.add(read, read_form(reader.get_object("form")), fmt::format("{}: {}", place, read.to_string()));
+      collector.add(read, read_form(reader.get_object("form")), fmt::format("{}: {}", place, read.to_string()),
+                    read_variants(object, *known));
       if (std::find(recorded.archs.begin(), recorded.archs.end(), *known) == recorded.archs.end()) {
         recorded.archs.push_back(*known);
       }

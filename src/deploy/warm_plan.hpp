@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "codegen/variant.hpp"
 #include "deploy/problems.hpp"
 #include "deploy/warm_manifest.hpp"
 #include "spec/plan.hpp"
@@ -14,9 +15,18 @@
 
 namespace ropejit::internal {
 
+/// A variant that somebody asked for by name.
+struct AskedVariant {
+  std::string arch;
+  Variant variant;
+};
+
 struct WarmPlan {
+  RopeSpec spec;  ///< of the first that asked, as the form
+  LaunchForm form;
   RotationPlan plan;
   std::string what;  ///< for people, the first that asked: "meta-llama/Llama-2-7b-hf bf16 tp 2 in_place free ids64"
+  std::vector<AskedVariant> asked = {};  ///< beside those that devices and records ask for; legal ones
 };
 
 struct WarmPlans {
@@ -33,7 +43,8 @@ WarmPlans expand(const WarmManifest& manifest, Problems& problems);
 std::optional<RopeSpec> sharded(const WarmRope& rope, std::int64_t degree);
 
 /// What ROPEJIT_RECORD wrote: a JSON object in each line, {"schema":1,"spec":{...},"form":{...},"arch":"sm_90",
-/// "device":"sm_90/132/..."}; "entries", if there, is not read.
+/// "device":"sm_90/132/...","variants":["flat_v16_h8_t128",...]}: for these variants, and those that the device asks
+/// for by the records that are here. "variants" may be missing.
 struct Recorded {
   WarmPlans plans;
   std::vector<std::string> archs;  ///< each once, in the order of the lines

@@ -132,13 +132,16 @@ TEST_CASE("Every shipped manifest expands, in every form of every runtime") {
 TEST_CASE("What a service recorded is read line by line, with every problem") {
   const RopeSpec spec = spec_of(4, 2);
   const std::string good = R"({"schema":1,"spec":)" + spec.to_json() + R"(,"form":)" + LaunchForm().to_json() +
-                           R"(,"arch":"sm_90","device":"sm_90/132/2619/5120/52428800","entries":["x"]})";
+                           R"(,"arch":"sm_90","device":"sm_90/132/2619/5120/52428800","variants":["flat_v4_h3_t64"]})";
   Problems problems;
   const Recorded recorded = read_recorded(good + "\n\n" + good + "\n", problems);
   CHECK(problems.empty());
   CHECK(recorded.plans.asked == 2);
   REQUIRE(recorded.plans.plans.size() == 1);
   CHECK(recorded.plans.plans[0].plan.hash() == lower(spec, LaunchForm()).hash());
+  REQUIRE(recorded.plans.plans[0].asked.size() == 2);
+  CHECK(recorded.plans.plans[0].asked[0].arch == "sm_90");
+  CHECK(to_string(recorded.plans.plans[0].asked[0].variant) == "flat_v4_h3_t64");
   CHECK(recorded.archs == std::vector<std::string>{"sm_90"});
   REQUIRE(recorded.devices.size() == 1);
   CHECK(to_string(recorded.devices[0]) == "sm_90/132/2619/5120/52428800");
@@ -153,11 +156,19 @@ TEST_CASE("What a service recorded is read line by line, with every problem") {
       {"nonsense\n", "line 2: JSON"},
       {replaced(R"("arch":"sm_90")", R"("arch":"sm_9")"), "line 2: arch: found \"sm_9\""},
       {replaced("sm_90/132", "sm_80/132"), "line 2: device: found"},
-      {replaced("entries", "entry"), "line 2: entry: found an unknown key"},
+      {replaced("variants", "entries"), "line 2: entries: found an unknown key"},
+      {replaced(R"(["flat_v4_h3_t64"])", "{}"), "line 2: variants: found"},
+      {replaced("flat_v4_h3_t64", "flat"), "line 2: variants: found \"flat\""},
+      {replaced("flat_v4_h3_t64", "flat_v32_h3_t64"), "line 2: "},
       {replaced(R"("rotary_dim":8)", R"("rotary_dim":7)"), "line 2: spec.rotary_dim: found 7"},
       {replaced(R"({"schema":1,"spec")", R"({"schema":1,"schema":1,"spec")"), "line 2: schema: found this key twice"},
       {good.substr(0, good.size() / 2), "line 2: JSON"},
   };
+  Problems illegal;
+  read_recorded(replaced("flat_v4_h3_t64", "flat_v32_h3_t64"), illegal);
+  REQUIRE(illegal.size() == 1);
+  CHECK(illegal.lines()[0].find("variants: found \"flat_v32_h3_t64\", which is not legal here") != std::string::npos);
+
   std::string all = good + "\n";
   for (const auto& [line, said] : rows) {
     Problems found;

@@ -9,9 +9,10 @@ std::vector<std::string> seeds() {
   spec.rotary_dim = 8;
   spec.q = {4, 8, 0};
   const std::string start = R"({"schema":1,"spec":)" + spec.to_json() + R"(,"form":)";
-  return {start + LaunchForm().to_json() + R"(,"arch":"sm_90","device":"sm_90/132/2619/5120/52428800"})",
-          start + LaunchForm::in_place_start().to_json() +
-              R"(,"arch":"8.0","device":"sm_80/108/1215/5120/41943040","entries":[{"key":"0"}]})"};
+  return {
+      start + LaunchForm().to_json() + R"(,"arch":"sm_90","device":"sm_90/132/2619/5120/52428800"})",
+      start + LaunchForm::in_place_start().to_json() +
+          R"(,"arch":"8.0","device":"sm_80/108/1215/5120/41943040","variants":["flat_v4_h1_t128","universal_v4_h1_t128_buffer"]})"};
 }
 
 void check(std::string_view input) {
