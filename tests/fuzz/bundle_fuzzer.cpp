@@ -2,7 +2,6 @@
 #include <llvm/Support/BLAKE3.h>
 
 #include <algorithm>
-#include <cstring>
 #include <random>
 
 #include "fuzz/fuzzer.hpp"
@@ -37,7 +36,7 @@ class MemoryFile final : public InterceptedFileOps {
     require(from <= text_.size() && bytes <= std::max<std::size_t>(text_.size() - from, kBundleHeaderBytes),
             "nothing is read or allocated beyond the file");
     bytes = std::min(bytes, text_.size() - from);
-    std::memcpy(to, text_.data() + from, bytes);
+    std::copy_n(text_.data() + from, bytes, static_cast<char*>(to));
     return static_cast<ssize_t>(bytes);
   }
 
