@@ -181,7 +181,7 @@ void print_failures(const WarmProgress& done) {
     print_error_text(failure.log + (failure.log.back() == '\n' ? "" : "\n"));
     break;
   }
-  if (done.given_up) print_error_line("ropejit: given up: the directory takes nothing any more");
+  if (done.given_up) print_error_line("ropejit: given up: ten failures of one kind, and what is left was not begun");
 }
 
 int run_warm(const Arguments& arguments) {
@@ -230,7 +230,7 @@ int run_warm(const Arguments& arguments) {
 
 Command warm_command() {
   std::vector<Flag> flags = selection_flags();
-  flags.push_back({"--jobs", "N", "threads that compile (as cores and memory allow)"});
+  flags.push_back({"--jobs", "N", "processes that compile (as cores and memory allow)"});
   flags.push_back({"--out", "DIR", "the cache directory to fill, without its limits (the user's, within them)"});
   flags.push_back({"--dry-run", "", "says what there is to do, and does nothing"});
   flags.push_back({"--list", "", "the shipped manifests, forms and models"});

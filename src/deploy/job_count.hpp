@@ -15,7 +15,7 @@ inline constexpr std::uint64_t kCompileBytes = std::uint64_t{256} << 20;
 /// before /proc and /sys, for tests.
 std::optional<std::uint64_t> memory_left(const std::string& root = {});
 
-/// The number of threads that may run at once, of `cores`, with `left` bytes of memory: at least 1.
+/// The number of processes that may compile at once, of `cores`, with `left` bytes of memory: at least 1.
 unsigned jobs_within(unsigned cores, std::optional<std::uint64_t> left);
 
 /// jobs_within for this machine.

@@ -3,13 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
 #include <charconv>
-#include <mutex>
 #include <optional>
-#include <system_error>
-#include <thread>
 
+#include "deploy/warm_workers.hpp"
 #include "support/parallel.hpp"
 #include "support/text.hpp"
 
@@ -26,6 +23,59 @@ std::optional<std::uint64_t> whole_number(std::string_view text) {
   return error == std::errc{} && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
 }
 
+/// What came of an item.
+struct Outcome {
+  enum class Kind : char { present = 'p', compiled = 'c', failed = 'f', refused = 'r' };
+  Kind kind = Kind::present;
+  std::uint64_t bytes = 0;  ///< of compiled
+  std::string entry = {};   ///< of the other two, as what follows; refused: the directory did not take it
+  std::string reason = {};
+  std::string log = {};
+};
+
+Outcome make(const WarmList& list, const WarmItem& item, const BinaryStore& store) {
+  std::string entry;
+  try {
+    const KeyedSource source = list.source(item);
+    entry = source.source.entry;
+    if (store.read(source.preimage).entry) return {Outcome::Kind::present};
+    CompiledBinary compiled = list.targets[item.target].build->compiler().compile(source.source);
+    compiled.compile_ms = 0;
+    if (const std::string refused = store.write(source.entry(compiled)); !refused.empty()) {
+      return {Outcome::Kind::refused, 0, entry, "is not kept: " + refused};
+    }
+    return {Outcome::Kind::compiled, compiled.image.size()};
+  } catch (const Error& error) {
+    return {Outcome::Kind::failed, 0, entry, error.what(), error.log()};
+  } catch (const std::exception& error) {
+    return {Outcome::Kind::failed, 0, entry, error.what()};
+  }
+}
+
+// Between processes of one program. No field holds a zero: they are texts for people.
+std::string to_text(const Outcome& outcome) {
+  return fmt::format("{}{}{}{}{}{}{}{}", static_cast<char>(outcome.kind), outcome.bytes, '\0', outcome.entry, '\0',
+                     outcome.reason, '\0', outcome.log);
+}
+
+Outcome outcome_of(std::string_view text) {
+  Outcome outcome;
+  if (text.empty()) return {Outcome::Kind::failed, 0, {}, "a worker said nothing"};
+  outcome.kind = static_cast<Outcome::Kind>(text.front());
+  text.remove_prefix(1);
+  const auto field = [&] {
+    const std::size_t end = std::min(text.find('\0'), text.size());
+    const std::string_view one = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return one;
+  };
+  outcome.bytes = whole_number(field()).value_or(0);
+  outcome.entry = field();
+  outcome.reason = field();
+  outcome.log = text;
+  return outcome;
+}
+
 class Warming {
  public:
   Warming(const WarmList& list, const BinaryStore& store, const WarmOptions& options)
@@ -34,71 +84,60 @@ class Warming {
   }
 
   WarmProgress run() {
-    {
-      std::vector<std::jthread> threads;
-      const std::size_t wanted = std::min<std::size_t>(std::max(options_.jobs, 1U), list_.items.size());
-      try {
-        while (threads.size() + 1 < wanted) threads.emplace_back([this] { work(); });
-      } catch (const std::system_error&) {
-        // Fewer, then.
-      }
-      work();
-    }
+    if (options_.jobs < 2 || list_.items.size() < 2 || !by_workers()) alone();
+    // Where workers were lost, and no others could be had.
+    if (progress_.done() < progress_.total) progress_.given_up = true;
     return std::move(progress_);
   }
 
  private:
-  void work() {
-    for (std::size_t i = next_++; i < list_.items.size() && !given_up_; i = next_++) make(list_.items[i]);
-  }
-
-  void make(const WarmItem& item) {
-    std::string entry;
-    try {
-      const KeyedSource source = list_.source(item);
-      entry = source.source.entry;
-      if (store_.read(source.preimage).entry) return tell([](WarmProgress& progress) { ++progress.present; });
-      CompiledBinary compiled = list_.targets[item.target].build->compiler().compile(source.source);
-      compiled.compile_ms = 0;
-      if (const std::string refused = store_.write(source.entry(compiled)); !refused.empty()) {
-        if (++refusals_ >= kRefusalsInARow) given_up_ = true;
-        return fail(item, entry, "is not kept: " + refused, {});
-      }
-      refusals_ = 0;
-      tell([&](WarmProgress& progress) {
-        ++progress.compiled;
-        progress.bytes += compiled.image.size();
-      });
-    } catch (const Error& error) {
-      fail(item, entry, error.what(), error.log());
-    } catch (const std::exception& error) {
-      fail(item, entry, error.what(), {});
+  void alone() {
+    for (std::size_t i = 0; i < list_.items.size() && !progress_.given_up; ++i) {
+      take(i, make(list_, list_.items[i], store_));
     }
   }
 
-  void fail(const WarmItem& item, const std::string& entry, const std::string& reason, const std::string& log) {
-    const std::string& arch = list_.targets[item.target].build->arch();
-    WarmFailure failure{entry, arch, list_.plans[item.plan].what, excerpt(reason, 400), log};
-    tell([&](WarmProgress& progress) {
-      progress.failures.push_back(std::move(failure));
-      progress.given_up = given_up_;
-    });
+  bool by_workers() {
+    WorkerOptions options;
+    options.items = list_.items.size();
+    options.workers = options_.jobs;
+    options.work = [&](std::size_t i) { return to_text(make(list_, list_.items[i], store_)); };
+    options.done = [&](std::size_t i, const std::string& said) {
+      take(i, outcome_of(said));
+      return !progress_.given_up;
+    };
+    options.lost = [&](std::size_t i, const std::string& how) {
+      if (++lost_ >= kRefusalsInARow) progress_.given_up = true;
+      take(i, {Outcome::Kind::failed, 0, {}, "the process that compiled it ended: " + how});
+      return !progress_.given_up;
+    };
+    return run_workers(options);
   }
 
-  template <class Change>
-  void tell(const Change& change) {
-    const std::lock_guard lock(mutex_);
-    change(progress_);
+  void take(std::size_t i, const Outcome& outcome) {
+    refusals_ = outcome.kind == Outcome::Kind::refused ? refusals_ + 1 : 0;
+    if (refusals_ >= kRefusalsInARow) progress_.given_up = true;
+    switch (outcome.kind) {
+      case Outcome::Kind::present: ++progress_.present; break;
+      case Outcome::Kind::compiled:
+        ++progress_.compiled;
+        progress_.bytes += outcome.bytes;
+        break;
+      case Outcome::Kind::failed:
+      case Outcome::Kind::refused: {
+        const WarmItem& item = list_.items[i];
+        progress_.failures.push_back({outcome.entry, list_.targets[item.target].build->arch(),
+                                      list_.plans[item.plan].what, excerpt(outcome.reason, 400), outcome.log});
+      }
+    }
     if (options_.progress) options_.progress(progress_);
   }
 
   const WarmList& list_;
   const BinaryStore& store_;
   const WarmOptions& options_;
-  std::atomic<std::size_t> next_{0};
-  std::atomic<int> refusals_{0};
-  std::atomic<bool> given_up_{false};
-  std::mutex mutex_;
+  int refusals_ = 0;  ///< in a row
+  int lost_ = 0;
   WarmProgress progress_;
 };
 

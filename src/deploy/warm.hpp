@@ -48,8 +48,8 @@ struct WarmProgress {
 };
 
 struct WarmOptions {
-  unsigned jobs = 1;  ///< threads that compile
-  /// Called after each binary, from one thread at a time; must not throw.
+  unsigned jobs = 1;  ///< processes that compile; 1: this one
+  /// Called after each binary, on the calling thread; must not throw.
   std::function<void(const WarmProgress&)> progress = {};
 };
 

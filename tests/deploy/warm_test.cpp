@@ -53,7 +53,7 @@ TEST_CASE("warm makes what is not there, and counts") {
   std::size_t told = 0;
   bool ordered = true;
   const auto progress = [&](const WarmProgress& now) { ordered = ordered && now.done() == ++told; };
-  const WarmProgress first = warm(list, store, {4, progress});
+  const WarmProgress first = warm(list, store, {1, progress});
   CHECK(first.total == list.items.size());
   CHECK(first.compiled == list.items.size());
   CHECK(first.failures.empty());
@@ -63,7 +63,7 @@ TEST_CASE("warm makes what is not there, and counts") {
   CHECK(target->compiles() == static_cast<int>(list.items.size()));
   CHECK(missing_items(list, store).empty());
 
-  const WarmProgress again = warm(list, store, {4});
+  const WarmProgress again = warm(list, store, {1});
   CHECK(again.present == list.items.size());
   CHECK(again.compiled == 0);
   CHECK(target->compiles() == static_cast<int>(list.items.size()));
@@ -72,6 +72,57 @@ TEST_CASE("warm makes what is not there, and counts") {
     CHECK(entry.metadata->compile_ms == 0);
     CHECK(entry.metadata->arch == "sm_90");
   }
+}
+
+TEST_CASE("Processes make what one makes, byte for byte, and tell of failures as it does") {
+  const auto target = std::make_shared<const test::FakeTarget>();
+  const WarmList list = fake_list(target);
+  const test::ScratchFolder one;
+  const test::ScratchFolder several;
+  warm(list, BinaryStore(one.path()), {1});
+  std::size_t told = 0;
+  const WarmProgress done = warm(list, BinaryStore(several.path()), {3, [&](const WarmProgress&) { ++told; }});
+  CHECK(done.compiled == list.items.size());
+  CHECK(done.bytes > 0);
+  CHECK(told == list.items.size());
+  CHECK(entries_in(several.path()) == entries_in(one.path()));
+  CHECK(target->compiles() == static_cast<int>(list.items.size()));  // those of this process alone
+  CHECK(warm(list, BinaryStore(several.path()), {3}).present == list.items.size());
+
+  const test::ScratchFolder failing;
+  const auto poor = std::make_shared<const test::FakeTarget>([](int number) {
+    if (number == 3) throw Error(ErrorCode::compile_failed, "compile", "no", "in line 7");
+  });
+  const WarmProgress some = warm(fake_list(poor), BinaryStore(failing.path()), {2});
+  REQUIRE(some.failures.size() == 2);  // the third of each
+  CHECK(some.compiled == list.items.size() - 2);
+  CHECK(some.failures[0].reason == "no");
+  CHECK(some.failures[0].log == "in line 7");
+  CHECK_FALSE(some.failures[0].entry.empty());
+}
+
+TEST_CASE("A compiler that ends its process costs one binary each time, and ten times the rest") {
+  const test::ScratchFolder folder;
+  const BinaryStore store(folder.path());
+  // Of each process the twentieth.
+  const auto target = std::make_shared<const test::FakeTarget>([](int number) {
+    if (number == 20) ::kill(::getpid(), SIGKILL);
+  });
+  const WarmList list = fake_list(target);
+  const WarmProgress done = warm(list, store, {2});
+  REQUIRE_FALSE(done.failures.empty());
+  CHECK_FALSE(done.given_up);
+  CHECK(done.compiled + done.failures.size() == list.items.size());
+  CHECK(done.failures[0].reason == "the process that compiled it ended: signal 9");
+  CHECK(warm(list, store, {2}).compiled == done.failures.size());
+
+  const test::ScratchFolder other;
+  const auto deadly = std::make_shared<const test::FakeTarget>([](int) { ::_exit(3); });
+  const WarmProgress none = warm(fake_list(deadly), BinaryStore(other.path()), {2});
+  CHECK(none.given_up);
+  CHECK(none.failures.size() >= 10);
+  CHECK(none.failures.size() <= 11);
+  CHECK(none.failures[0].reason == "the process that compiled it ended: status 3");
 }
 
 TEST_CASE("Shards have nothing in common, are the whole together, and merged the same bytes as one run") {
@@ -128,7 +179,7 @@ TEST_CASE("What was killed half-way is resumed: nothing is made twice, and nothi
 
   const auto target = std::make_shared<const test::FakeTarget>();
   const WarmList list = fake_list(target);
-  const WarmProgress resumed = warm(list, BinaryStore(folder.path()), {2});
+  const WarmProgress resumed = warm(list, BinaryStore(folder.path()), {1});
   CHECK(resumed.present == kKilledAt - 1);
   CHECK(resumed.compiled == list.items.size() - (kKilledAt - 1));
   const test::ScratchFolder whole;
