@@ -27,7 +27,7 @@ struct ByRows {
 #pragma unroll
       for (u32 r = 0; r < cut.rounds; ++r) {
         const u32 chunk = r * cut.row_threads + first_chunk;
-        if (chunk < row.chunks) load_share(share_of<C, O>(params, rows, group, chunk), word[r]);
+        if (chunk < row.chunks) load_share<C, O>(share_of<C, O>(params, rows, group, chunk), word[r]);
       }
     }
     __syncthreads();
@@ -41,7 +41,7 @@ struct ByRows {
         CosSin turn[row.pairs_per_thread];
         const auto steps = steps_of_share<C, row.pairs_per_thread>(params, data, chunk);
         turns_of_share<C>(params, data, token, position, steps, chunk, turn);
-        store_share(share_of<C, O>(params, rows, group, chunk), word[r], turn, is_padding<C>(position));
+        store_share<C, O>(share_of<C, O>(params, rows, group, chunk), word[r], turn, is_padding<C>(position));
       }
     }
     copy_still_lanes<C, O>(params, rows, seat.item);

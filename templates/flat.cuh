@@ -24,11 +24,11 @@ struct Flat {
     if (!is_written<C, O>(rows)) return;
     const Share<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
     HeldWords<C, O> word;
-    load_share(share, word);
+    load_share<C, O>(share, word);
     copy_still_lanes<C, O>(params, rows, seat.item);
     CosSin turn[row.pairs_per_thread];
     turns_of_share<C>(params, data, token, position, steps, chunk, turn);
-    store_share(share, word, turn, is_padding<C>(position));
+    store_share<C, O>(share, word, turn, is_padding<C>(position));
   }
 };
 

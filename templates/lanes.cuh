@@ -29,7 +29,7 @@ struct Lanes {
     const Share<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
     HeldWords<C, O> word;
     if (works) {
-      load_share(share, word);
+      load_share<C, O>(share, word);
       copy_still_lanes<C, O>(params, rows, seat.item);
     }
 
@@ -40,7 +40,7 @@ struct Lanes {
     for (u32 i = 0; i < row.pairs_per_thread; ++i) {
       turn[i] = from_lane(mine[i % angles], (chunk * row.pairs_per_thread + i) / angles);
     }
-    if (works) store_share(share, word, turn, is_padding<C>(position));
+    if (works) store_share<C, O>(share, word, turn, is_padding<C>(position));
   }
 
  private:

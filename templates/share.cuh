@@ -160,12 +160,13 @@ __device__ __forceinline__ bool has_head(const Share<C, O>& share, u32 h) {
 template <KernelConfig C, Operand O>
 using HeldWords = Word<C.access_bytes>[C.split(O).heads_per_thread][C.split(O).words_per_thread];
 
+// Callers of these name C and O: NVRTC 13.5 does not deduce them where the layout changes in place.
 template <KernelConfig C, Operand O>
 __device__ __forceinline__ void load_share(const Share<C, O>& share, HeldWords<C, O>& word) {
   constexpr RowSplit row = C.split(O);
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
-    if (has_head(share, h)) {
+    if (has_head<C, O>(share, h)) {
 #pragma unroll
       for (u32 w = 0; w < row.words_per_thread; ++w) {
         word[h][w] = load_word<C.access_bytes>(share.in + h * share.in_head_step + w * share.in_word_step);
@@ -182,7 +183,7 @@ __device__ __forceinline__ void store_share(const Share<C, O>& share, const Held
   constexpr Element out = C.shape(O).element_out;
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
-    if (has_head(share, h)) {
+    if (has_head<C, O>(share, h)) {
       char* const at = share.out + h * share.out_head_step;
       // Words that stay as they are are not unpacked: a NaN would lose its payload.
       if constexpr (C.padding == Padding::keep && C.layout_out == C.layout && out == C.element) {

@@ -48,7 +48,7 @@ struct Shared {
       works = is_written<C, O>(rows);
       if (works) {
         share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
-        load_share(share, word);
+        load_share<C, O>(share, word);
         copy_still_lanes<C, O>(params, rows, seat.item);
       }
     }
@@ -73,7 +73,7 @@ struct Shared {
         positions_of<C>(params, token, position);
         padded = is_padding<C>(position);
       }
-      store_share(share, word, turn, padded);
+      store_share<C, O>(share, word, turn, padded);
     }
     if constexpr (C.persistent) __syncthreads();  // before the next block's turns are written
   }

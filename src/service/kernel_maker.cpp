@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "codegen/candidates.hpp"
 #include "codegen/generic.hpp"
@@ -97,7 +98,8 @@ std::optional<LoadedBinary> load_any(const RotationPlan& plan, const KernelParts
               fmt::format("{} for {} (plan {}) is in no cache, and compiling is not allowed: {}; to add it: run this "
                           "once with ROPEJIT_RECORD=FILE, then `ropejit warm --recorded FILE --arch {}`",
                           missing.source.entry(), parts.target->arch(), plan.hash(),
-                          missing.source.missed().empty() ? "there is no cache" : missing.source.missed().front(),
+                          missing.source.missed().empty() ? "there is no cache"
+                                                          : fmt::format("{}", fmt::join(missing.source.missed(), "; ")),
                           parts.target->arch()));
 }
 

@@ -79,6 +79,8 @@ def by_source(folder, way, shared):
 
 
 def main():
+    if shutil.which("ninja"):  # which the build needs, and make it does not
+        os.environ.setdefault("CMAKE_GENERATOR", "Ninja")
     prefix = pathlib.Path(sys.argv[1]).resolve()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
