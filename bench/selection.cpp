@@ -8,6 +8,7 @@
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "ropejit/error.hpp"
+#include "support/split.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::bench {
@@ -25,9 +26,8 @@ Selection parse_selection(std::string_view text) {
     selection.kind = Selection::Kind::all;
   } else {
     selection.kind = Selection::Kind::listed;
-    for (std::string_view rest = text;;) {
-      const std::size_t comma = rest.find(',');
-      const auto variant = internal::parse_variant(rest.substr(0, comma));
+    for (const std::string_view name : internal::split(text, ',')) {
+      const auto variant = internal::parse_variant(name);
       if (!variant) {
         throw Error(ErrorCode::invalid_argument, "arguments",
                     fmt::format("--variants: found {}, allowed: default, best, all, or names of variants with commas "
@@ -35,8 +35,6 @@ Selection parse_selection(std::string_view text) {
                                 internal::quoted(text)));
       }
       selection.listed.push_back(*variant);
-      if (comma == std::string_view::npos) break;
-      rest.remove_prefix(comma + 1);
     }
   }
   return selection;

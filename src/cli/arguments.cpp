@@ -7,6 +7,7 @@
 #include <charconv>
 
 #include "ropejit/error.hpp"
+#include "support/split.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -99,17 +100,15 @@ std::vector<std::int64_t> Arguments::integers(std::string_view flag, std::int64_
   const std::optional<std::string> given = text(flag);
   std::vector<std::int64_t> numbers;
   if (!given) return numbers;
-  for (std::string_view rest = *given;;) {
-    const std::size_t comma = rest.find(',');
-    const auto number = whole_number(rest.substr(0, comma), least, most);
+  for (const std::string_view word : split(*given, ',')) {
+    const auto number = whole_number(word, least, most);
     if (!number) {
       throw bad_argument(fmt::format("{}: found {}, allowed: whole numbers from {} to {} with commas between them",
                                      flag, quoted(*given), least, most));
     }
     numbers.push_back(*number);
-    if (comma == std::string_view::npos) return numbers;
-    rest.remove_prefix(comma + 1);
   }
+  return numbers;
 }
 
 std::optional<std::size_t> Arguments::choice(std::string_view flag,

@@ -11,6 +11,7 @@
 #include "store/bundle.hpp"
 #include "store/bundle_import.hpp"
 #include "store/bundle_writer.hpp"
+#include "support/split.hpp"
 #include "support/text.hpp"
 #include "tune/record_file.hpp"
 
@@ -24,15 +25,12 @@ class Archs {
  public:
   explicit Archs(const std::optional<std::string>& list) {
     if (!list) return;
-    for (std::size_t begin = 0; begin <= list->size();) {
-      const std::size_t end = std::min(list->find(',', begin), list->size());
-      const std::string name = list->substr(begin, end - begin);
+    for (const std::string_view name : split(*list, ',')) {
       if (name.empty()) {
         throw bad_cache_usage(
             fmt::format("--arch: found {}, allowed: names with commas between, e.g. sm_90,sm_100", quoted(*list)));
       }
-      names_.push_back(as_stored(name));
-      begin = end + 1;
+      names_.push_back(as_stored(std::string(name)));
     }
   }
 

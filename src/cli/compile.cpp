@@ -13,6 +13,7 @@
 #include "host/host_target.hpp"
 #include "ropejit/error.hpp"
 #include "support/parallel.hpp"
+#include "support/split.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -32,15 +33,12 @@ struct Job {
 std::vector<std::string> read_archs(const Arguments& arguments) {
   const std::string list = arguments.required("--arch", "sm_80,sm_90 (or host)");
   std::vector<std::string> archs;
-  for (std::size_t begin = 0; begin <= list.size();) {
-    const std::size_t end = std::min(list.find(',', begin), list.size());
-    const std::string arch = list.substr(begin, end - begin);
+  for (const std::string_view arch : split(list, ',')) {
     if (arch.empty()) {
       throw Error(ErrorCode::invalid_argument, "arguments",
                   fmt::format("--arch: found {}, allowed: names with commas between, e.g. sm_80,sm_90", quoted(list)));
     }
-    if (std::find(archs.begin(), archs.end(), arch) == archs.end()) archs.push_back(arch);
-    begin = end + 1;
+    if (std::find(archs.begin(), archs.end(), arch) == archs.end()) archs.emplace_back(arch);
   }
   return archs;
 }

@@ -181,7 +181,7 @@ void print_failures(const WarmProgress& done) {
     print_error_text(failure.log + (failure.log.back() == '\n' ? "" : "\n"));
     break;
   }
-  if (done.given_up) print_error_line("ropejit: given up: ten failures of one kind, and what is left was not begun");
+  if (done.given_up) print_error_line("ropejit: given up, and what is left was not begun");
 }
 
 int run_warm(const Arguments& arguments) {

@@ -42,7 +42,7 @@ struct WarmProgress {
   std::size_t compiled = 0;  ///< and kept
   std::uint64_t bytes = 0;   ///< of the payloads that were kept
   std::vector<WarmFailure> failures;
-  bool given_up = false;  ///< the directory took nothing any more, and the rest was not begun
+  bool given_up = false;  ///< warm gave up, and the rest was not begun
 
   std::size_t done() const { return present + compiled + failures.size(); }
 };
@@ -58,9 +58,9 @@ struct WarmOptions {
 void require_compilers(const WarmList& list, Problems& unknown, Problems& absent);
 
 /// Makes what the store lacks, and writes it there. A failure is told of and the rest goes on; after ten in a row that
-/// the directory would not take, it gives up. Takes no locks: whoever makes the same at the same time writes the same.
-/// What a killed one wrote is there. Entries are the same bytes wherever and whenever they are made by the same
-/// compiler: their compile_ms is 0.
+/// the directory would not take, or ten processes that were lost, it gives up. Takes no locks: whoever makes the same
+/// at the same time writes the same. What a killed one wrote is there. Entries are the same bytes wherever and whenever
+/// they are made by the same compiler: their compile_ms is 0.
 WarmProgress warm(const WarmList& list, const BinaryStore& store, const WarmOptions& options);
 
 struct MissingItem {

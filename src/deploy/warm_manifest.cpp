@@ -10,6 +10,7 @@
 
 #include "deploy/build_archs.hpp"
 #include "spec/names.hpp"
+#include "support/split.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -150,9 +151,8 @@ void add_arch(const llvm::json::Value& value, const std::string& place, std::vec
 // "a,b" as an array of JSON, for the readers above; whole numbers as numbers.
 llvm::json::Object as_list(std::string_view name, std::string_view list) {
   llvm::json::Array array;
-  for (std::size_t begin = 0; begin <= list.size();) {
-    const std::size_t end = std::min(list.find(',', begin), list.size());
-    const std::string word(list.substr(begin, end - begin));
+  for (const std::string_view part : split(list, ',')) {
+    const std::string word(part);
     std::int64_t number = 0;
     const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), number);
     if (error == std::errc{} && stop == word.data() + word.size()) {
@@ -160,7 +160,6 @@ llvm::json::Object as_list(std::string_view name, std::string_view list) {
     } else {
       array.push_back(llvm::json::fixUTF8(word));
     }
-    begin = end + 1;
   }
   llvm::json::Object object;
   object[llvm::json::ObjectKey(std::string(name))] = std::move(array);
@@ -233,11 +232,9 @@ std::vector<WarmForm> read_forms(std::string_view what, std::string_view list, P
 std::vector<std::string> read_archs(std::string_view what, std::string_view list, Problems& problems) {
   // "9.0" and "90" are words here, though "90" is a number above.
   std::vector<std::string> archs;
-  for (std::size_t begin = 0, i = 0; begin <= list.size(); ++i) {
-    const std::size_t end = std::min(list.find(',', begin), list.size());
-    add_arch(llvm::json::fixUTF8(std::string(list.substr(begin, end - begin))), fmt::format("{}[{}]", what, i), archs,
-             problems);
-    begin = end + 1;
+  const std::vector<std::string_view> words = split(list, ',');
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    add_arch(llvm::json::fixUTF8(std::string(words[i])), fmt::format("{}[{}]", what, i), archs, problems);
   }
   return archs;
 }

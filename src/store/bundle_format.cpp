@@ -1,15 +1,12 @@
 #include "store/bundle_format.hpp"
 
 #include <fmt/format.h>
-#include <llvm/ADT/ArrayRef.h>
 #include <llvm/ADT/StringExtras.h>
-#include <llvm/Support/BLAKE3.h>
-#include <llvm/Support/Endian.h>
 
-#include <array>
 #include <utility>
 
 #include "store/entry_format.hpp"
+#include "store/raw_bytes.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -19,7 +16,7 @@ constexpr std::size_t kEntriesAt = 12;
 constexpr std::size_t kFileBytesAt = 16;
 constexpr std::size_t kRecordsBytesAt = 24;
 constexpr std::size_t kRecordsHashAt = 32;
-constexpr std::size_t kHashBytes = 32;
+constexpr std::size_t kHashBytes = kChecksumBytes;
 static_assert(kRecordsHashAt + kHashBytes == kBundleHeaderBytes && kHashBytes == kBundleChecksumBytes);
 
 // Of a row.
@@ -28,24 +25,6 @@ constexpr std::size_t kBytesAt = 2 * kHashBytes;
 static_assert(kBytesAt + 8 == kBundleRowBytes && kHashBytes == kEntryTrailerBytes);
 
 constexpr std::uint64_t kLeastEntryBytes = kEntryHeaderBytes + kEntryTrailerBytes;
-
-template <typename Number>
-void append(std::string& bytes, Number number) {
-  std::array<char, sizeof(Number)> raw;
-  llvm::support::endian::write<Number>(raw.data(), number, llvm::endianness::little);
-  bytes.append(raw.data(), raw.size());
-}
-
-template <typename Number>
-Number number_at(std::string_view bytes, std::size_t offset) {
-  return llvm::support::endian::read<Number>(bytes.data() + offset, llvm::endianness::little);
-}
-
-std::string hash_of(std::string_view bytes) {
-  const auto hash = llvm::BLAKE3::hash<kHashBytes>(
-      llvm::ArrayRef<std::uint8_t>(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
-  return {reinterpret_cast<const char*>(hash.data()), hash.size()};
-}
 
 std::string hex_of(std::string_view bytes) {
   return llvm::toHex(llvm::StringRef(bytes.data(), bytes.size()), /*LowerCase=*/true);
@@ -97,7 +76,7 @@ std::optional<BundleIndex> BundleIndex::parse(const BundleHeader& header, std::s
   };
   if (head.size() != header.head_bytes()) return refuse("truncated: it ends within its index");
   const std::string_view checked = std::string_view(head).substr(0, head.size() - kBundleChecksumBytes);
-  if (hash_of(checked) != std::string_view(head).substr(checked.size())) {
+  if (checksum_of(checked) != std::string_view(head).substr(checked.size())) {
     return refuse("damaged: the checksum of its index does not match");
   }
   BundleIndex index(header, std::move(head));
@@ -158,17 +137,17 @@ EncodedBundleHead encode_bundle_head(const std::vector<BundleRow>& rows, std::st
   std::uint64_t file_bytes = kBundleHeaderBytes + rows.size() * kBundleRowBytes + kBundleChecksumBytes + records.size();
   for (const BundleRow& row : rows) file_bytes += row.bytes;
   std::string head(kBundleMagic);
-  append(head, kBundleFormatVersion);
-  append(head, static_cast<std::uint32_t>(rows.size()));
-  append(head, file_bytes);
-  append(head, static_cast<std::uint64_t>(records.size()));
-  head += hash_of(records);
+  append_number(head, kBundleFormatVersion);
+  append_number(head, static_cast<std::uint32_t>(rows.size()));
+  append_number(head, file_bytes);
+  append_number(head, static_cast<std::uint64_t>(records.size()));
+  head += checksum_of(records);
   for (const BundleRow& row : rows) {
     head += llvm::fromHex(row.key);
     head += row.trailer;
-    append(head, row.bytes);
+    append_number(head, row.bytes);
   }
-  const std::string checksum = hash_of(head);
+  const std::string checksum = checksum_of(head);
   return {head + checksum, file_bytes, hex_of(checksum)};
 }
 

@@ -1,14 +1,9 @@
 #include "store/entry_format.hpp"
 
 #include <fmt/format.h>
-#include <llvm/ADT/ArrayRef.h>
-#include <llvm/Support/BLAKE3.h>
-#include <llvm/Support/Endian.h>
-
-#include <array>
-#include <cstring>
 
 #include "store/entry_metadata.hpp"
+#include "store/raw_bytes.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -18,26 +13,10 @@ constexpr std::size_t kVersionAt = 8;
 constexpr std::size_t kMetadataBytesAt = 12;
 constexpr std::size_t kPayloadBytesAt = 16;
 static_assert(kMagic.size() == kVersionAt && kPayloadBytesAt + 8 == kEntryHeaderBytes);
+static_assert(kEntryTrailerBytes == kChecksumBytes);
 
 ReadResult miss(Miss::Kind kind, std::string reason) { return {{}, {kind, std::move(reason)}}; }
 ReadResult damaged(std::string reason) { return miss(Miss::Kind::damaged, std::move(reason)); }
-
-template <typename Number>
-void append(std::string& bytes, Number number) {
-  std::array<char, sizeof(Number)> raw;
-  llvm::support::endian::write<Number>(raw.data(), number, llvm::endianness::little);
-  bytes.append(raw.data(), raw.size());
-}
-
-template <typename Number>
-Number number_at(std::string_view bytes, std::size_t offset) {
-  return llvm::support::endian::read<Number>(bytes.data() + offset, llvm::endianness::little);
-}
-
-std::array<std::uint8_t, kEntryTrailerBytes> checksum(std::string_view bytes) {
-  return llvm::BLAKE3::hash<kEntryTrailerBytes>(
-      llvm::ArrayRef<std::uint8_t>(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
-}
 
 }  // namespace
 
@@ -54,13 +33,12 @@ EncodedEntry encode_entry(const Entry& entry) {
   std::string bytes;
   bytes.reserve(kEntryHeaderBytes + metadata.size() + entry.payload.size() + kEntryTrailerBytes);
   bytes += kMagic;
-  append(bytes, kEntryFormatVersion);
-  append(bytes, static_cast<std::uint32_t>(metadata.size()));
-  append(bytes, static_cast<std::uint64_t>(entry.payload.size()));
+  append_number(bytes, kEntryFormatVersion);
+  append_number(bytes, static_cast<std::uint32_t>(metadata.size()));
+  append_number(bytes, static_cast<std::uint64_t>(entry.payload.size()));
   bytes += metadata;
   bytes += entry.payload;
-  const auto trailer = checksum(bytes);
-  bytes.append(reinterpret_cast<const char*>(trailer.data()), trailer.size());
+  bytes += checksum_of(bytes);
   return {std::move(bytes), {}};
 }
 
@@ -72,10 +50,7 @@ ReadResult decode_entry(std::string_view bytes) {
 
   // The checksum comes before the version: a version that is too high is then what somebody wrote, not a flipped bit.
   const std::string_view body = bytes.substr(0, bytes.size() - kEntryTrailerBytes);
-  const auto expected = checksum(body);
-  if (std::memcmp(expected.data(), bytes.data() + body.size(), expected.size()) != 0) {
-    return damaged("checksum does not match");
-  }
+  if (checksum_of(body) != bytes.substr(body.size())) return damaged("checksum does not match");
   const auto version = number_at<std::uint32_t>(bytes, kVersionAt);
   if (version > kEntryFormatVersion) {
     return miss(Miss::Kind::newer, fmt::format("format version {}, known: up to {}", version, kEntryFormatVersion));
