@@ -134,14 +134,19 @@ def defined_twice_in(root):
     return twice
 
 
+def write_tree(root, files):
+    """Made-up files: their texts by path."""
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(content, encoding="utf-8")
+
+
 def self_test_defined_twice():
     with tempfile.TemporaryDirectory() as folder:
         root = pathlib.Path(folder)
         files = {"tests/a.hpp": 'inline const std::string kOne =\n    "";\ninline constexpr int kTwo = 2;\n',
                  "tests/b/b.hpp": 'inline int kTwo(int x = 2);\ninline const std::string kOne = "";\n'}
-        for path, content in files.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_text(content, encoding="utf-8")
+        write_tree(root, files)
         found = [problem.split(" is")[0] for problem in defined_twice_in(root)]
         if found != ["tests/b/b.hpp: kOne"]:
             sys.exit(f"self-test: variables defined twice: found {found}")
@@ -153,9 +158,7 @@ def self_test_unbuilt():
         files = {"src/CMakeLists.txt": "set(a spec/a.cpp\n  b.cuh)", "tests/CMakeLists.txt": "set(b a/x_test.cpp)",
                  "src/spec/a.cpp": "", "src/spec/b.cpp": "", "templates/b.cuh": "", "templates/c.cuh": "",
                  "tests/a/x_test.cpp": "", "tests/b/x_test.cpp": ""}
-        for path, content in files.items():
-            (root / path).parent.mkdir(parents=True, exist_ok=True)
-            (root / path).write_text(content, encoding="utf-8")
+        write_tree(root, files)
         found = [problem.split(":")[0] for problem in unbuilt_in(root)]
         if found != ["src/spec/b.cpp", "tests/b/x_test.cpp", "templates/c.cuh"]:
             sys.exit(f"self-test: unbuilt sources: found {found}")
@@ -207,9 +210,7 @@ def self_test():
     for name, text, allowed in rows:
         with tempfile.TemporaryDirectory() as folder:
             root = pathlib.Path(folder)
-            for path, content in {**always, name: text}.items():
-                (root / path).parent.mkdir(parents=True, exist_ok=True)
-                (root / path).write_text(content, encoding="utf-8")
+            write_tree(root, {**always, name: text})
             problems, _ = problems_in(root)
             if allowed != (not problems):
                 sys.exit(f"self-test: {name} with {text!r}: expected {'no ' if allowed else ''}problem, got {problems}")

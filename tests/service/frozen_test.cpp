@@ -15,6 +15,7 @@
 #include "ropejit/ropejit.h"
 #include "ropejit/service.hpp"
 #include "service/binary_source.hpp"
+#include "service/small_spec.hpp"
 #include "spec/errors.hpp"
 #include "spec/lower.hpp"
 #include "store/store.hpp"
@@ -28,14 +29,6 @@ using namespace ropejit::test;
 namespace {
 
 const LaunchForm kForm = LaunchForm::in_place_start();
-
-RopeSpec small_spec() {
-  RopeSpec spec;
-  spec.dtype = DType::fp32;
-  spec.rotary_dim = 4;
-  spec.q = {2, 4, 0};
-  return spec;
-}
 
 ServiceOptions options_of(const std::string& cache_dir, bool frozen = true) {
   ServiceOptions options;

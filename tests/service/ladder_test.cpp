@@ -13,6 +13,7 @@
 #include "host/host_target.hpp"
 #include "ropejit/ropejit.hpp"
 #include "service/binary_source.hpp"
+#include "service/small_spec.hpp"
 #include "spec/lower.hpp"
 #include "store/store.hpp"
 #include "support/catch.hpp"
@@ -22,15 +23,6 @@
 namespace {
 
 using namespace ropejit;
-
-RopeSpec spec_of_theta(double theta) {
-  RopeSpec spec;
-  spec.dtype = DType::fp32;
-  spec.theta = theta;
-  spec.rotary_dim = 4;
-  spec.q = {2, 4, 0};
-  return spec;
-}
 
 struct Heard {
   std::vector<std::string> warnings;
@@ -95,7 +87,7 @@ TEST_CASE("What is in no cache is compiled, served by the generic kernel, or an 
   const test::ScratchFolder folder;
   Heard heard;
   const RopeService generic(options_of(folder.path(), OnMiss::generic, &heard));
-  const RopeKernel served = generic.get(spec_of_theta(10000), kForm);
+  const RopeKernel served = generic.get(test::small_spec(10000), kForm);
   CHECK(all_are(served, CacheRung::generic));
   CHECK(served.info().variants.front().variant == "generic");
   CHECK_FALSE(served.info().variants.front().missed.empty());
@@ -106,7 +98,7 @@ TEST_CASE("What is in no cache is compiled, served by the generic kernel, or an 
 
   const RopeService error(options_of(folder.path(), OnMiss::error));
   try {
-    const RopeKernel kernel = error.get(spec_of_theta(10000), kForm);
+    const RopeKernel kernel = error.get(test::small_spec(10000), kForm);
     FAIL("no error");
   } catch (const Error& caught) {
     CHECK(caught.code() == ErrorCode::not_cached);
@@ -115,21 +107,21 @@ TEST_CASE("What is in no cache is compiled, served by the generic kernel, or an 
   CHECK(error.stats().gets_failed == 1);
 
   const RopeService compile(options_of(folder.path(), OnMiss::compile));
-  CHECK(all_are(compile.get(spec_of_theta(10000), kForm), CacheRung::miss));
+  CHECK(all_are(compile.get(test::small_spec(10000), kForm), CacheRung::miss));
   CHECK(compile.stats().compiles == compile.stats().entries_written);
   // And then all of them find it.
   for (const OnMiss on_miss : {OnMiss::generic, OnMiss::error, OnMiss::background}) {
     const RopeService later(options_of(folder.path(), on_miss));
-    CHECK(all_are(later.get(spec_of_theta(10000), kForm), CacheRung::disk));
+    CHECK(all_are(later.get(test::small_spec(10000), kForm), CacheRung::disk));
   }
 }
 
 TEST_CASE("A binary of the class serves a plan of other numbers, before a compiler is asked", "[service]") {
   const test::ScratchFolder folder;
-  store_buffered(folder.path(), spec_of_theta(10000));
+  store_buffered(folder.path(), test::small_spec(10000));
   for (const double theta : {10000.0, 500.0, 1e6}) {
     const RopeService service(options_of(folder.path(), OnMiss::error));
-    const RopeKernel kernel = service.get(spec_of_theta(theta), kForm);
+    const RopeKernel kernel = service.get(test::small_spec(theta), kForm);
     INFO("theta " << theta);
     CHECK(all_are(kernel, CacheRung::disk));
     for (const VariantInfo& variant : kernel.info().variants) {
@@ -141,22 +133,22 @@ TEST_CASE("A binary of the class serves a plan of other numbers, before a compil
   }
   // Its own binaries go before.
   const RopeService compiles(options_of("", OnMiss::compile));
-  CHECK(all_are(compiles.get(spec_of_theta(500), kForm), CacheRung::miss));
+  CHECK(all_are(compiles.get(test::small_spec(500), kForm), CacheRung::miss));
 }
 
 TEST_CASE("A read-only directory serves what the user's lacks, and is not written", "[service]") {
   const test::ScratchFolder shared;
   const test::ScratchFolder own;
-  RopeService(options_of(shared.path(), OnMiss::compile)).get(spec_of_theta(10000), kForm);
+  RopeService(options_of(shared.path(), OnMiss::compile)).get(test::small_spec(10000), kForm);
   const std::vector<std::string> before = test::files_below(shared.path());
   const test::ScopedVariable path("ROPEJIT_CACHE_PATH", shared.path().c_str());
   REQUIRE(std::getenv("ROPEJIT_CACHE_PATH") != nullptr);
   const RopeService service(options_of(own.path(), OnMiss::compile));
-  const RopeKernel found = service.get(spec_of_theta(10000), kForm);
+  const RopeKernel found = service.get(test::small_spec(10000), kForm);
   CHECK(all_are(found, CacheRung::shared));
   CHECK(found.info().variants.front().missed.size() == 1);
   CHECK(rotates_by(found, 10000));
-  CHECK(all_are(service.get(spec_of_theta(500), kForm), CacheRung::miss));
+  CHECK(all_are(service.get(test::small_spec(500), kForm), CacheRung::miss));
   CHECK(test::files_below(shared.path()) == before);
   CHECK(service.stats().shared_hits == found.info().variants.size());
 }
@@ -164,7 +156,7 @@ TEST_CASE("A read-only directory serves what the user's lacks, and is not writte
 TEST_CASE("In the background the generic kernel serves until the kernel's own binaries are there", "[service]") {
   const test::ScratchFolder folder;
   const RopeService service(options_of(folder.path(), OnMiss::background));
-  const RopeKernel kernel = service.get(spec_of_theta(10000), kForm);
+  const RopeKernel kernel = service.get(test::small_spec(10000), kForm);
   CHECK(rotates_by(kernel, 10000));
   REQUIRE(service.wait_for_compiles(120));
   CHECK(all_are(kernel, CacheRung::miss));
@@ -177,11 +169,11 @@ TEST_CASE("Without a compiler the generic kernel serves every form of launch, an
   ServiceOptions options = options_of("", OnMiss::compile, &heard);
   options.host_compiler = "/nonexistent/c++";
   const RopeService service(options);
-  for (int i = 0; i < 3; ++i) CHECK(rotates_by(service.get(spec_of_theta(10000), kForm), 10000));
+  for (int i = 0; i < 3; ++i) CHECK(rotates_by(service.get(test::small_spec(10000), kForm), 10000));
   REQUIRE(heard.warnings.size() == 1);
   CHECK(heard.warnings.front().find("/nonexistent/c++") != std::string::npos);
 
-  RopeSpec grows = spec_of_theta(10000);
+  RopeSpec grows = test::small_spec(10000);
   DynamicScaling scaling;
   scaling.factor = 2;
   scaling.max_position_embeddings = 64;
@@ -218,7 +210,7 @@ TEST_CASE("Rows of the table that are missing are served by the nearest that is 
 
 TEST_CASE("A child of fork goes on with the host target, while a thread of its parent works", "[service]") {
   const RopeService service(options_of("", OnMiss::background));
-  const RopeKernel kernel = service.get(spec_of_theta(10000), kForm);
+  const RopeKernel kernel = service.get(test::small_spec(10000), kForm);
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
@@ -226,7 +218,7 @@ TEST_CASE("A child of fork goes on with the host target, while a thread of its p
     bool right = rotates_by(kernel, 10000);
     {
       const RopeService own(options_of("", OnMiss::generic));
-      right = right && rotates_by(own.get(spec_of_theta(500), kForm), 500);
+      right = right && rotates_by(own.get(test::small_spec(500), kForm), 500);
     }
     ::_exit(right ? 0 : 1);
   }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ropejit/service.hpp"
+#include "service/small_spec.hpp"
 #include "support/catch.hpp"
 #include "support/json.hpp"
 #include "support/scoped_variable.hpp"
@@ -15,15 +16,6 @@ using namespace ropejit;
 using namespace ropejit::test;
 
 namespace {
-
-RopeSpec spec_of_theta(double theta) {
-  RopeSpec spec;
-  spec.dtype = DType::fp32;
-  spec.theta = theta;
-  spec.rotary_dim = 4;
-  spec.q = {2, 4, 0};
-  return spec;
-}
 
 ServiceOptions options_of(OnMiss on_miss) {
   ServiceOptions options;
@@ -49,10 +41,10 @@ TEST_CASE("a plan is written down once by each service, with what makes its bina
   const LaunchForm form = LaunchForm::in_place_start();
   {
     const RopeService service(options_of(OnMiss::generic));
-    for (const double theta : {10000.0, 500000.0, 10000.0}) static_cast<void>(service.get(spec_of_theta(theta), form));
+    for (const double theta : {10000.0, 500000.0, 10000.0}) static_cast<void>(service.get(small_spec(theta), form));
   }
   REQUIRE(lines_of(path).size() == 2);
-  static_cast<void>(RopeService(options_of(OnMiss::generic)).get(spec_of_theta(10000), form));
+  static_cast<void>(RopeService(options_of(OnMiss::generic)).get(small_spec(10000), form));
   const std::vector<std::string> lines = lines_of(path);
   REQUIRE(lines.size() == 3);
   CHECK(lines[2] == lines[0]);
@@ -74,7 +66,7 @@ TEST_CASE("what could not be served is written down, too") {
   const std::string path = folder.path() + "/asked.jsonl";
   const ScopedVariable record("ROPEJIT_RECORD", path.c_str());
   const RopeService service(options_of(OnMiss::error));
-  CHECK_THROWS_AS(service.get(spec_of_theta(10000), LaunchForm::in_place_start()), Error);
+  CHECK_THROWS_AS(service.get(small_spec(10000), LaunchForm::in_place_start()), Error);
   CHECK(lines_of(path).size() == 1);
 }
 
@@ -87,7 +79,7 @@ TEST_CASE("a file that cannot be written to is a warning, said once") {
   };
   const RopeService service(options);
   for (const double theta : {10000.0, 500000.0}) {
-    static_cast<void>(service.get(spec_of_theta(theta), LaunchForm::in_place_start()));
+    static_cast<void>(service.get(small_spec(theta), LaunchForm::in_place_start()));
   }
   CHECK(warned ==
         std::vector<std::string>{"ROPEJIT_RECORD: cannot open /nowhere/asked.jsonl: No such file or directory"});

@@ -4,22 +4,18 @@
 #include "ropejit/error.hpp"
 #include "ropejit/spec.hpp"
 #include "spec/errors.hpp"
+#include "spec/sample_config.hpp"
 #include "support/catch.hpp"
 #include "support/test_files.hpp"
 
 using namespace ropejit;
+using ropejit::test::config_with;
 using ropejit::test::contains;
 using ropejit::test::error_of;
 
 namespace {
 
 std::string model(const std::string& name) { return ropejit::test::read_test_file("data/models/" + name + ".json"); }
-
-// A Llama's config with `fields` added.
-std::string config_with(const std::string& fields) {
-  return R"({"hidden_size": 1024, "num_attention_heads": 16, "num_key_value_heads": 4)" +
-         (fields.empty() ? "" : ", " + fields) + "}";
-}
 
 }  // namespace
 

@@ -6,21 +6,13 @@
 #include "ropejit/error.hpp"
 #include "ropejit/spec.hpp"
 #include "spec/errors.hpp"
+#include "spec/sample_config.hpp"
 #include "support/catch.hpp"
 
 using namespace ropejit;
+using ropejit::test::config_with;
 using ropejit::test::contains;
 using ropejit::test::error_of;
-
-namespace {
-
-// A Llama's config with `fields` added.
-std::string config_with(const std::string& fields) {
-  return R"({"hidden_size": 1024, "num_attention_heads": 16, "num_key_value_heads": 4)" +
-         (fields.empty() ? "" : ", " + fields) + "}";
-}
-
-}  // namespace
 
 TEST_CASE("rope dictionaries become rules as transformers reads them, defaults and quirks included") {
   struct Row {
