@@ -9,6 +9,7 @@
 #include "store/signature.hpp"
 #include "store/store.hpp"
 #include "support/catch.hpp"
+#include "support/scratch_folder.hpp"
 
 namespace ropejit::test {
 
@@ -66,5 +67,20 @@ inline internal::BinaryStore store_of(const std::string& bundle, const internal:
                                       const internal::FileOps& ops = internal::system_file_ops()) {
   return {internal::StoreOptions{.directory = "", .read_only = {bundle}, .trust = trust}, ops};
 }
+
+/// A directory of three entries, and the bundle of it.
+struct Bundled {
+  Bundled() { fill_directory(directory), written = export_all(directory, path); }
+  ScratchFolder scratch;
+  std::string directory = scratch / "cache";
+  std::string path = scratch / "all.rjb";
+  internal::BundleWritten written;
+};
+
+inline internal::Tier directory_tier(const std::string& directory) {
+  return {directory, {}, false, internal::system_file_ops()};
+}
+
+inline bool one_line(const std::string& text) { return !text.empty() && text.find('\n') == std::string::npos; }
 
 }  // namespace ropejit::test
