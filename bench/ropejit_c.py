@@ -18,7 +18,7 @@ class Tensor(ctypes.Structure):
 
 
 class Args(ctypes.Structure):
-    """ropejit_args as far as its first version had it, which every later one reads."""
+    """ropejit_args as far as these scripts set it: it says where it ends, and the rest has its defaults."""
 
     _fields_ = (
         [("size", ctypes.c_size_t)]

@@ -19,7 +19,14 @@
  * Threads: any function may be called from any thread, also at the same time on the same service or kernel, save that
  * a service or kernel must not be in use while it is released.
  *
- * Text in is JSON, UTF-8, ended by a zero byte, and is not kept. */
+ * Text in is JSON, UTF-8, ended by a zero byte, and is not kept.
+ *
+ * Versions: a struct that begins with its `size` grows, by members at its end that default to 0: with 0 there, a call
+ * means what it meant before the member was added. The library reads a struct as far as its size says; members that
+ * are not in it have their defaults. Members that only a later header has must be 0, or the call is refused: so a
+ * program works with a library older than its header while it asks for nothing that the library does not have. A
+ * struct without a size (ropejit_tensor) never changes: what there is to add goes into the structs that hold it. Values
+ * of constants never change their meaning; one that the library does not know is refused, like a key of JSON. */
 #pragma once
 
 #include <stddef.h>
@@ -172,8 +179,9 @@ enum {
   ROPEJIT_FLAG_NO_CACHE_ROW = 2  /* a number in k_rows that is neither -1 nor a row: the token's k was not written */
 };
 
-/* One launch. Fill it from ropejit_args_default(): later versions add members at the end, whose defaults keep today's
- * meaning. */
+/* One launch. Fill it from ropejit_args_default(): not all defaults of the members up to `flags` are 0, as those of all
+ * later members are. `size` may also end behind the last member that the caller sets, in steps of 8 bytes, and must
+ * cover all up to `tokens`. */
 typedef struct ropejit_args {
   size_t size;                   /* sizeof(ropejit_args) where the caller was compiled */
   ropejit_tensor q;              /* [batch, tokens, q heads, q head_dim] */
@@ -254,7 +262,7 @@ static inline ropejit_args ropejit_args_default(void) {
   args.cu_seqlens = NULL;
   args.sequences = 0;
   args.position_axis_stride = ROPEJIT_CONTIGUOUS;
-  args.ranks = 1;
+  args.ranks = 0;
   args.rank = 0;
   args.k_rows = NULL;
   args.k_cache_rows = 0;

@@ -3,6 +3,8 @@
 #include <cstddef>
 #include <cstring>
 
+#include "service/c_struct.hpp"
+
 namespace ropejit::internal {
 namespace {
 
@@ -13,10 +15,8 @@ static_assert(ROPEJIT_POSITIONS_RAGGED == static_cast<int>(PositionSource::ragge
 static_assert(ROPEJIT_FLAG_NO_TABLE_ROW == kNoTableRow);
 static_assert(ROPEJIT_FLAG_NO_CACHE_ROW == kNoCacheRow);
 
-// The size of the first version of ropejit_args: what every caller has.
-constexpr std::size_t kLeastArgsSize = offsetof(ropejit_args, sequences) + sizeof(int64_t);
-// Members since then have 8 bytes each, so no version ends within one.
-constexpr std::size_t kMemberSize = 8;
+// The first version ended behind `tokens`.
+constexpr GrowingStruct kArgs = {offsetof(ropejit_args, tokens) + sizeof(int64_t), sizeof(ropejit_args)};
 
 TensorView view(const ropejit_tensor& tensor) noexcept {
   TensorView result;
@@ -61,16 +61,14 @@ RopeArgs converted(const ropejit_args& args) noexcept {
 
 }  // namespace
 
-// A caller compiled against a later version has a larger struct: that is fine while what this version does not know is
-// zero.
 const char* why_unreadable(const ropejit_args& args) noexcept {
-  if (args.size < kLeastArgsSize || (args.size < sizeof(ropejit_args) && args.size % kMemberSize != 0)) {
-    return "args.size: smaller than ropejit_args, allowed: sizeof(ropejit_args)";
-  }
-  if (args.size > 65536) return "args.size: above 65536, allowed: sizeof(ropejit_args)";
-  const auto* bytes = reinterpret_cast<const unsigned char*>(&args);
-  for (std::size_t i = sizeof(ropejit_args); i < args.size; ++i) {
-    if (bytes[i] != 0) return "args: a member that this version of ropejit does not know is set, allowed: 0";
+  switch (fault_of(&args, args.size, kArgs)) {
+    case StructFault::none: break;
+    case StructFault::no_version:
+      return "args.size: found the size of no version of the struct, allowed: sizeof(ropejit_args)";
+    case StructFault::too_large: return "args.size: above 65536, allowed: sizeof(ropejit_args)";
+    case StructFault::unknown_member:
+      return "args: a member that this version of ropejit does not know is set, allowed: 0";
   }
   if (args.reserved != 0) return "args.reserved: not 0, allowed: 0";
   if (args.position_source < ROPEJIT_POSITIONS_START || args.position_source > ROPEJIT_POSITIONS_RAGGED) {

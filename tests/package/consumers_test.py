@@ -62,6 +62,18 @@ def by_pkg_config(prefix, folder, kind):
     print(f"pkg-config, {kind}: {run(program, env=environment).strip()}")
 
 
+def by_other_versions(prefix, folder):
+    """Programs that were compiled with the first header, and with one that is yet to come, and the library as it is."""
+    folder.mkdir()
+    libdir = prefix / os.environ.get("ROPEJIT_LIBDIR", "lib")
+    for title, headers in (("first", HERE.parent / "service/abi/first"), ("next", os.environ["ROPEJIT_NEXT_HEADERS"])):
+        program = folder / title
+        run(os.environ.get("CC", "cc"), "-std=c11", *WARNINGS, f"-I{headers}", CONSUMER / "main.c",
+            CONSUMER / "consumer.c", "-o", program, f"-L{libdir}", "-lropejit")
+        check_program(program, True, f"the {title} header")
+        print(f"the {title} header: {run(program, env={**os.environ, 'LD_LIBRARY_PATH': str(libdir)}).strip()}")
+
+
 def by_source(folder, way, shared):
     """Only configured: to build all of ropejit once more takes minutes."""
     run("cmake", "-S", CONSUMER, "-B", folder, f"-DSOURCE={HERE.parent.parent}", f"-DWAY={way}",
@@ -93,6 +105,7 @@ def main():
         by_find_package(moved, folder / "shared-c", "shared", "C")
         by_pkg_config(moved, folder / "pc-static", "static")
         by_pkg_config(moved, folder / "pc-shared", "shared")
+        by_other_versions(moved, folder / "versions")
         by_source(folder / "subdirectory", "add_subdirectory", "OFF")
         by_source(folder / "fetched", "FetchContent", "ON")
 

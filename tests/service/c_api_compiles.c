@@ -12,9 +12,9 @@ static_assert(offsetof(ropejit_args, position_source) == 168, "args.position_sou
 static_assert(offsetof(ropejit_args, position_ids) == 176, "args.position_ids");
 static_assert(offsetof(ropejit_args, position_token_stride) == 200, "args.position_token_stride");
 static_assert(offsetof(ropejit_args, tokens) == 216, "args.tokens");
+/* The first version ended here. */
 static_assert(offsetof(ropejit_args, table_cos) == 224, "args.table_cos");
 static_assert(offsetof(ropejit_args, cu_seqlens) == 264, "args.cu_seqlens");
-/* The first version ended here. */
 static_assert(offsetof(ropejit_args, sequences) + sizeof(int64_t) == 280, "args.sequences");
 static_assert(offsetof(ropejit_args, position_axis_stride) == 280, "args.position_axis_stride");
 static_assert(offsetof(ropejit_args, k_rows) == 304, "args.k_rows");

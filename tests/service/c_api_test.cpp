@@ -208,44 +208,6 @@ TEST_CASE("a launch refuses arguments that it cannot mean") {
   for (const float value : q) CHECK(value == 1.0F);
 }
 
-TEST_CASE("arguments of a later version are read as far as they are known, and refused beyond") {
-  const Service service;
-  const Kernel kernel(service, R"({"positions":"start"})");
-  alignas(16) float q[8] = {1, 1, 1, 1, 1, 1, 1, 1};
-  struct {
-    ropejit_args args;
-    unsigned char later[16];
-  } longer = {ropejit_args_default(), {}};
-  longer.args.size = sizeof longer;
-  longer.args.q = ropejit_contiguous(q);
-  longer.args.position_source = ROPEJIT_POSITIONS_START;
-  longer.args.first_position = 1;
-  longer.args.tokens = 1;
-  longer.later[15] = 1;
-  CHECK(ropejit_launch(kernel.handle, &longer.args, nullptr) == ROPEJIT_INVALID_ARGUMENT);
-  CHECK(error_names("does not know"));
-  CHECK(q[0] == 1.0F);
-  longer.later[15] = 0;
-  CHECK(ropejit_launch(kernel.handle, &longer.args, nullptr) == ROPEJIT_OK);
-  CHECK(q[0] != 1.0F);
-}
-
-TEST_CASE("a program that was compiled with the first header still launches") {
-  const Service service;
-  const Kernel kernel(service, R"({"positions":"start"})");
-  alignas(16) float q[8] = {1, 1, 1, 1, 1, 1, 1, 1};
-  ropejit_args args = ropejit_args_default();
-  std::memset(&args.position_axis_stride, 0xA5, sizeof args - offsetof(ropejit_args, position_axis_stride));
-  args.size = offsetof(ropejit_args, position_axis_stride);
-  args.q = ropejit_contiguous(q);
-  args.position_source = ROPEJIT_POSITIONS_START;
-  args.first_position = 1;
-  args.tokens = 1;
-  CHECK(ropejit_launch(kernel.handle, &args, nullptr) == ROPEJIT_OK);
-  INFO(ropejit_last_error());
-  CHECK(std::fabs(q[0] - (std::cos(1.0) - std::sin(1.0))) < 1e-6);
-}
-
 TEST_CASE("a kernel that depends on the length is resolved for one, in a handle of its own") {
   // The base times 7^2 at four times the trained length, so that pair 1 turns by 1/700 a position.
   const char* const spec = R"({"schema":1,"dtype":"fp32","q":{"heads":1,"head_dim":4},

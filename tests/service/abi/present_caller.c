@@ -1,0 +1,8 @@
+/* A program that is compiled with ropejit.h as it is. */
+#include <stdlib.h>
+
+#include "ropejit/ropejit.h"
+
+#define CALLER abi_present_caller
+#define CALLER_NAME "the present version"
+#include "service/abi/caller_body.h"
