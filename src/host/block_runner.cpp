@@ -8,6 +8,7 @@
 
 #include "host/fiber.hpp"
 #include "host_thread.cuh"
+#include "support/usual_arithmetic.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -161,6 +162,8 @@ class Block {
 }  // namespace
 
 HostOutcome run_grid(const LaunchGeometry& geometry, const HostEntry& entry) {
+  // Fibers begin with it, and bring it back each time that they go on.
+  const UsualArithmetic arithmetic;
   try {
     Block block(geometry, entry);
     for (unsigned b = 0; b < geometry.blocks; ++b) {

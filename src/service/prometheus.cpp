@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "ropejit/stats.hpp"
+#include "support/usual_arithmetic.hpp"
 
 namespace ropejit {
 inline namespace v0 {
@@ -49,6 +50,7 @@ constexpr Time kTimes[] = {
 }  // namespace
 
 std::string prometheus_text(const ServiceStats& stats, const std::string& labels) {
+  const internal::UsualArithmetic arithmetic;
   const std::string braces = labels.empty() ? std::string() : fmt::format("{{{}}}", labels);
   std::string text;
   const auto add = [&](const char* name, const char* help, const std::string& value) {

@@ -14,6 +14,7 @@
 #include "spec/limits.hpp"
 #include "spec/lower.hpp"
 #include "support/field_error.hpp"
+#include "support/usual_arithmetic.hpp"
 #include "tune/choice.hpp"
 
 namespace ropejit {
@@ -105,6 +106,7 @@ RopeService& RopeService::operator=(const RopeService&) = default;
 RopeService& RopeService::operator=(RopeService&&) noexcept = default;
 
 RopeKernel RopeService::get(const RopeSpec& spec, const LaunchForm& form) const try {
+  const internal::UsualArithmetic arithmetic;
   const internal::RotationPlan plan = internal::lower(spec, form);
   state_->target();  // which may not be used in every child of fork, whatever is in memory
   auto [cell, was_there] =
@@ -142,7 +144,10 @@ bool RopeService::wait_for_compiles(double seconds) const { return state_->compi
 
 ServiceStats RopeService::stats() const { return state_->events.stats(); }
 
-std::size_t RopeService::commit_tuned() const { return state_->commit(); }
+std::size_t RopeService::commit_tuned() const {
+  const internal::UsualArithmetic arithmetic;
+  return state_->commit();
+}
 
 void RopeService::pause_tuning() const { state_->tuner().pause(); }
 void RopeService::resume_tuning() const { state_->tuner().resume(); }
@@ -172,6 +177,7 @@ const internal::KernelState& require(const std::shared_ptr<const internal::Kerne
 }  // namespace
 
 RopeKernel RopeKernel::at_length(std::int64_t length) const {
+  const internal::UsualArithmetic arithmetic;
   const internal::KernelState& state = require(state_);
   if (!internal::kContextLength.contains(length)) {
     throw internal::field_error(ErrorCode::invalid_argument, "length", fmt::format("{}", length),

@@ -9,6 +9,7 @@
 #include "spec/axes.hpp"
 #include "spec/frequencies.hpp"
 #include "spec/names.hpp"
+#include "support/usual_arithmetic.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -111,6 +112,7 @@ void lower_frequencies(const RopeSpec& spec, RotationPlan& plan) {
 }  // namespace
 
 RotationPlan lower(const RopeSpec& spec, const LaunchForm& form) {
+  const UsualArithmetic arithmetic;
   spec.validate();
   validate_form(form);
   validate_together(spec, form);

@@ -9,6 +9,7 @@
 #include "spec/limits.hpp"
 #include "spec/names.hpp"
 #include "support/field_error.hpp"
+#include "support/usual_arithmetic.hpp"
 
 namespace ropejit {
 inline namespace v0 {
@@ -151,6 +152,7 @@ ModelRopes read_model_ropes(std::string_view text, const ModelOptions& options, 
 }
 
 ModelRopes read_model_ropes(const llvm::json::Object& config, const ModelOptions& options, bool lenient) {
+  const UsualArithmetic arithmetic;
   validate(options);
   return ModelRopesBuilder::build(HfModel(config, lenient), options);
 }

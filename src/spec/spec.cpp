@@ -11,6 +11,7 @@
 #include "spec/operand_text.hpp"
 #include "spec/scaling_rules.hpp"
 #include "support/field_error.hpp"
+#include "support/usual_arithmetic.hpp"
 
 namespace ropejit {
 namespace internal {
@@ -81,6 +82,7 @@ inline namespace v0 {
 
 void RopeSpec::validate() const {
   using namespace internal;
+  const UsualArithmetic arithmetic;
   require_enum(layout, "layout");
   if (layout_out) require_enum(*layout_out, "layout_out");
   require_enum(direction, "direction");
@@ -103,12 +105,14 @@ void RopeSpec::validate() const {
 }
 
 double RopeSpec::softmax_scale() const {
+  const internal::UsualArithmetic arithmetic;
   validate();
   return internal::softmax_scale(scaling);
 }
 
 std::string RopeSpec::to_string() const {
   using namespace internal;
+  const UsualArithmetic arithmetic;
   std::string text = v0::to_string(layout);
   if (layout_out) text += fmt::format(" to {}", v0::to_string(*layout_out));
   text += fmt::format(" {} q {}", v0::to_string(dtype), operand_to_string(q));
@@ -128,6 +132,7 @@ bool operator==(const Operand& a, const Operand& b) noexcept {
 }
 
 bool operator==(const RopeSpec& a, const RopeSpec& b) noexcept {
+  const internal::UsualArithmetic arithmetic;
   return a.layout == b.layout && a.layout_out == b.layout_out && a.direction == b.direction && a.dtype == b.dtype &&
          a.theta == b.theta && a.rotary_dim == b.rotary_dim && a.q == b.q && a.k == b.k && a.scaling == b.scaling &&
          a.axes == b.axes && a.max_length == b.max_length && a.rounding == b.rounding && a.angle == b.angle &&

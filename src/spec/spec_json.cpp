@@ -10,6 +10,7 @@
 #include "spec/scaling_rules.hpp"
 #include "support/field_error.hpp"
 #include "support/json.hpp"
+#include "support/usual_arithmetic.hpp"
 
 namespace ropejit {
 namespace internal {
@@ -132,6 +133,7 @@ RopeSpec read_spec(const ObjectReader& reader, std::initializer_list<std::string
 inline namespace v0 {
 
 RopeSpec RopeSpec::from_json(std::string_view text) {
+  const internal::UsualArithmetic arithmetic;
   const llvm::json::Object object = internal::parse_json_object(text);
   const internal::ObjectReader reader(object);
   internal::reject_unknown_spec_keys(reader, {"schema"});
@@ -141,6 +143,7 @@ RopeSpec RopeSpec::from_json(std::string_view text) {
 
 std::string RopeSpec::to_json() const {
   using namespace internal;
+  const UsualArithmetic arithmetic;
   validate();
   std::string text = fmt::format(
       R"({{"schema":1,"layout":"{}",{}"direction":"{}","dtype":"{}","rope_theta":{},"rotary_dim":{},"q":{})",

@@ -13,6 +13,7 @@
 #include "support/field_error.hpp"
 #include "support/json_guard.hpp"
 #include "support/text.hpp"
+#include "support/usual_arithmetic.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -47,7 +48,9 @@ std::optional<std::int64_t> as_int(const llvm::json::Value& value) {
   return integer ? std::optional<std::int64_t>(*integer) : std::nullopt;
 }
 
+// strtod rounds as the thread does.
 llvm::json::Object parse_guarded(const std::string& guarded) {
+  const UsualArithmetic arithmetic;
   llvm::Expected<llvm::json::Value> value = [&] {
     const CNumbers locale;
     return llvm::json::parse(guarded);

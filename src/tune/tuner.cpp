@@ -15,6 +15,7 @@
 #include "codegen/legality.hpp"
 #include "launch/prepared_kernel.hpp"
 #include "ropejit/error.hpp"
+#include "support/usual_arithmetic.hpp"
 #include "tune/arena.hpp"
 #include "tune/compile_queue.hpp"
 #include "tune/search.hpp"
@@ -308,6 +309,7 @@ class Tuner {
 }  // namespace
 
 TuneResult tune(const Target& target, const RotationPlan& plan, const TuneOptions& options, const KeepBinary& keep) {
+  const UsualArithmetic arithmetic;
   return Tuner(target, plan, options, keep).run();
 }
 

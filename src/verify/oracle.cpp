@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "verify/rope_formulas.hpp"
+#include "verify/usual_rounding.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -12,7 +13,9 @@ LaneTerms second_lane(double xa, double xb, double cos, double sin) { return {xb
 
 }  // namespace
 
-Oracle::Oracle(const RopeSpec& spec)
+Oracle::Oracle(const RopeSpec& spec) : Oracle(spec, UsualRounding()) {}
+
+Oracle::Oracle(const RopeSpec& spec, const UsualRounding&)
     : spec_(spec),
       frequencies_(oracle_frequencies(spec)),
       axes_(oracle_pair_axes(spec)),
@@ -25,6 +28,7 @@ Oracle::Oracle(const RopeSpec& spec)
 }
 
 long double Oracle::angle(std::int64_t pair, std::int64_t position) const {
+  const UsualRounding arithmetic;
   const WideNumber& w = frequencies_[static_cast<std::size_t>(pair)];
   if (spec_.angle == AngleRounding::fp32) {
     // A product of two floats is a double, so this rounds once.
@@ -38,6 +42,7 @@ long double Oracle::angle(std::int64_t pair, std::int64_t position) const {
 }
 
 Angles Oracle::angles(std::span<const std::int64_t> positions) const {
+  const UsualRounding arithmetic;
   Angles result;
   result.cos.reserve(frequencies_.size());
   result.sin.reserve(frequencies_.size());
@@ -85,6 +90,7 @@ RoundingRule Oracle::rule(const Operand& operand) const {
 
 void Oracle::expect(const Angles& angles, const Operand& operand, std::span<const double> in, std::span<double> out,
                     std::span<double> bound) const {
+  const UsualRounding arithmetic;
   const RoundingRule rounding = rule(operand);
   for (std::size_t lane = 0; lane < in.size(); ++lane) {
     out[lane] = in[lane];
@@ -133,6 +139,7 @@ void Oracle::check_still(const Operand& operand, const HeadRow& before, const He
 
 void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
                    const ElementIndex& index, Comparison& result) const {
+  const UsualRounding arithmetic;
   check_still(operand, before, after, index, result);
   const RoundingRule rounding = rule(operand);
   const bool bits_known = angles.known && spec_.rounding != Rounding::exact;
@@ -167,6 +174,7 @@ void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& 
 
 void Oracle::check_padding(Padding padding, const Operand& operand, const HeadRow& before, const HeadRow& after,
                            const ElementIndex& index, Comparison& result) const {
+  const UsualRounding arithmetic;
   check_still(operand, before, after, index, result);
   const DType out = operand.dtype_out.value_or(spec_.dtype);
   for (std::int64_t i = 0; i < pairs(); ++i) {

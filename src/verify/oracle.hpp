@@ -25,6 +25,8 @@
 
 namespace ropejit::internal {
 
+class UsualRounding;
+
 /// cos and sin (sign of the direction and attention scale included) of every pair of one token.
 struct Angles {
   std::vector<double> cos;
@@ -83,6 +85,8 @@ class Oracle {
                      const ElementIndex& index, Comparison& result) const;
 
  private:
+  Oracle(const RopeSpec& spec, const UsualRounding&);
+
   struct Pair {
     std::int64_t a;
     std::int64_t b;
