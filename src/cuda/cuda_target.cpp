@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -208,7 +209,10 @@ class CudaTarget : public Target {
 
 CudaInfo cuda_info() {
   CudaInfo info;
-  const DriverApi* api = driver_api(info.problem);
+  DriverProblem problem;
+  const DriverApi* api = driver_api(problem);
+  info.problem = std::move(problem.text);
+  info.short_of_descriptors = problem.short_of_descriptors;
   if (api == nullptr) return info;
   int version = 0;
   if (api->p_cuDriverGetVersion(&version) == CUDA_SUCCESS) {

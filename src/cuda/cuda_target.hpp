@@ -10,9 +10,10 @@
 namespace ropejit::internal {
 
 struct CudaInfo {
-  int devices = 0;      ///< 0: see problem
-  std::string driver;   ///< "13.0", what the driver supports
-  std::string problem;  ///< one line, when there is no usable driver or device
+  int devices = 0;                    ///< 0: see problem
+  std::string driver;                 ///< "13.0", what the driver supports
+  std::string problem;                ///< one line, when there is no usable driver or device
+  bool short_of_descriptors = false;  ///< there may be a device: file descriptors to look for one are missing
 };
 CudaInfo cuda_info();
 

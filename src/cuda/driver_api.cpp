@@ -1,5 +1,12 @@
 #include "cuda/driver_api.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+#include <vector>
+
 #include <fmt/format.h>
 
 #include "ropejit/error.hpp"
@@ -27,44 +34,65 @@ std::string fill(DriverApi& api, GetProcAddress get_proc_address) {
   return {};
 }
 
+// As many as a driver opens at the least; a few more do no harm.
+constexpr int kDescriptorsOfADriver = 16;
+
+bool can_open(int count) {
+  std::vector<int> opened;
+  while (static_cast<int>(opened.size()) < count) {
+    const int descriptor = ::open("/", O_PATH | O_CLOEXEC);
+    if (descriptor < 0) break;
+    opened.push_back(descriptor);
+  }
+  for (const int descriptor : opened) ::close(descriptor);
+  return static_cast<int>(opened.size()) == count;
+}
+
 struct LoadedDriver {
   DynamicLibrary library;
   DriverApi api;
-  std::string problem;
+  DriverProblem problem;
 
   LoadedDriver() {
     std::string why;
     library = DynamicLibrary::open("libcuda.so.1", why);
     if (!library) {
-      problem = fmt::format("no CUDA driver: {}", why);
+      problem = {fmt::format("no CUDA driver: {}", why), lacks_descriptors(why)};
       return;
     }
     const auto get_proc_address = reinterpret_cast<GetProcAddress>(library.symbol("cuGetProcAddress_v2"));
     if (get_proc_address == nullptr) {
-      problem = "the CUDA driver is older than 12.0";
+      problem.text = "the CUDA driver is older than 12.0";
       return;
     }
-    problem = fill(api, get_proc_address);
-    if (!problem.empty()) return;
+    problem.text = fill(api, get_proc_address);
+    if (!problem.text.empty()) return;
     if (const CUresult result = api.p_cuInit(0); result != CUDA_SUCCESS) {
-      problem = fmt::format("cuInit: {}", driver_error_text(api, result));
+      problem = {fmt::format("cuInit: {}", driver_error_text(api, result)), !can_open(kDescriptorsOfADriver)};
     }
   }
 };
 
 }  // namespace
 
-const DriverApi* driver_api(std::string& problem) {
-  // Never destroyed: kernels may be launched until the process is gone.
-  static const LoadedDriver& driver = *new LoadedDriver();
-  problem = driver.problem;
-  return problem.empty() ? &driver.api : nullptr;
+const DriverApi* driver_api(DriverProblem& problem) {
+  // Never destroyed: kernels may be launched until the process is gone. What did not work is tried again: a process may
+  // have been short of file descriptors. No lock: one that is held at a fork stays held.
+  static std::atomic<const LoadedDriver*> kept{nullptr};
+  problem = {};
+  if (const LoadedDriver* driver = kept.load()) return &driver->api;
+  auto driver = std::make_unique<const LoadedDriver>();
+  problem = driver->problem;
+  if (!problem.text.empty()) return nullptr;
+  const LoadedDriver* first = nullptr;
+  if (kept.compare_exchange_strong(first, driver.get())) first = driver.release();
+  return &first->api;
 }
 
 const DriverApi& require_driver_api() {
-  std::string problem;
+  DriverProblem problem;
   const DriverApi* api = driver_api(problem);
-  if (api == nullptr) throw Error(ErrorCode::device_unavailable, "device", problem);
+  if (api == nullptr) throw Error(ErrorCode::device_unavailable, "device", problem.text);
   return *api;
 }
 

@@ -68,9 +68,16 @@ struct DriverApi {
 #undef ROPEJIT_MEMBER
 };
 
-/// The loaded and initialised driver, or null with the reason in `problem`. Loaded at the first call, once a process,
-/// and never unloaded. Thread-safe.
-const DriverApi* driver_api(std::string& problem);
+/// Why there is no driver.
+struct DriverProblem {
+  std::string text;  ///< one line
+  bool short_of_descriptors =
+      false;  ///< there may be one: file descriptors to load it or to look for devices are missing
+};
+
+/// The loaded and initialised driver, or null with the reason in `problem`. Once it is there it is kept, and never
+/// unloaded; what failed is tried again by the next call. Thread-safe.
+const DriverApi* driver_api(DriverProblem& problem);
 
 /// As above. Throws Error{device_unavailable}.
 const DriverApi& require_driver_api();

@@ -56,6 +56,20 @@ std::string fill(NvrtcLibrary& library) {
   return {};
 }
 
+/// Loads what NVRTC would load when it first compiles: where it cannot then, for want of descriptors, it never tries
+/// again, and refuses every compile for as long as the process lives. Empty, or why NVRTC had better not be used yet.
+std::string load_builtins(NvrtcLibrary& nvrtc) {
+  const std::string name = fmt::format("libnvrtc-builtins.so.{}.{}", nvrtc.major, nvrtc.minor);
+  std::string problem;
+  const std::filesystem::path beside = std::filesystem::path(nvrtc.library.path()).parent_path() / name;
+  for (const std::string& place : {beside.string(), name}) {
+    nvrtc.builtins = DynamicLibrary::open(place, problem);
+    if (nvrtc.builtins) return {};
+    if (lacks_descriptors(problem)) return problem;
+  }
+  return {};  // they are somewhere else, where NVRTC may find them
+}
+
 }  // namespace
 
 std::vector<std::string> NvrtcLibrary::archs() const {
@@ -77,6 +91,7 @@ std::shared_ptr<const NvrtcLibrary> load_nvrtc(const std::optional<std::string>&
     library->library = DynamicLibrary::open(place, problem);
     if (library->library) {
       problem = fill(*library);
+      if (problem.empty()) problem = load_builtins(*library);
       if (problem.empty()) return library;
       problem = fmt::format("{}: {}", place, problem);
     }

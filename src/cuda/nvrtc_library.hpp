@@ -32,6 +32,7 @@ struct NvrtcLibrary {
 #undef ROPEJIT_MEMBER
 
   DynamicLibrary library;
+  DynamicLibrary builtins;  ///< what NVRTC itself loads at its first compile
   int major = 0;
   int minor = 0;
 

@@ -2,19 +2,15 @@
 
 #include <chrono>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <iterator>
-#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <llvm/ADT/SmallString.h>
 #include <llvm/ADT/StringRef.h>
-#include <llvm/Support/FileSystem.h>
 #include <llvm/Support/Program.h>
 
+#include "host/private_folder.hpp"
 #include "ropejit/error.hpp"
 
 namespace ropejit::internal {
@@ -30,39 +26,13 @@ constexpr const char* kOptions[] = {
   throw Error(ErrorCode::compile_failed, "compile", message, std::move(log));
 }
 
-/// A directory of our own under the system's temporary one, gone with the object.
-class ScratchDirectory {
- public:
-  ScratchDirectory() {
-    llvm::SmallString<128> path;
-    if (const std::error_code error = llvm::sys::fs::createUniqueDirectory("ropejit", path)) {
-      fail(fmt::format("cannot make a temporary directory for the host compiler: {}", error.message()));
-    }
-    path_ = std::string(path.str());
+/// What the compiler said, for people; where it cannot be read, why.
+std::string read_log(PrivateFolder& scratch) {
+  try {
+    return scratch.read("log");
+  } catch (const Error& error) {
+    return error.what();
   }
-  ~ScratchDirectory() {
-    std::error_code ignored;  // what cannot be removed is the system's to clean
-    std::filesystem::remove_all(path_, ignored);
-  }
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-  std::string file(std::string_view name) const { return fmt::format("{}/{}", path_.string(), name); }
-  std::string path() const { return path_.string(); }
-
- private:
-  std::filesystem::path path_;
-};
-
-void write_file(const std::string& path, std::string_view text) {
-  std::ofstream stream(path, std::ios::binary);
-  stream.write(text.data(), static_cast<std::streamsize>(text.size()));
-  stream.close();
-  if (!stream) fail(fmt::format("cannot write {}", path));
-}
-
-std::string read_file(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
 }
 
 /// Runs without a shell; output of both kinds goes to `log`. Waits without a time limit: llvm's timer would need a
@@ -99,35 +69,35 @@ const std::string& host_recipe() {
 }
 
 HostCompiler::HostCompiler(const std::optional<std::string>& compiler) : path_(find_compiler(compiler)) {
-  const ScratchDirectory scratch;
+  PrivateFolder scratch(ErrorCode::compile_failed, "compile");
   std::string problem;
   const int status = run({path_, "--version"}, scratch.file("version"), problem);
   if (status != 0) fail(fmt::format("host compiler {} does not answer --version: {}", path_, problem));
-  const std::string text = read_file(scratch.file("version"));
+  const std::string text = scratch.read("version");
   version_ = text.substr(0, text.find('\n'));
 }
 
 CompiledBinary HostCompiler::compile(const KernelSource& source) const {
   const auto start = std::chrono::steady_clock::now();
-  const ScratchDirectory scratch;
-  for (const TextFile& file : template_files()) write_file(scratch.file(file.name), file.text);
-  write_file(scratch.file("kernel.cpp"), source.text);
+  PrivateFolder scratch(ErrorCode::compile_failed, "compile");
+  for (const TextFile& file : template_files()) scratch.write(file.name, file.text);
+  const std::string kernel = scratch.write("kernel.cpp", source.text);
 
   std::vector<std::string> arguments = {path_};
   arguments.insert(arguments.end(), std::begin(kOptions), std::end(kOptions));
   for (const std::string& argument :
-       {std::string("-I"), scratch.path(), std::string("-include"), scratch.file("host_shim.cuh"),
-        scratch.file("kernel.cpp"), std::string("-o"), scratch.file("kernel.so"), std::string("-lm")}) {
+       {std::string("-I"), scratch.path(), std::string("-include"), scratch.file("host_shim.cuh"), kernel,
+        std::string("-o"), scratch.file("kernel.so"), std::string("-lm")}) {
     arguments.push_back(argument);
   }
   std::string problem;
   const int status = run(arguments, scratch.file("log"), problem);
   if (status != 0) {
     fail(fmt::format("host compiler {} refused {} (status {}) {}", path_, source.entry, status, problem),
-         read_file(scratch.file("log")));
+         read_log(scratch));
   }
   CompiledBinary binary;
-  binary.image = read_file(scratch.file("kernel.so"));
+  binary.image = scratch.read("kernel.so");
   if (binary.image.empty()) fail(fmt::format("host compiler {} wrote nothing for {}", path_, source.entry));
   binary.compiler = version_;
   binary.compile_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -11,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "host/private_folder.hpp"
 #include "ropejit/error.hpp"
 
 namespace ropejit::internal {
@@ -20,13 +22,14 @@ namespace {
   throw Error(ErrorCode::load_failed, "load", fmt::format("host binary: {}", why));
 }
 
-void write_all(int descriptor, std::string_view bytes) {
+bool write_all(int descriptor, std::string_view bytes) {
   while (!bytes.empty()) {
     const ssize_t written = write(descriptor, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
-    if (written < 0) refuse(fmt::format("cannot write to memory file: {}", std::strerror(errno)));
+    if (written < 0) return false;
     bytes.remove_prefix(static_cast<std::size_t>(written));
   }
+  return true;
 }
 
 std::string last_dl_error() {
@@ -34,29 +37,74 @@ std::string last_dl_error() {
   return text != nullptr ? text : "unknown error";
 }
 
+std::uint64_t next_load() {
+  static std::atomic<std::uint64_t> loads = 0;
+  return ++loads;
+}
+
 /// A path to the descriptor that no other load has. dlopen knows objects by the path they were opened by, and gives
 /// back the older of two with one path; descriptors' numbers are used again. "/." means nothing in a path, so each bit
 /// of a number that counts loads may say whether there is one.
 std::string path_of(int descriptor) {
-  static std::atomic<std::uint64_t> loads = 0;
   std::string path = "/proc/self/fd";
-  for (std::uint64_t number = ++loads; number != 0; number /= 2) path += number % 2 == 0 ? "/" : "/.";
+  for (std::uint64_t number = next_load(); number != 0; number /= 2) path += number % 2 == 0 ? "/" : "/.";
   return fmt::format("{}/{}", path, descriptor);
 }
 
-}  // namespace
+/// False where /proc is not mounted, or is another's.
+bool leads_to(const std::string& path, int descriptor) {
+  struct stat by_path = {};
+  struct stat by_number = {};
+  return stat(path.c_str(), &by_path) == 0 && fstat(descriptor, &by_number) == 0 &&
+         by_path.st_dev == by_number.st_dev && by_path.st_ino == by_number.st_ino;
+}
 
-SharedObject::SharedObject(std::string_view image) {
+/// Null, and why not.
+void* open_in_memory(std::string_view image, std::string& problem) {
   const struct Descriptor {
     int number;
     ~Descriptor() {
       if (number >= 0) ::close(number);
     }
   } file{memfd_create("ropejit", MFD_CLOEXEC)};
-  if (file.number < 0) refuse(fmt::format("memfd_create: {}", std::strerror(errno)));
-  write_all(file.number, image);
-  handle_ = dlopen(path_of(file.number).c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (handle_ == nullptr) refuse(last_dl_error());
+  if (file.number < 0 || !write_all(file.number, image)) {
+    problem = fmt::format("memory file: {}", std::strerror(errno));
+    return nullptr;
+  }
+  const std::string path = path_of(file.number);
+  if (!leads_to(path, file.number)) {
+    problem = "memory file: /proc/self/fd does not lead to it";
+    return nullptr;
+  }
+  void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (handle == nullptr) problem = last_dl_error();
+  return handle;
+}
+
+/// The same by way of a file that is gone again when this returns: what is mapped stays.
+void* open_in_folder(std::string_view image, std::string& problem) {
+  try {
+    PrivateFolder folder(ErrorCode::load_failed, "load");
+    // Names of folders may come again, and dlopen remembers them.
+    const std::string path = folder.write(fmt::format("{}.so", next_load()), image);
+    void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (handle == nullptr) problem = last_dl_error();
+    return handle;
+  } catch (const Error& error) {
+    problem = error.what();
+    return nullptr;
+  }
+}
+
+}  // namespace
+
+SharedObject::SharedObject(std::string_view image) {
+  std::string problem;
+  handle_ = open_in_memory(image, problem);
+  if (handle_ != nullptr) return;
+  std::string other_problem;
+  handle_ = open_in_folder(image, other_problem);
+  if (handle_ == nullptr) refuse(fmt::format("{}; as a temporary file: {}", problem, other_problem));
 }
 
 SharedObject::~SharedObject() { dlclose(handle_); }

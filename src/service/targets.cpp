@@ -25,7 +25,15 @@ std::shared_ptr<const Target> open_target(const ServiceOptions& options) {
   const std::string name = device_name(options);
   if (name == "host") return host_target(options.host_compiler);
   if (name == "auto") {
-    if (cuda_info().devices > 0) return cuda_target(0, options.nvrtc);
+    const CudaInfo cuda = cuda_info();
+    if (cuda.devices > 0) return cuda_target(0, options.nvrtc);
+    // The CPU would then serve for good, in a program that has a GPU.
+    if (cuda.short_of_descriptors) {
+      throw Error(ErrorCode::device_unavailable, "device",
+                  fmt::format("device: found auto, and too few file descriptors to look for a GPU ({}), allowed: more "
+                              "of them, or the name of a device",
+                              cuda.problem));
+    }
     return host_target(options.host_compiler);
   }
   if (name == "cuda") return cuda_target(0, options.nvrtc);

@@ -3,6 +3,8 @@
 #include <dlfcn.h>
 #include <link.h>
 
+#include <cerrno>
+#include <system_error>
 #include <utility>
 
 namespace ropejit::internal {
@@ -34,6 +36,13 @@ std::string DynamicLibrary::path() const {
   link_map* map = nullptr;
   if (handle_ == nullptr || dlinfo(handle_, RTLD_DI_LINKMAP, &map) != 0 || map == nullptr) return {};
   return map->l_name;
+}
+
+bool lacks_descriptors(const std::string& problem) {
+  for (const int error : {EMFILE, ENFILE}) {
+    if (problem.find(std::generic_category().message(error)) != std::string::npos) return true;
+  }
+  return false;
 }
 
 }  // namespace ropejit::internal

@@ -26,4 +26,7 @@ class DynamicLibrary {
   void* handle_ = nullptr;
 };
 
+/// Whether dlopen's words say that a library may be there, and file descriptors to open it are missing.
+bool lacks_descriptors(const std::string& problem);
+
 }  // namespace ropejit::internal

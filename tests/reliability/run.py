@@ -4,7 +4,7 @@
 usage: run.py --bin FOLDER [--short | --long] [--only NAME[,NAME...]] [--gets N] [--json FILE]
   --bin FOLDER   where ropejit and ropejit_worker are
   --short        a minute of everything (default); --long: the numbers of the README's table, some half an hour
-  --only NAME    storm, kill, hostile, faults, soak, deep, gets, fork
+  --only NAME    storm, kill, hostile, bare, faults, soak, deep, gets, fork
   --gets N       so many gets, for builds that take their time
   --json FILE    what was found, for the README
 
@@ -20,7 +20,7 @@ import traceback
 
 import harness
 
-NAMES = ("storm", "kill", "hostile", "faults", "soak", "deep", "gets", "fork")
+NAMES = ("storm", "kill", "hostile", "bare", "faults", "soak", "deep", "gets", "fork")
 
 
 def run(name, arguments):
