@@ -212,10 +212,10 @@ int run_warm(const Arguments& arguments) {
   print_problems(absent);
   if (!problems.empty()) return kBadSelection;
   if (!absent.empty()) return 1;
+  if (!dry) expect_usable(arguments, store);
   for (const std::string& line : selection.warnings) print_error_line("ropejit: " + line);
   const bool json = arguments.has("--json");
   if (dry) return dry_run(selection, store, json);
-  expect_usable(arguments, store);
 
   WarmOptions options;
   options.jobs = asked_jobs > 0 ? static_cast<unsigned>(asked_jobs) : default_jobs();

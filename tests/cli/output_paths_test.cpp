@@ -168,6 +168,7 @@ TEST_CASE("No command makes a path another kind of thing than it was", "[host]")
       Program own;
       own.environment = program.environment;
       if (writer.warns) own.environment["ROPEJIT_RECORD"] = made.path;
+      if (writer.warns) own.environment["ROPEJIT_ON_MISS"] = "generic";
       const auto before = shape_of(made.folder);
       const Finished ran = own(writer.words(made));
       CAPTURE(ran.err, ran.out);
