@@ -169,6 +169,10 @@ Finding cache_entries(const BinaryStore& store) {
 Finding records(const BinaryStore& store) {
   const std::string path = records_path(store.directory());
   if (path.empty()) return {"", Verdict::good, "none of the user's", {}};
+  for (const TierFault& fault : store.faults()) {
+    // What is wrong is said of the directory.
+    if (fault.is_written) return {"", Verdict::good, "none of the user's: its directory is not used", {}};
+  }
   const RecordsRead read = read_records(system_file_ops(), path, store.options().trust);
   if (read.problems.empty()) return {"", Verdict::good, fmt::format("{} of the user's", read.records.all().size()), {}};
   return {"", Verdict::broken, read.problems.front(),
