@@ -155,9 +155,11 @@ TEST_CASE("Whatever call fails, the old file or the new one is there whole, and 
         write_text(directory + "/file", "before");
         fs::create_symlink("file", directory + "/link");
       },
-      [](const std::string& directory, FaultyFileOps& ops, int) {
+      [](const std::string& directory, FaultyFileOps& ops, int error) {
         const std::string problem = OutputFile(ops, directory + "/link").write("after");
         CHECK(problem.find('\n') == std::string::npos);
+        // A system that says of a name that it is free gets a file of that name.
+        if (ops.failed() == "stat" && error == ENOENT) return;
         const std::string text = read_text(directory + "/file");
         CHECK((text == "before" || text == "after"));
         if (problem.empty()) CHECK(text == "after");

@@ -138,8 +138,8 @@ TEST_CASE("A file that is there and cannot be trusted is one problem, and is lef
   const Row rows[] = {
       {"others_write", [](const std::string& path) { write_text(path, line(1)), ::chmod(path.c_str(), 0666); }, "0666"},
       {"folder", [](const std::string& path) { ::mkdir(path.c_str(), 0700); }, "not a regular file"},
-      {"link", [](const std::string& path) { static_cast<void>(::symlink("/dev/null", path.c_str())); },
-       "a symbolic link"},
+      {"link to a folder", [](const std::string& path) { static_cast<void>(::symlink(".", path.c_str())); },
+       "not a regular file"},
       {"huge",
        [](const std::string& path) {
          write_text(path, line(1));
@@ -161,7 +161,8 @@ TEST_CASE("A file that is there and cannot be trusted is one problem, and is lef
     if (std::string_view(row.named) != "0666") CHECK(read.problems[0].find(row.named) != std::string::npos);
     const RecordsUpdate update = update_records(real(), path, [](RecordSet& set) { set.add(sample_record(2)); });
     CHECK_FALSE(update.written);
-    CHECK(update.problems == read.problems);
+    REQUIRE(update.problems.size() == 1);
+    CHECK(update.problems[0].rfind(path + ": ", 0) == 0);
     CHECK(read_records(real(), path).problems == read.problems);
   }
 }
