@@ -1,5 +1,6 @@
 // ropejit_bench: how fast kernels are beside copies of the same bytes, what a launch costs the host, and how long the
 // first launch of a process takes. Exit status 0: all is well; 1: it failed; 2: bad usage or bad input.
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <string_view>
@@ -38,6 +39,9 @@ constexpr std::string_view kUsage =
 }  // namespace
 
 int main(int argc, char** argv) try {
+  // A reader that goes away and a limit on files are errors of write, not the end of the process.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   using namespace ropejit::bench;
   const Words words(argv + (argc > 0 ? 1 : 0), argv + argc);
   const std::string_view command = words.empty() ? "" : words[0];

@@ -13,6 +13,7 @@
 #include "ropejit/error.hpp"
 #include "service/targets.hpp"
 #include "spec/lower.hpp"
+#include "store/output_file.hpp"
 #include "tune/choice.hpp"
 #include "tune/record_file.hpp"
 #include "tune/tuner.hpp"
@@ -31,6 +32,10 @@ void records_command(const Words& words) {
       "records", {{"--device", "NAME", ""}, {"--out", "FILE", ""}, {"--budget-s", "N", ""}}, words);
   const std::string path = arguments.required("--out", "records.jsonl");
   const double end = seconds() + static_cast<double>(arguments.integer("--budget-s", 1'000'000, 1, 1'000'000));
+  const internal::OutputFile out(internal::system_file_ops(), path);
+  if (out.kind() == internal::OutputFile::Kind::refused) {
+    throw Error(ErrorCode::invalid_argument, "records", out.problem());
+  }
   ServiceOptions options;
   options.device = arguments.text("--device");
   const auto target = internal::open_target(options);

@@ -1,8 +1,5 @@
 #include "bench/results.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -15,6 +12,7 @@
 #include <llvm/Support/raw_ostream.h>
 
 #include "ropejit/error.hpp"
+#include "store/output_file.hpp"
 #include "support/json.hpp"
 #include "support/text.hpp"
 
@@ -153,6 +151,10 @@ std::vector<Record> read_results(const std::string& path) {
 
 ResultFile::ResultFile(std::string path) : path_(std::move(path)) {
   if (path_.empty()) return;
+  const bool is_file =
+      internal::OutputFile(internal::system_file_ops(), path_).kind() == internal::OutputFile::Kind::file;
+  append({});  // says now, not after an hour, that it cannot be written
+  if (!is_file) return;
   const std::string text = text_of(path_);
   ResultText result = parse_results(text, path_);
   if (result.whole_bytes < text.size()) {
@@ -161,27 +163,21 @@ ResultFile::ResultFile(std::string path) : path_(std::move(path)) {
     if (problem) throw Error(ErrorCode::io_error, "results", fmt::format("{}: {}", path_, problem.message()));
   }
   found_ = std::move(result.records);
-  append({});  // says now, not after an hour, that the file cannot be written
 }
 
 void ResultFile::append(const std::vector<Record>& records) const {
   if (path_.empty()) return;
   std::string text;
   for (const Record& record : records) text += to_json_line(record) + "\n";
-  const int file = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (file < 0) throw io_error(path_, "open");
-  for (std::size_t at = 0; at < text.size();) {
-    const ssize_t wrote = ::write(file, text.data() + at, text.size() - at);
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) {
-      const int problem = errno;
-      ::close(file);
-      errno = problem;
-      throw io_error(path_, "write");
-    }
-    at += static_cast<std::size_t>(wrote);
-  }
-  ::close(file);
+  append_output("results", path_, text);
+}
+
+void append_output(const char* stage, const std::string& path, std::string_view text) {
+  const internal::OutputFile out(internal::system_file_ops(), path);
+  const std::string problem = out.append(text, 0644);
+  if (problem.empty()) return;
+  const bool refused = out.kind() == internal::OutputFile::Kind::refused;
+  throw Error(refused ? ErrorCode::invalid_argument : ErrorCode::io_error, stage, problem);
 }
 
 }  // namespace ropejit::bench

@@ -80,14 +80,18 @@ ResultText parse_results(std::string_view text, std::string_view file);
 /// Records of a file; of none where there is no such file. Throws Error.
 std::vector<Record> read_results(const std::string& path);
 
+/// Appends to what `path` leads to, by the rules of internal::OutputFile. Throws Error of this stage.
+void append_output(const char* stage, const std::string& path, std::string_view text);
+
 /// A file that grows by whole cells: each is one write, so that a run may be ended at any time.
 class ResultFile {
  public:
-  /// "": nothing is kept. A half-written last line is cut off the file. Throws Error.
+  /// "": nothing is kept. A half-written last line is cut off the file; what is no regular file has no cells before.
+  /// Throws Error.
   explicit ResultFile(std::string path);
 
   const std::vector<Record>& found() const { return found_; }  ///< what was there already
-  /// Throws Error{io_error}.
+  /// Throws Error.
   void append(const std::vector<Record>& records) const;
 
  private:

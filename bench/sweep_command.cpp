@@ -96,13 +96,12 @@ void run_one(const Arguments& arguments, const std::vector<Cell>& cells) {
 std::function<void(const Cell&, const std::vector<std::pair<std::string, double>>&)> trials_writer(
     const std::optional<std::string>& path) {
   if (!path) return {};
+  append_output("bench", *path, "");  // says now that it cannot be written
   return [path = *path](const Cell& cell, const std::vector<std::pair<std::string, double>>& us) {
     std::string line = fmt::format(R"({{"cell":"{}","tokens":{},"us":{{)", cell.what.name(), cell.tokens);
     for (const auto& [name, time] : us)
       line += fmt::format(R"({}"{}":{:.4g})", line.back() == '{' ? "" : ",", name, time);
-    std::ofstream file(path, std::ios::app);
-    file << line << "}}\n";
-    if (!file.flush()) throw Error(ErrorCode::io_error, "bench", fmt::format("{}: cannot be written", path));
+    append_output("bench", path, line + "}}\n");
   };
 }
 

@@ -140,8 +140,9 @@ int cache_export(const BinaryStore& store, const Arguments& arguments) {
                 written.in_the_way ? "--out: " + written.problem : written.problem);
   }
   for (const std::string& entry : written.left_out) print_error_line("ropejit: left out: " + entry);
+  std::string report;
   if (arguments.has("--json")) {
-    print(json_text([&](llvm::json::OStream& out) {
+    report = json_text([&](llvm::json::OStream& out) {
       out.object([&] {
         attribute(out, "path", request.path);
         attribute(out, "digest", written.digest);
@@ -153,13 +154,15 @@ int cache_export(const BinaryStore& store, const Arguments& arguments) {
           for (const std::string& entry : written.left_out) out.value(llvm::json::fixUTF8(entry));
         });
       });
-    }));
+    });
   } else {
-    print(fmt::format("{}, {}, {} bytes in {}{}\ndigest {}\n", counted(written.entries, "entry", "entries"),
-                      counted(lines_of(request.records), "tuning record", "tuning records"),
-                      grouped(static_cast<std::int64_t>(written.bytes)), request.path,
-                      request.secret_key.empty() ? "" : ", signed", written.digest));
+    report = fmt::format("{}, {}, {} bytes in {}{}\ndigest {}\n", counted(written.entries, "entry", "entries"),
+                         counted(lines_of(request.records), "tuning record", "tuning records"),
+                         grouped(static_cast<std::int64_t>(written.bytes)), request.path,
+                         request.secret_key.empty() ? "" : ", signed", written.digest);
   }
+  // Where the bundle itself went there, what is said of it would be a part of it.
+  written.to_standard_output ? print_error_text(report) : print(report);
   return written.left_out.empty() ? 0 : 1;
 }
 

@@ -125,6 +125,9 @@ int run_check(const Arguments& arguments) {
   }
   if (arguments.has("--json")) {
     print(report_json(selection, missing, command, served));
+  } else if (selection.list.items.empty()) {
+    print(fmt::format("part {} of {} has none of the {} binaries\n", selection.shard.index, selection.shard.count,
+                      count_of(selection.of_all_shards)));
   } else if (missing.empty()) {
     print(fmt::format("all {} binaries of {} plans are there\n", count_of(selection.list.items.size()),
                       count_of(selection.list.plans.size())));

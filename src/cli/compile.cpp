@@ -105,7 +105,7 @@ int run_compile(const Arguments& arguments) {
     Job& job = jobs[static_cast<std::size_t>(i)];
     job.binary = job.compiler().compile(source);
   });
-  make_directory(directory);
+  make_directory("--out", directory);
   for (const Job& job : jobs) write_file(job.path, job.binary.image);
   print(arguments.has("--json") ? report_json(jobs) : report_table(jobs));
   return 0;

@@ -113,27 +113,41 @@ Finding cache_writes(const BinaryStore& store) {
           "processes that start together compile the same; what cannot be written is compiled anew in each"};
 }
 
-// One of ROPEJIT_CACHE_PATH.
-Finding tier(const Tier& tier) {
-  const TierState state = tier.state();
-  switch (state.kind) {
-    case TierState::Kind::absent:
-      return {"", Verdict::poor, fmt::format("{}: nothing is there", state.path),
-              "what it was to hold is compiled anew; take it out of ROPEJIT_CACHE_PATH, or put it there"};
-    case TierState::Kind::directory:
-      if (state.problem.empty()) return {"", Verdict::good, fmt::format("{}: a directory", state.path), {}};
-      break;
-    case TierState::Kind::bundle:
-      if (!state.problem.empty()) break;
-      return {"",
-              Verdict::good,
-              fmt::format("{}: a bundle of {} {}{}, digest {}", state.path, state.entries,
-                          state.entries == 1 ? "entry" : "entries", state.has_records ? " and tuning records" : "",
-                          state.digest),
-              {}};
+// A place of binaries of which nothing serves, in the words in which services warn of it.
+Finding faulty(const TierFault& fault) {
+  return {
+      "", Verdict::broken, fault.text(),
+      fault.is_written
+          ? "name a directory of this user's own, or one in this that is yet to be made: it gets mode 0700"
+          : "make it anew, set ROPEJIT_TRUST to whom it is of (cache/FORMAT.md), or take it out of ROPEJIT_CACHE_PATH"};
+}
+
+// One of ROPEJIT_CACHE_PATH that serves.
+Finding tier(const TierState& state) {
+  if (state.kind != TierState::Kind::bundle) return {"", Verdict::good, fmt::format("{}: a directory", state.path), {}};
+  return {"",
+          Verdict::good,
+          fmt::format("{}: a bundle of {} {}{}, digest {}", state.path, state.entries,
+                      state.entries == 1 ? "entry" : "entries", state.has_records ? " and tuning records" : "",
+                      state.digest),
+          {}};
+}
+
+// One finding for each tier, the user's first; that one also where there is none.
+void add_tiers(const BinaryStore& store, std::vector<Finding>& findings) {
+  const std::vector<TierFault> faults = store.faults();
+  const std::vector<const Tier*> tiers = store.tiers();
+  const auto add = [&](bool is_users, const std::string& path, const std::function<Finding()>& well) {
+    const auto fault = std::find_if(faults.begin(), faults.end(), [&](const TierFault& one) {
+      return one.path == path && one.is_written == is_users;
+    });
+    findings.push_back(
+        look_at(is_users ? "cache" : "tier", [&] { return fault == faults.end() ? well() : faulty(*fault); }));
+  };
+  add(true, store.directory(), [&] { return cache_writes(store); });
+  for (std::size_t i = store.directory().empty() ? 0 : 1; i < tiers.size(); ++i) {
+    add(false, tiers[i]->path(), [&] { return tier(tiers[i]->state()); });
   }
-  return {"", Verdict::broken, fmt::format("{}: {}", state.path, state.problem),
-          "nothing in it is used; make it anew, or set ROPEJIT_TRUST to whom it is of (cache/FORMAT.md)"};
 }
 
 Finding cache_entries(const BinaryStore& store) {
@@ -155,7 +169,11 @@ Finding cache_entries(const BinaryStore& store) {
 Finding records(const BinaryStore& store) {
   const std::string path = records_path(store.directory());
   if (path.empty()) return {"", Verdict::good, "none of the user's", {}};
-  const RecordsRead read = read_records(system_file_ops(), path);
+  for (const TierFault& fault : store.faults()) {
+    // What is wrong is said of the directory.
+    if (fault.is_written) return {"", Verdict::good, "none of the user's: its directory is not used", {}};
+  }
+  const RecordsRead read = read_records(system_file_ops(), path, store.options().trust);
   if (read.problems.empty()) return {"", Verdict::good, fmt::format("{} of the user's", read.records.all().size()), {}};
   return {"", Verdict::broken, read.problems.front(),
           "the next tuning rewrites the file without the lines that cannot be used"};
@@ -171,10 +189,7 @@ std::vector<Finding> examine(const Arguments& arguments) {
   };
   try {
     const BinaryStore store(store_options(arguments.text("--cache-dir")));
-    findings.push_back(look_at("cache", [&] { return cache_writes(store); }));
-    for (const Tier* const one : store.tiers()) {
-      if (one->path() != store.directory()) findings.push_back(look_at("tier", [&] { return tier(*one); }));
-    }
+    add_tiers(store, findings);
     findings.push_back(look_at("entries", [&] { return cache_entries(store); }));
     findings.push_back(look_at("records", [&] { return records(store); }));
   } catch (const Error&) {

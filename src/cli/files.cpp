@@ -10,6 +10,8 @@
 #include <system_error>
 
 #include "ropejit/error.hpp"
+#include "store/output_file.hpp"
+#include "support/text.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -25,11 +27,6 @@ class Descriptor {
     if (descriptor_ >= 0) ::close(descriptor_);
   }
   int get() const { return descriptor_; }
-  int close() {
-    const int result = ::close(descriptor_);
-    descriptor_ = -1;
-    return result;
-  }
 
  private:
   int descriptor_;
@@ -59,38 +56,43 @@ std::string read_file(std::string_view what, const std::string& path, std::size_
   }
 }
 
-void make_directory(const std::string& path) {
+bool is_folder(std::string_view what, const std::string& path) {
+  struct stat status {};
+  const auto refuse = [&](std::string_view found) {
+    return Error(ErrorCode::invalid_argument, "output",
+                 fmt::format("{}: {}: found {}, allowed: a folder", what, excerpt(path, 300), found));
+  };
+  if (::stat(path.c_str(), &status) == 0) {
+    if (S_ISDIR(status.st_mode)) return true;
+    throw refuse(file_kind(status.st_mode));
+  }
+  if (::lstat(path.c_str(), &status) == 0) throw refuse("a link that leads nowhere");
+  return false;
+}
+
+void make_directory(std::string_view what, const std::string& path) {
+  if (is_folder(what, path)) return;
   std::error_code problem;
   std::filesystem::create_directories(path, problem);
-  if (!problem && !std::filesystem::is_directory(path, problem))
-    problem = std::make_error_code(std::errc::not_a_directory);
-  if (problem) throw Error(ErrorCode::io_error, "output", fmt::format("{}: {}", path, problem.message()));
+  if (!problem) return;
+  throw Error(ErrorCode::io_error, "output", fmt::format("{}: {}: {}", what, excerpt(path, 300), problem.message()));
+}
+
+void expect_output(const std::string& path) {
+  const OutputFile file(system_file_ops(), path);
+  if (file.kind() != OutputFile::Kind::refused) return;
+  throw Error(ErrorCode::invalid_argument, "output", file.problem());
+}
+
+void write_file(const OutputFile& file, std::string_view content) {
+  const std::string problem = file.write(content);
+  if (problem.empty()) return;
+  const bool refused = file.kind() == OutputFile::Kind::refused;
+  throw Error(refused ? ErrorCode::invalid_argument : ErrorCode::io_error, "output", problem);
 }
 
 void write_file(const std::string& path, std::string_view content) {
-  const std::filesystem::path target(path);
-  const std::string beside = (target.parent_path() / fmt::format(".ropejit-{}.tmp", ::getpid())).string();
-  const auto refuse = [&](int error_number) {
-    return Error(ErrorCode::io_error, "output", fmt::format("{}: {}", path, text_of(error_number)));
-  };
-  Descriptor file(::open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-  if (file.get() < 0) throw refuse(errno);
-  int problem = 0;
-  while (problem == 0 && !content.empty()) {
-    const ssize_t written = ::write(file.get(), content.data(), content.size());
-    if (written < 0) {
-      problem = errno == EINTR ? 0 : errno;
-    } else {
-      content.remove_prefix(static_cast<std::size_t>(written));
-    }
-  }
-  if (problem == 0 && ::fsync(file.get()) != 0 && errno != EINVAL) problem = errno;
-  if (file.close() != 0 && problem == 0) problem = errno;
-  if (problem == 0 && ::rename(beside.c_str(), path.c_str()) != 0) problem = errno;
-  if (problem != 0) {
-    ::unlink(beside.c_str());
-    throw refuse(problem);
-  }
+  write_file(OutputFile(system_file_ops(), path), content);
 }
 
 }  // namespace ropejit::internal

@@ -5,17 +5,29 @@
 #include <string>
 #include <string_view>
 
+#include "store/output_file.hpp"
+
 namespace ropejit::internal {
 
 /// The whole file (or pipe). Throws Error{invalid_argument} where there is none, it is a directory, cannot be read
 /// or holds more than `limit` bytes. `what` names the option in the message.
 std::string read_file(std::string_view what, const std::string& path, std::size_t limit);
 
-/// Creates the directory, parents too. Throws Error{io_error}.
-void make_directory(const std::string& path);
+/// Whether there is a directory. Throws Error{invalid_argument} where something else is there. `what` names the option
+/// in the message.
+bool is_folder(std::string_view what, const std::string& path);
 
-/// Writes a file beside `path` and renames it: `path` holds all of `content` or what it held before, and nothing
-/// else stays behind. Throws Error{io_error}.
+/// Creates the directory, parents too. Throws Error{invalid_argument} where something else is there, and
+/// Error{io_error}.
+void make_directory(std::string_view what, const std::string& path);
+
+/// Throws where `path` is known not to be writable: Error{invalid_argument} for what is there. That its folder is not
+/// there is no reason. For commands that work for long, and make the folder, before they write.
+void expect_output(const std::string& path);
+
+/// Writes what a person named, by the rules of OutputFile: a regular file holds all of `content` or what it held
+/// before. Throws Error{invalid_argument} for what is there, else Error{io_error}.
+void write_file(const OutputFile& file, std::string_view content);
 void write_file(const std::string& path, std::string_view content);
 
 }  // namespace ropejit::internal

@@ -145,8 +145,9 @@ void occupy_standard_descriptors() {
 int main(int argc, char** argv) {
   using namespace ropejit::internal;
   occupy_standard_descriptors();
-  // A reader that goes away is an error of write, not the end of the process.
+  // A reader that goes away and a limit on files are errors of write, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
     return guarded_main(std::vector<std::string_view>(argv + std::min(argc, 1), argv + argc));
   } catch (...) {

@@ -41,17 +41,20 @@ std::string own_path(const Arguments& arguments) {
 Trust own_trust(const Arguments& arguments) { return store_options(arguments.text("--cache-dir")).trust; }
 
 // Reading the cache's file asks that its owner alone may write it, so there it is written that way.
-void save(const Arguments& arguments, const std::string& path, const RecordSet& records) {
+// `report` is for people, and goes aside where standard output has the records.
+void save(const Arguments& arguments, const std::string& path, const RecordSet& records, const std::string& report) {
   const std::string own = own_path(arguments);
   std::error_code ignored;
   if (path == own || std::filesystem::equivalent(path, own, ignored)) {
     const std::string problem = write_records(system_file_ops(), path, records, own_trust(arguments));
     if (!problem.empty()) throw Error(ErrorCode::io_error, "output", problem);
-    return;
+    return print(report);
   }
   const RecordsText encoded = to_text(records);
   if (!encoded.problem.empty()) throw Error(ErrorCode::internal, "records", encoded.problem);
-  write_file(path, encoded.text);
+  const OutputFile file(system_file_ops(), path);
+  write_file(file, encoded.text);
+  file.is_standard_output() ? print_error_text(report) : print(report);
 }
 
 std::string json_array(const std::vector<TuningRecord>& records) {
@@ -101,13 +104,12 @@ int merge(const Arguments& arguments, const std::vector<std::string>& files) {
       text += fmt::format("{}: {}; not {} ({})\n", place_of(record), choice_of(*kept), choice_of(record), files[i]);
     }
   }
-  save(arguments, out, merged);
   text += fmt::format("{} of {} {} in {}; on {} they disagreed\n", count_of(merged.all().size()), files.size(),
                       files.size() == 1 ? "file" : "files", out, disagreed.size());
   if (const std::size_t lines = merged.kept_lines().size(); lines != 0) {
     text += fmt::format("{} {} of a later version kept as they are\n", lines, lines == 1 ? "line" : "lines");
   }
-  print(text);
+  save(arguments, out, merged, text);
   return 0;
 }
 
@@ -185,9 +187,15 @@ int pin(const Arguments& arguments, const std::vector<std::string>& files) {
   const PinChoice choice = read_choice(arguments);
   std::string text;
   if (const std::optional<std::string> file = arguments.text("--file")) {
+    const OutputFile out(system_file_ops(), *file);
+    // It is read first: a pipe would keep that waiting, and what is written through has no records.
+    if (out.kind() != OutputFile::Kind::file) {
+      throw bad_usage(out.problem().empty() ? fmt::format("--file: {}: found no regular file, allowed: one", *file)
+                                            : "--file: " + out.problem());
+    }
     RecordSet records = read_named("--file", *file);
     text = apply_pin(records, choice, *file);
-    save(arguments, *file, records);
+    save(arguments, *file, records, text);
   } else {
     const std::string path = own_path(arguments);
     if (read_records(system_file_ops(), path, own_trust(arguments)).absent) {
@@ -199,8 +207,8 @@ int pin(const Arguments& arguments, const std::vector<std::string>& files) {
     const RecordsUpdate update = update_records(system_file_ops(), path, pin_it, own_trust(arguments));
     tell(update.problems);
     if (!update.written) throw Error(ErrorCode::io_error, "output", fmt::format("{}: left as it was", path));
+    print(text);
   }
-  print(text);
   return 0;
 }
 

@@ -14,7 +14,7 @@ std::vector<std::string> write_sources(const KernelSource& source, const std::st
   std::vector<std::string> files;
   const auto write = [&](std::string_view name, std::string_view text) {
     files.push_back(fmt::format("{}/{}", directory, name));
-    make_directory(files.back().substr(0, files.back().rfind('/')));
+    make_directory("--out", files.back().substr(0, files.back().rfind('/')));
     write_file(files.back(), text);
   };
   write(source.entry + ".cu", source.text);

@@ -9,6 +9,7 @@
 
 #include "cli/case.hpp"
 #include "cli/command.hpp"
+#include "cli/files.hpp"
 #include "cli/output.hpp"
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
@@ -80,6 +81,8 @@ int run_tune(const Arguments& arguments) {
   if (sizes.empty()) sizes = usual_sizes();
   const std::int64_t budget_ms = arguments.integer("--budget-ms", kMostBudgetMs, 1, kMostBudgetMs);
   const RotationPlan plan = plan_to_time(given.spec, given.form);
+  const auto named = arguments.text("--records");
+  if (named) expect_output(*named);
 
   const ServiceOptions options = read_options(arguments);
   const BinaryStore store(store_options(options.cache_dir));
@@ -105,7 +108,9 @@ int run_tune(const Arguments& arguments) {
     if (keeps_binaries) BinarySource(plan, variant, *target, store, events).keep(binary);
   });
 
-  print(arguments.has("--csv") ? csv(result) : table(result, plan.kernel_class, *target));
+  const std::string report = arguments.has("--csv") ? csv(result) : table(result, plan.kernel_class, *target);
+  const bool aside = named && OutputFile(system_file_ops(), *named).is_standard_output();
+  aside ? print_error_text(report) : print(report);
   for (const std::string& problem : result.problems) print_error_line("ropejit: " + problem);
   const std::vector<TuningRecord> records = records_of(*target, plan.kernel_class, result);
   const auto keep = [&](RecordSet& set) {

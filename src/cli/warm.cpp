@@ -7,6 +7,7 @@
 #include <map>
 
 #include "cli/command.hpp"
+#include "cli/files.hpp"
 #include "cli/output.hpp"
 #include "cli/warm_selection.hpp"
 #include "deploy/job_count.hpp"
@@ -93,6 +94,17 @@ BinaryStore open_store(const Arguments& arguments) {
     throw Error(ErrorCode::invalid_argument, "arguments", "--out: missing, and there is no cache directory");
   }
   return BinaryStore(options);
+}
+
+// Whether anything can be kept there at all, before anything is compiled.
+void expect_usable(const Arguments& arguments, const BinaryStore& store) {
+  if (const auto out = arguments.text("--out")) is_folder("--out", *out);
+  for (const TierFault& fault : store.faults()) {
+    if (fault.is_written) throw Error(ErrorCode::io_error, "output", fault.text());
+  }
+  if (store.tiers().front()->state().kind != TierState::Kind::bundle) return;
+  throw Error(ErrorCode::invalid_argument, "output",
+              fmt::format("{}: found a bundle, allowed: a directory", store.directory()));
 }
 
 void attribute_count(llvm::json::OStream& out, std::string_view key, std::size_t count) {
@@ -200,6 +212,7 @@ int run_warm(const Arguments& arguments) {
   print_problems(absent);
   if (!problems.empty()) return kBadSelection;
   if (!absent.empty()) return 1;
+  if (!dry) expect_usable(arguments, store);
   for (const std::string& line : selection.warnings) print_error_line("ropejit: " + line);
   const bool json = arguments.has("--json");
   if (dry) return dry_run(selection, store, json);

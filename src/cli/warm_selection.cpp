@@ -102,6 +102,7 @@ WarmPlans plans_of_configs(const Arguments& arguments, Selection& selection, Pro
     one.dtypes = {model.ropes.front().spec.dtype};
     WarmPlans plans = expand(one, problems);
     all.asked += plans.asked;
+    all.left_out.insert(all.left_out.end(), plans.left_out.begin(), plans.left_out.end());
     std::move(plans.plans.begin(), plans.plans.end(), std::back_inserter(all.plans));
   }
   return all;
@@ -181,9 +182,17 @@ Selection read_selection(const Arguments& arguments, const BinaryStore& store, P
   std::vector<WarmTarget> targets;
   for (const std::string& arch : archs) targets.push_back(warm_target(arch, devices, with_records));
   selection.asked = plans.asked;
+  const std::vector<std::string> left_out = std::move(plans.left_out);
   Events events([&](std::string_view line) { selection.warnings.emplace_back(line); }, {});
   const RecordShelf records(store, events);
   selection.list = list_warm_items(std::move(plans.plans), std::move(targets), records);
+  if (selection.list.items.empty()) {
+    for (const std::string& line : left_out) problems.add(line);
+    problems.add("found nothing that needs a binary, allowed: at least one kernel");
+  } else {
+    for (const std::string& line : left_out) selection.warnings.push_back(line + "; left out");
+  }
+  selection.of_all_shards = selection.list.items.size();
   keep_shard(selection.list, selection.shard);
   return selection;
 }

@@ -24,10 +24,12 @@ struct Selection {
   std::size_t models = 0;  ///< 0: of a recorded file
   std::size_t asked = 0;   ///< WarmPlans::asked
   Shard shard;
+  std::size_t of_all_shards = 0;  ///< entries; of this one those of the list, which may be none
   std::vector<std::string> warnings;
 };
 
-/// Reads all of them; everything wrong goes to `problems`, and the list is empty then. `store` is the one whose records
+/// Reads all of them; everything wrong goes to `problems`, and the list is empty then. That nothing needs a binary is
+/// wrong, too. `store` is the one whose records
 /// are followed.
 Selection read_selection(const Arguments& arguments, const BinaryStore& store, Problems& problems);
 

@@ -1,6 +1,7 @@
 #include "deploy/warm_plan.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <map>
@@ -29,6 +30,11 @@ class Collector {
       if (is_new) plans_.plans.push_back({spec, form, std::move(plan), what});
       for (const AskedVariant& one : asked) ask(plans_.plans[place->second], one);
     });
+  }
+
+  void leave_out(std::string why) {
+    std::vector<std::string>& all = plans_.left_out;
+    if (std::find(all.begin(), all.end(), why) == all.end()) all.push_back(std::move(why));
   }
 
   WarmPlans take() && { return std::move(plans_); }
@@ -84,7 +90,22 @@ LaunchForm form_of(const WarmForm& form, DType dtype) {
   return own;
 }
 
+// "tensor_parallel: found 8, allowed for 28 query and 4 key heads: 1, 2, 4, 28".
+std::string no_degree_fits(const WarmRope& rope, const std::vector<std::int64_t>& degrees) {
+  std::vector<std::int64_t> allowed;
+  for (std::int64_t degree = 1; degree <= rope.spec.q.heads; ++degree) {
+    if (sharded(rope, degree)) allowed.push_back(degree);
+  }
+  return fmt::format("tensor_parallel: found {}, allowed for {} query heads{}: {}", fmt::join(degrees, ", "),
+                     rope.spec.q.heads, rope.spec.k ? fmt::format(" and {} key heads", rope.spec.k->heads) : "",
+                     fmt::join(allowed, ", "));
+}
+
 void expand_rope(const WarmManifest& manifest, const WarmModel& model, const WarmRope& rope, Collector& collector) {
+  if (std::none_of(manifest.tensor_parallel.begin(), manifest.tensor_parallel.end(),
+                   [&](std::int64_t degree) { return sharded(rope, degree).has_value(); })) {
+    collector.leave_out(fmt::format("{}: {}", excerpt(model.name), no_degree_fits(rope, manifest.tensor_parallel)));
+  }
   for (const std::int64_t degree : manifest.tensor_parallel) {
     std::optional<RopeSpec> spec = sharded(rope, degree);
     if (!spec) continue;

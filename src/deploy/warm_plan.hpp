@@ -32,11 +32,14 @@ struct WarmPlan {
 struct WarmPlans {
   std::vector<WarmPlan> plans;  ///< in the order in which they were first asked for
   std::size_t asked = 0;        ///< before equal ones became one
+  /// Rotations that no degree of tensor parallelism divides, and which are therefore not among the plans, a line each.
+  std::vector<std::string> left_out = {};
 };
 
 /// Every model's every rotation in every dtype, layout, form and degree of tensor parallelism. A degree that does not
 /// divide the query heads, or neither divides the key heads nor is a multiple of them, is left out for that rotation;
-/// where it is a multiple each rank has one key head. What does not lower goes to `problems`.
+/// where it is a multiple each rank has one key head; a rotation of which no degree is left is told of (left_out). What
+/// does not lower goes to `problems`.
 WarmPlans expand(const WarmManifest& manifest, Problems& problems);
 
 /// The heads of one rank; nothing where the degree does not fit.

@@ -47,9 +47,12 @@ RecordShelf::RecordShelf(const BinaryStore& store, Events& events) : store_(stor
 
 RecordSet RecordShelf::about(const DeviceKey& device, const KernelClass& kernel_class) const {
   const std::vector<TierRecords> kept = store_.records();
+  // First, as what is wrong with a whole directory is then not told of each file in it.
+  for (const TierFault& fault : store_.faults()) events_.warn_of(fault.path, fault.text());
   for (const TierRecords& one : kept) {
     if (one.text || one.miss.kind == Miss::Kind::absent) continue;
-    events_.warn_of(one.directory, fmt::format("tuning records are not used: {}", one.miss.reason));
+    events_.warn_of(one.directory,
+                    fmt::format("the tuning records in {} are not used: {}", one.directory, one.miss.reason));
   }
   const std::string hash = kernel_class.hash();
   const std::string key = to_string(device);
@@ -81,7 +84,8 @@ void RecordShelf::add(const std::vector<TuningRecord>& records) {
   const RecordsUpdate update =
       update_records(system_file_ops(), records_path(store_.directory()), change, store_.options().trust);
   for (const std::string& problem : update.problems) {
-    events_.warn_of(store_.directory(), fmt::format("tuning records: {}", problem));
+    events_.warn_of(store_.directory(),
+                    fmt::format("tuning records{}: {}", update.written ? "" : " are not kept", problem));
   }
 }
 

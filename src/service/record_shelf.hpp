@@ -27,7 +27,7 @@ class RecordShelf {
 
   /// What is known of a class on a device, and of its kin where that is not enough. Of one key, what this service tuned
   /// goes before the user's file, that before those of the read-only directories and bundles in their order, and these
-  /// before what was shipped; but pinned ones go before all.
+  /// before what was shipped; but pinned ones go before all. Warns of directories and bundles of which nothing serves.
   RecordSet about(const DeviceKey& device, const KernelClass& kernel_class) const;
 
   /// Keeps them here and in the user's file. What goes wrong with the file is a warning.

@@ -1,17 +1,14 @@
 #include "service/request_log.hpp"
 
-#include <fcntl.h>
 #include <stdlib.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <system_error>
 
 #include <fmt/format.h>
 #include <llvm/Support/JSON.h>
 #include <llvm/Support/raw_ostream.h>
 
-#include "store/file_ops.hpp"
+#include "store/output_file.hpp"
 #include "support/json.hpp"
 
 namespace ropejit::internal {
@@ -48,20 +45,14 @@ std::string request_line(const RopeSpec& spec, const LaunchForm& form, const Dev
 RequestLog::RequestLog(Events& events) : path_(path_that_is_allowed()), events_(events) {}
 
 void RequestLog::add(const std::string& line) const {
-  const FileOps& ops = system_file_ops();
-  const std::string text = line + "\n";
-  const auto warn = [&](const char* what) {
-    events_.warn(fmt::format("ROPEJIT_RECORD: cannot {} {}: {}", what, path_, std::generic_category().message(errno)));
-  };
-  constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY;
-  OpenFile file(ops, retry_interrupted([&] { return ops.open(AT_FDCWD, path_.c_str(), kFlags, 0644); }));
-  if (!file) return warn("open");
-  const ssize_t written = retry_interrupted([&] { return ops.write(file.get(), text.data(), text.size()); });
-  if (written != static_cast<ssize_t>(text.size())) {
-    if (written >= 0) errno = ENOSPC;
-    return warn("append to");
+  const OutputFile file(system_file_ops(), path_);
+  // A write to a pipe whose reader went away would end the process that this library is in.
+  if (file.kind() == OutputFile::Kind::pipe) {
+    return events_.warn(
+        fmt::format("ROPEJIT_RECORD: {}: found a pipe, allowed: a regular file or a character device", path_));
   }
-  if (!file.close()) warn("append to");
+  const std::string problem = file.append(line + "\n", 0644);
+  if (!problem.empty()) events_.warn("ROPEJIT_RECORD: " + problem);
 }
 
 }  // namespace ropejit::internal

@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kMaxNameTries = 100;
 constexpr std::size_t kRandomBytes = 6;
+constexpr std::size_t kMostOfName = 200;
 
 std::string failure(const char* what, const std::string& path) {
   const int error = errno;
@@ -27,6 +28,17 @@ std::string fresh_digits() {
   static std::atomic<unsigned> counter{0};
   const auto now = std::chrono::system_clock::now().time_since_epoch().count();
   return blake3_hex(fmt::format("{} {} {}", ::getpid(), now, counter.fetch_add(1)), kRandomBytes);
+}
+
+// What fails here leaves a file that fewer may read. The owner first, as a change of owner takes bits of the mode away.
+void take_after(const FileOps& ops, int file, const struct stat& old) {
+  struct stat own = {};
+  if (retry_interrupted([&] { return ops.fstat(file, &own); }) != 0) return;
+  if ((own.st_uid != old.st_uid || own.st_gid != old.st_gid) &&
+      retry_interrupted([&] { return ops.change_owner(file, old.st_uid, old.st_gid); }) != 0) {
+    retry_interrupted([&] { return ops.change_owner(file, own.st_uid, old.st_gid); });
+  }
+  retry_interrupted([&] { return ops.change_mode(file, old.st_mode & 0777); });
 }
 
 }  // namespace
@@ -59,9 +71,11 @@ std::string AtomicFile::commit(const std::function<std::string(const Put& put)>&
 
 OpenFile AtomicFile::create() {
   for (int tries = 0; tries < kMaxNameTries; ++tries) {
-    std::string name = fmt::format(".{}.{}", name_, fresh_digits());
+    // A name may be as long as names are, and this one is longer.
+    std::string name = fmt::format(".{}.{}", std::string_view(name_).substr(0, kMostOfName), fresh_digits());
     const int file = retry_interrupted([&] {
-      return ops_.open(folder_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode_);
+      return ops_.open(folder_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                       old_ ? 0600 : mode_);
     });
     if (file < 0 && errno == EEXIST) continue;
     if (file >= 0) temporary_ = std::move(name);
@@ -75,6 +89,7 @@ std::string AtomicFile::fill(const std::function<std::string(const Put& put)>& c
   if (!file) return failure("create a file in", folder_.path);
   const std::string path = folder_.path + "/" + temporary_;
   share_with_group(ops_, trust_, file.get(), 0660);
+  if (old_) take_after(ops_, file.get(), *old_);
 
   const Put put = [&](std::string_view bytes) -> std::string {
     while (!bytes.empty()) {

@@ -3,9 +3,11 @@
 // rename wins and readers see one of the files, whole.
 #pragma once
 
+#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +26,10 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   /// Discards what commit() has not published.
   ~AtomicFile();
+
+  /// The file gets permissions, owner and group of this one, which it is to replace; another's owner only where this
+  /// user may give files away.
+  void resemble(const struct stat& old) { old_ = old; }
 
   /// Creates a temporary file ".<name>.<random>" (of `mode`; 0660 for a trusted group), writes `bytes`, syncs the file,
   /// renames it and syncs the folder. Once. Empty on success, else what failed, in one line; no temporary file
@@ -46,6 +52,7 @@ class AtomicFile {
   const Folder& folder_;
   std::string name_;
   mode_t mode_;
+  std::optional<struct stat> old_ = {};
   std::string temporary_;  ///< empty: there is none
 };
 

@@ -3,14 +3,12 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <system_error>
 #include <utility>
 
-#include "store/atomic_file.hpp"
 #include "store/bundle_format.hpp"
 #include "store/entry_format.hpp"
-#include "store/folder.hpp"
+#include "store/output_file.hpp"
 #include "store/read_range.hpp"
 #include "store/signature.hpp"
 
@@ -29,50 +27,30 @@ EncodedEntry as_bundled(Entry entry) {
   return encode_entry(entry);
 }
 
-Folder open_parent(const FileOps& ops, const std::filesystem::path& path) {
-  Folder folder;
-  folder.path = path.has_parent_path() ? path.parent_path().string() : ".";
-  folder.file = OpenFile(ops, retry_interrupted([&] {
-                           return ops.open(AT_FDCWD, folder.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-                         }));
-  if (!folder) folder.problem = failure("open folder", folder.path);
-  return folder;
-}
-
-// Why `name` is not replaced; empty where it may be. `other`: as something else is there. A link is something else.
-std::string in_the_way(const FileOps& ops, const Folder& folder, const std::string& name, bool replaces_anything,
-                       bool& other) {
-  const std::string path = folder.path + "/" + name;
-  const auto refuse = [&](const char* found, const char* allowed) {
-    other = true;
-    return fmt::format("{}: found {}, allowed: {}", path, found, allowed);
-  };
-  if (name.empty() || name == "." || name == "..") return refuse("no name of a file", "one");
-  struct stat status = {};
-  if (retry_interrupted([&] { return ops.stat(folder.get(), name.c_str(), &status); }) != 0) {
-    return errno == ENOENT ? "" : failure("stat", path);
-  }
-  if (!S_ISREG(status.st_mode)) return refuse("no regular file", "a bundle, which is replaced");
-  if (replaces_anything) return {};
+// Why the file that is there is not replaced; empty where it may be. `other`: as it is something else than a bundle.
+std::string in_the_way(const FileOps& ops, const OutputFile& out, const std::string& path, bool& other) {
   const OpenFile file(ops, retry_interrupted([&] {
-                        return ops.open(folder.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
+                        return ops.open(out.folder().get(), out.name().c_str(),
+                                        O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0);
                       }));
   if (!file) return failure("open", path);
   std::string start;
   if (!read_range(ops, file.get(), start, 0, kBundleMagic.size())) return failure("read", path);
   if (start == kBundleMagic) return {};
-  return refuse("a file that is no bundle", "a bundle, which is replaced; --force replaces any file");
+  other = true;
+  return fmt::format(
+      "{}: found a file that is no bundle, allowed: a bundle, which is replaced; --force replaces any file", path);
 }
 
 // Removes what may be a signature of the bundle that is about to be replaced: by its name and its length.
-std::string remove_signature(const FileOps& ops, const Folder& folder, const std::string& name) {
+std::string remove_signature(const FileOps& ops, const std::string& path) {
   struct stat status = {};
-  if (retry_interrupted([&] { return ops.stat(folder.get(), name.c_str(), &status); }) != 0) {
-    return errno == ENOENT ? "" : failure("stat", folder.path + "/" + name);
+  if (retry_interrupted([&] { return ops.stat(AT_FDCWD, path.c_str(), &status); }) != 0) {
+    return errno == ENOENT ? "" : failure("stat", path);
   }
   if (!S_ISREG(status.st_mode) || status.st_size != static_cast<off_t>(kSignatureBytes)) return {};
-  if (retry_interrupted([&] { return ops.unlink(folder.get(), name.c_str()); }) == 0 || errno == ENOENT) return {};
-  return failure("remove", folder.path + "/" + name);
+  if (retry_interrupted([&] { return ops.unlink(AT_FDCWD, path.c_str()); }) == 0 || errno == ENOENT) return {};
+  return failure("remove", path);
 }
 
 }  // namespace
@@ -83,12 +61,25 @@ BundleWritten write_bundle(const FileOps& ops, const Tier& source, const BundleR
     written.problem = std::move(problem);
     return std::move(written);
   };
-  const std::filesystem::path path(request.path);
-  const std::string name = path.filename().string();
-  const std::string signature_name = bundle_signature_path(name);
-  const Folder folder = open_parent(ops, path);
-  if (!folder) return failed(folder.problem);
-  std::string problem = in_the_way(ops, folder, name, request.replaces_anything, written.in_the_way);
+  const OutputFile out(ops, request.path);
+  const OutputFile signature(ops, bundle_signature_path(request.path));
+  const bool is_file = out.kind() == OutputFile::Kind::file;
+  const bool is_signed = !request.secret_key.empty();
+  std::string problem = out.problem();
+  written.to_standard_output = out.is_standard_output();
+  written.in_the_way = out.kind() == OutputFile::Kind::refused;
+  if (problem.empty() && out.exists() && !request.replaces_anything) {
+    problem = in_the_way(ops, out, request.path, written.in_the_way);
+  }
+  if (problem.empty() && is_signed) {
+    problem = signature.problem();
+    written.in_the_way = signature.kind() == OutputFile::Kind::refused;
+    if (!is_file || signature.kind() != OutputFile::Kind::file) {
+      written.in_the_way = true;
+      problem =
+          fmt::format("{}: found no regular file, allowed: one, as a signature lies beside its bundle", request.path);
+    }
+  }
   if (!problem.empty()) return failed(std::move(problem));
 
   std::vector<BundleRow> rows;
@@ -119,7 +110,10 @@ BundleWritten write_bundle(const FileOps& ops, const Tier& source, const BundleR
   written.bytes = head.file_bytes;
   written.digest = head.digest;
 
-  if (std::string kept = remove_signature(ops, folder, signature_name); !kept.empty()) return failed(std::move(kept));
+  if (is_file) {
+    if (std::string kept = remove_signature(ops, bundle_signature_path(request.path)); !kept.empty())
+      return failed(std::move(kept));
+  }
   const auto content = [&](const AtomicFile::Put& put) {
     std::string unwritten = put(head.bytes);
     for (std::size_t i = 0; i < rows.size() && unwritten.empty(); ++i) {
@@ -134,11 +128,9 @@ BundleWritten write_bundle(const FileOps& ops, const Tier& source, const BundleR
     return unwritten.empty() ? put(request.records) : unwritten;
   };
   // Bundles are there to be carried: others may read them.
-  const Trust own;
-  written.problem = AtomicFile(ops, own, folder, name, 0644).commit(content);
-  if (written.problem.empty() && !request.secret_key.empty()) {
-    const std::string signature = sign(signed_text_of_bundle(written.digest), request.secret_key);
-    written.problem = AtomicFile(ops, own, folder, signature_name, 0644).commit(signature);
+  written.problem = out.write(content, 0644);
+  if (written.problem.empty() && is_signed) {
+    written.problem = signature.write(sign(signed_text_of_bundle(written.digest), request.secret_key), 0644);
   }
   return written;
 }

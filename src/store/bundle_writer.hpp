@@ -18,7 +18,7 @@
 namespace ropejit::internal {
 
 struct BundleRequest {
-  std::string path;          ///< of the file to make; its folder is there
+  std::string path;          ///< of the file to make, or what is written through (OutputFile); its folder is there
   std::string records = {};  ///< text of tuning records; empty: none
   /// Whether an entry goes into it; empty: all do.
   std::function<bool(const EntryMetadata& metadata)> wanted = {};
@@ -34,12 +34,13 @@ struct BundleWritten {
   std::uint64_t bytes = 0;            ///< of the file
   std::vector<std::string> left_out;  ///< entries that were listed and cannot be used, one line each
   std::string problem;                ///< one line where nothing was written
-  bool in_the_way = false;            ///< the problem: PATH is something that is not replaced
+  bool in_the_way = false;            ///< the problem: PATH is something that is neither replaced nor written through
+  bool to_standard_output = false;    ///< PATH is this process's standard output by another name
 };
 
-/// Writes the bundle beside PATH and renames it. `source` is read twice, an entry at a time; one that changes meanwhile
-/// is a problem. A signature is removed before the bundle that it is of: whoever reads in between refuses, rather than
-/// guesses.
+/// Writes the bundle by the rules of OutputFile; signed ones to regular files alone. `source` is read twice, an entry
+/// at a time; one that changes meanwhile is a problem. A signature is removed before the bundle that it is of: whoever
+/// reads in between refuses, rather than guesses.
 BundleWritten write_bundle(const FileOps& ops, const Tier& source, const BundleRequest& request);
 
 }  // namespace ropejit::internal

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <climits>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -31,6 +32,11 @@ class SystemFileOps final : public FileOps {
   int fsync(int file) const override { return ::fsync(file); }
   int lock(int file) const override { return ::flock(file, LOCK_EX | LOCK_NB); }
   int change_mode(int file, mode_t mode) const override { return ::fchmod(file, mode); }
+  int change_owner(int file, uid_t user, gid_t group) const override { return ::fchown(file, user, group); }
+  int wait_when_full(int file) const override {
+    const int flags = ::fcntl(file, F_GETFL);
+    return flags < 0 ? -1 : ::fcntl(file, F_SETFL, flags & ~O_NONBLOCK);
+  }
   int touch(int file) const override { return ::futimens(file, nullptr); }
   int close(int file) const override { return ::close(file); }
   int rename(int from_folder, const char* from, int to_folder, const char* to) const override {
@@ -38,6 +44,14 @@ class SystemFileOps final : public FileOps {
   }
   int unlink(int folder, const char* name) const override { return ::unlinkat(folder, name, 0); }
   int mkdir(int folder, const char* path, mode_t mode) const override { return ::mkdirat(folder, path, mode); }
+
+  int read_link(int folder, const char* name, std::string& target) const override {
+    char text[PATH_MAX];
+    const ssize_t size = ::readlinkat(folder, name, text, sizeof text);
+    if (size < 0) return -1;
+    target.assign(text, static_cast<std::size_t>(size));
+    return 0;
+  }
 
   int list_directory(int folder, std::vector<std::string>& names) const override {
     struct Closer {

@@ -28,11 +28,15 @@ class FileOps {
   virtual int fsync(int file) const = 0;
   virtual int lock(int file) const = 0;  ///< flock(LOCK_EX | LOCK_NB): until the file is closed
   virtual int change_mode(int file, mode_t mode) const = 0;
-  virtual int touch(int file) const = 0;  ///< sets both times to now
+  virtual int change_owner(int file, uid_t user, gid_t group) const = 0;  ///< fchown
+  virtual int wait_when_full(int file) const = 0;                         ///< takes O_NONBLOCK away
+  virtual int touch(int file) const = 0;                                  ///< sets both times to now
   virtual int close(int file) const = 0;
   virtual int rename(int from_folder, const char* from, int to_folder, const char* to) const = 0;
   virtual int unlink(int folder, const char* name) const = 0;
   virtual int mkdir(int folder, const char* path, mode_t mode) const = 0;
+  /// Where the symbolic link leads, as it is written in it.
+  virtual int read_link(int folder, const char* name, std::string& target) const = 0;
   /// Appends the names in an open folder, without "." and "..", in no order.
   virtual int list_directory(int folder, std::vector<std::string>& names) const = 0;
 };

@@ -8,6 +8,7 @@
 #include "store/atomic_file.hpp"
 #include "store/entry_folder.hpp"
 #include "store/folder.hpp"
+#include "store/output_file.hpp"
 #include "store/read_file.hpp"
 #include "store/signature.hpp"
 #include "support/hash.hpp"
@@ -110,6 +111,11 @@ ManifestWritten write_manifest(const FileOps& ops, const Trust& trust, const std
     return written;
   }
   written.path = folder.path + "/" + kName;
+  AtomicFile manifest(ops, trust, folder, kName);
+  AtomicFile signature(ops, trust, folder, kSignatureName);
+  written.problem = in_its_place(ops, folder, kName, &manifest);
+  if (written.problem.empty()) written.problem = in_its_place(ops, folder, kSignatureName, &signature);
+  if (!written.problem.empty()) return written;
 
   std::vector<std::string> lines;  // "PATH HASH": sorted by path, as no path holds a space
   for (const EntryListing& entry : EntryFolder(directory, trust, false, ops).list()) {
@@ -145,9 +151,9 @@ ManifestWritten write_manifest(const FileOps& ops, const Trust& trust, const std
         fmt::format("cannot remove {}/{}: {}", folder.path, kSignatureName, std::generic_category().message(errno));
     return written;
   }
-  written.problem = AtomicFile(ops, trust, folder, kName).commit(text);
+  written.problem = manifest.commit(text);
   if (written.problem.empty() && !secret_key.empty()) {
-    written.problem = AtomicFile(ops, trust, folder, kSignatureName).commit(sign(text, secret_key));
+    written.problem = signature.commit(sign(text, secret_key));
   }
   return written;
 }

@@ -56,6 +56,7 @@ struct ManifestWritten {
 
 /// Writes the manifest of what is trusted and whole in `directory` by the rules of `trust` (one that is not sealed),
 /// and v1/MANIFEST.sig where `secret_key` (32 bytes) is not empty; else an older signature is removed.
+/// What is no regular file in the place of one of them is a problem.
 ManifestWritten write_manifest(const FileOps& ops, const Trust& trust, const std::string& directory,
                                std::string_view secret_key);
 

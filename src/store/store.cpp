@@ -1,5 +1,7 @@
 #include "store/store.hpp"
 
+#include <fmt/format.h>
+
 #include <atomic>
 #include <deque>
 #include <utility>
@@ -25,6 +27,10 @@ struct BinaryStore::Stack {
   std::deque<Tier> tiers;  ///< the user's first, where there is one
   mutable std::atomic<std::chrono::steady_clock::rep> next_look{0};
 };
+
+std::string TierFault::text() const {
+  return fmt::format("nothing in {} serves{}: {}", path, is_written ? ", and binaries are not kept" : "", reason);
+}
 
 BinaryStore::BinaryStore(StoreOptions options) : BinaryStore(std::move(options), system_file_ops()) {}
 
@@ -96,6 +102,22 @@ std::vector<const Tier*> BinaryStore::tiers() const {
   std::vector<const Tier*> all;
   for (const Tier& tier : stack_->tiers) all.push_back(&tier);
   return all;
+}
+
+std::vector<TierFault> BinaryStore::faults() const {
+  std::vector<TierFault> faults;
+  for (const Tier& tier : stack_->tiers) {
+    const bool is_first = &tier == &stack_->tiers.front();
+    const bool is_written = is_first && !directory().empty();
+    const bool is_users = is_written || (is_first && options().first_is_users);
+    const TierState state = tier.state();
+    if (state.kind == TierState::Kind::absent) {
+      if (!is_users) faults.push_back({state.path, "nothing is there", false});
+    } else if (!state.problem.empty() && !(is_users && state.unsealed)) {
+      faults.push_back({state.path, state.problem, is_written});
+    }
+  }
+  return faults;
 }
 
 Pruned BinaryStore::prune(const Limits& limits) const {

@@ -25,6 +25,16 @@
 
 namespace ropejit::internal {
 
+/// What is wrong with a whole tier.
+struct TierFault {
+  std::string path;
+  std::string reason;       ///< in one line
+  bool is_written = false;  ///< it is the user's, where binaries were to be kept
+
+  /// "nothing in PATH serves: REASON", or "nothing in PATH serves, and binaries are not kept: REASON".
+  std::string text() const;
+};
+
 class BinaryStore {
  public:
   /// The user's directory is created (mode 0700, parents too) at the first write. Empty: nothing is kept.
@@ -61,6 +71,10 @@ class BinaryStore {
 
   /// The user's directory first, where there is one. Valid as long as the store, or a copy of it.
   std::vector<const Tier*> tiers() const;
+
+  /// The tiers of which nothing serves, in their order: unusable ones, and read-only ones where nothing is. That the
+  /// user's directory is not there, or has no manifest where one is trusted, is no fault: nothing was kept yet.
+  std::vector<TierFault> faults() const;
 
   /// Prunes the user's directory, now, by these limits; or removes everything in it but tuning records.
   Pruned prune(const Limits& limits) const;

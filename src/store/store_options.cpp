@@ -86,6 +86,7 @@ StoreOptions store_options(const std::optional<std::string>& option) {
 
 StoreOptions only_read(StoreOptions options) {
   if (!options.directory.empty()) options.read_only.insert(options.read_only.begin(), options.directory);
+  options.first_is_users = !options.directory.empty();
   options.directory.clear();
   return options;
 }

@@ -16,6 +16,7 @@ namespace ropejit::internal {
 struct StoreOptions {
   std::string directory;                    ///< the user's: read and written; empty: memory only
   std::vector<std::string> read_only = {};  ///< directories and bundles, looked at after it, in order; never changed
+  bool first_is_users = false;              ///< of read_only: the user's, which need not be there (only_read)
   Trust trust = {};                         ///< of all of them
   Limits limits = {};                       ///< of the user's
 };

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "store/folder.hpp"
+#include "store/manifest.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -114,10 +115,18 @@ TierState Tier::state() const {
     state.digest = index.digest();
     return state;
   }
-  const Folder folder = open_folder(*ops_, trust_, path(), {});
-  if (!folder && folder.absent) return state;
+  const Folder top = open_folder(*ops_, trust_, path(), {});
+  if (!top && top.absent) return state;
   state.kind = TierState::Kind::directory;
-  state.problem = folder.problem;
+  state.problem = top.problem;
+  if (!top) return state;
+  if (const Folder entries = open_folder(*ops_, trust_, path(), {"v1", "entries"}); !entries && !entries.absent) {
+    state.problem = entries.problem;
+  } else if (trust_.sealed()) {
+    const ManifestRead read = read_manifest(*ops_, trust_, path());
+    if (!read.manifest) state.problem = read.miss.reason;
+    state.unsealed = !read.manifest && read.miss.kind == Miss::Kind::absent;
+  }
   return state;
 }
 

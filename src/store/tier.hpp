@@ -21,7 +21,8 @@ namespace ropejit::internal {
 struct TierState {
   std::string path;
   enum class Kind { absent, directory, bundle } kind = Kind::absent;
-  std::string problem = {};  ///< why it is not used, in one line; what follows is empty then
+  std::string problem = {};  ///< why nothing in it is used, in one line; what follows is empty then
+  bool unsealed = false;     ///< the problem: a manifest is what is trusted, and there is none
   // Of a bundle:
   std::size_t entries = 0;
   bool has_records = false;

@@ -11,6 +11,7 @@
 #include "store/atomic_file.hpp"
 #include "store/file_lock.hpp"
 #include "store/folder.hpp"
+#include "store/output_file.hpp"
 #include "store/tier.hpp"
 
 namespace ropejit::internal {
@@ -58,27 +59,6 @@ Place place_of(const std::string& path) {
   return {folder.empty() ? "." : folder, file.filename().string(), false};
 }
 
-Folder open_as_it_is(const FileOps& ops, const std::string& path) {
-  Folder folder;
-  folder.path = path;
-  folder.file = OpenFile(
-      ops, retry_interrupted([&] { return ops.open(AT_FDCWD, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0); }));
-  if (!folder) {
-    folder.problem = fmt::format("cannot open folder {}: {}", path, std::generic_category().message(errno));
-  }
-  return folder;
-}
-
-Folder made_folder(const FileOps& ops, const Trust& trust, const Place& place) {
-  if (place.in_cache) return make_folder(ops, trust, place.directory, {"v1", "records"});
-  if (std::string problem = make_directories(ops, place.directory); !problem.empty()) {
-    Folder none;
-    none.problem = std::move(problem);
-    return none;
-  }
-  return open_as_it_is(ops, place.directory);
-}
-
 // Other updates of files in the same folder wait while it is locked, until it is closed. The folder itself is locked:
 // the file is replaced by each update, and a file for the lock alone would stay behind.
 void take_turn(const FileOps& ops, const Folder& folder) {
@@ -95,13 +75,44 @@ RecordsRead read_contents(FileContents file, const std::string& path) {
   return read;
 }
 
-std::string write_into(const FileOps& ops, const Trust& trust, const Folder& folder, const Place& place,
-                       const std::string& path, const RecordSet& records) {
-  const RecordsText encoded = to_text(records);
-  if (!encoded.problem.empty()) return fmt::format("{}: {}", path, encoded.problem);
-  if (!folder) return folder.problem;
-  return AtomicFile(ops, trust, folder, place.name).commit(encoded.text);
-}
+// A records file that is about to be written.
+class Destination {
+ public:
+  Destination(const FileOps& ops, const Trust& trust, const std::string& path)
+      : ops_(ops), trust_(trust), path_(path), place_(place_of(path)) {
+    if (place_.in_cache) {
+      folder_ = make_folder(ops, trust, place_.directory, {"v1", "records"});
+      problem_ = folder_ ? in_its_place(ops, folder_, place_.name) : folder_.problem;
+    } else if (problem_ = make_directories(ops, place_.directory); problem_.empty()) {
+      problem_ = named_.emplace(ops, path).problem();
+    }
+  }
+
+  const std::string& problem() const { return problem_; }
+  /// Whether it has records that stay: what is written through has none.
+  bool is_file() const { return !named_ || named_->kind() == OutputFile::Kind::file; }
+  const Folder& folder() const { return named_ ? named_->folder() : folder_; }
+
+  FileContents read() const {
+    return read_file(ops_, trust_, folder().get(), named_ ? named_->name() : place_.name, kMaxRecordsBytes);
+  }
+  std::string write(const RecordSet& records) const {
+    if (!problem_.empty()) return problem_;
+    const RecordsText encoded = to_text(records);
+    if (!encoded.problem.empty()) return fmt::format("{}: {}", path_, encoded.problem);
+    if (named_) return named_->write(encoded.text, 0600);
+    return AtomicFile(ops_, trust_, folder_, place_.name).commit(encoded.text);
+  }
+
+ private:
+  const FileOps& ops_;
+  const Trust& trust_;
+  const std::string& path_;
+  const Place place_;
+  Folder folder_;                    ///< of a cache directory
+  std::optional<OutputFile> named_;  ///< elsewhere
+  std::string problem_;
+};
 
 // Of a file in a cache directory that its manifest seals.
 std::string sealed(const std::string& path) { return path + ": sealed by the manifest, left as it is"; }
@@ -140,7 +151,7 @@ RecordsRead parse_records(std::string_view text, std::string_view name) {
 
 FileContents read_records_file(const FileOps& ops, const std::string& path, const Trust& trust) {
   const Place place = place_of(path);
-  if (!place.in_cache) return read_file(ops, Trust(), AT_FDCWD, path, kMaxRecordsBytes);
+  if (!place.in_cache) return read_file(ops, Trust(), AT_FDCWD, path, kMaxRecordsBytes, Links::followed);
   TierRecords records = Tier(place.directory, trust, true, ops).records();
   FileContents file;
   file.bytes = std::move(records.text);
@@ -181,7 +192,7 @@ std::string write_records(const FileOps& ops, const std::string& path, const Rec
   if (path.empty()) return {};
   const Place place = place_of(path);
   if (place.in_cache && trust.sealed()) return sealed(path);
-  return write_into(ops, trust, made_folder(ops, trust, place), place, path, records);
+  return Destination(ops, trust, path).write(records);
 }
 
 RecordsUpdate update_records(const FileOps& ops, const std::string& path, const std::function<void(RecordSet&)>& change,
@@ -193,17 +204,20 @@ RecordsUpdate update_records(const FileOps& ops, const std::string& path, const 
     update.problems.push_back(sealed(path));
     return update;
   }
-  const Folder folder = made_folder(ops, trust, place);
-  if (!folder) {
-    update.problems.push_back(folder.problem);
+  const Destination destination(ops, trust, path);
+  if (!destination.problem().empty()) {
+    update.problems.push_back(destination.problem());
     return update;
   }
-  take_turn(ops, folder);
-  RecordsRead read = read_contents(read_file(ops, trust, folder.get(), place.name, kMaxRecordsBytes), path);
+  RecordsRead read;
+  if (destination.is_file()) {
+    take_turn(ops, destination.folder());
+    read = read_contents(destination.read(), path);
+  }
   update.problems = std::move(read.problems);
   if (read.unreadable) return update;
   change(read.records);
-  std::string problem = write_into(ops, trust, folder, place, path, read.records);
+  std::string problem = destination.write(read.records);
   update.written = problem.empty();
   if (!problem.empty()) update.problems.push_back(std::move(problem));
   return update;

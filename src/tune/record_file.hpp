@@ -39,7 +39,7 @@ RecordsRead parse_records(std::string_view text, std::string_view name);
 
 /// Reads a file that `trust` allows. In a cache directory (a path of records_path) the folders must be trusted too, and
 /// where a manifest is what is trusted, it must have the file; a bundle in its place has records of its own; any other
-/// file must be of this user or root, and writable by nobody else. The bytes as they are.
+/// file must be of this user or root, and writable by nobody else; links to it are followed. The bytes as they are.
 FileContents read_records_file(const FileOps& ops, const std::string& path, const Trust& trust = {});
 
 /// The same, parsed. An empty path is an absent file.
@@ -54,7 +54,9 @@ struct RecordsText {
 RecordsText to_text(const RecordSet& records);
 
 /// Writes the whole file, or leaves the one that is there. Empty on success, else what failed, in one line. An empty
-/// path keeps nothing and succeeds. A file of a cache directory that is sealed by its manifest is left alone.
+/// path keeps nothing and succeeds. A file of a cache directory that is sealed by its manifest is left alone, and so is
+/// what is no regular file there; elsewhere a path is written by the rules of OutputFile, its folder made where it is
+/// missing.
 std::string write_records(const FileOps& ops, const std::string& path, const RecordSet& records,
                           const Trust& trust = {});
 
@@ -68,7 +70,8 @@ struct RecordsUpdate {
 
 /// Reads the file, lets `change` change its records, and writes them. A file that is there and cannot be read is left
 /// as it is. Waits for other updates of the same folder, for kMaxUpdateWait at most: after that it goes ahead, and may
-/// lose what another process writes at the same moment. An empty path keeps nothing: not written, no problem.
+/// lose what another process writes at the same moment. An empty path keeps nothing: not written, no problem. What is
+/// written through (OutputFile) has no records before.
 RecordsUpdate update_records(const FileOps& ops, const std::string& path, const std::function<void(RecordSet&)>& change,
                              const Trust& trust = {});
 

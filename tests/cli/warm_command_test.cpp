@@ -133,6 +133,78 @@ TEST_CASE("warm takes a config.json, and what a service recorded") {
   CHECK(holds(check.out, "ropejit warm --recorded " + recorded));
 }
 
+TEST_CASE("What comes to nothing is said with its reason, and is no success") {
+  const Program program;
+  const auto config = [&](const std::string& name, int heads, int key_heads) {
+    return program.file(name, R"({"model_type":"llama","num_attention_heads":)" + std::to_string(heads) +
+                                  R"(,"num_key_value_heads":)" + std::to_string(key_heads) + R"(,"hidden_size":)" +
+                                  std::to_string(heads * 8) + R"(,"num_hidden_layers":2,"torch_dtype":"float32"})");
+  };
+  const std::string odd = config("odd.json", 28, 4);
+  const std::string unlike = config("unlike.json", 12, 3);
+  const std::string even = config("even.json", 8, 8);
+  const std::string empty = program.file("empty", "\n");
+  const std::string manifest = program.file("m.json", R"({"schema":1,"tensor_parallel":[3,8],"models":[
+    {"name":"odd","ropes":[{"rotary_dim":4,"q":{"heads":28,"head_dim":4}}]}],"dtypes":["bf16"],"forms":["plain"]})");
+  struct Row {
+    std::vector<std::string> words;
+    const char* said;
+  };
+  const Row rows[] = {
+      {{"--hf", odd, "--tensor-parallel", "8"},
+       "odd.json: tensor_parallel: found 8, allowed for 28 query heads and 4 key heads: 1, 2, 4, 28"},
+      {{"--hf", unlike, "--tensor-parallel", "2,4"},
+       "found 2, 4, allowed for 12 query heads and 3 key heads: 1, 3, 6, 12"},
+      {{"--manifest", manifest}, "odd: tensor_parallel: found 3, 8, allowed for 28 query heads: 1, 2, 4, 7, 14, 28"},
+      {{"--recorded", empty}, "found nothing that needs a binary"},
+  };
+  for (const Row& row : rows) {
+    for (const char* command : {"warm", "check"}) {
+      std::vector<std::string> words = row.words;
+      words.insert(words.begin(), command);
+      words.insert(words.end(), {"--arch", "host"});
+      const Finished finished = program(words);
+      INFO(finished.out << finished.err);
+      CHECK(finished.status == 2);
+      CHECK(finished.out.empty());
+      CHECK(holds(finished.err, row.said));
+    }
+  }
+  // One of two: the other is what it comes to, and the first is told of.
+  const Finished one = program({"check", "--hf", odd, even, "--tensor-parallel", "8", "--arch", "host"});
+  CHECK(one.status == 1);
+  CHECK(holds(one.err, "odd.json: tensor_parallel: found 8"));
+  CHECK_FALSE(holds(one.err, "even.json"));
+}
+
+TEST_CASE("A part without a binary of its own is no failure, and is not called complete") {
+  const Program program;
+  const std::string manifest = program.file("small.json", kSmallManifest);
+  int without = 0;
+  for (int part = 1; part <= 40; ++part) {
+    const Finished ran =
+        program({"check", "--manifest", manifest, "--arch", "host", "--shard", std::to_string(part) + "/40"});
+    CHECK_FALSE(holds(ran.out, "all 0 "));
+    if (ran.status != 0) continue;
+    ++without;
+    CHECK(holds(ran.out, "part " + std::to_string(part) + " of 40 has none of the "));
+  }
+  CHECK(without > 0);
+}
+
+TEST_CASE("warm does not begin where nothing can be kept") {
+  const Program program;
+  const std::string manifest = program.file("small.json", kSmallManifest);
+  const std::string out = program.folder / "open";
+  std::filesystem::create_directory(out);
+  std::filesystem::permissions(out, std::filesystem::perms::all);
+  const Finished ran = program({"warm", "--manifest", manifest, "--arch", "host", "--out", out});
+  CHECK(ran.status == 1);
+  CHECK(ran.out.empty());
+  CHECK(holds(ran.err, "nothing in " + out + " serves, and binaries are not kept: "));
+  CHECK(std::filesystem::is_empty(out));
+}
+
 TEST_CASE("warm --list names manifests, forms and models") {
   const Finished list = Program()({"warm", "--list"});
   CHECK(list.status == 0);

@@ -1,5 +1,7 @@
 #include "service/record_shelf.hpp"
 
+#include <filesystem>
+
 #include "store/sample_bundles.hpp"
 #include "support/catch.hpp"
 #include "support/scratch_folder.hpp"
@@ -60,7 +62,7 @@ TEST_CASE(
   CHECK(read_records(system_file_ops(), records_path(bundle)).records.all().size() == 4);
 }
 
-TEST_CASE("A bundle that cannot be used is a warning, and costs its records alone") {
+TEST_CASE("A bundle that cannot be used, or is not there, is a warning, and costs its records alone") {
   const ScratchFolder scratch;
   const std::string user = scratch / "user", bundle = scratch / "all.rjb";
   keep(user, {record_of(1, "flat_v1_h1_t128")});
@@ -72,6 +74,22 @@ TEST_CASE("A bundle that cannot be used is a warning, and costs its records alon
   for (int turn = 0; turn < 2; ++turn) {
     CHECK(shelf.about(device(), sample_class()).find(device(), sample_class().hash(), 1) != nullptr);
   }
-  REQUIRE(warnings.size() == 1);
+  REQUIRE(warnings.size() == 2);
+  CHECK(warnings[0].find("nothing in " + bundle + " serves: ") == 0);
   CHECK(warnings[0].find("a file that is no bundle") != std::string::npos);
+  CHECK(warnings[1] == "nothing in " + (scratch / "absent") + " serves: nothing is there");
+}
+
+TEST_CASE("Where the records alone cannot be used, it is the records that are told of") {
+  const ScratchFolder scratch;
+  const std::string user = scratch / "user";
+  fill_directory(user);
+  keep(user, {record_of(1, "flat_v1_h1_t128")});
+  std::filesystem::permissions(records_path(user), std::filesystem::perms::all);
+  const BinaryStore store(user);
+  std::vector<std::string> warnings;
+  Events events([&](std::string_view line) { warnings.emplace_back(line); }, {});
+  static_cast<void>(RecordShelf(store, events).about(device(), sample_class()));
+  REQUIRE(warnings.size() == 1);
+  CHECK(warnings[0].find("the tuning records in " + user + " are not used: ") == 0);
 }

@@ -81,6 +81,6 @@ TEST_CASE("a file that cannot be written to is a warning, said once") {
   for (const double theta : {10000.0, 500000.0}) {
     static_cast<void>(service.get(small_spec(theta), LaunchForm::in_place_start()));
   }
-  CHECK(warned ==
-        std::vector<std::string>{"ROPEJIT_RECORD: cannot open /nowhere/asked.jsonl: No such file or directory"});
+  CHECK(warned == std::vector<std::string>{"ROPEJIT_RECORD: /nowhere/asked.jsonl: cannot open folder /nowhere: No such "
+                                           "file or directory"});
 }

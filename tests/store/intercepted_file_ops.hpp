@@ -33,6 +33,10 @@ class InterceptedFileOps : public internal::FileOps {
   int change_mode(int file, mode_t mode) const override {
     return fails("change_mode") ? -1 : real_.change_mode(file, mode);
   }
+  int change_owner(int file, uid_t user, gid_t group) const override {
+    return fails("change_owner") ? -1 : real_.change_owner(file, user, group);
+  }
+  int wait_when_full(int file) const override { return fails("wait_when_full") ? -1 : real_.wait_when_full(file); }
   int touch(int file) const override { return fails("touch") ? -1 : real_.touch(file); }
   // A close that fails has closed all the same.
   int close(int file) const override {
@@ -45,6 +49,9 @@ class InterceptedFileOps : public internal::FileOps {
   int unlink(int folder, const char* name) const override { return fails("unlink") ? -1 : real_.unlink(folder, name); }
   int mkdir(int folder, const char* path, mode_t mode) const override {
     return fails("mkdir") ? -1 : real_.mkdir(folder, path, mode);
+  }
+  int read_link(int folder, const char* name, std::string& target) const override {
+    return fails("read_link") ? -1 : real_.read_link(folder, name, target);
   }
   int list_directory(int folder, std::vector<std::string>& names) const override {
     return fails("list_directory") ? -1 : real_.list_directory(folder, names);

@@ -232,11 +232,14 @@ TEST_CASE("A file system that never stops interrupting does not hang the caller"
     int fsync(int) const override { return interrupted(); }
     int lock(int) const override { return interrupted(); }
     int change_mode(int, mode_t) const override { return interrupted(); }
+    int change_owner(int, uid_t, gid_t) const override { return interrupted(); }
+    int wait_when_full(int) const override { return interrupted(); }
     int touch(int) const override { return interrupted(); }
     int close(int) const override { return interrupted(); }
     int rename(int, const char*, int, const char*) const override { return interrupted(); }
     int unlink(int, const char*) const override { return interrupted(); }
     int mkdir(int, const char*, mode_t) const override { return interrupted(); }
+    int read_link(int, const char*, std::string&) const override { return interrupted(); }
     int list_directory(int, std::vector<std::string>&) const override { return interrupted(); }
 
    private:
