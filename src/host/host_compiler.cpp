@@ -1,21 +1,24 @@
 #include "host/host_compiler.hpp"
 
+#include <stdlib.h>
+
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <llvm/ADT/SmallString.h>
 #include <llvm/ADT/StringRef.h>
-#include <llvm/Support/FileSystem.h>
 #include <llvm/Support/Program.h>
 
 #include "ropejit/error.hpp"
+#include "support/made_once.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -30,15 +33,16 @@ constexpr const char* kOptions[] = {
   throw Error(ErrorCode::compile_failed, "compile", message, std::move(log));
 }
 
-/// A directory of our own under the system's temporary one, gone with the object.
+/// A directory of our own under the system's temporary one, gone with the object. Not by LLVM, which takes its names
+/// from a sequence that a child of fork goes on with as its parent does.
 class ScratchDirectory {
  public:
   ScratchDirectory() {
-    llvm::SmallString<128> path;
-    if (const std::error_code error = llvm::sys::fs::createUniqueDirectory("ropejit", path)) {
-      fail(fmt::format("cannot make a temporary directory for the host compiler: {}", error.message()));
-    }
-    path_ = std::string(path.str());
+    std::error_code error;
+    std::string path = (std::filesystem::temp_directory_path(error) / "ropejit-XXXXXX").string();
+    if (!error && ::mkdtemp(path.data()) == nullptr) error = {errno, std::generic_category()};
+    if (error) fail(fmt::format("cannot make a temporary directory for the host compiler: {}", error.message()));
+    path_ = std::move(path);
   }
   ~ScratchDirectory() {
     std::error_code ignored;  // what cannot be removed is the system's to clean
@@ -94,8 +98,8 @@ std::string find_compiler(const std::optional<std::string>& compiler) {
 }  // namespace
 
 const std::string& host_recipe() {
-  static const std::string recipe = fmt::format("{}", fmt::join(kOptions, " "));
-  return recipe;
+  static constinit MadeOnce<std::string> recipe;
+  return recipe.get([] { return fmt::format("{}", fmt::join(kOptions, " ")); });
 }
 
 HostCompiler::HostCompiler(const std::optional<std::string>& compiler) : path_(find_compiler(compiler)) {

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "ropejit/error.hpp"
+#include "support/loading.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -55,11 +56,15 @@ SharedObject::SharedObject(std::string_view image) {
   } file{memfd_create("ropejit", MFD_CLOEXEC)};
   if (file.number < 0) refuse(fmt::format("memfd_create: {}", std::strerror(errno)));
   write_all(file.number, image);
+  const Loading loading;
   handle_ = dlopen(path_of(file.number).c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle_ == nullptr) refuse(last_dl_error());
 }
 
-SharedObject::~SharedObject() { dlclose(handle_); }
+SharedObject::~SharedObject() {
+  const Loading loading;
+  dlclose(handle_);
+}
 
 void* SharedObject::symbol(const std::string& name) const {
   void* address = dlsym(handle_, name.c_str());

@@ -81,9 +81,11 @@ Folder made_folder(const FileOps& ops, const Trust& trust, const Place& place) {
 
 // Other updates of files in the same folder wait while it is locked, until it is closed. The folder itself is locked:
 // the file is replaced by each update, and a file for the lock alone would stay behind.
-void take_turn(const FileOps& ops, const Folder& folder) {
+void take_turn(const FileOps& ops, Folder& folder) {
   // Where there are no locks, and where the wait was for nothing, the update goes on without.
-  static_cast<void>(lock_until(ops, folder.get(), std::chrono::steady_clock::now() + kMaxUpdateWait, kLongestPause));
+  if (lock_until(ops, folder.get(), std::chrono::steady_clock::now() + kMaxUpdateWait, kLongestPause)) {
+    folder.file.set_locked();
+  }
 }
 
 RecordsRead read_contents(FileContents file, const std::string& path) {
@@ -193,7 +195,7 @@ RecordsUpdate update_records(const FileOps& ops, const std::string& path, const 
     update.problems.push_back(sealed(path));
     return update;
   }
-  const Folder folder = made_folder(ops, trust, place);
+  Folder folder = made_folder(ops, trust, place);
   if (!folder) {
     update.problems.push_back(folder.problem);
     return update;
