@@ -10,9 +10,10 @@
 namespace ropejit::internal {
 
 struct CudaInfo {
-  int devices = 0;      ///< 0: see problem
-  std::string driver;   ///< "13.0", what the driver supports
-  std::string problem;  ///< one line, when there is no usable driver or device
+  int devices = 0;         ///< 0: see problem
+  std::string driver;      ///< "13.0", what the driver supports
+  std::string problem;     ///< one line, when there is no usable driver or device
+  bool is_forked = false;  ///< that is the problem: the parent of this process has the devices
 };
 CudaInfo cuda_info();
 

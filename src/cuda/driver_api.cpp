@@ -1,9 +1,12 @@
 #include "cuda/driver_api.hpp"
 
+#include <atomic>
+
 #include <fmt/format.h>
 
 #include "ropejit/error.hpp"
 #include "support/dynamic_library.hpp"
+#include "support/made_once.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -27,6 +30,9 @@ std::string fill(DriverApi& api, GetProcAddress get_proc_address) {
   return {};
 }
 
+/// The process that has begun to initialise the driver: a child of fork cannot know how far its parent came.
+constinit std::atomic<pid_t> initialising{0};
+
 struct LoadedDriver {
   DynamicLibrary library;
   DriverApi api;
@@ -46,7 +52,13 @@ struct LoadedDriver {
     }
     problem = fill(api, get_proc_address);
     if (!problem.empty()) return;
-    if (const CUresult result = api.p_cuInit(0); result != CUDA_SUCCESS) {
+    api.process = ::getpid();
+    initialising.store(api.process);
+    const CUresult result = api.p_cuInit(0);
+    if (result == CUDA_ERROR_NOT_INITIALIZED) {
+      // What the driver says where somebody else had initialised it before the fork.
+      problem = kForked;
+    } else if (result != CUDA_SUCCESS) {
       problem = fmt::format("cuInit: {}", driver_error_text(api, result));
     }
   }
@@ -56,7 +68,15 @@ struct LoadedDriver {
 
 const DriverApi* driver_api(std::string& problem) {
   // Never destroyed: kernels may be launched until the process is gone.
-  static const LoadedDriver& driver = *new LoadedDriver();
+  static constinit MadeOnce<LoadedDriver> made;
+  const pid_t by = initialising.load();
+  const bool is_forked = by != 0 && by != ::getpid();
+  // Where there was no GPU in the parent there is none here.
+  if (const LoadedDriver* known = made.made(); is_forked && (known == nullptr || known->problem.empty())) {
+    problem = kForked;
+    return nullptr;
+  }
+  const LoadedDriver& driver = made.get([] { return LoadedDriver(); });
   problem = driver.problem;
   return problem.empty() ? &driver.api : nullptr;
 }

@@ -25,7 +25,10 @@ std::shared_ptr<const Target> open_target(const ServiceOptions& options) {
   const std::string name = device_name(options);
   if (name == "host") return host_target(options.host_compiler);
   if (name == "auto") {
-    if (cuda_info().devices > 0) return cuda_target(0, options.nvrtc);
+    const CudaInfo info = cuda_info();
+    // Not the host in its place: there is a GPU, but not for this process.
+    if (info.is_forked) throw Error(ErrorCode::device_unavailable, "device", info.problem);
+    if (info.devices > 0) return cuda_target(0, options.nvrtc);
     return host_target(options.host_compiler);
   }
   if (name == "cuda") return cuda_target(0, options.nvrtc);
