@@ -16,6 +16,7 @@
 
 #include "ropejit/ropejit.hpp"
 #include "service/events.hpp"
+#include "service/idle_kernel.hpp"
 #include "service/kernel_shelf.hpp"
 #include "service/small_spec.hpp"
 #include "store/key_lock.hpp"
@@ -138,7 +139,7 @@ TEST_CASE("State whose lock another thread holds at a fork begins anew in the ch
 TEST_CASE("Whatever part of a service another thread is in the midst of at a fork, the child can use it", "[service]") {
   internal::Events events([](std::string_view) {}, {});
   internal::KernelShelf shelf(0, [](std::size_t) {});
-  const auto no_kernel = [] { return internal::CellPtr(); };
+  const auto at_once = [] { return test::cell_of(); };
   const auto get = [&](const std::function<internal::CellPtr()>& make) {
     return shelf.get("key", test::small_spec(), kForm, make).second;
   };
@@ -157,10 +158,10 @@ TEST_CASE("Whatever part of a service another thread is in the midst of at a for
        [&](const Stay& stay) {
          get([&] {
            stay();
-           return internal::CellPtr();
+           return test::cell_of();
          });
        },
-       [&] { return !get(no_kernel) && get(no_kernel); }},
+       [&] { return !get(at_once) && get(at_once); }},
   };
   for (const Row& row : rows) {
     INFO(row.what);

@@ -11,6 +11,7 @@
 #include "host/host_target.hpp"
 #include "ropejit/ropejit.h"
 #include "ropejit/ropejit.hpp"
+#include "service/idle_kernel.hpp"
 #include "service/kernel_shelf.hpp"
 #include "service/small_spec.hpp"
 #include "spec/lower.hpp"
@@ -21,28 +22,9 @@ namespace {
 
 using namespace ropejit;
 using namespace ropejit::internal;
+using test::cell_of;
 
 const LaunchForm kForm = LaunchForm::in_place_start();
-
-/// A kernel that cannot be launched, but says of itself whether it was.
-class IdleKernel final : public LoadedKernel {
- public:
-  explicit IdleKernel(bool launched) : launched_(launched) {}
-  int launch(const LaunchGeometry&, LaunchParams&, void*) const noexcept override { return 1; }
-  int record(const LaunchGeometry&, LaunchParams&, Recorder&) const noexcept override { return 1; }
-  bool was_launched() const noexcept override { return launched_; }
-  std::uint32_t resident_blocks(std::uint32_t) const override { return 1; }
-
- private:
-  const bool launched_;
-};
-
-CellPtr cell_of(bool launched = false, std::shared_ptr<StepBuffers> buffers = {}) {
-  auto kernel = std::make_shared<PreparedKernel>();
-  kernel->universal.kernel = std::make_shared<IdleKernel>(launched);
-  kernel->step_buffers = std::move(buffers);
-  return std::make_shared<KernelCell>(Served{std::move(kernel), {}, true});
-}
 
 /// Asks for kernels by name, and knows which had to be made.
 struct Asker {
