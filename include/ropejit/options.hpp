@@ -73,6 +73,11 @@ struct ServiceOptions {
   /// it, so that ranks can change together.
   bool swap_when_tuned = true;
 
+  /// Kernels that the service keeps in memory: some 55 kB each. Where there would be more, those go that were asked for
+  /// longest ago, as by RopeService::forget, but never one that a RopeKernel holds: of those there may be more. Asked
+  /// for again they come from the cache directory, or are compiled. 0: no bound.
+  std::int64_t most_kernels = 1000;
+
   /// Receives one line for each thing that a person should know of (an entry refused, a directory that cannot be
   /// written), each said once. Called from the thread that found it, never from launch; it must not throw and must not
   /// call the service. Default: none. The library itself prints nothing.

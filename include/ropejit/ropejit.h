@@ -85,6 +85,8 @@ typedef struct ropejit_service ropejit_service;
  *                    thread compiles; "generic": never compile; "error": never compile, ROPEJIT_NOT_CACHED
  *   "frozen"         true: nothing is ever compiled, tuned or written; what is stored serves. "on_miss" is then "error"
  *                    (its default) or "generic", "tuning" "off"
+ *   "most_kernels"   kernels that are kept in memory, some 55 kB each; default 1000; 0: no bound. Those beyond it go
+ *                    that were asked for longest ago, as by ropejit_forget, but none that a ropejit_kernel holds
  * A key that is absent is taken from the environment (ROPEJIT_DEVICE, ROPEJIT_CACHE_DIR, ROPEJIT_NVRTC,
  * ROPEJIT_HOST_CXX, ROPEJIT_TUNING, ROPEJIT_ON_MISS, ROPEJIT_FROZEN), else from the default. Touches no device.
  * *service is set to NULL on failure, else to a service that the caller releases. */
@@ -133,6 +135,13 @@ typedef struct ropejit_kernel ropejit_kernel;
  * *kernel is set to NULL on failure, else to a kernel that the caller releases. */
 ROPEJIT_API ropejit_status ropejit_get(ropejit_service* service, const char* spec_json, const char* form_json,
                                        ropejit_kernel** kernel);
+
+/* Has the service let a kernel go; with spec_json NULL (and form_json NULL) every one that no ropejit_kernel holds.
+ * Kernels that were handed out stay as they are, and the memory is given back with the last of them. On a GPU the code
+ * and the numbers of a kernel that was launched stay loaded, as a captured graph may hold them: once, however often it
+ * is forgotten and asked for again. *forgotten, where it is not NULL: how many the service let go. */
+ROPEJIT_API ropejit_status ropejit_forget(ropejit_service* service, const char* spec_json, const char* form_json,
+                                          int64_t* forgotten);
 
 /* For scaling that depends on the length ("dynamic" and "longrope"), of a spec without "max_length": the same kernel
  * resolved for sequences of up to `length` tokens. Compiles nothing, but copies a few numbers to the device and waits

@@ -103,10 +103,11 @@ class ROPEJIT_EXPORT RopeKernel {
   /// For scaling that depends on the length (dynamic, longrope), of a spec without max_length: the same kernel resolved
   /// for sequences of up to `length` tokens. Compiles nothing, but copies a few numbers to the device and waits for it:
   /// call it outside launches and captures. This handle is not changed, and a captured graph keeps the length it was
-  /// captured with. The numbers stay on the device for the rest of the process: a few hundred bytes for each length.
-  /// Other kernels return themselves. Throws Error. Before it, a kernel whose positions count from a start takes the
-  /// length of each launch where it can (longrope always, dynamic up to max_position_embeddings; counted forms, whose
-  /// length may be any up to RopeArgs::tokens, where that settles it); other launches return not_prepared.
+  /// captured with. The numbers, a few hundred bytes for each length, stay on the device as long as the kernel, and on
+  /// a GPU for the rest of the process once it was launched. Other kernels return themselves. Throws Error. Before it,
+  /// a kernel whose positions count from a start takes the length of each launch where it can (longrope always, dynamic
+  /// up to max_position_embeddings; counted forms, whose length may be any up to RopeArgs::tokens, where that settles
+  /// it); other launches return not_prepared.
   RopeKernel at_length(std::int64_t length) const;
 
   /// Of what serves now: changes when a tuner, or a compile in the background, puts a better kernel in place.
@@ -124,6 +125,8 @@ class ROPEJIT_EXPORT RopeKernel {
 
 /// Makes kernels for one device and keeps them: in memory, then in a cache directory, then by compiling.
 /// Construction loads no library and touches no device; the first get does. Thread-safe; a handle: copies share state.
+/// Whatever its threads are doing at a fork, the child may go on with it and with its kernels; but a child whose parent
+/// had opened a GPU is refused, as CUDA does not allow it.
 class ROPEJIT_EXPORT RopeService {
  public:
   /// Throws Error for an option or a variable of the environment whose value is not allowed; but of the device, NVRTC
@@ -139,6 +142,14 @@ class ROPEJIT_EXPORT RopeService {
   /// plan returns the same kernel; however many threads ask, a binary is compiled once. Throws Error.
   RopeKernel get(const RopeSpec& spec, const LaunchForm& form) const;
 
+  /// Lets one kernel go: true where the service had it. Handles to it stay as they are, and share it; its memory is
+  /// given back with the last of them. A later get makes it anew. On a GPU the code and the numbers of a kernel that
+  /// was launched stay loaded, as a captured graph may hold them: some 11 kB of device memory a binary, once, however
+  /// often it is forgotten and asked for again. Throws Error for a spec or a form that is not allowed.
+  bool forget(const RopeSpec& spec, const LaunchForm& form) const;
+  /// The same for every kernel that no handle holds; how many. ServiceOptions::most_kernels does it by itself.
+  std::size_t forget_unused() const;
+
   /// With Tuning::background and swap_when_tuned = false: puts the better kernels in place that were found since, and
   /// returns how many. Launches take them from then on; a captured graph keeps what it was captured with.
   std::size_t commit_tuned() const;
@@ -149,12 +160,14 @@ class ROPEJIT_EXPORT RopeService {
   void pause_tuning() const;
   void resume_tuning() const;  ///< see pause_tuning
 
-  /// Waits until nothing is left to tune in the background, or for so many seconds. True: nothing is left.
+  /// Waits until nothing is left to tune in the background, or for so many seconds. True: nothing is left. In a child
+  /// of fork: as wait_for_compiles.
   bool wait_for_tuning(double seconds) const;
 
   /// With OnMiss::background: waits until every kernel has its own binaries, or none can be had, or for so many
   /// seconds. True: nothing is left. Before a capture into a CUDA graph, which keeps the kernel that it was captured
-  /// with.
+  /// with. In a child of fork the child's own threads do what was left to those of its parent, from its first get or
+  /// wait on; where the parent had opened a GPU, this throws Error{device_unavailable}, as get does.
   bool wait_for_compiles(double seconds) const;
 
   /// What was found, compiled, waited for and refused so far.

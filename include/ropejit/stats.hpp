@@ -9,8 +9,9 @@
 namespace ropejit {
 inline namespace v0 {
 
-/// Counts since the service was made; handles that share its state share them. Each is right by itself; together they
-/// are a snapshot of a moment only while nothing is going on. Binaries are counted one by one: a kernel has several.
+/// Counts since the service was made, in a child of fork since the fork; handles that share its state share them. Each
+/// is right by itself; together they are a snapshot of a moment only while nothing is going on. Binaries are counted
+/// one by one: a kernel has several.
 struct ServiceStats {
   std::uint64_t gets = 0;           ///< calls of RopeService::get that returned a kernel
   std::uint64_t gets_failed = 0;    ///< that threw
@@ -30,6 +31,7 @@ struct ServiceStats {
   std::uint64_t bytes_read = 0;           ///< of entries
   std::uint64_t bytes_written = 0;        ///< of entries
   std::uint64_t classes_tuned = 0;        ///< kernel classes that tuning was done for
+  std::uint64_t kernels_forgotten = 0;    ///< let go, by forget or for the bound of ServiceOptions::most_kernels
   std::uint64_t warnings = 0;             ///< lines, each said once
   double compile_ms = 0;                  ///< of all compiles, added up; they run side by side
   double load_ms = 0;                     ///< reading, checking and loading what was found

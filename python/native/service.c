@@ -67,6 +67,15 @@ static PyObject* service_kernel(PyObject* self, PyObject* arguments) {
   return (PyObject*)made;
 }
 
+static PyObject* service_forget_unused(PyObject* self, PyObject* ignored) {
+  (void)ignored;
+  int64_t forgotten = 0;
+  ropejit_status status;
+  Py_BEGIN_ALLOW_THREADS status = ropejit_forget(((Service*)self)->service, NULL, NULL, &forgotten);
+  Py_END_ALLOW_THREADS if (status != ROPEJIT_OK) return raise_status(status);
+  return PyLong_FromLongLong(forgotten);
+}
+
 static void kernel_free(PyObject* self) {
   ropejit_kernel_release(((Kernel*)self)->kernel);
   Py_XDECREF(((Kernel*)self)->output_dtype);
@@ -83,6 +92,7 @@ PyObject* output_dtype_of(PyObject* object) { return ((Kernel*)object)->output_d
 
 static PyMethodDef service_methods[] = {
     {"kernel", service_kernel, METH_VARARGS, "kernel(spec, form, output_dtype): JSON, and a torch.dtype or None"},
+    {"forget_unused", service_forget_unused, METH_NOARGS, "forget_unused(): how many kernels it let go that none holds"},
     {NULL, NULL, 0, NULL},
 };
 

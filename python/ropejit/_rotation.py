@@ -180,9 +180,9 @@ class _context_of:  # noqa: N801  a context manager, not a type to make objects 
             self.guard.__exit__(*error)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.lru_cache(maxsize=1024)
 def rotation(spec, form, dims, gathered=False):
-    """The Rotation of these texts, made once."""
+    """The Rotation of these texts, made once. The most recent 1,024 are kept."""
     return Rotation(spec, form, dims, _gathered=gathered)
 
 

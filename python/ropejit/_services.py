@@ -15,6 +15,15 @@ _services = {}
 _lock = threading.Lock()
 
 
+def _renew_lock():
+    """In a child of fork, whose parent's other threads may hold it."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_lock)
+
+
 class Error(RuntimeError):
     """What the library could not do: code is one of ROPEJIT_... of ropejit.h, log the compiler's own words."""
 
@@ -81,6 +90,16 @@ def service_for(is_host, index):
         if key not in _services:
             _services[key] = _native.Service(json.dumps(_options(is_host, index)))
         return _services[key]
+
+
+def forget_unused():
+    """Has the library let go of every kernel that no Rotation holds, on all devices. Returns how many. By itself it does
+    so beyond 1,000 kernels a device. A Rotation holds the kernels that its calls needed for as long as it lives; so do
+    those that the operators and drop-ins made by themselves, the latest 1,024 of each. On a GPU the code of a kernel
+    that was launched stays loaded, as a captured graph may hold it."""
+    with _lock:
+        services = list(_services.values())
+    return sum(service.forget_unused() for service in services)
 
 
 _native.allow_host(os.environ.get("ROPEJIT_DEVICE") == "host")

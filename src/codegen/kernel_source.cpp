@@ -2,14 +2,15 @@
 
 #include "codegen/template_folder.hpp"
 #include "support/hash.hpp"
+#include "support/made_once.hpp"
 
 namespace ropejit::internal {
 
 std::span<const TextFile> template_files() {
   if (templates_folder().empty()) return embedded_templates();
   // An exception leaves it to be made anew by the next call.
-  static const TemplateFolder folder(templates_folder(), embedded_templates());
-  return folder.files();
+  static constinit MadeOnce<TemplateFolder> folder;
+  return folder.get([] { return TemplateFolder(templates_folder(), embedded_templates()); }).files();
 }
 
 std::string digest_of(std::span<const TextFile> files) {
@@ -24,10 +25,11 @@ std::string digest_of(std::span<const TextFile> files) {
 }
 
 const std::string& templates_digest() {
-  static const std::string digest = templates_folder().empty() && !embedded_digest().empty()
-                                        ? std::string(embedded_digest())
-                                        : digest_of(template_files());
-  return digest;
+  static constinit MadeOnce<std::string> digest;
+  return digest.get([] {
+    return templates_folder().empty() && !embedded_digest().empty() ? std::string(embedded_digest())
+                                                                    : digest_of(template_files());
+  });
 }
 
 }  // namespace ropejit::internal

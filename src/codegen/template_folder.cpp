@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "ropejit/error.hpp"
+#include "support/made_once.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -71,8 +72,8 @@ std::string read_template(const std::string& path) {
 }  // namespace
 
 const std::string& templates_folder() {
-  static const std::string folder = folder_that_is_allowed();
-  return folder;
+  static constinit MadeOnce<std::string> folder;
+  return folder.get(folder_that_is_allowed);
 }
 
 std::span<const std::string_view> shared_templates() { return kShared; }

@@ -1,11 +1,13 @@
 #include "cuda/cuda_kernel.hpp"
 
 #include <atomic>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "codegen/kernel_source.hpp"
 #include "cuda/device_graph.hpp"
+#include "cuda/kept_libraries.hpp"
 #include "cuda/relaxed_capture.hpp"
 #include "launch_params.cuh"
 #include "ropejit/error.hpp"
@@ -16,33 +18,50 @@ namespace {
 class CudaKernel : public LoadedKernel {
  public:
   CudaKernel(const DriverApi& api, std::string_view image, const KernelSource& source, DeviceTraits device)
-      : api_(api), device_(device) {
+      : api_(api), device_(device), key_(library_key(image, source.entry)) {
     const RelaxedCapture relaxed(api);
-    CUresult result = api_.p_cuLibraryLoadData(&library_, image.data(), nullptr, nullptr, 0, nullptr, nullptr, 0);
+    if (const std::optional<LoadedLibrary> kept = kept_libraries().find(key_)) {
+      loaded_ = *kept;
+      is_kept_ = true;
+      if (settle_in_current_context(source.has_steps) == CUDA_SUCCESS) return;
+      // Lost with its device, which was reset: loaded as if it had not been there.
+      is_kept_ = false;
+      home_ = {};
+    }
+    CUresult result =
+        api_.p_cuLibraryLoadData(&loaded_.library, image.data(), nullptr, nullptr, 0, nullptr, nullptr, 0);
     if (result != CUDA_SUCCESS) refuse("cuLibraryLoadData", source.entry, result);
-    result = api_.p_cuLibraryGetKernel(&kernel_, library_, source.entry.c_str());
+    result = api_.p_cuLibraryGetKernel(&loaded_.kernel, loaded_.library, source.entry.c_str());
     if (result == CUDA_SUCCESS) result = settle_in_current_context(source.has_steps);
     if (result != CUDA_SUCCESS) {
-      api_.p_cuLibraryUnload(library_);
+      api_.p_cuLibraryUnload(loaded_.library);
       refuse("cuLibraryGetKernel", source.entry, result);
     }
   }
 
   ~CudaKernel() override {
+    if (!api_.is_of_this_process()) return;
     // A captured graph may hold what was launched, so that stays loaded for the life of the process. Where the driver
     // is shutting down the unload is refused, and there is nothing left to do about it.
-    if (!launched_.load(std::memory_order_relaxed)) api_.p_cuLibraryUnload(library_);
+    if (was_launched()) {
+      kept_libraries().keep(key_, loaded_);
+    } else if (!is_kept_) {
+      api_.p_cuLibraryUnload(loaded_.library);
+    }
   }
+
+  bool was_launched() const noexcept override { return launched_.load(std::memory_order_relaxed); }
 
   int launch(const LaunchGeometry& geometry, LaunchParams& params, void* stream) const noexcept override {
     if (!launched_.load(std::memory_order_relaxed)) launched_.store(true, std::memory_order_relaxed);
     CUfunction function = nullptr;
-    if (!prepare(geometry, params, function)) return kWrongContext;
+    if (!prepare(geometry, params, function)) return refused(kWrongContext);
     void* arguments[] = {&params};
     const auto queue = static_cast<CUstream>(stream);
     if (!geometry.overlaps || !device_.overlaps) {
-      return static_cast<int>(
-          api_.p_cuLaunchKernel(function, geometry.blocks, 1, 1, geometry.threads, 1, 1, 0, queue, arguments, nullptr));
+      const CUresult result =
+          api_.p_cuLaunchKernel(function, geometry.blocks, 1, 1, geometry.threads, 1, 1, 0, queue, arguments, nullptr);
+      return result == CUDA_SUCCESS ? 0 : refused(static_cast<int>(result));
     }
     CUlaunchAttribute overlaps{};
     overlaps.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
@@ -55,7 +74,8 @@ class CudaKernel : public LoadedKernel {
     config.hStream = queue;
     config.attrs = &overlaps;
     config.numAttrs = 1;
-    return static_cast<int>(api_.p_cuLaunchKernelEx(&config, function, arguments, nullptr));
+    const CUresult result = api_.p_cuLaunchKernelEx(&config, function, arguments, nullptr);
+    return result == CUDA_SUCCESS ? 0 : refused(static_cast<int>(result));
   }
 
   int record(const LaunchGeometry& geometry, LaunchParams& params, Recorder& recorder) const noexcept override {
@@ -67,7 +87,7 @@ class CudaKernel : public LoadedKernel {
   std::uint32_t resident_blocks(std::uint32_t threads) const override {
     int blocks = 0;
     const CUresult result = api_.p_cuOccupancyMaxActiveBlocksPerMultiprocessor(
-        &blocks, reinterpret_cast<CUfunction>(kernel_), static_cast<int>(threads), 0);
+        &blocks, reinterpret_cast<CUfunction>(loaded_.kernel), static_cast<int>(threads), 0);
     // Without a current context it cannot be asked: one block each is right, if slower.
     return device_.multiprocessors * (result == CUDA_SUCCESS && blocks > 0 ? static_cast<std::uint32_t>(blocks) : 1);
   }
@@ -84,11 +104,12 @@ class CudaKernel : public LoadedKernel {
     const unsigned long long context = current_context_number(api_);
     if (context == 0) return CUDA_SUCCESS;
     CUfunction function = nullptr;
-    if (const CUresult result = api_.p_cuKernelGetFunction(&function, kernel_); result != CUDA_SUCCESS) return result;
+    if (const CUresult result = api_.p_cuKernelGetFunction(&function, loaded_.kernel); result != CUDA_SUCCESS)
+      return result;
     home_.context = context;
     home_.function = function;
     std::size_t bytes = 0;
-    return has_steps ? api_.p_cuLibraryGetGlobal(&home_.steps, &bytes, library_, kStepsSymbol) : CUDA_SUCCESS;
+    return has_steps ? api_.p_cuLibraryGetGlobal(&home_.steps, &bytes, loaded_.library, kStepsSymbol) : CUDA_SUCCESS;
   }
 
   /// The function to launch, and the steps' address where it is known. False where the launch's own steps are
@@ -101,10 +122,13 @@ class CudaKernel : public LoadedKernel {
       if (home_.steps != 0) params.steps = reinterpret_cast<const unsigned long long*>(home_.steps);
     } else {
       // The driver takes a CUkernel too, and finds its function in the current context.
-      function = reinterpret_cast<CUfunction>(kernel_);
+      function = reinterpret_cast<CUfunction>(loaded_.kernel);
     }
     return true;
   }
+
+  /// Why a launch was refused, where it is known better.
+  int refused(int result) const noexcept { return api_.is_of_this_process() ? result : kOtherProcess; }
 
   [[noreturn]] void refuse(const char* call, const std::string& entry, CUresult result) const {
     throw Error(ErrorCode::load_failed, "load",
@@ -113,8 +137,9 @@ class CudaKernel : public LoadedKernel {
 
   const DriverApi& api_;
   const DeviceTraits device_;
-  CUlibrary library_ = nullptr;
-  CUkernel kernel_ = nullptr;
+  const std::string key_;
+  LoadedLibrary loaded_;
+  bool is_kept_ = false;  ///< it was there, launched by another
   Home home_;
   mutable std::atomic<bool> launched_ = false;
 };

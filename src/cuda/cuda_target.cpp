@@ -1,6 +1,8 @@
 #include "cuda/cuda_target.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <memory>
 #include <mutex>
 #include <utility>
 
@@ -10,9 +12,11 @@
 #include "cuda/device_graph.hpp"
 #include "cuda/device_timer.hpp"
 #include "cuda/driver_api.hpp"
+#include "cuda/kept_constants.hpp"
 #include "cuda/nvrtc_target.hpp"
 #include "cuda/relaxed_capture.hpp"
 #include "ropejit/error.hpp"
+#include "support/per_process.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -63,7 +67,8 @@ class CudaTarget : public Target {
   }
 
   ~CudaTarget() override {
-    if (primary_ != nullptr) api_.p_cuDevicePrimaryCtxRelease(device_);
+    const bool is_retained = primary_.with([](CUcontext& primary) { return primary != nullptr; });
+    if (is_retained) api_.p_cuDevicePrimaryCtxRelease(device_);
   }
 
   const std::string& name() const override { return name_; }
@@ -76,16 +81,21 @@ class CudaTarget : public Target {
   std::uint64_t current_context() const noexcept override { return current_context_number(api_); }
 
   std::shared_ptr<const LoadedKernel> load(std::string_view image, const KernelSource& source) const override {
+    refuse_child();
     return load_cuda_kernel(api_, image, source, {multiprocessors_, major_ >= 9});
   }
 
   void make_current() const override {
-    const std::lock_guard lock(mutex_);
-    if (primary_ == nullptr) check(api_.p_cuDevicePrimaryCtxRetain(&primary_, device_), "cuDevicePrimaryCtxRetain");
-    check(api_.p_cuCtxSetCurrent(primary_), "cuCtxSetCurrent");
+    refuse_child();
+    const CUcontext context = primary_.with([this](CUcontext& primary) {
+      if (primary == nullptr) check(api_.p_cuDevicePrimaryCtxRetain(&primary, device_), "cuDevicePrimaryCtxRetain");
+      return primary;
+    });
+    check(api_.p_cuCtxSetCurrent(context), "cuCtxSetCurrent");
   }
 
   DeviceConstant constant(const void* from, std::size_t bytes) const override {
+    refuse_child();
     CUcontext current = nullptr;
     check(api_.p_cuCtxGetCurrent(&current), "cuCtxGetCurrent");
     if (current != nullptr) return kept_copy(from, bytes);
@@ -98,12 +108,14 @@ class CudaTarget : public Target {
   }
 
   DeviceBuffer allocate(std::size_t bytes) const override {
+    refuse_child();
     const RelaxedCapture relaxed(api_);
     CUdeviceptr pointer = 0;
     check(api_.p_cuMemAlloc(&pointer, std::max<std::size_t>(bytes, 1)), "cuMemAlloc");
     const DriverApi& api = api_;
-    return {reinterpret_cast<void*>(pointer),
-            [&api](void* data) { api.p_cuMemFree(reinterpret_cast<CUdeviceptr>(data)); }};
+    return {reinterpret_cast<void*>(pointer), [&api](void* data) {
+              if (api.is_of_this_process()) api.p_cuMemFree(reinterpret_cast<CUdeviceptr>(data));
+            }};
   }
   void upload(void* to, const void* from, std::size_t bytes) const override {
     check(api_.p_cuMemcpyHtoD(reinterpret_cast<CUdeviceptr>(to), from, bytes), "cuMemcpyHtoD");
@@ -173,7 +185,10 @@ class CudaTarget : public Target {
 
   DeviceConstant kept_copy(const void* from, std::size_t bytes) const {
     const RelaxedCapture relaxed(api_);
-    const std::uint64_t context = current_context();
+    const ConstantKey key{current_context(), std::string(static_cast<const char*>(from), bytes)};
+    if (const CUdeviceptr kept = kept_constants().find(api_, key)) {
+      return {{reinterpret_cast<const void*>(kept), [](const void*) {}}, key.context, nullptr};
+    }
     CUdeviceptr copy = 0;
     check(api_.p_cuMemAlloc(&copy, std::max<std::size_t>(bytes, 1)), "cuMemAlloc");
     try {
@@ -182,8 +197,15 @@ class CudaTarget : public Target {
       api_.p_cuMemFree(copy);
       throw;
     }
-    // On purpose never freed.
-    return {{reinterpret_cast<const void*>(copy), [](const void*) {}}, context};
+    auto launched = std::make_shared<std::atomic<bool>>(false);
+    const auto release = [&api = api_, key, launched](const void* data) {
+      kept_constants().release(api, key, reinterpret_cast<CUdeviceptr>(data), launched->load());
+    };
+    return {{reinterpret_cast<const void*>(copy), release}, key.context, launched};
+  }
+
+  void refuse_child() const {
+    if (!api_.is_of_this_process()) throw Error(ErrorCode::device_unavailable, "device", kForked);
   }
 
   int attribute(CUdevice_attribute which) const {
@@ -201,8 +223,7 @@ class CudaTarget : public Target {
   std::uint32_t multiprocessors_ = 0;
   MemoryTraits memory_;
   int major_ = 0;
-  mutable std::mutex mutex_;
-  mutable CUcontext primary_ = nullptr;
+  PerProcess<CUcontext> primary_;  ///< none in a child of fork, which leaves its parent's alone
 };
 
 }  // namespace
@@ -213,6 +234,7 @@ CudaInfo cuda_info() {
   const DriverApi* api = driver_api(problem);
   info.problem = std::move(problem.text);
   info.short_of_descriptors = problem.short_of_descriptors;
+  info.is_forked = info.problem == kForked;
   if (api == nullptr) return info;
   int version = 0;
   if (api->p_cuDriverGetVersion(&version) == CUDA_SUCCESS) {

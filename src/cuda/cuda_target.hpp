@@ -14,6 +14,7 @@ struct CudaInfo {
   std::string driver;                 ///< "13.0", what the driver supports
   std::string problem;                ///< one line, when there is no usable driver or device
   bool short_of_descriptors = false;  ///< there may be a device: file descriptors to look for one are missing
+  bool is_forked = false;             ///< that is the problem: the parent of this process has the devices
 };
 CudaInfo cuda_info();
 

@@ -11,6 +11,7 @@
 
 #include "ropejit/error.hpp"
 #include "support/dynamic_library.hpp"
+#include "support/made_once.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -48,6 +49,10 @@ bool can_open(int count) {
   return static_cast<int>(opened.size()) == count;
 }
 
+/// The process that initialises the driver, or has it: a child of fork cannot know how far its parent came. 0 where
+/// nobody does.
+constinit std::atomic<pid_t> initialising{0};
+
 struct LoadedDriver {
   DynamicLibrary library;
   DriverApi api;
@@ -67,9 +72,17 @@ struct LoadedDriver {
     }
     problem.text = fill(api, get_proc_address);
     if (!problem.text.empty()) return;
-    if (const CUresult result = api.p_cuInit(0); result != CUDA_SUCCESS) {
-      problem = {fmt::format("cuInit: {}", driver_error_text(api, result)), !can_open(kDescriptorsOfADriver)};
-    }
+    api.process = ::getpid();
+    initialising.store(api.process);
+    const CUresult result = api.p_cuInit(0);
+    if (result == CUDA_SUCCESS) return;
+    // What the driver says where somebody else had initialised it before the fork.
+    problem.text = result == CUDA_ERROR_NOT_INITIALIZED
+                       ? kForked
+                       : fmt::format("cuInit: {}", driver_error_text(api, result));
+    problem.short_of_descriptors = result != CUDA_ERROR_NOT_INITIALIZED && !can_open(kDescriptorsOfADriver);
+    // Where there was no GPU in the parent there is none to lose in a child.
+    initialising.store(0);
   }
 };
 
@@ -78,8 +91,13 @@ struct LoadedDriver {
 const DriverApi* driver_api(DriverProblem& problem) {
   // Never destroyed: kernels may be launched until the process is gone. What did not work is tried again: a process may
   // have been short of file descriptors. No lock: one that is held at a fork stays held.
-  static std::atomic<const LoadedDriver*> kept{nullptr};
+  static constinit std::atomic<const LoadedDriver*> kept{nullptr};
   problem = {};
+  const pid_t by = initialising.load();
+  if (by != 0 && by != ::getpid()) {
+    problem.text = kForked;
+    return nullptr;
+  }
   if (const LoadedDriver* driver = kept.load()) return &driver->api;
   auto driver = std::make_unique<const LoadedDriver>();
   problem = driver->problem;

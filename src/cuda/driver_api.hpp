@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cuda.h>
+#include <unistd.h>
 
 #include <string>
 
@@ -66,7 +67,16 @@ struct DriverApi {
 #define ROPEJIT_MEMBER(name, version) decltype(&::name) p_##name = nullptr;
   ROPEJIT_DRIVER_FUNCTIONS(ROPEJIT_MEMBER)
 #undef ROPEJIT_MEMBER
+  pid_t process = 0;  ///< that has initialised the driver
+
+  /// False in a child of fork, which must not call any of these.
+  bool is_of_this_process() const noexcept { return process == ::getpid(); }
 };
+
+/// What a child of fork is told.
+inline constexpr const char* kForked =
+    "this process was forked from one that had opened the GPU, or was about to, which CUDA does not allow; allowed: a "
+    "service whose first get is in the child, or a child that is started anew (exec, spawn)";
 
 /// Why there is no driver.
 struct DriverProblem {
@@ -75,7 +85,8 @@ struct DriverProblem {
       false;  ///< there may be one: file descriptors to load it or to look for devices are missing
 };
 
-/// The loaded and initialised driver, or null with the reason in `problem`. Once it is there it is kept, and never
+/// The loaded and initialised driver, or null with the reason in `problem`: kForked in a child of fork whose parent had
+/// begun to initialise it. Once it is there it is kept, and never
 /// unloaded; what failed is tried again by the next call. Thread-safe.
 const DriverApi* driver_api(DriverProblem& problem);
 

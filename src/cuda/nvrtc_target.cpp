@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <mutex>
+#include <memory>
 #include <utility>
 
 #include "cuda/nvrtc_compiler.hpp"
 #include "cuda/nvrtc_recipe.hpp"
+#include "support/made_once.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -15,21 +16,19 @@ namespace {
 class NvrtcTarget final : public BuildTarget {
  public:
   NvrtcTarget(std::string arch, std::optional<std::string> nvrtc) : arch_(std::move(arch)), choice_(std::move(nvrtc)) {}
+  ~NvrtcTarget() override { delete compiler_.made(); }
 
   const std::string& arch() const override { return arch_; }
   const std::string& recipe() const override { return nvrtc_recipe(); }
 
   const Compiler& compiler() const override {
-    const std::lock_guard lock(mutex_);
-    if (!compiler_) compiler_ = nvrtc_compiler(arch_, choice_);
-    return *compiler_;
+    return *compiler_.get([this] { return nvrtc_compiler(arch_, choice_); });
   }
 
  private:
   const std::string arch_;
   const std::optional<std::string> choice_;
-  mutable std::mutex mutex_;
-  mutable std::unique_ptr<Compiler> compiler_;
+  const MadeOnce<std::unique_ptr<Compiler>> compiler_;
 };
 
 }  // namespace
@@ -39,8 +38,8 @@ std::shared_ptr<const BuildTarget> nvrtc_build_target(std::string arch, std::opt
 }
 
 const std::string& nvrtc_recipe() {
-  static const std::string recipe = fmt::format("{}", fmt::join(nvrtc_options(), " "));
-  return recipe;
+  static constinit MadeOnce<std::string> recipe;
+  return recipe.get([] { return fmt::format("{}", fmt::join(nvrtc_options(), " ")); });
 }
 
 }  // namespace ropejit::internal

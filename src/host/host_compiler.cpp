@@ -1,5 +1,8 @@
 #include "host/host_compiler.hpp"
 
+#include <stdlib.h>
+
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <iterator>
@@ -12,6 +15,7 @@
 
 #include "host/private_folder.hpp"
 #include "ropejit/error.hpp"
+#include "support/made_once.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -64,8 +68,8 @@ std::string find_compiler(const std::optional<std::string>& compiler) {
 }  // namespace
 
 const std::string& host_recipe() {
-  static const std::string recipe = fmt::format("{}", fmt::join(kOptions, " "));
-  return recipe;
+  static constinit MadeOnce<std::string> recipe;
+  return recipe.get([] { return fmt::format("{}", fmt::join(kOptions, " ")); });
 }
 
 HostCompiler::HostCompiler(const std::optional<std::string>& compiler) : path_(find_compiler(compiler)) {

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <mutex>
 #include <new>
 #include <vector>
 
@@ -15,6 +14,7 @@
 #include "host/shared_object.hpp"
 #include "launch_params.cuh"
 #include "ropejit/error.hpp"
+#include "support/made_once.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -85,18 +85,16 @@ class HostRecorder : public Recorder {
 class HostTarget : public Target {
  public:
   explicit HostTarget(std::optional<std::string> compiler) : compiler_choice_(std::move(compiler)) {}
+  ~HostTarget() override { delete compiler_.made(); }
 
   const std::string& name() const override { return name_; }
   const std::string& arch() const override { return arch_; }
   std::uint32_t multiprocessors() const override { return 1; }
   MemoryTraits memory() const override { return {}; }
   const std::string& recipe() const override { return host_recipe(); }
-  bool survives_fork() const override { return true; }
 
   const Compiler& compiler() const override {
-    const std::lock_guard lock(mutex_);
-    if (!compiler_) compiler_ = std::make_unique<HostCompiler>(compiler_choice_);
-    return *compiler_;
+    return compiler_.get([this] { return HostCompiler(compiler_choice_); });
   }
 
   std::shared_ptr<const LoadedKernel> load(std::string_view image, const KernelSource& source) const override {
@@ -152,8 +150,7 @@ class HostTarget : public Target {
   const std::string name_ = "host";
   const std::string arch_ = kHostArch;
   const std::optional<std::string> compiler_choice_;
-  mutable std::mutex mutex_;
-  mutable std::unique_ptr<const HostCompiler> compiler_;
+  const MadeOnce<HostCompiler> compiler_;
 };
 
 }  // namespace

@@ -14,6 +14,7 @@
 
 #include "host/private_folder.hpp"
 #include "ropejit/error.hpp"
+#include "support/loading.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -76,6 +77,7 @@ void* open_in_memory(std::string_view image, std::string& problem) {
     problem = "memory file: /proc/self/fd does not lead to it";
     return nullptr;
   }
+  const Loading loading;
   void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) problem = last_dl_error();
   return handle;
@@ -87,6 +89,7 @@ void* open_in_folder(std::string_view image, std::string& problem) {
     PrivateFolder folder(ErrorCode::load_failed, "load");
     // Names of folders may come again, and dlopen remembers them.
     const std::string path = folder.write(fmt::format("{}.so", next_load()), image);
+    const Loading loading;
     void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle == nullptr) problem = last_dl_error();
     return handle;
@@ -107,7 +110,10 @@ SharedObject::SharedObject(std::string_view image) {
   if (handle_ == nullptr) refuse(fmt::format("{}; as a temporary file: {}", problem, other_problem));
 }
 
-SharedObject::~SharedObject() { dlclose(handle_); }
+SharedObject::~SharedObject() {
+  const Loading loading;
+  dlclose(handle_);
+}
 
 void* SharedObject::symbol(const std::string& name) const {
   void* address = dlsym(handle_, name.c_str());

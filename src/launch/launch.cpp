@@ -51,6 +51,11 @@ PreparedKernel kernel_of_one(const KernelClass& kernel_class, const Variant& var
   return one;
 }
 
+bool was_launched(const PreparedKernel& kernel) noexcept {
+  const auto launched = [](const PreparedVariant& entry) { return entry.kernel->was_launched(); };
+  return launched(kernel.universal) || std::any_of(kernel.table.begin(), kernel.table.end(), launched);
+}
+
 std::size_t row_for(const PreparedKernel& kernel, std::int64_t tokens) noexcept {
   std::size_t row = 0;
   while (row + 1 < kernel.table.size() && kernel.table[row + 1].min_tokens <= tokens) ++row;
@@ -91,6 +96,12 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, std::span<const Resol
     return {ErrorCode::not_prepared, 0,
             "the numbers of this kernel are in the memory of another context, allowed: a kernel that get or at_length "
             "returned with this one current"};
+  }
+  if (result == kOtherProcess) {
+    return {
+        ErrorCode::device_unavailable, 0,
+        "this process was forked from one that had opened the GPU, which CUDA does not allow, allowed: a service and "
+        "a kernel of the child's own"};
   }
   if (result != 0) return {ErrorCode::launch_failed, result, "the driver refused the launch"};
   return {};

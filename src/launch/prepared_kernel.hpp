@@ -43,6 +43,9 @@ struct PreparedKernel {
 PreparedKernel kernel_of_one(const KernelClass& kernel_class, const Variant& variant,
                              std::shared_ptr<const LoadedKernel> kernel);
 
+/// Whether any of its entries was.
+bool was_launched(const PreparedKernel& kernel) noexcept;
+
 /// The row of the table that serves `tokens`.
 std::size_t row_for(const PreparedKernel& kernel, std::int64_t tokens) noexcept;
 

@@ -16,10 +16,19 @@ ResolvedSteps resolve(RopeSpec spec, const LaunchForm& form, std::int64_t length
 }  // namespace
 
 ResolvedSteps StepBuffers::of(const RotationPlan& plan, std::int64_t up_to) {
-  const std::lock_guard lock(mutex_);
-  DeviceConstant& made = made_[{target_->current_context(), plan.steps}];
-  if (!made.data) made = target_->constant(plan.steps.data(), plan.steps.size() * sizeof(std::uint64_t));
-  return {up_to, made, static_cast<float>(plan.attention_scale)};
+  return made_.with([&](Made& all) -> ResolvedSteps {
+    DeviceConstant& made = all[{target_->current_context(), plan.steps}];
+    if (!made.data) made = target_->constant(plan.steps.data(), plan.steps.size() * sizeof(std::uint64_t));
+    return {up_to, made, static_cast<float>(plan.attention_scale)};
+  });
+}
+
+void StepBuffers::set_launched() {
+  made_.with([](Made& all) {
+    for (const auto& [key, made] : all) {
+      if (made.launched) made.launched->store(true);
+    }
+  });
 }
 
 std::vector<ResolvedSteps> steps_by_length(const RopeSpec& spec, const LaunchForm& form, StepBuffers& buffers) {

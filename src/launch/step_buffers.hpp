@@ -5,7 +5,6 @@
 #include <limits>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "ropejit/form.hpp"
 #include "ropejit/spec.hpp"
 #include "spec/plan.hpp"
+#include "support/per_process.hpp"
 #include "target/target.hpp"
 
 namespace ropejit::internal {
@@ -26,7 +26,8 @@ struct ResolvedSteps {
   float scale = 1;
 };
 
-/// Makes each buffer once in each context: the current one's is given. Thread-safe.
+/// Makes each buffer once in each context: the current one's is given. Buffers go with the object and what of() gave.
+/// Thread-safe; a child of fork makes its own.
 class StepBuffers {
  public:
   explicit StepBuffers(std::shared_ptr<const Target> target) : target_(std::move(target)) {}
@@ -34,10 +35,14 @@ class StepBuffers {
   /// The numbers of a plan that has its steps. Throws Error.
   ResolvedSteps of(const RotationPlan& plan, std::int64_t up_to = kAnyLength);
 
+  /// A kernel that read them was launched: see DeviceConstant::launched.
+  void set_launched();
+
  private:
+  using Made = std::map<std::pair<std::uint64_t, std::vector<std::uint64_t>>, DeviceConstant>;  // by context and steps
+
   const std::shared_ptr<const Target> target_;
-  std::mutex mutex_;
-  std::map<std::pair<std::uint64_t, std::vector<std::uint64_t>>, DeviceConstant> made_;  ///< by context and steps
+  PerProcess<Made> made_;
 };
 
 /// What a launch whose positions count from a start can choose from by its own length: both of longrope's; dynamic's

@@ -15,28 +15,18 @@ constexpr unsigned kCompileThreads = 1;
 
 BackgroundTuner::BackgroundTuner(ServiceState& state)
     : state_(state),
-      permit_(std::make_unique<WorkPermit>(state.options.tuning_share,
-                                           [&state] { return state.target()->is_capturing(); })),
-      thread_([this] { permit_->stop(); }) {}
-
-BackgroundTuner::~BackgroundTuner() {
-  // As in JobThread: what the parent's thread waits on cannot be destroyed in a child of fork.
-  if (!thread_.is_of_this_process()) static_cast<void>(permit_.release());
-}
-
-void BackgroundTuner::pause() {
-  if (thread_.is_of_this_process()) permit_->pause();
-}
-void BackgroundTuner::resume() {
-  if (thread_.is_of_this_process()) permit_->resume();
-}
+      permit_(state.options.tuning_share, [&state] { return state.target()->is_capturing(); }),
+      thread_([this] { permit_.stop(); }) {}
 
 void BackgroundTuner::add(const RopeSpec& spec, const LaunchForm& form, const std::shared_ptr<KernelCell>& cell) {
+  cell->awaits_tuning.store(true);
   const bool taken = thread_.add([this, spec, form, cell] {
     tune(spec, form, cell);
-    permit_->rest();
+    permit_.rest();
   });
-  if (!taken) state_.events.warn("no tuning in the background: no thread can be had");
+  if (taken) return;
+  cell->awaits_tuning.store(false);
+  state_.events.warn("no tuning in the background: no thread can be had");
 }
 
 void BackgroundTuner::tune(const RopeSpec& spec, const LaunchForm& form, const std::shared_ptr<KernelCell>& cell) {
@@ -46,12 +36,13 @@ void BackgroundTuner::tune(const RopeSpec& spec, const LaunchForm& form, const s
     TuneOptions options;
     options.tokens = sizes_to_tune(state_, plan.kernel_class);
     options.compile_threads = kCompileThreads;
-    options.may_go_on = [this](double device_us) { return permit_->wait(device_us); };
+    options.may_go_on = [this](double device_us) { return permit_.wait(device_us); };
     FreshBinaries fresh;
     if (!options.tokens.empty()) fresh = tune_class(state_, plan, options);
-    if (permit_->is_stopped()) return;
+    if (permit_.is_stopped()) return;
     state_.offer(cell, state_.make(lower(spec, form), fresh, cell->current().kernel->step_buffers, OnMiss::compile));
   } catch (const std::exception& error) {
+    cell->awaits_tuning.store(false);
     state_.events.warn(fmt::format("tuning in the background failed: {}", error.what()));
   }
 }

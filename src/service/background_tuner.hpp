@@ -18,7 +18,6 @@ class BackgroundTuner {
  public:
   /// The state must outlive the object.
   explicit BackgroundTuner(ServiceState& state);
-  ~BackgroundTuner();
   BackgroundTuner(const BackgroundTuner&) = delete;
   BackgroundTuner& operator=(const BackgroundTuner&) = delete;
 
@@ -26,9 +25,9 @@ class BackgroundTuner {
   /// nothing happens but a warning.
   void add(const RopeSpec& spec, const LaunchForm& form, const std::shared_ptr<KernelCell>& cell);
 
-  /// Of the permit (service/work_permit.hpp). In a child of fork there is nobody to pause.
-  void pause();
-  void resume();
+  /// Of the permit (service/work_permit.hpp).
+  void pause() { permit_.pause(); }
+  void resume() { permit_.resume(); }
 
   /// Until all jobs are done, or so many seconds have passed. True: all are done.
   bool wait(double seconds) { return thread_.wait(seconds); }
@@ -37,7 +36,7 @@ class BackgroundTuner {
   void tune(const RopeSpec& spec, const LaunchForm& form, const std::shared_ptr<KernelCell>& cell);
 
   ServiceState& state_;
-  std::unique_ptr<WorkPermit> permit_;
+  WorkPermit permit_;
   JobThread thread_;
 };
 

@@ -75,7 +75,8 @@ ropejit::ServiceOptions read_options(const char* json) {
   if (json == nullptr) return options;
   const llvm::json::Object object = ropejit::internal::parse_json_object(json);
   const ropejit::internal::ObjectReader reader(object);
-  reader.reject_unknown_keys({"device", "cache_dir", "nvrtc", "host_compiler", "tuning", "on_miss", "frozen"});
+  reader.reject_unknown_keys(
+      {"device", "cache_dir", "nvrtc", "host_compiler", "tuning", "on_miss", "frozen", "most_kernels"});
   options.device = reader.find_string("device", "\"auto\", \"cuda\", \"cuda:N\" or \"host\"");
   options.cache_dir = reader.find_string("cache_dir", "a path, or \"\" for memory only");
   options.nvrtc = reader.find_string("nvrtc", "a path");
@@ -83,7 +84,13 @@ ropejit::ServiceOptions read_options(const char* json) {
   options.tuning = ropejit::internal::find_enum<ropejit::Tuning>(reader, "tuning");
   options.on_miss = ropejit::internal::find_enum<ropejit::OnMiss>(reader, "on_miss");
   options.frozen = reader.find_bool("frozen");
+  options.most_kernels =
+      reader.find_int("most_kernels", ropejit::internal::IntRange{.min = 0}).value_or(options.most_kernels);
   return options;
+}
+
+ropejit::LaunchForm read_form(const char* json) {
+  return json == nullptr ? ropejit::LaunchForm{} : ropejit::LaunchForm::from_json(json);
 }
 
 }  // namespace
@@ -133,9 +140,25 @@ ropejit_status ropejit_get(ropejit_service* service, const char* spec_json, cons
   if (spec_json == nullptr) return fail(ErrorCode::invalid_argument, "spec_json: found NULL, allowed: a spec as JSON");
   return guarded([&] {
     const ropejit::RopeSpec spec = ropejit::RopeSpec::from_json(spec_json);
-    const ropejit::LaunchForm form =
-        form_json == nullptr ? ropejit::LaunchForm{} : ropejit::LaunchForm::from_json(form_json);
-    *kernel = new ropejit_kernel{service->service.get(spec, form)};
+    *kernel = new ropejit_kernel{service->service.get(spec, read_form(form_json))};
+  });
+}
+
+ropejit_status ropejit_forget(ropejit_service* service, const char* spec_json, const char* form_json,
+                              int64_t* forgotten) {
+  if (forgotten != nullptr) *forgotten = 0;
+  if (service == nullptr) return fail(ErrorCode::invalid_argument, "service: found NULL, allowed: a service");
+  if (spec_json == nullptr && form_json != nullptr) {
+    return fail(ErrorCode::invalid_argument, "spec_json: found NULL beside a form, allowed: a spec as JSON");
+  }
+  return guarded([&] {
+    std::size_t count = 0;
+    if (spec_json == nullptr) {
+      count = service->service.forget_unused();
+    } else {
+      count = service->service.forget(ropejit::RopeSpec::from_json(spec_json), read_form(form_json)) ? 1 : 0;
+    }
+    if (forgotten != nullptr) *forgotten = static_cast<int64_t>(count);
   });
 }
 

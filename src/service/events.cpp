@@ -23,12 +23,13 @@ void Events::warn_of(const std::string& directory, const std::string& line) {
 }
 
 void Events::warn_once(const std::string& what, const std::string& line) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (said_.size() >= kMostRemembered) said_.clear();
-    if (!said_.insert(what).second) return;
-    ++stats_.warnings;
-  }
+  const bool is_new = told_.with([&](Told& told) {
+    if (told.lines.size() >= kMostRemembered) told.lines.clear();
+    if (!told.lines.insert(what).second) return false;
+    ++told.stats.warnings;
+    return true;
+  });
+  if (!is_new) return;
   tell(warn_, line);
   tell(log_, line);
 }

@@ -2,16 +2,16 @@
 #pragma once
 
 #include <functional>
-#include <mutex>
 #include <set>
 #include <string>
 #include <string_view>
 
 #include "ropejit/stats.hpp"
+#include "support/per_process.hpp"
 
 namespace ropejit::internal {
 
-/// Thread-safe.
+/// Thread-safe. In a child of fork counts begin anew.
 class Events {
  public:
   using Sink = std::function<void(std::string_view line)>;
@@ -31,22 +31,23 @@ class Events {
 
   template <class Change>
   void count(const Change& change) {
-    const std::lock_guard lock(mutex_);
-    change(stats_);
+    told_.with([&](Told& told) { change(told.stats); });
   }
   ServiceStats stats() const {
-    const std::lock_guard lock(mutex_);
-    return stats_;
+    return told_.with([](Told& told) { return told.stats; });
   }
 
  private:
+  struct Told {
+    ServiceStats stats;
+    std::set<std::string> lines;
+  };
+
   void warn_once(const std::string& what, const std::string& line);
 
   const Sink warn_;
   const Sink log_;
-  mutable std::mutex mutex_;
-  ServiceStats stats_;
-  std::set<std::string> said_;
+  PerProcess<Told> told_;
 };
 
 }  // namespace ropejit::internal

@@ -3,8 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <cstdlib>
 #include <deque>
 #include <mutex>
 #include <set>
@@ -12,51 +14,34 @@
 #include <thread>
 #include <utility>
 
+#include "support/made_once.hpp"
+#include "support/per_process.hpp"
+
 namespace ropejit::internal {
 namespace {
 
+using Threads = std::set<JobThread*>;
+
 /// The threads that run. Never destroyed: whoever comes late at exit must still find it.
-class Running {
- public:
-  void add(JobThread* thread) {
-    const std::lock_guard lock(mutex_);
-    forget_parents();
-    threads_.insert(thread);
-  }
-  /// Waits while the thread is being stopped by stop_all.
-  void remove(JobThread* thread) {
-    const std::lock_guard lock(mutex_);
-    forget_parents();
-    threads_.erase(thread);
-  }
-  void stop_all() {
-    const std::lock_guard lock(mutex_);
-    forget_parents();
-    for (JobThread* thread : threads_) thread->stop();
-    threads_.clear();
-  }
-
- private:
-  void forget_parents() {
-    if (process_ == ::getpid()) return;
-    process_ = ::getpid();
-    threads_.clear();
-  }
-
-  std::mutex mutex_;
-  pid_t process_ = ::getpid();
-  std::set<JobThread*> threads_;
-};
-
-Running& running() {
-  static Running* const all = new Running;
-  return *all;
+const PerProcess<Threads>& running() {
+  static constinit MadeOnce<PerProcess<Threads>> all;
+  return all.get([] { return PerProcess<Threads>(); });
 }
 
-/// What exit destroys in the reverse order of making: whatever was loaded before one of these is still there then.
-struct StopAtExit {
-  ~StopAtExit() { running().stop_all(); }
-};
+/// With the lock held: whoever ends one of them waits.
+void stop_all() {
+  running().with([](Threads& threads) {
+    for (JobThread* thread : threads) thread->stop();
+    threads.clear();
+  });
+}
+
+/// Handlers of exit are called in the reverse order: whatever was loaded before one of these is still there then. `by`:
+/// the process that has called it; a child of fork calls it anew, as its parent may have been about to.
+void stop_all_at_exit(std::atomic<pid_t>& by) {
+  const pid_t process = ::getpid();
+  if (by.exchange(process) != process) std::atexit(stop_all);
+}
 
 }  // namespace
 
@@ -64,7 +49,6 @@ struct JobThread::Inside {
   explicit Inside(std::function<void()> stopping) : on_stop(std::move(stopping)) {}
 
   const std::function<void()> on_stop;
-  const pid_t process = ::getpid();
   std::mutex mutex;
   std::condition_variable changed;
   std::deque<std::function<void()>> jobs;
@@ -76,20 +60,13 @@ struct JobThread::Inside {
 JobThread::JobThread(std::function<void()> on_stop) : inside_(std::make_unique<Inside>(std::move(on_stop))) {}
 
 JobThread::~JobThread() {
-  if (!is_of_this_process()) {
-    // The parent's thread may hold its locks and wait on its condition, which cannot be destroyed then.
-    static_cast<void>(inside_.release());
-    return;
-  }
-  running().remove(this);
+  running().with([this](Threads& threads) { threads.erase(this); });
   stop();
 }
 
-bool JobThread::is_of_this_process() const { return inside_->process == ::getpid(); }
-
 bool JobThread::add(std::function<void()> job) {
-  static const StopAtExit at_exit;
-  if (!is_of_this_process()) return false;
+  static constinit std::atomic<pid_t> told{0};
+  stop_all_at_exit(told);
   {
     const std::lock_guard lock(inside_->mutex);
     if (inside_->stopped) return false;
@@ -104,13 +81,12 @@ bool JobThread::add(std::function<void()> job) {
     }
   }
   // Not under the lock: stop_all holds its own while it asks for this one.
-  running().add(this);
+  running().with([this](Threads& threads) { threads.insert(this); });
   inside_->changed.notify_all();
   return true;
 }
 
 bool JobThread::wait(double seconds) {
-  if (!is_of_this_process()) return true;
   // Beyond some centuries the clock overflows; no number is none.
   const std::chrono::duration<double> bound(seconds > 0 ? std::min(seconds, 1e9) : 0.0);
   std::unique_lock lock(inside_->mutex);
@@ -130,7 +106,10 @@ void JobThread::stop() {
   if (thread.joinable()) thread.join();
 }
 
-void JobThread::end_before_what_is_loaded_now() { static const StopAtExit at_exit; }
+void JobThread::end_before_what_is_loaded_now() {
+  static constinit std::atomic<pid_t> told{0};
+  stop_all_at_exit(told);
+}
 
 void JobThread::work() {
   for (;;) {

@@ -1,20 +1,15 @@
 // A thread that does one job after another, and never outlives the process that it is in.
 #pragma once
 
-#include <sys/types.h>
-#include <condition_variable>
-#include <deque>
 #include <functional>
-#include <mutex>
-#include <thread>
-#include <utility>
+#include <memory>
 
 namespace ropejit::internal {
 
 /// Thread-safe. The thread begins with the first job and ends with the object: the job in hand is finished, those that
 /// wait are dropped. So it is when the process exits while somebody still holds the object: a thread that runs while
-/// the process is taken down would use what is gone. In a child of fork there is no thread: nothing is done, nothing is
-/// waited for, and what the parent's thread may have held at that moment is not touched.
+/// the process is taken down would use what is gone. Of one process: a child of fork leaves those of its parent alone
+/// (support/per_process.hpp), and does not end them at its exit.
 class JobThread {
  public:
   /// `on_stop` is called when the thread is to end, before that is waited for: to hurry the job in hand. It must not
@@ -32,9 +27,6 @@ class JobThread {
 
   /// For good; waits for the job in hand.
   void stop();
-
-  /// False in a child of fork.
-  bool is_of_this_process() const;
 
   /// To be called from a job once it has loaded libraries: at exit the thread then ends before they are taken down.
   static void end_before_what_is_loaded_now();

@@ -1,12 +1,11 @@
-// What handles of one plan share: the kernel that serves now, and the better one that a tuner may put in its place.
+// What handles of one plan share: the kernel that serves now, and the better one that a compile in the background or a
+// tuner may put in its place.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <memory>
-#include <mutex>
 #include <utility>
-#include <vector>
 
 #include "launch/prepared_kernel.hpp"
 #include "ropejit/service.hpp"
@@ -20,38 +19,56 @@ struct Served {
   bool complete = true;  ///< every variant that was chosen is there, in its own form or in that of its class
 };
 
-/// Thread-safe. A kernel that was served once lives as long as the cell: a launch may be reading it.
+/// Thread-safe, without a lock, so that a fork leaves a child nothing that is half done. A kernel that was served once
+/// lives as long as the cell: a launch may be reading it. They are few: what is put is better than what was there.
 class KernelCell {
  public:
   explicit KernelCell(Served first) { put(std::move(first)); }
+  ~KernelCell() {
+    for (const Link* link = current_.load(std::memory_order_acquire); link != nullptr;) {
+      const std::unique_ptr<const Link> last(link);
+      if (was_launched(*last->served.kernel)) last->served.kernel->step_buffers->set_launched();
+      link = last->before;
+    }
+  }
+  KernelCell(const KernelCell&) = delete;
+  KernelCell& operator=(const KernelCell&) = delete;
 
   /// Whether it is time to look again for what the current kernel lacks. True for one caller in ten seconds: what
   /// failed once may work now, and costs too much to try at every get.
   bool is_due() {
-    const auto now = std::chrono::steady_clock::now();
-    const std::lock_guard lock(mutex_);
-    if (all_.back()->complete || now < next_try_) return false;
-    next_try_ = now + kBetweenTries;
-    return true;
+    if (current().complete) return false;
+    const Clock::duration now = Clock::now().time_since_epoch();
+    Clock::rep next = next_try_.load();
+    return now.count() >= next && next_try_.compare_exchange_strong(next, (now + kBetweenTries).count());
   }
 
   /// One atomic load: part of the hot path.
-  const Served& current() const noexcept { return *current_.load(std::memory_order_acquire); }
+  const Served& current() const noexcept { return current_.load(std::memory_order_acquire)->served; }
 
   /// Serves from now on: later launches take it, those that have begun keep theirs.
   void put(Served next) {
-    const std::lock_guard lock(mutex_);
-    all_.push_back(std::make_unique<const Served>(std::move(next)));
-    current_.store(all_.back().get(), std::memory_order_release);
+    auto link = std::make_unique<Link>(Link{std::move(next), current_.load()});
+    while (!current_.compare_exchange_weak(link->before, link.get(), std::memory_order_acq_rel)) {
+    }
+    static_cast<void>(link.release());
   }
 
+  /// What the service's threads have yet to do for it. A child of fork, where those threads are not, goes by these.
+  std::atomic<bool> awaits_compile{false};
+  std::atomic<bool> awaits_tuning{false};
+
  private:
+  using Clock = std::chrono::steady_clock;
   static constexpr std::chrono::seconds kBetweenTries{10};
 
-  std::mutex mutex_;
-  std::chrono::steady_clock::time_point next_try_ = std::chrono::steady_clock::now() + kBetweenTries;
-  std::vector<std::unique_ptr<const Served>> all_;
-  std::atomic<const Served*> current_{nullptr};
+  struct Link {
+    const Served served;
+    const Link* before;
+  };
+
+  std::atomic<Clock::rep> next_try_{(Clock::now().time_since_epoch() + kBetweenTries).count()};
+  std::atomic<const Link*> current_{nullptr};
 };
 
 }  // namespace ropejit::internal

@@ -161,7 +161,7 @@ class Table {
     const auto is_buffered = [](const PreparedVariant& row) { return row.variant.buffered_steps; };
     const bool buffered =
         is_buffered(kernel->universal) || std::any_of(kernel->table.begin(), kernel->table.end(), is_buffered);
-    if (buffered && !plan_.needs_length) kernel->own_steps = StepBuffers(parts_.target).of(plan_);
+    if (buffered && !plan_.needs_length) kernel->own_steps = parts_.buffers->of(plan_);
     made.info.device = parts_.target->name();
     made.info.arch = parts_.target->arch();
     made.info.class_hash = plan_.kernel_class.hash();

@@ -29,8 +29,8 @@ struct KernelParts {
   Events& events;
   const RecordSet& records;
   const FreshBinaries& fresh;
-  std::shared_ptr<StepBuffers> buffers;
-  OnMiss on_miss = OnMiss::compile;  ///< background: as generic
+  std::shared_ptr<StepBuffers> buffers;  ///< of the kernel, also of what it was before
+  OnMiss on_miss = OnMiss::compile;      ///< background: as generic
   std::chrono::milliseconds lock_bound;
 };
 

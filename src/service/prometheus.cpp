@@ -33,6 +33,7 @@ constexpr Counter kCounters[] = {
     {"bytes_read", "Bytes of cache entries read.", &ServiceStats::bytes_read},
     {"bytes_written", "Bytes of cache entries written.", &ServiceStats::bytes_written},
     {"classes_tuned", "Kernel classes tuned.", &ServiceStats::classes_tuned},
+    {"kernels_forgotten", "Kernels let go, by forget or for the bound.", &ServiceStats::kernels_forgotten},
     {"warnings", "Warnings given.", &ServiceStats::warnings},
 };
 

@@ -65,8 +65,9 @@ RecordSet RecordShelf::about(const DeviceKey& device, const KernelClass& kernel_
     for (auto one = kept.rbegin(); one != kept.rend(); ++one) {
       if (one->text) take_lines(*one->text, word, key, records);
     }
-    const std::lock_guard lock(mutex_);
-    for (const TuningRecord& record : own_.all()) records.replace(record);
+    own_.with([&](RecordSet& own) {
+      for (const TuningRecord& record : own.all()) records.replace(record);
+    });
     // With a record of its own for every usual size, kin have no say.
     if (sizes_without_record(kernel_class, device, records, usual_sizes()).empty()) break;
   }
@@ -74,13 +75,10 @@ RecordSet RecordShelf::about(const DeviceKey& device, const KernelClass& kernel_
 }
 
 void RecordShelf::add(const std::vector<TuningRecord>& records) {
-  {
-    const std::lock_guard lock(mutex_);
-    for (const TuningRecord& record : records) own_.replace(record);
-  }
   const auto change = [&](RecordSet& set) {
     for (const TuningRecord& record : records) set.replace(record);
   };
+  own_.with(change);
   const RecordsUpdate update =
       update_records(system_file_ops(), records_path(store_.directory()), change, store_.options().trust);
   for (const std::string& problem : update.problems) {

@@ -2,7 +2,6 @@
 // the user's own in the cache directory, and those that it made itself.
 #pragma once
 
-#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +11,7 @@
 #include "service/events.hpp"
 #include "spec/plan.hpp"
 #include "store/store.hpp"
+#include "support/per_process.hpp"
 #include "tune/record_set.hpp"
 
 namespace ropejit::internal {
@@ -19,7 +19,7 @@ namespace ropejit::internal {
 /// The files of cache/records/, embedded when the library was built: {"h100.jsonl", text}.
 std::span<const TextFile> shipped_records();
 
-/// Thread-safe.
+/// Thread-safe. A child of fork has of its parent's records what is in the files.
 class RecordShelf {
  public:
   /// `store`: whose directories and bundles have records. It and `events` must outlive the shelf.
@@ -36,8 +36,7 @@ class RecordShelf {
  private:
   const BinaryStore& store_;
   Events& events_;
-  mutable std::mutex mutex_;
-  RecordSet own_;
+  PerProcess<RecordSet> own_;
 };
 
 }  // namespace ropejit::internal

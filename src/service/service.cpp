@@ -32,7 +32,7 @@ std::shared_ptr<KernelCell> make_cell(const RopeSpec& spec, const LaunchForm& fo
     if (!options.tokens.empty()) fresh = tune_class_aside(state, plan_to_time(spec, form), options);
   }
   state.note_request(spec, form, plan);
-  const auto buffers = plan.needs_length ? std::make_shared<StepBuffers>(target) : nullptr;
+  const auto buffers = std::make_shared<StepBuffers>(target);
   auto cell = std::make_shared<KernelCell>(state.make(plan, fresh, buffers, state.on_miss));
   if (!cell->current().complete && state.on_miss == OnMiss::background) state.compiler().add(plan, cell);
   if (state.tuning == Tuning::background && !sizes_to_tune(state, plan.kernel_class).empty()) {
@@ -110,7 +110,7 @@ RopeKernel RopeService::get(const RopeSpec& spec, const LaunchForm& form) const 
   const internal::RotationPlan plan = internal::lower(spec, form);
   state_->target();  // which may not be used in every child of fork, whatever is in memory
   auto [cell, was_there] =
-      state_->kernels.get(plan.hash(), [&] { return internal::make_cell(spec, form, plan, *state_); });
+      state_->kernels.get(plan.hash(), spec, form, [&] { return internal::make_cell(spec, form, plan, *state_); });
   state_->events.count([there = was_there](ServiceStats& stats) {
     ++stats.gets;
     if (there) ++stats.memory_hits;
@@ -140,7 +140,16 @@ RopeKernel RopeService::get(const RopeSpec& spec, const LaunchForm& form) const 
   throw;
 }
 
-bool RopeService::wait_for_compiles(double seconds) const { return state_->compiler().wait(seconds); }
+bool RopeService::wait_for_compiles(double seconds) const {
+  state_->go_on();
+  return state_->compiler().wait(seconds);
+}
+
+bool RopeService::forget(const RopeSpec& spec, const LaunchForm& form) const {
+  return state_->kernels.forget(internal::lower(spec, form).hash());
+}
+
+std::size_t RopeService::forget_unused() const { return state_->kernels.forget_unused(); }
 
 ServiceStats RopeService::stats() const { return state_->events.stats(); }
 
@@ -151,7 +160,10 @@ std::size_t RopeService::commit_tuned() const {
 
 void RopeService::pause_tuning() const { state_->tuner().pause(); }
 void RopeService::resume_tuning() const { state_->tuner().resume(); }
-bool RopeService::wait_for_tuning(double seconds) const { return state_->tuner().wait(seconds); }
+bool RopeService::wait_for_tuning(double seconds) const {
+  state_->go_on();
+  return state_->tuner().wait(seconds);
+}
 
 const std::string& RopeService::cache_dir() const { return state_->store.directory(); }
 

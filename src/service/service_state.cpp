@@ -1,8 +1,8 @@
 #include "service/service_state.hpp"
 
-#include <unistd.h>
-
+#include <algorithm>
 #include <cstdlib>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -11,6 +11,7 @@
 #include "service/background_compiler.hpp"
 #include "service/background_tuner.hpp"
 #include "service/targets.hpp"
+#include "spec/lower.hpp"
 #include "spec/names.hpp"
 #include "store/key_lock.hpp"
 #include "support/field_error.hpp"
@@ -62,6 +63,10 @@ void check(const ServiceOptions& options) {
     throw field_error(ErrorCode::invalid_argument, "tuning_budget_ms", fmt::format("{}", options.tuning_budget_ms),
                       "above 0");
   }
+  if (options.most_kernels < 0) {
+    throw field_error(ErrorCode::invalid_argument, "most_kernels", fmt::format("{}", options.most_kernels),
+                      "0 (no bound) or more");
+  }
   for (const std::int64_t tokens : options.tuning_tokens) {
     if (tokens >= 1 && tokens < (std::int64_t{1} << 31)) continue;
     throw field_error(ErrorCode::invalid_argument, "tuning_tokens", fmt::format("{}", tokens), "1 to 2147483647");
@@ -79,7 +84,10 @@ ServiceState::ServiceState(ServiceOptions given)
       events(options.warn, options.log),
       store(frozen ? only_read(store_options(options.cache_dir)) : store_options(options.cache_dir)),
       records(store, events),
-      requests(events) {
+      requests(events),
+      kernels(static_cast<std::size_t>(std::max<std::int64_t>(options.most_kernels, 0)), [this](std::size_t count) {
+        events.count([count](ServiceStats& stats) { stats.kernels_forgotten += count; });
+      }) {
   check(options);
   if (frozen) check_frozen(tuning, on_miss);
 }
@@ -87,18 +95,22 @@ ServiceState::ServiceState(ServiceOptions given)
 ServiceState::~ServiceState() = default;
 
 std::shared_ptr<const Target> ServiceState::target() {
-  const std::lock_guard lock(mutex_);
-  if (opened_ && opened_in_ != ::getpid() && !opened_->survives_fork()) {
-    throw Error(
-        ErrorCode::device_unavailable, "device",
-        "this process was forked from one that had opened the GPU, which CUDA does not allow; allowed: a service "
-        "whose first get is in the child, or a child that is started anew (exec, spawn)");
+  bool is_new = false;
+  std::shared_ptr<const Target> device = opened_.with([&](Opened& opened) {
+    is_new = !opened.target;
+    if (is_new) opened.target = open_target(options);
+    return opened.target;
+  });
+  if (is_new) take_up_what_is_left();
+  return device;
+}
+
+/// In the process that made the service nothing is left when it opens its device.
+void ServiceState::take_up_what_is_left() {
+  for (const Shelved& kernel : kernels.all()) {
+    if (kernel.cell->awaits_compile.load()) compiler().add(lower(kernel.spec, kernel.form), kernel.cell);
+    if (kernel.cell->awaits_tuning.load()) tuner().add(kernel.spec, kernel.form, kernel.cell);
   }
-  if (!opened_) {
-    opened_ = open_target(options);
-    opened_in_ = ::getpid();
-  }
-  return opened_;
 }
 
 std::shared_ptr<const Target> ServiceState::target_of_background() {
@@ -109,16 +121,22 @@ std::shared_ptr<const Target> ServiceState::target_of_background() {
   return device;
 }
 
+void ServiceState::go_on() {
+  if (!kernels.empty()) target();
+}
+
 BackgroundTuner& ServiceState::tuner() {
-  const std::lock_guard lock(mutex_);
-  if (!tuner_) tuner_ = std::make_unique<BackgroundTuner>(*this);
-  return *tuner_;
+  return workers_.with([this](Workers& workers) -> BackgroundTuner& {
+    if (!workers.tuner) workers.tuner = std::make_unique<BackgroundTuner>(*this);
+    return *workers.tuner;
+  });
 }
 
 BackgroundCompiler& ServiceState::compiler() {
-  const std::lock_guard lock(mutex_);
-  if (!compiler_) compiler_ = std::make_unique<BackgroundCompiler>(*this);
-  return *compiler_;
+  return workers_.with([this](Workers& workers) -> BackgroundCompiler& {
+    if (!workers.compiler) workers.compiler = std::make_unique<BackgroundCompiler>(*this);
+    return *workers.compiler;
+  });
 }
 
 Served ServiceState::make(const RotationPlan& plan, const FreshBinaries& fresh,
@@ -137,18 +155,19 @@ void ServiceState::note_request(const RopeSpec& spec, const LaunchForm& form, co
 }
 
 void ServiceState::offer(const std::shared_ptr<KernelCell>& cell, Served better) {
-  if (options.swap_when_tuned) return cell->put(std::move(better));
-  const std::lock_guard lock(mutex_);
-  offered_.emplace_back(cell, std::move(better));
+  if (!options.swap_when_tuned) {
+    return offered_.with([&](Offered& offered) { offered.emplace_back(cell, std::move(better)); });
+  }
+  cell->put(std::move(better));
+  cell->awaits_tuning.store(false);
 }
 
 std::size_t ServiceState::commit() {
-  std::vector<std::pair<std::shared_ptr<KernelCell>, Served>> offered;
-  {
-    const std::lock_guard lock(mutex_);
-    offered.swap(offered_);
+  Offered offered = offered_.with([](Offered& all) { return std::exchange(all, {}); });
+  for (auto& [cell, better] : offered) {
+    cell->put(std::move(better));
+    cell->awaits_tuning.store(false);
   }
-  for (auto& [cell, better] : offered) cell->put(std::move(better));
   return offered.size();
 }
 

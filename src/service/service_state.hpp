@@ -1,11 +1,8 @@
 // What a service is made of. Handles of the service share it; kernels do not need it.
 #pragma once
 
-#include <sys/types.h>
-
 #include <chrono>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -15,10 +12,11 @@
 #include "service/events.hpp"
 #include "service/kernel_cell.hpp"
 #include "service/kernel_maker.hpp"
+#include "service/kernel_shelf.hpp"
 #include "service/record_shelf.hpp"
 #include "service/request_log.hpp"
-#include "service/single_flight.hpp"
 #include "store/store.hpp"
+#include "support/per_process.hpp"
 #include "target/target.hpp"
 
 namespace ropejit::internal {
@@ -32,12 +30,15 @@ struct ServiceState {
   ServiceState(const ServiceState&) = delete;
   ServiceState& operator=(const ServiceState&) = delete;
 
-  /// Opened at the first call. Throws Error: device_unavailable, also in a child of fork whose parent had opened a
-  /// device that does not survive it.
+  /// Opened at the first call. Throws Error: device_unavailable, also in a child of fork whose parent had opened a GPU.
+  /// In a child the first call gives its threads what those of the parent had yet to do.
   std::shared_ptr<const Target> target();
   /// The same for a background thread that is going to compile: with its compiler loaded, and its primary context
   /// current. At exit the thread then ends before what was loaded is taken down.
   std::shared_ptr<const Target> target_of_background();
+  /// In a child of fork: has its threads take up what is left, before the first get does. Throws as target() does.
+  void go_on();
+  /// Of this process.
   BackgroundTuner& tuner();
   BackgroundCompiler& compiler();
 
@@ -61,15 +62,23 @@ struct ServiceState {
   const BinaryStore store;
   RecordShelf records;
   const RequestLog requests;
-  SingleFlight<std::string, std::shared_ptr<KernelCell>> kernels;  ///< by plan hash
+  KernelShelf kernels;  ///< by plan hash
 
  private:
-  std::mutex mutex_;
-  std::shared_ptr<const Target> opened_;
-  std::vector<std::pair<std::shared_ptr<KernelCell>, Served>> offered_;
-  pid_t opened_in_ = 0;                           ///< the process that opened it
-  std::unique_ptr<BackgroundCompiler> compiler_;  ///< these two last: they use all of the above
-  std::unique_ptr<BackgroundTuner> tuner_;
+  struct Opened {
+    std::shared_ptr<const Target> target;
+  };
+  struct Workers {
+    std::unique_ptr<BackgroundCompiler> compiler;
+    std::unique_ptr<BackgroundTuner> tuner;
+  };
+  using Offered = std::vector<std::pair<std::shared_ptr<KernelCell>, Served>>;
+
+  void take_up_what_is_left();
+
+  PerProcess<Opened> opened_;
+  PerProcess<Offered> offered_;
+  PerProcess<Workers> workers_;  ///< last: their threads use all of the above
 };
 
 }  // namespace ropejit::internal

@@ -26,6 +26,8 @@ std::shared_ptr<const Target> open_target(const ServiceOptions& options) {
   if (name == "host") return host_target(options.host_compiler);
   if (name == "auto") {
     const CudaInfo cuda = cuda_info();
+    // Not the host in its place: there is a GPU, but not for this process.
+    if (cuda.is_forked) throw Error(ErrorCode::device_unavailable, "device", cuda.problem);
     if (cuda.devices > 0) return cuda_target(0, options.nvrtc);
     // The CPU would then serve for good, in a program that has a GPU.
     if (cuda.short_of_descriptors) {

@@ -12,6 +12,8 @@ namespace {
 
 using W = Wide<256>;
 
+[[maybe_unused]] const bool filled_in_at_load = (fill_in_limits<W>(), true);
+
 // g(s, m) of ropejit/scaling.hpp.
 W magnitude(double factor, double mscale) {
   if (factor <= 1) return 1;

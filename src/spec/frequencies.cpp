@@ -118,6 +118,8 @@ struct Compute {
   Frequencies operator()(const InvFreqScaling& rule) const { return with(Explicit<W>(rule)); }
 };
 
+[[maybe_unused]] const bool filled_in_at_load = (fill_in_limits<Wide<256>>(), fill_in_limits<Wide<1280>>(), true);
+
 template <class W>
 Frequencies compute(const RopeSpec& spec) {
   fill_in_limits<W>();

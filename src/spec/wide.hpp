@@ -13,7 +13,8 @@ using Wide =
                                   boost::multiprecision::et_off>;
 
 /// Call before the first log, exp or acos of W. Boost's series end at the epsilon of a type that it fills in at the
-/// first use, without a lock: a second thread could meet one that is half made, and be given a series cut short.
+/// first use, without a lock: a second thread could meet one that is half made, and be given a series cut short. So
+/// could a child that is forked meanwhile: whoever uses it has it filled in when the library is loaded, too.
 template <class W>
 void fill_in_limits() {
   static const bool filled_in = [] {

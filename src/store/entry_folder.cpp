@@ -43,15 +43,13 @@ EntryFolder::EntryFolder(std::string directory, Trust trust, bool read_only, con
 
 std::optional<Miss> EntryFolder::miss_by_seal(std::string_view path, std::string_view bytes) const {
   if (!trust_.sealed()) return std::nullopt;
-  std::shared_ptr<const ManifestRead> manifest;
-  {
-    const std::lock_guard lock(mutex_);
+  const auto manifest = manifest_.with([&](std::shared_ptr<const ManifestRead>& known) {
     // What failed for a reason that may pass is tried anew; what is known is kept.
-    if (!manifest_ || manifest_->miss.kind == Miss::Kind::unreadable) {
-      manifest_ = std::make_shared<const ManifestRead>(read_manifest(*ops_, trust_, directory_));
+    if (!known || known->miss.kind == Miss::Kind::unreadable) {
+      known = std::make_shared<const ManifestRead>(read_manifest(*ops_, trust_, directory_));
     }
-    manifest = manifest_;
-  }
+    return known;
+  });
   return miss_by_manifest(*manifest, path, bytes);
 }
 

@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,6 +12,7 @@
 #include "store/file_ops.hpp"
 #include "store/manifest.hpp"
 #include "store/trust.hpp"
+#include "support/per_process.hpp"
 
 namespace ropejit::internal {
 
@@ -56,8 +56,7 @@ class EntryFolder {
   Trust trust_;
   bool read_only_;
   const FileOps* ops_;
-  mutable std::mutex mutex_;                              ///< of manifest_
-  mutable std::shared_ptr<const ManifestRead> manifest_;  ///< read once, where there is one to be read
+  PerProcess<std::shared_ptr<const ManifestRead>> manifest_;  ///< read once, where there is one to be read
 };
 
 }  // namespace ropejit::internal

@@ -12,6 +12,8 @@
 #include <cstring>
 #include <memory>
 
+#include "support/made_once.hpp"
+
 namespace ropejit::internal {
 namespace {
 
@@ -31,6 +33,7 @@ class SystemFileOps final : public FileOps {
   }
   int fsync(int file) const override { return ::fsync(file); }
   int lock(int file) const override { return ::flock(file, LOCK_EX | LOCK_NB); }
+  int unlock(int file) const override { return ::flock(file, LOCK_UN); }
   int change_mode(int file, mode_t mode) const override { return ::fchmod(file, mode); }
   int change_owner(int file, uid_t user, gid_t group) const override { return ::fchown(file, user, group); }
   int wait_when_full(int file) const override {
@@ -80,8 +83,8 @@ class SystemFileOps final : public FileOps {
 
 const FileOps& system_file_ops() {
   // Never destroyed: a store of static lifetime may outlive other statics.
-  static const FileOps* const ops = new SystemFileOps;
-  return *ops;
+  static constinit MadeOnce<SystemFileOps> ops;
+  return ops.get([] { return SystemFileOps(); });
 }
 
 }  // namespace ropejit::internal

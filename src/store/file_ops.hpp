@@ -26,7 +26,8 @@ class FileOps {
   virtual int fstat(int file, struct stat* result) const = 0;
   virtual int stat(int folder, const char* name, struct stat* result) const = 0;  ///< of a link, not of its target
   virtual int fsync(int file) const = 0;
-  virtual int lock(int file) const = 0;  ///< flock(LOCK_EX | LOCK_NB): until the file is closed
+  virtual int lock(int file) const = 0;    ///< flock(LOCK_EX | LOCK_NB)
+  virtual int unlock(int file) const = 0;  ///< flock(LOCK_UN)
   virtual int change_mode(int file, mode_t mode) const = 0;
   virtual int change_owner(int file, uid_t user, gid_t group) const = 0;  ///< fchown
   virtual int wait_when_full(int file) const = 0;                         ///< takes O_NONBLOCK away
@@ -58,13 +59,19 @@ class OpenFile {
  public:
   OpenFile() = default;
   OpenFile(const FileOps& ops, int file) : ops_(&ops), file_(file) {}
-  OpenFile(OpenFile&& other) noexcept : ops_(other.ops_), file_(std::exchange(other.file_, -1)) {}
+  OpenFile(OpenFile&& other) noexcept
+      : ops_(other.ops_), file_(std::exchange(other.file_, -1)), is_locked_(std::exchange(other.is_locked_, false)) {}
   OpenFile& operator=(OpenFile&& other) noexcept {
     std::swap(ops_, other.ops_);
     std::swap(file_, other.file_);
+    std::swap(is_locked_, other.is_locked_);
     return *this;
   }
   ~OpenFile() { close(); }
+
+  /// To be called where its lock was taken, which is then given back before it is closed: a lock belongs to all that
+  /// have the file open, and a child that was forked meanwhile has it open for as long as it lives.
+  void set_locked() { is_locked_ = true; }
 
   explicit operator bool() const { return file_ >= 0; }
   int get() const { return file_; }
@@ -73,14 +80,15 @@ class OpenFile {
   /// when close was interrupted, and another thread may own the number by now.
   bool close() {
     if (file_ < 0) return true;
-    const int file = file_;
-    file_ = -1;
+    const int file = std::exchange(file_, -1);
+    if (std::exchange(is_locked_, false)) ops_->unlock(file);
     return ops_->close(file) == 0 || errno == EINTR;
   }
 
  private:
   const FileOps* ops_ = nullptr;
   int file_ = -1;
+  bool is_locked_ = false;
 };
 
 }  // namespace ropejit::internal

@@ -43,6 +43,7 @@ KeyLock lock_key(const FileOps& ops, const Trust& trust, const std::string& dire
       return KeyLock::without(KeyLock::Outcome::timed_out,
                               fmt::format("another process has the lock after {} ms", bound.count()));
     }
+    file.set_locked();
     struct stat status = {};
     if (retry_interrupted([&] { return ops.fstat(file.get(), &status); }) != 0) return unavailable("stat");
     if (status.st_nlink > 0) return KeyLock::taken(std::move(file));

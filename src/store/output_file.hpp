@@ -53,6 +53,7 @@ class OutputFile {
   bool is_standard_output() const { return descriptor_ == 1; }
   /// Of a file: the folder, and the name in it, behind all links; whether there is one by now.
   const Folder& folder() const { return folder_; }
+  Folder& folder() { return folder_; }
   const std::string& name() const { return name_; }
   bool exists() const { return old_.has_value(); }
 

@@ -147,11 +147,11 @@ class Sweep {
       const auto status = file_status(folder, name);
       if (!status || (!everything_ && !is_older(*status, kLockFileAge))) continue;
       // Removed by its holder alone (key_lock.hpp).
-      const OpenFile file(ops_, retry_interrupted([&] {
-                            return ops_.open(folder.get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
-                                             0);
-                          }));
+      OpenFile file(ops_, retry_interrupted([&] {
+                      return ops_.open(folder.get(), name.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK, 0);
+                    }));
       if (!file || retry_interrupted([&] { return ops_.lock(file.get()); }) != 0) continue;
+      file.set_locked();
       // It may be another file by now than the one that is held.
       struct stat held = {};
       if (retry_interrupted([&] { return ops_.fstat(file.get(), &held); }) != 0) continue;
@@ -200,16 +200,17 @@ Pruned prune(const FileOps& ops, const Trust& trust, const std::string& director
     const std::time_t age = std::time(nullptr) - status.st_mtime;
     if (age >= 0 && age < limits.interval.count()) return nothing;
   }
-  const OpenFile file(ops, retry_interrupted([&] {
-                        return ops.open(folder.get(), kLockName, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
-                                        0600);
-                      }));
+  OpenFile file(ops, retry_interrupted([&] {
+                  return ops.open(folder.get(), kLockName, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
+                                  0600);
+                }));
   if (!file) return fail("open");
   share_with_group(ops, trust, file.get(), 0660);
   if (retry_interrupted([&] { return ops.lock(file.get()); }) != 0) {
     if (errno == EWOULDBLOCK) return nothing;
     return fail("lock");
   }
+  file.set_locked();
   // Before the work: one that is killed in the midst of it is not followed by the next at once.
   if (retry_interrupted([&] { return ops.touch(file.get()); }) != 0) return fail("stamp");
   return Sweep(ops, trust, directory, limits, pruning == Pruning::everything).run();

@@ -7,10 +7,14 @@
 #include <system_error>
 #include <utility>
 
+#include "support/loading.hpp"
+
 namespace ropejit::internal {
 
 DynamicLibrary::~DynamicLibrary() {
-  if (handle_ != nullptr) dlclose(handle_);
+  if (handle_ == nullptr) return;
+  const Loading loading;
+  dlclose(handle_);
 }
 
 DynamicLibrary::DynamicLibrary(DynamicLibrary&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
@@ -22,6 +26,7 @@ DynamicLibrary& DynamicLibrary::operator=(DynamicLibrary&& other) noexcept {
 
 DynamicLibrary DynamicLibrary::open(const std::string& name, std::string& problem) {
   // Stays mapped after the last close: NVRTC leaks 70 KB each time it is unloaded.
+  const Loading loading;
   void* handle = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr) {
     const char* text = dlerror();

@@ -3,6 +3,7 @@
 // BuildTarget is the part of it that needs no device: enough to make binaries and the keys they are kept under.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -56,13 +57,16 @@ class LoadedKernel {
   LoadedKernel& operator=(const LoadedKernel&) = delete;
   virtual ~LoadedKernel() = default;
 
-  /// Queues the kernel; 0, the driver's error number, or kWrongContext. No allocation (host target: its fibers'
-  /// stacks), no lock. Adds to `params` what only it knows: where the binary's own steps are.
+  /// Queues the kernel; 0, the driver's error number, kWrongContext or kOtherProcess. No allocation (host target: its
+  /// fibers' stacks), no lock. Adds to `params` what only it knows: where the binary's own steps are.
   virtual int launch(const LaunchGeometry& geometry, LaunchParams& params, void* stream) const noexcept = 0;
 
   /// As launch, into a recorder of the same target. Nothing of it overlaps (LaunchGeometry::overlaps). What was only
   /// ever recorded may be unloaded again.
   virtual int record(const LaunchGeometry& geometry, LaunchParams& params, Recorder& recorder) const noexcept = 0;
+
+  /// Whether a captured graph may hold what launches of it were given.
+  virtual bool was_launched() const noexcept { return false; }
 
   /// Blocks of `threads` threads that the device runs at once, at least 1.
   virtual std::uint32_t resident_blocks(std::uint32_t threads) const = 0;
@@ -101,11 +105,16 @@ class Replay {
 
 /// What a launch comes to whose steps are in another context's memory. Negative: no driver's.
 inline constexpr int kWrongContext = -1;
+/// The same in a child of fork, whose parent has the device.
+inline constexpr int kOtherProcess = -2;
 
 /// Bytes in a device's memory, for kernels to read.
 struct DeviceConstant {
   std::shared_ptr<const void> data;
   std::uint64_t context = 0;  ///< the number of the context that can read them; 0: any
+  /// True: a launch was given them, so that a captured graph may hold them: they stay for the rest of the process. Null
+  /// where that makes no difference.
+  std::shared_ptr<std::atomic<bool>> launched = {};
 };
 
 /// What of a device's memory decides how kernels are best cut. 0: not known.
@@ -130,15 +139,12 @@ class BuildTarget {
   virtual const Compiler& compiler() const = 0;
 };
 
-/// A device and its compiler. Thread-safe.
+/// A device and its compiler. Thread-safe. In a child of fork that of a GPU refuses with device_unavailable.
 class Target : public BuildTarget {
  public:
   virtual const std::string& name() const = 0;  ///< "NVIDIA H100 80GB HBM3", "host"
   virtual std::uint32_t multiprocessors() const = 0;
   virtual MemoryTraits memory() const = 0;
-
-  /// Whether a child of fork can go on using it.
-  virtual bool survives_fork() const { return false; }
 
   /// The number of the context that is current on this thread, by which DeviceConstant::context goes; 0 where there is
   /// none. Numbers are not used again.
@@ -148,9 +154,9 @@ class Target : public BuildTarget {
   /// dlopen refuses it.
   virtual std::shared_ptr<const LoadedKernel> load(std::string_view image, const KernelSource& source) const = 0;
 
-  /// A copy of `bytes` bytes in the device's memory, for kernels to read, there when it returns. On a GPU it stays for
-  /// the rest of the process, as a captured graph may hold it; in the current context's memory, or where there is none
-  /// in the primary context's. Throws Error.
+  /// A copy of `bytes` bytes in the device's memory, for kernels to read, there when it returns. On a GPU in the
+  /// current context's memory, or where there is none in the primary context's. It goes with its last owner unless it
+  /// was launched; what stays is given again for equal bytes. Throws Error.
   virtual DeviceConstant constant(const void* from, std::size_t bytes) const = 0;
 
   // For programs without a runtime of their own. All throw Error.

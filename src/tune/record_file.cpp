@@ -61,9 +61,11 @@ Place place_of(const std::string& path) {
 
 // Other updates of files in the same folder wait while it is locked, until it is closed. The folder itself is locked:
 // the file is replaced by each update, and a file for the lock alone would stay behind.
-void take_turn(const FileOps& ops, const Folder& folder) {
+void take_turn(const FileOps& ops, Folder& folder) {
   // Where there are no locks, and where the wait was for nothing, the update goes on without.
-  static_cast<void>(lock_until(ops, folder.get(), std::chrono::steady_clock::now() + kMaxUpdateWait, kLongestPause));
+  if (lock_until(ops, folder.get(), std::chrono::steady_clock::now() + kMaxUpdateWait, kLongestPause)) {
+    folder.file.set_locked();
+  }
 }
 
 RecordsRead read_contents(FileContents file, const std::string& path) {
@@ -92,6 +94,7 @@ class Destination {
   /// Whether it has records that stay: what is written through has none.
   bool is_file() const { return !named_ || named_->kind() == OutputFile::Kind::file; }
   const Folder& folder() const { return named_ ? named_->folder() : folder_; }
+  Folder& folder() { return named_ ? named_->folder() : folder_; }
 
   FileContents read() const {
     return read_file(ops_, trust_, folder().get(), named_ ? named_->name() : place_.name, kMaxRecordsBytes);
@@ -204,7 +207,7 @@ RecordsUpdate update_records(const FileOps& ops, const std::string& path, const 
     update.problems.push_back(sealed(path));
     return update;
   }
-  const Destination destination(ops, trust, path);
+  Destination destination(ops, trust, path);
   if (!destination.problem().empty()) {
     update.problems.push_back(destination.problem());
     return update;

@@ -15,6 +15,7 @@
 #include "codegen/legality.hpp"
 #include "launch/prepared_kernel.hpp"
 #include "ropejit/error.hpp"
+#include "support/made_once.hpp"
 #include "support/usual_arithmetic.hpp"
 #include "tune/arena.hpp"
 #include "tune/compile_queue.hpp"
@@ -314,8 +315,8 @@ TuneResult tune(const Target& target, const RotationPlan& plan, const TuneOption
 }
 
 const std::vector<std::int64_t>& usual_sizes() {
-  static const std::vector<std::int64_t> sizes = {1, 4, 16, 64, 256, 1024, 4096, 16384, 65536};
-  return sizes;
+  static constinit MadeOnce<std::vector<std::int64_t>> sizes;
+  return sizes.get([] { return std::vector<std::int64_t>{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536}; });
 }
 
 }  // namespace ropejit::internal

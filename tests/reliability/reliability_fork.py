@@ -2,6 +2,29 @@
 import harness
 
 
+def busy(test):
+    """Parents whose threads get, load, unload, compile and tune are forked at random moments; each child has a minute."""
+    forks = 1000 if test.long else 60
+    modes = [(mode, keeps) for mode in ("compile", "background", "tuning") for keeps in (True, False)]
+    well = 0
+    slowest = 0
+    told = []
+    for number, (mode, keeps) in enumerate(modes):
+        cache = test.folder(f"busy-{mode}-{keeps}") if keeps else ""  # in a folder, or in memory alone
+        share = forks // len(modes) + (number < forks % len(modes))
+        status, result = test.worker("busy_fork", test.environment(cache, keep=True), timeout=60 * share, mode=mode,
+                                     forks=share, seed=number)
+        if result is None or status != 0:
+            told.append(f"{mode}, {'a folder' if keeps else 'memory alone'}: status {status}, {result}, {test.told[:300]}")
+        if result is not None:
+            well += result["well"]
+            slowest = max(slowest, result["slowest_s"])
+    test.check("fork: a parent that is busy", not told and well == forks,
+               f"{well} of {forks} children got and launched every plan, slowest {slowest:.1f} s"
+               f"{', ' + told[0] if told else ''}")
+    return {"busy_forks": forks, "busy_well": well, "busy_slowest_s": round(slowest, 1)}
+
+
 def run(test):
     times = 20 if test.long else 4
     for mode, what, repeats in (("untouched", "a service nobody has used", 1),
@@ -19,6 +42,7 @@ def run(test):
                 bad.append((status, child))
         test.check(f"fork: {what}", not bad, f"{repeats - len(bad)} of {repeats} well"
                    f"{', (status, child) ' + str(bad) if bad else ''}")
+    figures = busy(test)
     for mode, what in (("return", "main returns, the service is leaked"), ("exit", "exit, the service is leaked"),
                        ("static", "the service is a static variable's")):
         results = []
@@ -35,4 +59,4 @@ def run(test):
                    f"slowest {slowest:.1f} s")
     left = len(list(test.temporary.iterdir()))
     test.say(f"{left} folders of the host compiler were left in TMPDIR")
-    return {"left_in_tmpdir": left}
+    return {"left_in_tmpdir": left, **figures}

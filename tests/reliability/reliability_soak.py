@@ -20,7 +20,36 @@ def slope_per_minute(samples, name):
     return over / under if under else 0.0
 
 
+def thetas(test):
+    """A service that is asked for thousands of kernels keeps as many as it may, and the memory of as many."""
+    count = 20000 if test.long else 3000
+    most = 100
+    process = test.start(test.command("thetas", count=count, most=most, samples=20), test.environment())
+    out, errors = process.communicate(timeout=600)
+    lines = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+    samples = [line for line in lines if "thetas" in line]
+    result = lines[-1] if lines and "right" in lines[-1] else None
+    test.check("thetas: the process ended well", process.returncode == 0, errors[:500] or process.returncode)
+    test.right("thetas: every launch", result)
+    if not test.check("thetas: there are samples", len(samples) == 20, len(samples)):
+        return {}
+    test.check("thetas: all beyond the bound were let go", result["forgotten"] == count - most,
+               f'{result["forgotten"]:,} of {count:,}')
+    # From where the bound is reached on.
+    first, last = samples[4], samples[-1]
+    grown = last["resident_kb"] - first["resident_kb"]
+    test.check("thetas: resident memory is bounded", grown < 4096,
+               f'{first["resident_kb"]:,} kB at {first["thetas"]:,}, {last["resident_kb"]:,} kB at {last["thetas"]:,}')
+    test.check("thetas: mappings are bounded", last["mappings"] <= first["mappings"] + 8,
+               f'{first["mappings"]} then {last["mappings"]}')
+    return {"thetas": count, "thetas_grown_kb": grown}
+
+
 def run(test):
+    return {**mixed(test), **thetas(test)}
+
+
+def mixed(test):
     rounds, round_ms = (300, 2000) if test.long else (12, 400)
     cache = test.folder("cache")
     environment = test.environment(cache, keep=True)

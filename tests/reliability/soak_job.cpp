@@ -76,6 +76,36 @@ void mixed_use(Tally& tally, const RopeService& lasting, std::int64_t plans, std
 
 }  // namespace
 
+int thetas_job(const WorkerArguments& arguments) {
+  const std::int64_t count = arguments.number("count", 3000);
+  const std::int64_t samples = arguments.number("samples", 20);
+  Tally tally;
+  ServiceOptions options = tally.options();
+  options.on_miss = OnMiss::generic;  // no compiler: what is looked at is what a service keeps
+  options.most_kernels = arguments.number("most", options.most_kernels);
+  std::uint64_t forgotten = 0;
+  {
+    const RopeService service(options);
+    SmallPlan plan = small_plan(0);
+    const RopeKernel held = service.get(plan.spec, plan.form);
+    for (std::int64_t i = 0; i < count; ++i) {
+      plan.spec.theta = 10'000 + static_cast<double>(i);
+      const RopeKernel kernel = service.get(plan.spec, plan.form);
+      if (i % 50 == 0) tally.check(kernel, static_cast<std::uint64_t>(i));
+      if ((i + 1) % (count / samples) == 0) {
+        print_line(llvm::json::Object{
+            {"thetas", i + 1}, {"resident_kb", resident_kb()}, {"mappings", lines_of("/proc/self/maps")}});
+      }
+    }
+    tally.check(held, 1);
+    forgotten = service.stats().kernels_forgotten;
+  }
+  llvm::json::Object object = tally.json();
+  object["forgotten"] = static_cast<std::int64_t>(forgotten);
+  print_line(std::move(object));
+  return tally.all_right() ? 0 : 1;
+}
+
 int soak_job(const WorkerArguments& arguments) {
   const auto start = Clock::now();
   const std::int64_t rounds = arguments.number("rounds", 10);

@@ -34,13 +34,16 @@ std::int64_t WorkerArguments::number(const std::string& name, std::int64_t other
 int main(int argc, char** argv) {
   using namespace ropejit::test;
   const std::map<std::string, int (*)(const WorkerArguments&)> jobs = {
-      {"use", use_job},   {"serve", serve_job}, {"rewrite", rewrite_job}, {"fill", fill_job},     {"soak", soak_job},
-      {"gets", gets_job}, {"fork", fork_job},   {"leak", leak_job},       {"faults", faults_job},
+      {"use", use_job},       {"serve", serve_job},   {"rewrite", rewrite_job},     {"fill", fill_job},
+      {"soak", soak_job},     {"gets", gets_job},     {"fork", fork_job},           {"leak", leak_job},
+      {"faults", faults_job}, {"thetas", thetas_job}, {"busy_fork", busy_fork_job},
   };
   try {
     const auto job = jobs.find(argc > 1 ? argv[1] : "");
     if (job == jobs.end()) {
-      std::fputs("usage: ropejit_worker use|serve|rewrite|fill|soak|gets|faults|fork|leak [name=value ...]\n", stderr);
+      std::fputs(
+          "usage: ropejit_worker use|serve|rewrite|fill|soak|thetas|gets|faults|fork|busy_fork|leak [name=value ...]\n",
+          stderr);
       return 2;
     }
     return job->second(WorkerArguments({argv + 2, argv + argc}));

@@ -32,6 +32,8 @@ int rewrite_job(const WorkerArguments& arguments);
 int fill_job(const WorkerArguments& arguments);
 /// rounds=N round_ms=N plans=N: mixed use in rounds, after each a line about memory and descriptors.
 int soak_job(const WorkerArguments& arguments);
+/// count=N most=N samples=N: one service is asked for so many kernels that differ in theta; lines about memory.
+int thetas_job(const WorkerArguments& arguments);
 /// count=N threads=N plans=N dir=DIR: many gets beside a thread that removes and prunes entries and one that tunes.
 int gets_job(const WorkerArguments& arguments);
 /// dir=DIR error=EIO|ENOSPC|EINTR|ESTALE every=N: starts of a service, of which each meets the error at another system
@@ -39,6 +41,9 @@ int gets_job(const WorkerArguments& arguments);
 int faults_job(const WorkerArguments& arguments);
 /// mode=untouched|used|tuning|pausing after_ms=N: a service in a parent, used in its child.
 int fork_job(const WorkerArguments& arguments);
+/// mode=compile|background|tuning forks=N plans=N threads=N seed=N limit_s=N: children of a parent whose threads are in
+/// the midst of gets, loads and compiles; each gets and launches every plan, by the parent's service.
+int busy_fork_job(const WorkerArguments& arguments);
 /// mode=return|exit|static: ends while a tuner works.
 int leak_job(const WorkerArguments& arguments);
 

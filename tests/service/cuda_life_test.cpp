@@ -1,8 +1,5 @@
 // A GPU's life under a service: several contexts and devices, captures, contexts that go, forks. The last case resets
 // the device, after which nothing else in this process can use it: the file is to be run by itself.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cmath>
 #include <cstdint>
 #include <mutex>
@@ -15,7 +12,9 @@
 #include "cuda/driver_api.hpp"
 #include "ropejit/ropejit.hpp"
 #include "support/catch.hpp"
+#include "support/child.hpp"
 #include "support/dynamic_library.hpp"
+#include "support/scratch_folder.hpp"
 
 using namespace ropejit;
 
@@ -258,22 +257,95 @@ TEST_CASE("A child of fork is told that the GPU stays with its parent", "[cuda]"
   if (!has_gpu()) return;
   const RopeService service(options_of(OnMiss::generic));
   const OwnContext context;
-  service.get(plain_spec(), kForm);
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    int result = 1;
+  const RopeKernel kernel = service.get(plain_spec(), kForm);
+  const Tensors tensors;
+  const auto is_refused = [](const auto& call) {
     try {
-      service.get(plain_spec(), kForm);
+      call();
     } catch (const Error& error) {
-      if (error.code() == ErrorCode::device_unavailable) result = 0;
+      return error.code() == ErrorCode::device_unavailable;
     }
-    ::_exit(result);
+    return false;
+  };
+  CHECK(test::in_child([&] {
+          // Not by the host in its place, either.
+          const RopeService any(options_of(OnMiss::generic, "auto"));
+          const RopeService host(options_of(OnMiss::generic, "host"));
+          return is_refused([&] { service.get(plain_spec(), kForm); }) &&
+                 is_refused([&] { service.wait_for_compiles(1); }) &&
+                 is_refused([&] { any.get(plain_spec(), kForm); }) &&
+                 static_cast<bool>(host.get(plain_spec(), kForm)) &&
+                 tensors.launch(kernel).code == ErrorCode::device_unavailable;
+        }) == "");
+  CHECK(tensors.launch(kernel, 2));
+  CHECK(tensors.rotated(2));
+}
+
+TEST_CASE("What a graph holds stays when its service forgets it, and is loaded once however often it is got",
+          "[cuda]") {
+  if (!has_gpu()) return;
+  const OwnContext context;
+  Tensors tensors;
+  for (const OnMiss on_miss : {OnMiss::compile, OnMiss::generic}) {
+    ServiceOptions options = options_of(on_miss);
+    options.most_kernels = 1;
+    const test::ScratchFolder folder;
+    options.cache_dir = folder.path();
+    const RopeService service(options);
+    CUstream stream = nullptr;
+    REQUIRE(api().p_cuStreamCreate(&stream, CU_STREAM_NON_BLOCKING) == CUDA_SUCCESS);
+    REQUIRE(api().p_cuStreamBeginCapture(stream, CU_STREAM_CAPTURE_MODE_GLOBAL) == CUDA_SUCCESS);
+    const LaunchStatus status = tensors.launch(service.get(plain_spec(), kForm), 4, stream);
+    CUgraph graph = nullptr;
+    REQUIRE(api().p_cuStreamEndCapture(stream, &graph) == CUDA_SUCCESS);
+    REQUIRE(status);
+    CUgraphExec executable = nullptr;
+    REQUIRE(api().p_cuGraphInstantiateWithFlags(&executable, graph, 0) == CUDA_SUCCESS);
+
+    std::size_t free_at_first = 0;
+    std::size_t free_at_last = 0;
+    std::size_t total = 0;
+    for (int i = 0; i < 500; ++i) {
+      CHECK(service.forget(plain_spec(), kForm));
+      const RopeKernel again = service.get(plain_spec(), kForm);
+      if (!tensors.launch(again)) FAIL_CHECK("a launch of a kernel that was got again");
+      REQUIRE(api().p_cuCtxSynchronize() == CUDA_SUCCESS);
+      if (i == 50) REQUIRE(api().p_cuMemGetInfo(&free_at_first, &total) == CUDA_SUCCESS);
+    }
+    REQUIRE(api().p_cuMemGetInfo(&free_at_last, &total) == CUDA_SUCCESS);
+    // 450 copies of the code would be tens of megabytes; other processes may use the device.
+    CHECK(free_at_last + (std::size_t{4} << 20) > free_at_first);
+    service.forget_unused();
+    tensors.fill();
+    REQUIRE(api().p_cuGraphLaunch(executable, stream) == CUDA_SUCCESS);
+    REQUIRE(api().p_cuStreamSynchronize(stream) == CUDA_SUCCESS);
+    CHECK(tensors.rotated(4));
+    api().p_cuGraphExecDestroy(executable);
+    api().p_cuGraphDestroy(graph);
+    api().p_cuStreamDestroy(stream);
   }
-  int status = -1;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  CHECK(WIFEXITED(status));
-  CHECK(WEXITSTATUS(status) == 0);
+}
+
+TEST_CASE("Numbers on the device go with a kernel that was never launched, and stay once with one that was", "[cuda]") {
+  if (!has_gpu()) return;
+  const OwnContext context;
+  const auto target = internal::cuda_target(0, std::nullopt);
+  std::vector<std::uint64_t> numbers(1 << 17);  // a megabyte: beyond what the driver hands out from what it has
+  const std::size_t bytes = numbers.size() * sizeof(std::uint64_t);
+  const std::size_t before = target->free_bytes();
+  for (std::uint64_t i = 0; i < 64; ++i) {
+    numbers[0] = i;
+    target->constant(numbers.data(), bytes);
+  }
+  CHECK(target->free_bytes() + (std::size_t{8} << 20) > before);
+  const void* first = nullptr;
+  for (int i = 0; i < 64; ++i) {
+    const internal::DeviceConstant constant = target->constant(numbers.data(), bytes);
+    if (constant.launched) constant.launched->store(true);
+    if (i == 0) first = constant.data.get();
+    CHECK(constant.data.get() == first);
+  }
+  CHECK(target->free_bytes() + (std::size_t{8} << 20) > before);
 }
 
 TEST_CASE("One service serves two GPUs at once, from a thread of each", "[cuda]") {

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "ropejit/ropejit.hpp"
-#include "service/single_flight.hpp"
 #include "store/store.hpp"
 #include "support/catch.hpp"
 #include "support/scratch_folder.hpp"
@@ -182,13 +181,6 @@ TEST_CASE("Many threads that ask for one plan get one kernel, compiled once", "[
   for (std::thread& thread : threads) thread.join();
   CHECK(misses == 1);
   CHECK(right == 8);
-}
-
-TEST_CASE("A failure is told to all who waited for it and not remembered", "[service]") {
-  internal::SingleFlight<std::string, int> flights;
-  CHECK_THROWS_AS(flights.get("key", []() -> int { throw Error(ErrorCode::internal, "test", "no"); }), Error);
-  CHECK(flights.get("key", [] { return 7; }) == std::pair(7, false));
-  CHECK(flights.get("key", [] { return 8; }) == std::pair(7, true));
 }
 
 TEST_CASE("A kernel outlives its service, and an empty handle refuses to launch", "[service]") {

@@ -30,6 +30,7 @@ class InterceptedFileOps : public internal::FileOps {
   // Nothing is synced: no test cuts the power, and hundreds of real ones take seconds.
   int fsync(int) const override { return fails("fsync") ? -1 : 0; }
   int lock(int file) const override { return fails("lock") ? -1 : real_.lock(file); }
+  int unlock(int file) const override { return real_.unlock(file); }  // nobody asks whether it worked
   int change_mode(int file, mode_t mode) const override {
     return fails("change_mode") ? -1 : real_.change_mode(file, mode);
   }

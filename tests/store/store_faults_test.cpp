@@ -231,6 +231,7 @@ TEST_CASE("A file system that never stops interrupting does not hang the caller"
     int stat(int, const char*, struct stat*) const override { return interrupted(); }
     int fsync(int) const override { return interrupted(); }
     int lock(int) const override { return interrupted(); }
+    int unlock(int) const override { return interrupted(); }
     int change_mode(int, mode_t) const override { return interrupted(); }
     int change_owner(int, uid_t, gid_t) const override { return interrupted(); }
     int wait_when_full(int) const override { return interrupted(); }

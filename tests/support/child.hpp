@@ -1,0 +1,48 @@
+// What a child of fork does, judged by its parent.
+#pragma once
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <exception>
+#include <string>
+
+namespace ropejit::test {
+
+// The thread sanitizer ends a child that starts a thread, where its parent had several.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool kChildMayHaveThreads = false;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+inline constexpr bool kChildMayHaveThreads = false;
+#else
+inline constexpr bool kChildMayHaveThreads = true;
+#endif
+#else
+inline constexpr bool kChildMayHaveThreads = true;
+#endif
+
+/// Forks a child that does `work`, which says whether all is well, and ends without the handlers of exit, which belong
+/// to the parent's test program. Empty: all is well; else how the child ended. One that has not ended after so many
+/// seconds is ended by a signal.
+template <class Work>
+std::string in_child(const Work& work, unsigned limit_s = 120) {
+  const pid_t child = ::fork();
+  if (child < 0) return "cannot fork";
+  if (child == 0) {
+    ::alarm(limit_s);
+    bool well = false;
+    try {
+      well = work();
+    } catch (const std::exception&) {
+      ::_exit(2);
+    }
+    ::_exit(well ? 0 : 1);
+  }
+  int status = -1;
+  if (::waitpid(child, &status, 0) != child) return "cannot wait";
+  if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
+  return WEXITSTATUS(status) == 0 ? "" : "status " + std::to_string(WEXITSTATUS(status));
+}
+
+}  // namespace ropejit::test
