@@ -36,6 +36,17 @@ bool is_known(const HfFamily& family, std::string_view key) {
   return family.two_thetas != nullptr && (key == family.two_thetas->full_key || key == family.two_thetas->local_key);
 }
 
+// A model of the family that has no rotary embedding: its config turns it off, or does not turn it on.
+void require_rotation(const ObjectReader& config, const HfSwitch& rotates_if) {
+  const llvm::json::Value* value = config.find(rotates_if.key);
+  const bool on = value != nullptr && (rotates_if.value == nullptr ? value->getAsBoolean() == true
+                                                                   : value->getAsString() == rotates_if.value);
+  if (on) return;
+  throw field_error(ErrorCode::unsupported, config.path(rotates_if.key),
+                    fmt::format("{}, with which no layer rotates", value == nullptr ? "nothing" : describe(*value)),
+                    rotates_if.value == nullptr ? "true" : rotates_if.value);
+}
+
 void check_interleave_flag(const ObjectReader& config, const HfFamily& family) {
   const std::optional<bool> flag = config.find_bool("rope_interleave");
   if (!flag || family.interleave_flag) return;
@@ -47,13 +58,14 @@ void check_interleave_flag(const ObjectReader& config, const HfFamily& family) {
 void refuse_unsupported_keys(const ObjectReader& config, const HfFamily& family) {
   for (const std::string_view key : kUnsupportedKeys) {
     const llvm::json::Value* value = config.find(key);
-    if (value == nullptr || value->getAsBoolean() == false || is_known(family, key)) continue;
+    if (value == nullptr || value->getAsBoolean() == false || value->getAsNumber() == 0 || is_known(family, key)) continue;
     throw field_error(ErrorCode::unsupported, config.path(key), describe(*value), kOneRotation);
   }
   if (config.find_bool("alibi").value_or(false)) {
     throw field_error(ErrorCode::unsupported, config.path("alibi"), "true", "a model with a rotary embedding");
   }
   check_interleave_flag(config, family);
+  if (family.rotates_if != nullptr) require_rotation(config, *family.rotates_if);
   const std::optional<std::string> kind = config.find_string("position_embedding_type", "rope, rotary");
   if (kind && *kind != "rope" && *kind != "rotary") {
     throw field_error(ErrorCode::unsupported, config.path("position_embedding_type"), quoted(*kind), "rope, rotary");
@@ -67,6 +79,17 @@ HfFamily supported_family(const ObjectReader& config, HfFamily otherwise) {
   if (family.refusal == nullptr) return family;
   throw field_error(ErrorCode::unsupported, config.path("model_type"),
                     fmt::format("{}, {}", quoted(*type), family.refusal), kOneRotation);
+}
+
+// DeepSeek-V2's code has an ordinary attention too (DeepSeek-OCR): that of a Llama.
+HfFamily with_attention_of(const ObjectReader& config, HfFamily family) {
+  const std::optional<bool> latent = config.find_bool("use_mla");
+  if (!latent || *latent == family.latent) return family;
+  if (!family.latent_flag) {
+    throw field_error(ErrorCode::unsupported, config.path("use_mla"), *latent ? "true" : "false",
+                      family.latent ? "true, for this model type" : "false, for this model type");
+  }
+  return HfFamily{};
 }
 
 double read_theta(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict) {
@@ -95,16 +118,6 @@ DType read_dtype(const ObjectReader& config, DType otherwise) {
   return otherwise;
 }
 
-// The object whose members are the parts of the model: the config itself, or the part of it that understands, in models
-// that speak too.
-ObjectReader model_of_parts(const ObjectReader& top) { return top.find_object("thinker_config").value_or(top); }
-
-// The object that describes the language model: the config itself, or text_config of a model with several parts.
-ObjectReader language_model(const ObjectReader& model) {
-  if (model.has("num_attention_heads") || model.has("n_head")) return model;
-  return model.find_object("text_config").value_or(model);
-}
-
 // What Gemma 4's class has where a config has no rope_parameters.
 HfRopeDict gemma_4_dict(const std::string& kind) {
   HfRopeDict dict;
@@ -112,6 +125,16 @@ HfRopeDict gemma_4_dict(const std::string& kind) {
   dict.theta = SourcedNumber{kind == kFull ? 1e6 : 1e4, "rope_parameters"};
   if (kind == kFull) dict.scaling = ProportionalScaling{1.0, 0.25};
   return dict;
+}
+
+// A family whose class knows thetas by kind of layer alone, in a config that has no such.
+void require_no_theta_for_all(const ObjectReader& config) {
+  for (const char* key : {"rope_theta", "rope_parameters", "rope_scaling"}) {
+    const llvm::json::Value* value = config.find(key);
+    if (value == nullptr) continue;
+    throw field_error(ErrorCode::unsupported, config.path(key), describe(*value),
+                      "rope_parameters with an object for each kind of layer");
+  }
 }
 
 // The rope dictionary of the layers of one kind. `nested`: see find_nested_rope_dicts.
@@ -125,6 +148,7 @@ HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, cons
   if (nested) {
     dict = read_nested_rope_dict(nested->get_object(kind), config, family);
   } else {
+    if (family.two_thetas != nullptr && *family.two_thetas->full_key == '\0') require_no_theta_for_all(config);
     dict = read_hf_rope_dict(config, family);
     if (family.two_thetas == nullptr) return dict;
     if (dict.theta) {
@@ -138,17 +162,21 @@ HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, cons
   const bool full = kind == kFull;
   const char* key = full ? family.two_thetas->full_key : family.two_thetas->local_key;
   const double otherwise = full ? family.two_thetas->full : family.two_thetas->local;
-  dict.theta = SourcedNumber{config.find_number(key, kTheta).value_or(otherwise), config.path(key)};
+  if (*key != '\0') {
+    dict.theta = SourcedNumber{config.find_number(key, kTheta).value_or(otherwise), config.path(key)};
+  } else if (!nested) {
+    dict.theta = SourcedNumber{otherwise, config.path("rope_parameters")};
+  }
   return dict;
 }
 
 }  // namespace
 
 HfModel::HfModel(const llvm::json::Object& object, bool lenient)
-    : top_(object),
-      parts_(model_of_parts(top_)),
-      config_(language_model(parts_)),
-      family_(supported_family(config_, supported_family(parts_, supported_family(top_, HfFamily{})))) {
+    : parts_(find_hf_parts(object)),
+      config_(parts_.language),
+      family_(with_attention_of(
+          config_, supported_family(config_, supported_family(parts_.model, supported_family(parts_.top, HfFamily{}))))) {
   refuse_unsupported_keys(config_, family_);
   layers_ = read_hf_layers(config_, family_, lenient);
   nested_dicts_ = find_nested_rope_dicts(config_, layers_);
@@ -156,12 +184,13 @@ HfModel::HfModel(const llvm::json::Object& object, bool lenient)
 
 bool HfModel::rotates(std::size_t layer) const {
   if (!layers_[layer].rotates) return false;
-  const llvm::json::Value* dict = nested_dicts_ ? nested_dicts_->object().get(layers_[layer].kind) : nullptr;
+  if (!nested_dicts_) return layers_[layer].kind != kFull || family_.two_thetas == nullptr || family_.two_thetas->full != 0;
+  const llvm::json::Value* dict = nested_dicts_->object().get(layers_[layer].kind);
   return dict == nullptr || dict->kind() != llvm::json::Value::Null;
 }
 
 DType HfModel::dtype(const ModelOptions& options) const {
-  return options.dtype ? *options.dtype : read_dtype(config_, read_dtype(parts_, read_dtype(top_, RopeSpec{}.dtype)));
+  return options.dtype ? *options.dtype : read_dtype(config_, read_dtype(parts_.model, read_dtype(parts_.top, RopeSpec{}.dtype)));
 }
 
 RopeSpec HfModel::spec(const std::string& kind, const ModelOptions& options) const {
@@ -213,12 +242,13 @@ RopeSpec HfModel::indexer_spec(const std::string& kind, const ModelOptions& opti
 }
 
 std::optional<HfVision> HfModel::vision(const ModelOptions& options) const {
-  const std::string type = parts_.find_string("model_type", "a string").value_or("");
-  return read_hf_vision(parts_, type, dtype(options), options);
+  const std::string type = parts_.model.find_string("model_type", "a string").value_or("");
+  return read_hf_vision(parts_.model, type, dtype(options), options);
 }
 
 std::vector<std::string> HfModel::warnings() const {
   std::vector<std::string> lines = unread_rope_keys(config_, family_);
+  for (std::string& line : unbuilt_hf_parts(parts_)) lines.push_back(std::move(line));
   if (family_.indexer == nullptr && config_.has("index_n_heads")) {
     lines.push_back(fmt::format("{}: found {}, the indexer of a family whose indexer is not known",
                                 config_.path("index_n_heads"), describe(*config_.find("index_n_heads"))));

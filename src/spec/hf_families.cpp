@@ -71,6 +71,7 @@ constexpr std::string_view kScaleSoftmax[] = {
 
 // A model of several parts has its language model's type in text_config: "gemma3_text" of "gemma3".
 std::string_view without_part(std::string_view model_type) {
+  if (model_type == "deepseek_vl_v2") return "deepseek_v2";  // its files say the language model's fields at the top, too
   for (const std::string_view part : {"_text", "_text_model", "_thinker"}) {
     if (model_type.size() > part.size() && model_type.substr(model_type.size() - part.size()) == part) {
       return model_type.substr(0, model_type.size() - part.size());
@@ -97,6 +98,7 @@ HfFamily hf_family(std::string_view name) {
   set_hf_layers(model_type, family);
   family.gpt_j_names = model_type == "gptj" || model_type == "codegen";
   family.latent = family.deinterleaves || is_in(kLatent, model_type);
+  family.latent_flag = model_type == "deepseek_v2";
   const bool phi_3 = model_type == "phi3" || model_type == "phi4_multimodal";
   family.alpha_is_ntk = model_type.substr(0, 7) == "hunyuan";
   family.yarn_is_longrope = phi_3;

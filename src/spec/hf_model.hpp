@@ -9,6 +9,7 @@
 #include "ropejit/model.hpp"
 #include "spec/hf_families.hpp"
 #include "spec/hf_layers.hpp"
+#include "spec/hf_parts.hpp"
 #include "spec/hf_vision.hpp"
 #include "support/json.hpp"
 
@@ -34,8 +35,7 @@ class HfModel {
  private:
   DType dtype(const ModelOptions& options) const;
 
-  ObjectReader top_;
-  ObjectReader parts_;   // what holds text_config and vision_config
+  HfParts parts_;
   ObjectReader config_;  // of the language model
   HfFamily family_;
   std::vector<HfLayer> layers_;
