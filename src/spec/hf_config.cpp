@@ -60,15 +60,6 @@ void refuse_unsupported_keys(const ObjectReader& config, const HfFamily& family)
   }
 }
 
-HfFamily supported_family(const ObjectReader& config, HfFamily otherwise) {
-  const std::optional<std::string> type = config.find_string("model_type", "a string");
-  if (!type) return otherwise;
-  const HfFamily family = hf_family(*type);
-  if (family.refusal == nullptr) return family;
-  throw field_error(ErrorCode::unsupported, config.path("model_type"),
-                    fmt::format("{}, {}", quoted(*type), family.refusal), kOneRotation);
-}
-
 double read_theta(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict) {
   if (dict.of_layer_kind && dict.theta) return dict.theta->value;
   std::optional<SourcedNumber> theta = dict.theta;
@@ -144,11 +135,12 @@ HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, cons
 
 }  // namespace
 
-HfModel::HfModel(const llvm::json::Object& object, bool lenient)
+HfModel::HfModel(const llvm::json::Object& object, const std::optional<std::string>& as, bool lenient)
     : top_(object),
       parts_(model_of_parts(top_)),
       config_(language_model(parts_)),
-      family_(supported_family(config_, supported_family(parts_, supported_family(top_, HfFamily{})))) {
+      type_(read_hf_model_type({top_, parts_, config_}, as)),
+      family_(type_.family) {
   refuse_unsupported_keys(config_, family_);
   layers_ = read_hf_layers(config_, family_, lenient);
   nested_dicts_ = find_nested_rope_dicts(config_, layers_);
@@ -218,7 +210,8 @@ std::optional<HfVision> HfModel::vision(const ModelOptions& options) const {
 }
 
 std::vector<std::string> HfModel::warnings() const {
-  std::vector<std::string> lines = unread_rope_keys(config_, family_);
+  std::vector<std::string> lines = type_.warnings;
+  for (std::string& line : unread_rope_keys(config_, family_)) lines.push_back(std::move(line));
   if (family_.indexer == nullptr && config_.has("index_n_heads")) {
     lines.push_back(fmt::format("{}: found {}, the indexer of a family whose indexer is not known",
                                 config_.path("index_n_heads"), describe(*config_.find("index_n_heads"))));
