@@ -164,20 +164,14 @@ std::string layers_table(const ModelRopes& model) {
   return others.empty() ? main : fmt::format("{}\n{}{}", to_string(RopeRole::main), main, others);
 }
 
-void warn(const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) print_error_line(fmt::format("ropejit: warning: {}", line));
-}
-
 int run_inspect(const Arguments& arguments) {
   if (arguments.has("--layers")) {
     const ModelRopes model = read_layers(arguments);
-    warn(model.warnings());
     print(arguments.has("--json") ? layers_json(model) : layers_table(model));
     return 0;
   }
   const Case given = read_case(arguments);
   const RotationPlan plan = plan_of(given);
-  warn(given.warnings);
   print(arguments.has("--json") ? inspect_json(given.spec, plan) : inspect_table(given.spec, plan));
   return 0;
 }

@@ -200,7 +200,7 @@ int run_warm(const Arguments& arguments) {
   print_problems(absent);
   if (!problems.empty()) return kBadSelection;
   if (!absent.empty()) return 1;
-  for (const std::string& line : selection.warnings) print_error_line("ropejit: " + line);
+  for (const std::string& line : selection.warnings) print_error_line("ropejit: warning: " + line);
   const bool json = arguments.has("--json");
   if (dry) return dry_run(selection, store, json);
 

@@ -72,15 +72,6 @@ void refuse_unsupported_keys(const ObjectReader& config, const HfFamily& family)
   }
 }
 
-HfFamily supported_family(const ObjectReader& config, HfFamily otherwise) {
-  const std::optional<std::string> type = config.find_string("model_type", "a string");
-  if (!type) return otherwise;
-  const HfFamily family = hf_family(*type);
-  if (family.refusal == nullptr) return family;
-  throw field_error(ErrorCode::unsupported, config.path("model_type"),
-                    fmt::format("{}, {}", quoted(*type), family.refusal), kOneRotation);
-}
-
 // DeepSeek-V2's code has an ordinary attention too (DeepSeek-OCR): that of a Llama.
 HfFamily with_attention_of(const ObjectReader& config, HfFamily family) {
   const std::optional<bool> latent = config.find_bool("use_mla");
@@ -172,11 +163,11 @@ HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, cons
 
 }  // namespace
 
-HfModel::HfModel(const llvm::json::Object& object, bool lenient)
+HfModel::HfModel(const llvm::json::Object& object, const std::optional<std::string>& as, bool lenient)
     : parts_(find_hf_parts(object)),
       config_(parts_.language),
-      family_(with_attention_of(
-          config_, supported_family(config_, supported_family(parts_.model, supported_family(parts_.top, HfFamily{}))))) {
+      type_(read_hf_model_type({parts_.top, parts_.model, config_}, as)),
+      family_(with_attention_of(config_, type_.family)) {
   refuse_unsupported_keys(config_, family_);
   layers_ = read_hf_layers(config_, family_, lenient);
   nested_dicts_ = find_nested_rope_dicts(config_, layers_);
@@ -247,7 +238,8 @@ std::optional<HfVision> HfModel::vision(const ModelOptions& options) const {
 }
 
 std::vector<std::string> HfModel::warnings() const {
-  std::vector<std::string> lines = unread_rope_keys(config_, family_);
+  std::vector<std::string> lines = type_.warnings;
+  for (std::string& line : unread_rope_keys(config_, family_)) lines.push_back(std::move(line));
   for (std::string& line : unbuilt_hf_parts(parts_)) lines.push_back(std::move(line));
   if (family_.indexer == nullptr && config_.has("index_n_heads")) {
     lines.push_back(fmt::format("{}: found {}, the indexer of a family whose indexer is not known",

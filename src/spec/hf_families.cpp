@@ -1,7 +1,6 @@
 #include "spec/hf_families.hpp"
 
 #include "spec/hf_family_tables.hpp"
-#include "spec/hf_refusals.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -84,7 +83,6 @@ std::string_view without_part(std::string_view model_type) {
 
 HfFamily hf_family(std::string_view name) {
   HfFamily family;
-  family.refusal = hf_refusal(name);
   const std::string_view model_type = without_part(name);
   if (is_in(kInterleaved, model_type)) family.layout = Layout::interleaved;
   family.interleave_flag = is_in(kDeinterleavingByFlag, model_type);

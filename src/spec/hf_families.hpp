@@ -50,8 +50,6 @@ struct HfFamily {
   bool turns_back = false;       ///< rotates by the negative angle
   bool last_lanes = false;       ///< the last lanes of a head rotate
   Rounding rounding = Rounding::p1;
-  /// Why this version does not build the family's rotation; null where it does.
-  const char* refusal = nullptr;
   const HfAxes* axes = nullptr;        ///< in static storage; null: one axis
   const HfIndexer* indexer = nullptr;  ///< in static storage
   // The family's class supplies a value of its own where a config has none, so that the usual default would be a guess.
@@ -89,7 +87,8 @@ struct HfFamily {
   bool falcon_heads = false;         ///< multi_query counts unless new_decoder_architecture is set; num_kv_heads
 };
 
-/// A type that no table knows is taken for a Llama: split_half, everything the usual way.
+/// Of a type that is known (spec/hf_known_types.hpp). One that no table here names is like a Llama: split_half,
+/// everything the usual way.
 HfFamily hf_family(std::string_view model_type);
 
 }  // namespace ropejit::internal

@@ -9,6 +9,7 @@
 #include "ropejit/model.hpp"
 #include "spec/hf_families.hpp"
 #include "spec/hf_layers.hpp"
+#include "spec/hf_model_type.hpp"
 #include "spec/hf_parts.hpp"
 #include "spec/hf_vision.hpp"
 #include "support/json.hpp"
@@ -17,9 +18,9 @@ namespace ropejit::internal {
 
 class HfModel {
  public:
-  /// `object` must outlive it. `lenient`: see read_hf_layers. Throws Error{unsupported} for a family, or a key that
-  /// makes a model rotate in a way, which this version does not build.
-  HfModel(const llvm::json::Object& object, bool lenient);
+  /// `object` must outlive it. `as`: ModelOptions::as. `lenient`: see read_hf_layers. Throws Error{unsupported} for a
+  /// model type that is not read, or a key that makes a model rotate in a way which this version does not build.
+  HfModel(const llvm::json::Object& object, const std::optional<std::string>& as, bool lenient);
 
   const std::vector<HfLayer>& layers() const { return layers_; }
   /// Whether the layer has a rotation at all.
@@ -37,6 +38,7 @@ class HfModel {
 
   HfParts parts_;
   ObjectReader config_;  // of the language model
+  HfModelType type_;
   HfFamily family_;
   std::vector<HfLayer> layers_;
   std::optional<ObjectReader> nested_dicts_;  // found once: it walks all layers

@@ -152,7 +152,7 @@ ModelRopes read_model_ropes(std::string_view text, const ModelOptions& options, 
 
 ModelRopes read_model_ropes(const llvm::json::Object& config, const ModelOptions& options, bool lenient) {
   validate(options);
-  return ModelRopesBuilder::build(HfModel(config, lenient), options);
+  return ModelRopesBuilder::build(HfModel(config, options.as, lenient), options);
 }
 
 }  // namespace internal
