@@ -58,7 +58,8 @@ void check_interleave_flag(const ObjectReader& config, const HfFamily& family) {
 void refuse_unsupported_keys(const ObjectReader& config, const HfFamily& family) {
   for (const std::string_view key : kUnsupportedKeys) {
     const llvm::json::Value* value = config.find(key);
-    if (value == nullptr || value->getAsBoolean() == false || value->getAsNumber() == 0 || is_known(family, key)) continue;
+    if (value == nullptr || value->getAsBoolean() == false || value->getAsNumber() == 0 || is_known(family, key))
+      continue;
     throw field_error(ErrorCode::unsupported, config.path(key), describe(*value), kOneRotation);
   }
   if (config.find_bool("alibi").value_or(false)) {
@@ -107,6 +108,27 @@ DType read_dtype(const ObjectReader& config, DType otherwise) {
     throw field_error(ErrorCode::unsupported, config.path(key), quoted(*text), kAllowed);
   }
   return otherwise;
+}
+
+// Fractions that some runtimes read and transformers does not.
+std::vector<std::string> doubtful_fractions(const ObjectReader& config, const HfFamily& family) {
+  static constexpr const char* kKey = "partial_rotary_factor";
+  std::vector<ObjectReader> readers{config};
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (const auto dict = config.find_object(key)) readers.push_back(*dict);
+  }
+  std::vector<std::string> lines;
+  if (family.reads_fraction || family.latent) return lines;
+  for (const ObjectReader& reader : readers) {
+    const llvm::json::Value* value = reader.find(kKey);
+    if (value == nullptr || value->getAsNumber() == 1.0) continue;
+    const auto rule = reader.object().getString("rope_type");
+    if (rule && *rule == "proportional") continue;
+    lines.push_back(fmt::format(
+        "{}: found {}, which counts; but transformers 5.24 does not read it for this model type, and turns all lanes",
+        reader.path(kKey), describe(*value)));
+  }
+  return lines;
 }
 
 // What Gemma 4's class has where a config has no rope_parameters.
@@ -175,13 +197,15 @@ HfModel::HfModel(const llvm::json::Object& object, const std::optional<std::stri
 
 bool HfModel::rotates(std::size_t layer) const {
   if (!layers_[layer].rotates) return false;
-  if (!nested_dicts_) return layers_[layer].kind != kFull || family_.two_thetas == nullptr || family_.two_thetas->full != 0;
+  if (!nested_dicts_)
+    return layers_[layer].kind != kFull || family_.two_thetas == nullptr || family_.two_thetas->full != 0;
   const llvm::json::Value* dict = nested_dicts_->object().get(layers_[layer].kind);
   return dict == nullptr || dict->kind() != llvm::json::Value::Null;
 }
 
 DType HfModel::dtype(const ModelOptions& options) const {
-  return options.dtype ? *options.dtype : read_dtype(config_, read_dtype(parts_.model, read_dtype(parts_.top, RopeSpec{}.dtype)));
+  return options.dtype ? *options.dtype
+                       : read_dtype(config_, read_dtype(parts_.model, read_dtype(parts_.top, RopeSpec{}.dtype)));
 }
 
 RopeSpec HfModel::spec(const std::string& kind, const ModelOptions& options) const {
@@ -240,6 +264,7 @@ std::optional<HfVision> HfModel::vision(const ModelOptions& options) const {
 std::vector<std::string> HfModel::warnings() const {
   std::vector<std::string> lines = type_.warnings;
   for (std::string& line : unread_rope_keys(config_, family_)) lines.push_back(std::move(line));
+  for (std::string& line : doubtful_fractions(config_, family_)) lines.push_back(std::move(line));
   for (std::string& line : unbuilt_hf_parts(parts_)) lines.push_back(std::move(line));
   if (family_.indexer == nullptr && config_.has("index_n_heads")) {
     lines.push_back(fmt::format("{}: found {}, the indexer of a family whose indexer is not known",
@@ -252,7 +277,7 @@ std::vector<std::string> HfModel::warnings() const {
   }
   if (family_.alpha_is_ntk && family_.axes != nullptr) {
     lines.emplace_back(
-        "model_type: HunYuan-VL's pairs are dealt to axes whole, as in Tencent's code and vLLM; transformers 5.23 "
+        "model_type: HunYuan-VL's pairs are dealt to axes whole, as in Tencent's code and vLLM; transformers 5.24 "
         "differs where a token's positions do");
   }
   return lines;

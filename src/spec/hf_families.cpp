@@ -61,7 +61,7 @@ constexpr std::string_view kP3[] = {
     "lfm3", "llama4",      "olmo",     "olmo2",        "olmo3",           "olmo_hybrid",
 };
 
-// Those whose attention has it in transformers 5.23, whether or not this version builds the rotation.
+// Those whose attention has it in transformers 5.24, whether or not this version builds the rotation.
 constexpr std::string_view kScaleSoftmax[] = {
     "axk1",          "axk2",        "bailing_hybrid", "deepseek_v2", "deepseek_v3", "deepseek_v32",
     "glm4_moe_lite", "glm_moe_dsa", "hy_v4",          "kimi_k2",     "kimi_k25",    "longcat_flash",
@@ -70,7 +70,8 @@ constexpr std::string_view kScaleSoftmax[] = {
 
 // A model of several parts has its language model's type in text_config: "gemma3_text" of "gemma3".
 std::string_view without_part(std::string_view model_type) {
-  if (model_type == "deepseek_vl_v2") return "deepseek_v2";  // its files say the language model's fields at the top, too
+  if (model_type == "deepseek_vl_v2")
+    return "deepseek_v2";  // its files say the language model's fields at the top, too
   for (const std::string_view part : {"_text", "_text_model", "_thinker"}) {
     if (model_type.size() > part.size() && model_type.substr(model_type.size() - part.size()) == part) {
       return model_type.substr(0, model_type.size() - part.size());

@@ -1,5 +1,6 @@
 // What a config.json does not say about its model's rotary embedding, by model_type: facts about the code of Hugging
-// Face transformers 5.23, which tests/golden/make_hf_families.py takes from that code and a test compares.
+// Face transformers 5.24, which tests/golden/make_hf_models.py and make_hf_layers.py take from that code and tests
+// compare.
 #pragma once
 
 #include <array>
@@ -56,6 +57,7 @@ struct HfFamily {
   bool needs_theta = false;      ///< its default is not 10000
   bool needs_rope_dict = false;  ///< its default is a scaling
   bool needs_fraction = false;   ///< its default is not "all lanes rotate"
+  bool reads_fraction = false;   ///< partial_rotary_factor counts in transformers; elsewhere in other runtimes alone
   bool needs_head_dim = false;   ///< its default is not hidden_size / num_attention_heads
   bool needs_kv_heads = false;   ///< its default is not num_attention_heads
   bool gpt_j_names = false;      ///< n_embd and n_head, as well as the usual names
@@ -68,16 +70,16 @@ struct HfFamily {
   bool only_sliding_rotates = false;        ///< full layers do not
   bool dense_layers_rotate = false;         ///< but those before the experts do (prefix_dense_sliding_window_pattern)
   HfNullWindow null_window = HfNullWindow::nothing;
-  std::int64_t full_every = 0;              ///< without layer_types, every n-th layer is full; 0: no such pattern
-  const char* full_every_key = "";          ///< the config's own n
-  bool full_first = false;                  ///< layers 0, n, 2n, ... are, not n - 1, 2n - 1, ...
-  bool last_is_full = false;                ///< and so is the last layer, whatever the pattern
-  bool others_are_linear = false;           ///< and the others have linear attention, which does not rotate
-  const char* attention_layers_key = "";    ///< an array of those with attention, where layer_types is absent
-  bool indexer_types = false;               ///< some layers' indexers are those of the layer before
-  bool every_fourth_indexer = false;        ///< where indexer_types is absent: layers 0, 1, 5, 9, ...
-  bool gemma_4 = false;                     ///< full layers have a head_dim and key heads of their own
-  bool deepseek_v4 = false;                 ///< rotations by compression; see spec/hf_deepseek_v4.hpp
+  std::int64_t full_every = 0;            ///< without layer_types, every n-th layer is full; 0: no such pattern
+  const char* full_every_key = "";        ///< the config's own n
+  bool full_first = false;                ///< layers 0, n, 2n, ... are, not n - 1, 2n - 1, ...
+  bool last_is_full = false;              ///< and so is the last layer, whatever the pattern
+  bool others_are_linear = false;         ///< and the others have linear attention, which does not rotate
+  const char* attention_layers_key = "";  ///< an array of those with attention, where layer_types is absent
+  bool indexer_types = false;             ///< some layers' indexers are those of the layer before
+  bool every_fourth_indexer = false;      ///< where indexer_types is absent: layers 0, 1, 5, 9, ...
+  bool gemma_4 = false;                   ///< full layers have a head_dim and key heads of their own
+  bool deepseek_v4 = false;               ///< rotations by compression; see spec/hf_deepseek_v4.hpp
   // Quirks of rope dictionaries; see spec/hf_scaling.cpp.
   bool alpha_is_ntk = false;         ///< dynamic with an alpha is ntk
   bool yarn_is_longrope = false;     ///< and "su", as everywhere

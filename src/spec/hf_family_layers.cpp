@@ -62,17 +62,17 @@ constexpr LayerRow kLayerRows[] = {
     {"zamba2", nullptr, false, true, 0, ""},
 };
 
-// A sliding layer knows that it is one by its window (none_rotates), or a full layer rotates where the model has no window
-// (all_rotate).
+// A sliding layer knows that it is one by its window (none_rotates), or a full layer rotates where the model has no
+// window (all_rotate).
 struct WindowRow {
   std::string_view model_type;
   HfNullWindow null_window;
 };
 
 constexpr WindowRow kWindowRows[] = {
-    {"cohere2", HfNullWindow::none_rotates},     {"cohere2_moe", HfNullWindow::none_rotates},
-    {"exaone4", HfNullWindow::all_rotate},       {"exaone4_5", HfNullWindow::all_rotate},
-    {"exaone_moe", HfNullWindow::all_rotate},    {"flint", HfNullWindow::none_rotates},
+    {"cohere2", HfNullWindow::none_rotates},  {"cohere2_moe", HfNullWindow::none_rotates},
+    {"exaone4", HfNullWindow::all_rotate},    {"exaone4_5", HfNullWindow::all_rotate},
+    {"exaone_moe", HfNullWindow::all_rotate}, {"flint", HfNullWindow::none_rotates},
     {"kolibri1", HfNullWindow::all_rotate},
 };
 

@@ -10,12 +10,12 @@ namespace ropejit::internal {
 
 struct HfParts {
   ObjectReader top;
-  ObjectReader model;     ///< what holds the parts: the top, or the part of it that understands, in models that speak too
+  ObjectReader model;  ///< what holds the parts: the top, or the part of it that understands, in models that speak too
   ObjectReader language;  ///< what describes the language model: `model`, or one of its members (text_config, ...)
 };
 
-/// Throws Error where no object of those describes layers while others do, which it names, and where a file tells of its
-/// language model twice and in two ways. `top` must outlive the result.
+/// Throws Error where no object of those describes layers while others do, which it names, and where a file tells of
+/// its language model twice and in two ways. `top` must outlive the result.
 HfParts find_hf_parts(const llvm::json::Object& top);
 
 /// A line for each part with a rotation of its own that is neither the language model nor vision_config. Nothing is

@@ -93,7 +93,7 @@ def rotating_layers(config):
             setattr(code, name, noted)
     try:
         with torch.no_grad():
-            model(input_ids=torch.tensor([[5, 6, 7, 8]]))
+            model(input_ids=torch.tensor([[5, 6, 7, 8]]), use_cache=False)
     finally:
         for code, name, turn in patched:
             setattr(code, name, turn)
