@@ -1,6 +1,9 @@
 // What a Hugging Face config.json says about the rotary embeddings of a model, refused rather than guessed.
 #include <fmt/format.h>
 
+#include <map>
+#include <utility>
+
 #include "ropejit/error.hpp"
 #include "spec/hf_axes.hpp"
 #include "spec/hf_deepseek_v4.hpp"
@@ -8,6 +11,7 @@
 #include "spec/hf_operands.hpp"
 #include "spec/hf_rope_dict.hpp"
 #include "spec/hf_rope_keys.hpp"
+#include "spec/hf_unread_keys.hpp"
 #include "spec/limits.hpp"
 #include "support/field_error.hpp"
 #include "support/json.hpp"
@@ -55,22 +59,27 @@ void check_interleave_flag(const ObjectReader& config, const HfFamily& family) {
   throw field_error(ErrorCode::unsupported, config.path("rope_interleave"), *flag ? "true" : "false", kOneRotation);
 }
 
+void check_position_kind(const ObjectReader& config, const HfFamily& family) {
+  static constexpr const char* kKey = "position_embedding_type";
+  const std::optional<std::string> kind = config.find_string(kKey, "rope, rotary");
+  if (!kind) return;
+  // Cohere's name for neighbouring lanes; ModernBERT's files have a key that its code does not know.
+  const bool other_name = (*kind == "rope_gptj" && family.layout == Layout::interleaved) ||
+                          (*kind == "absolute" && family.positions_unnamed);
+  if (*kind == "rope" || *kind == "rotary" || other_name) return;
+  throw field_error(ErrorCode::unsupported, config.path(kKey), quoted(*kind), "rope, rotary");
+}
+
 void refuse_unsupported_keys(const ObjectReader& config, const HfFamily& family) {
   for (const std::string_view key : kUnsupportedKeys) {
-    const llvm::json::Value* value = config.find(key);
+    const llvm::json::Value* value = config.peek(key);
     if (value == nullptr || value->getAsBoolean() == false || value->getAsNumber() == 0 || is_known(family, key))
       continue;
     throw field_error(ErrorCode::unsupported, config.path(key), describe(*value), kOneRotation);
   }
-  if (config.find_bool("alibi").value_or(false)) {
-    throw field_error(ErrorCode::unsupported, config.path("alibi"), "true", "a model with a rotary embedding");
-  }
   check_interleave_flag(config, family);
   if (family.rotates_if != nullptr) require_rotation(config, *family.rotates_if);
-  const std::optional<std::string> kind = config.find_string("position_embedding_type", "rope, rotary");
-  if (kind && *kind != "rope" && *kind != "rotary") {
-    throw field_error(ErrorCode::unsupported, config.path("position_embedding_type"), quoted(*kind), "rope, rotary");
-  }
+  check_position_kind(config, family);
 }
 
 // DeepSeek-V2's code has an ordinary attention too (DeepSeek-OCR): that of a Llama.
@@ -186,11 +195,12 @@ HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, cons
 }  // namespace
 
 HfModel::HfModel(const llvm::json::Object& object, const std::optional<std::string>& as, bool lenient)
-    : parts_(find_hf_parts(object)),
+    : parts_(find_hf_parts(ObjectReader(object, {}, &log_))),
       config_(parts_.language),
       type_(read_hf_model_type({parts_.top, parts_.model, config_}, as)),
       family_(with_attention_of(config_, type_.family)) {
   refuse_unsupported_keys(config_, family_);
+  for (const ObjectReader& config : {parts_.top, parts_.model, config_}) refuse_hidden_functions(config, family_);
   layers_ = read_hf_layers(config_, family_, lenient);
   nested_dicts_ = find_nested_rope_dicts(config_, layers_);
 }
@@ -261,14 +271,23 @@ std::optional<HfVision> HfModel::vision(const ModelOptions& options) const {
   return read_hf_vision(parts_.model, type, dtype(options), options);
 }
 
-std::vector<std::string> HfModel::warnings() const {
+std::vector<std::string> HfModel::warnings(ModelOptions options) const {
   std::vector<std::string> lines = type_.warnings;
+  options.tp = 1;
+  std::map<std::string, RopeSpec> of_kinds;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (rotates(i) && of_kinds.count(layers_[i].kind) == 0) of_kinds[layers_[i].kind] = spec(layers_[i].kind, options);
+  }
+  std::vector<RopeSpec> specs;
+  for (auto& [kind, each] : of_kinds) specs.push_back(std::move(each));
+  const std::vector<ObjectReader> configs{parts_.top, parts_.model, config_};
+  for (std::string& line : unread_keys({configs, log_, specs})) lines.push_back(std::move(line));
   for (std::string& line : unread_rope_keys(config_, family_)) lines.push_back(std::move(line));
   for (std::string& line : doubtful_fractions(config_, family_)) lines.push_back(std::move(line));
   for (std::string& line : unbuilt_hf_parts(parts_)) lines.push_back(std::move(line));
-  if (family_.indexer == nullptr && config_.has("index_n_heads")) {
+  if (const auto* heads = config_.peek("index_n_heads"); family_.indexer == nullptr && heads != nullptr) {
     lines.push_back(fmt::format("{}: found {}, the indexer of a family whose indexer is not known",
-                                config_.path("index_n_heads"), describe(*config_.find("index_n_heads"))));
+                                config_.path("index_n_heads"), describe(*heads)));
   }
   if (family_.deepseek_v4) {
     lines.emplace_back(

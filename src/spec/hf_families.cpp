@@ -95,6 +95,12 @@ HfFamily hf_family(std::string_view name) {
   set_hf_axes(model_type, family);
   set_hf_defaults(model_type, family);
   set_hf_layers(model_type, family);
+  family.positions_unnamed = model_type == "modernbert" || model_type == "modernbert-decoder";
+  // Hunyuan's: as in vLLM; of Bamba's second name too, in files of its first release.
+  const bool attention_head_dim = model_type.substr(0, 7) == "hunyuan" || model_type == "zamba2";
+  if (attention_head_dim) family.head_dim_key = "attention_head_dim";
+  if (model_type == "jetmoe") family.head_dim_key = "kv_channels";
+  if (model_type == "bamba") family.lanes_key = "attn_rotary_emb";
   family.gpt_j_names = model_type == "gptj" || model_type == "codegen";
   family.latent = family.deinterleaves || is_in(kLatent, model_type);
   family.latent_flag = model_type == "deepseek_v2";

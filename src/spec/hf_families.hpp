@@ -54,15 +54,18 @@ struct HfFamily {
   const HfAxes* axes = nullptr;        ///< in static storage; null: one axis
   const HfIndexer* indexer = nullptr;  ///< in static storage
   // The family's class supplies a value of its own where a config has none, so that the usual default would be a guess.
-  bool needs_theta = false;      ///< its default is not 10000
-  bool needs_rope_dict = false;  ///< its default is a scaling
-  bool needs_fraction = false;   ///< its default is not "all lanes rotate"
-  bool reads_fraction = false;   ///< partial_rotary_factor counts in transformers; elsewhere in other runtimes alone
-  bool needs_head_dim = false;   ///< its default is not hidden_size / num_attention_heads
-  bool needs_kv_heads = false;   ///< its default is not num_attention_heads
-  bool gpt_j_names = false;      ///< n_embd and n_head, as well as the usual names
-  bool latent = false;           ///< MLA: qk_nope_head_dim, qk_rope_head_dim, kv_lora_rank
-  bool latent_flag = false;      ///< but a Llama's attention where use_mla is false
+  bool needs_theta = false;               ///< its default is not 10000
+  bool needs_rope_dict = false;           ///< its default is a scaling
+  bool needs_fraction = false;            ///< its default is not "all lanes rotate"
+  bool reads_fraction = false;            ///< partial_rotary_factor counts in transformers, not in others alone
+  bool needs_head_dim = false;            ///< its default is not hidden_size / num_attention_heads
+  bool needs_kv_heads = false;            ///< its default is not num_attention_heads
+  bool positions_unnamed = false;         ///< position_embedding_type says nothing
+  const char* head_dim_key = "head_dim";  ///< its second name
+  const char* lanes_key = "rotary_dim";   ///< another name of how many lanes rotate
+  bool gpt_j_names = false;               ///< n_embd and n_head, as well as the usual names
+  bool latent = false;                    ///< MLA: qk_nope_head_dim, qk_rope_head_dim, kv_lora_rank
+  bool latent_flag = false;               ///< but a Llama's attention where use_mla is false
   // Layers; see spec/hf_layers.cpp.
   const HfSwitch* rotates_if = nullptr;     ///< in static storage; null: nothing turns the rotation off
   const HfTwoThetas* two_thetas = nullptr;  ///< in static storage

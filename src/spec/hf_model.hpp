@@ -21,6 +21,8 @@ class HfModel {
   /// `object` must outlive it. `as`: ModelOptions::as. `lenient`: see read_hf_layers. Throws Error{unsupported} for a
   /// model type that is not read, or a key that makes a model rotate in a way which this version does not build.
   HfModel(const llvm::json::Object& object, const std::optional<std::string>& as, bool lenient);
+  HfModel(const HfModel&) = delete;
+  HfModel& operator=(const HfModel&) = delete;
 
   const std::vector<HfLayer>& layers() const { return layers_; }
   /// Whether the layer has a rotation at all.
@@ -30,12 +32,13 @@ class HfModel {
   /// That of their indexers, which the family must have.
   RopeSpec indexer_spec(const std::string& kind, const ModelOptions& options) const;
   std::optional<HfVision> vision(const ModelOptions& options) const;
-  /// A line each; see ModelRopes::warnings.
-  std::vector<std::string> warnings() const;
+  /// A line each; see ModelRopes::warnings. To be asked for last: what was not read until then, nothing reads.
+  std::vector<std::string> warnings(ModelOptions options) const;
 
  private:
   DType dtype(const ModelOptions& options) const;
 
+  KeyLog log_;  // of the keys that the readers below were asked for
   HfParts parts_;
   ObjectReader config_;  // of the language model
   HfModelType type_;

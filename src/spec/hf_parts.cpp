@@ -97,7 +97,9 @@ constexpr std::string_view kStillParts[] = {
     "voxtral_encoder",
 };
 
-bool describes_layers(const ObjectReader& config) { return config.has("num_attention_heads") || config.has("n_head"); }
+bool describes_layers(const ObjectReader& config) {
+  return config.peek("num_attention_heads") != nullptr || config.peek("n_head") != nullptr;
+}
 
 template <class Keys>
 std::optional<ObjectReader> first_object(const ObjectReader& config, const Keys& keys) {
@@ -107,12 +109,13 @@ std::optional<ObjectReader> first_object(const ObjectReader& config, const Keys&
   return std::nullopt;
 }
 
-// The members that are objects, by name.
+// The members that are objects, by name. To look at them is no reading.
 std::map<std::string, ObjectReader> objects_of(const ObjectReader& config) {
   std::map<std::string, ObjectReader> objects;
   for (const auto& member : config.object()) {
     const std::string key = llvm::StringRef(member.first).str();
-    if (member.second.getAsObject() != nullptr) objects.emplace(key, config.get_object(key));
+    if (const auto* object = member.second.getAsObject())
+      objects.emplace(key, ObjectReader(*object, config.path(key) + "."));
   }
   return objects;
 }
@@ -136,8 +139,8 @@ void require_one_tale(const HfParts& parts) {
     const std::optional<ObjectReader> again = parts.model.find_object(name);
     if (!again) continue;
     for (const char* key : kSaidTwice) {
-      const llvm::json::Value* value = again->find(key);
-      const llvm::json::Value* outer = parts.model.find(key);
+      const llvm::json::Value* value = again->peek(key);
+      const llvm::json::Value* outer = parts.model.peek(key);
       if (value == nullptr || (outer != nullptr && *outer == *value)) continue;
       throw field_error(ErrorCode::unsupported, again->path(key), describe(*value),
                         fmt::format("the same as {}, which is {}", parts.model.path(key),
@@ -155,8 +158,9 @@ bool speaks_of_rope(const ObjectReader& config, int depth) {
     if (const auto text = value.getAsString(); key == "position_embedding_type" && text) {
       if (*text == "rope" || *text == "rotary") return true;
     }
-    if (depth > 0 && value.getAsObject() != nullptr && speaks_of_rope(config.get_object(key.str()), depth - 1))
+    if (depth > 0 && value.getAsObject() != nullptr && speaks_of_rope(ObjectReader(*value.getAsObject()), depth - 1)) {
       return true;
+    }
   }
   return false;
 }
@@ -217,8 +221,7 @@ void add_unbuilt(const ObjectReader& holder, const HfParts& parts, std::map<std:
 
 }  // namespace
 
-HfParts find_hf_parts(const llvm::json::Object& object) {
-  const ObjectReader top(object);
+HfParts find_hf_parts(const ObjectReader& top) {
   const ObjectReader model = describes_layers(top) ? top : first_object(top, kWrappers).value_or(top);
   const ObjectReader language = describes_layers(model) ? model : first_object(model, kLanguage).value_or(model);
   const HfParts parts{top, model, language};

@@ -77,7 +77,7 @@ TEST_CASE("a bad config names its field") {
        "rope_scaling.rope_type", kParse},
       {R"({"model_type": "llama", "num_attention_heads": 8, "head_dim": 64, "model_type": 5})", "model_type", kParse},
   };
-  for (const BadText& row : rows) check_refused(row, RopeSpec::from_hf_config);
+  for (const BadText& row : rows) check_refused(row, from_config);
 }
 
 TEST_CASE("a quarter of 100 lanes is told in full") {

@@ -103,7 +103,8 @@ TEST_CASE("a config's many spellings are read") {
   };
   for (const Row& row : rows) {
     INFO(row.fields);
-    const RopeSpec spec = RopeSpec::from_hf_config(config_with(row.fields));
+    std::vector<std::string> warnings;
+    const RopeSpec spec = RopeSpec::from_hf_config(config_with(row.fields), &warnings);
     const RopeSpec expected = RopeSpec::from_hf_config(config_with(row.same_as));
     CHECK(spec == expected);
   }
