@@ -60,8 +60,6 @@ constexpr PartRow kParts[] = {
     {"qwen2_5_omni", "token2wav_config", "qwen2_5_omni_token2wav"},
     {"qwen3_omni_moe", "code2wav_config", "qwen3_omni_moe_code2wav"},
     {"qwen3_omni_moe", "talker_config", "qwen3_omni_moe_talker"},
-    {"t5gemma", "encoder", "t5_gemma_module"},
-    {"t5gemma2", "encoder", "t5gemma2_encoder"},
     {"voxtral_realtime", "audio_config", "voxtral_realtime_encoder"},
 };
 

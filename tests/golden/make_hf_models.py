@@ -269,6 +269,8 @@ def latent_rotations():
             more.update(num_layers=2, head_dim=16)
         fields = mla(of, **more)
         yield text_case(of, fields, of, rotary + "RotaryEmbedding", 16, function=function)
+    fields = mla("sarvam_mla", rope_parameters={**YARN, "rope_theta": 1e4})
+    yield text_case("sarvam_mla", fields, "deepseek_v3", "DeepseekV3RotaryEmbedding", 16, function=by)
     v3 = mla("deepseek_v3", rope_interleave=False)
     yield text_case("deepseek_v3, halves", v3, "deepseek_v3", "DeepseekV3RotaryEmbedding", 16)
     for of, rotary in (("deepseek_v32", "DeepseekV32"), ("glm_moe_dsa", "GlmMoeDsa"), ("axk2", "AXK2"), ("hy_v4", "HYV4")):
