@@ -42,13 +42,15 @@ bool is_known(const HfFamily& family, std::string_view key) {
 
 // A model of the family that has no rotary embedding: its config turns it off, or does not turn it on.
 void require_rotation(const ObjectReader& config, const HfSwitch& rotates_if) {
-  const llvm::json::Value* value = config.find(rotates_if.key);
-  const bool on = value != nullptr && (rotates_if.value == nullptr ? value->getAsBoolean() == true
-                                                                   : value->getAsString() == rotates_if.value);
+  const char* allowed = rotates_if.value == nullptr ? "true" : rotates_if.value;
+  config.pass_over({rotates_if.key});
+  const llvm::json::Value* value = config.object().get(rotates_if.key);
+  if (value == nullptr) throw missing_field(config.path(rotates_if.key), allowed);
+  const bool on =
+      rotates_if.value == nullptr ? value->getAsBoolean() == true : value->getAsString() == rotates_if.value;
   if (on) return;
   throw field_error(ErrorCode::unsupported, config.path(rotates_if.key),
-                    fmt::format("{}, with which no layer rotates", value == nullptr ? "nothing" : describe(*value)),
-                    rotates_if.value == nullptr ? "true" : rotates_if.value);
+                    fmt::format("{}, with which no layer rotates", describe(*value)), allowed);
 }
 
 void check_interleave_flag(const ObjectReader& config, const HfFamily& family) {
@@ -117,27 +119,6 @@ DType read_dtype(const ObjectReader& config, DType otherwise) {
     throw field_error(ErrorCode::unsupported, config.path(key), quoted(*text), kAllowed);
   }
   return otherwise;
-}
-
-// Fractions that some runtimes read and transformers does not.
-std::vector<std::string> doubtful_fractions(const ObjectReader& config, const HfFamily& family) {
-  static constexpr const char* kKey = "partial_rotary_factor";
-  std::vector<ObjectReader> readers{config};
-  for (const char* key : {"rope_parameters", "rope_scaling"}) {
-    if (const auto dict = config.find_object(key)) readers.push_back(*dict);
-  }
-  std::vector<std::string> lines;
-  if (family.reads_fraction || family.latent) return lines;
-  for (const ObjectReader& reader : readers) {
-    const llvm::json::Value* value = reader.find(kKey);
-    if (value == nullptr || value->getAsNumber() == 1.0) continue;
-    const auto rule = reader.object().getString("rope_type");
-    if (rule && *rule == "proportional") continue;
-    lines.push_back(fmt::format(
-        "{}: found {}, which counts; but transformers 5.24 does not read it for this model type, and turns all lanes",
-        reader.path(kKey), describe(*value)));
-  }
-  return lines;
 }
 
 // What Gemma 4's class has where a config has no rope_parameters.
@@ -283,7 +264,6 @@ std::vector<std::string> HfModel::warnings(ModelOptions options) const {
   const std::vector<ObjectReader> configs{parts_.top, parts_.model, config_};
   for (std::string& line : unread_keys({configs, log_, specs})) lines.push_back(std::move(line));
   for (std::string& line : unread_rope_keys(config_, family_)) lines.push_back(std::move(line));
-  for (std::string& line : doubtful_fractions(config_, family_)) lines.push_back(std::move(line));
   for (std::string& line : unbuilt_hf_parts(parts_)) lines.push_back(std::move(line));
   if (const auto* heads = config_.peek("index_n_heads"); family_.indexer == nullptr && heads != nullptr) {
     lines.push_back(fmt::format("{}: found {}, the indexer of a family whose indexer is not known",

@@ -57,7 +57,7 @@ struct HfFamily {
   bool needs_theta = false;               ///< its default is not 10000
   bool needs_rope_dict = false;           ///< its default is a scaling
   bool needs_fraction = false;            ///< its default is not "all lanes rotate"
-  bool reads_fraction = false;            ///< partial_rotary_factor counts in transformers, not in others alone
+  bool shares_width = false;              ///< head_dim is hidden_size / num_attention_heads, whatever a config says
   bool needs_head_dim = false;            ///< its default is not hidden_size / num_attention_heads
   bool needs_kv_heads = false;            ///< its default is not num_attention_heads
   bool positions_unnamed = false;         ///< position_embedding_type says nothing

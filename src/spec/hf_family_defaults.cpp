@@ -70,53 +70,6 @@ constexpr std::string_view kNeedFraction[] = {
     "qwen3_next", "recurrent_gemma", "stablelm",      "zaya",
 };
 
-// Their code rotates so many lanes of a head where no rule scales; that of the others knows no such key.
-constexpr std::string_view kReadFraction[] = {
-    "apertus",
-    "apertus1p5",
-    "bamba",
-    "cwm",
-    "deepseek_v4",
-    "ernie4_5_vl_moe",
-    "fuyu",
-    "gemma4",
-    "gemma4_unified",
-    "glm",
-    "glm4",
-    "glm4_moe",
-    "glm4_moe_lite",
-    "glm4v",
-    "glm4v_moe",
-    "glm_image",
-    "glm_ocr",
-    "glmasr_encoder",
-    "gpt_neox",
-    "gpt_oss",
-    "granite4_vision",
-    "higgs_audio_v2",
-    "lfm3",
-    "minimax_m2",
-    "minimax_m3_vl",
-    "ministral3",
-    "mistral4",
-    "moonshine",
-    "moonshine_streaming",
-    "nemotron",
-    "openai_privacy_filter",
-    "persimmon",
-    "phi",
-    "phi3",
-    "phi4_multimodal",
-    "qwen3_5",
-    "qwen3_5_moe",
-    "qwen3_next",
-    "recurrent_gemma",
-    "sarvam_moe",
-    "solar_open",
-    "stablelm",
-    "zaya",
-};
-
 constexpr std::string_view kNeedHeadDim[] = {
     "afmoe",
     "beam",
@@ -296,7 +249,7 @@ void set_hf_defaults(std::string_view model_type, HfFamily& family) {
   family.needs_rope_dict = is_in(kNeedRopeDict, model_type);
   family.needs_fraction = is_in(kNeedFraction, model_type);
   family.needs_kv_heads = is_in(kNeedKvHeads, model_type);
-  family.reads_fraction = is_in(kReadFraction, model_type);
+  family.shares_width = model_type == "deepseek_ocr2" || model_type == "unlimited_ocr";
   family.needs_head_dim = is_in(kNeedHeadDim, model_type);
 }
 

@@ -64,7 +64,7 @@ TEST_CASE("a key that speaks of the rotation or of heads and that nothing reads 
       {R"("rope": {"theta": 5})", "rope: found an object"},
       {R"("model_type": "hunyuan_v1_dense", "head_dim": 80, "attention_head_dim": 128)",
        "attention_head_dim: found 128"},
-      {R"("model_type": "llava", "rope_theta": 5e5, "text_config": {"model_type": "llama", "hidden_size": 64})",
+      {R"("model_type": "llava", "rope_theta": 5e5, "text_config": {"model_type": "llama", "vocab_size": 64})",
        nullptr},
   };
   for (const Row& row : rows) {
