@@ -9,6 +9,7 @@
 #include "spec/hf_deepseek_v4.hpp"
 #include "spec/hf_model.hpp"
 #include "spec/hf_operands.hpp"
+#include "spec/hf_refused_keys.hpp"
 #include "spec/hf_rope_dict.hpp"
 #include "spec/hf_rope_keys.hpp"
 #include "spec/hf_unread_keys.hpp"
@@ -21,53 +22,17 @@ namespace ropejit {
 namespace internal {
 namespace {
 
-constexpr const char* kOneRotation = "a model whose layers share one rotation that this version builds";
 constexpr const char* kFull = "full_attention";
 
-// A key that, where it is set, makes the rotation depend on the layer or on something this version does not read.
-constexpr std::string_view kUnsupportedKeys[] = {
-    "compress_rope_theta", "force_rope",     "global_head_dim",  "global_rope_theta", "layer_rope_theta",
-    "local_rope_theta",    "no_rope_layers", "per_layer_config", "qk_rope_head_dim",  "rope_local_base_freq",
-    "rope_ratio",          "swa_rope_theta", "xdrope_section",
-};
-
-// Whether the family gives the key a meaning that this version knows.
-bool is_known(const HfFamily& family, std::string_view key) {
-  if (key == "qk_rope_head_dim") return family.latent || family.deepseek_v4;
-  if (key == "no_rope_layers") return family.no_rope_list;
-  if (key == "compress_rope_theta") return family.deepseek_v4;
-  if (key == "global_head_dim" || key == "per_layer_config") return family.gemma_4;
-  return family.two_thetas != nullptr && (key == family.two_thetas->full_key || key == family.two_thetas->local_key);
-}
-
-void check_interleave_flag(const ObjectReader& config, const HfFamily& family) {
-  const std::optional<bool> flag = config.find_bool("rope_interleave");
-  if (!flag || family.interleave_flag) return;
-  const bool neighbours = family.deinterleaves || family.layout == Layout::interleaved;
-  if (*flag == neighbours || (neighbours && !family.deinterleaves)) return;
-  throw field_error(ErrorCode::unsupported, config.path("rope_interleave"), *flag ? "true" : "false", kOneRotation);
-}
-
-void check_position_kind(const ObjectReader& config, const HfFamily& family) {
-  static constexpr const char* kKey = "position_embedding_type";
-  const std::optional<std::string> kind = config.find_string(kKey, "rope, rotary");
-  if (!kind && family.rotates_on_demand) throw missing_field(config.path(kKey), "rope, rotary");
-  if (!kind) return;
-  // Cohere's name for neighbouring lanes; ModernBERT's files have a key that its code does not know.
-  const bool other_name = (*kind == "rope_gptj" && family.layout == Layout::interleaved) ||
-                          (*kind == "absolute" && family.positions_unnamed);
-  if (*kind == "rope" || *kind == "rotary" || other_name) return;
-  throw field_error(ErrorCode::unsupported, config.path(kKey), quoted(*kind), "rope, rotary");
-}
-
-void refuse_unsupported_keys(const ObjectReader& config, const HfFamily& family) {
-  for (const std::string_view key : kUnsupportedKeys) {
-    const llvm::json::Value* value = config.peek(key);
-    if (value == nullptr || value->getAsBoolean() == false || is_known(family, key)) continue;
-    throw field_error(ErrorCode::unsupported, config.path(key), describe(*value), kOneRotation);
+// DeepSeek-V2's code has an ordinary attention too (DeepSeek-OCR): that of a Llama.
+HfFamily with_attention_of(const ObjectReader& config, HfFamily family) {
+  const std::optional<bool> latent = config.find_bool("use_mla");
+  if (!latent || *latent == family.latent) return family;
+  if (!family.latent_flag) {
+    throw field_error(ErrorCode::unsupported, config.path("use_mla"), *latent ? "true" : "false",
+                      family.latent ? "true, for this model type" : "false, for this model type");
   }
-  check_interleave_flag(config, family);
-  check_position_kind(config, family);
+  return HfFamily{};
 }
 
 double read_theta(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict) {
@@ -96,16 +61,6 @@ DType read_dtype(const ObjectReader& config, DType otherwise) {
   return otherwise;
 }
 
-// The object whose members are the parts of the model: the config itself, or the part of it that understands, in models
-// that speak too.
-ObjectReader model_of_parts(const ObjectReader& top) { return top.find_object("thinker_config").value_or(top); }
-
-// The object that describes the language model: the config itself, or text_config of a model with several parts.
-ObjectReader language_model(const ObjectReader& model) {
-  if (model.has("num_attention_heads") || model.has("n_head")) return model;
-  return model.find_object("text_config").value_or(model);
-}
-
 // What Gemma 4's class has where a config has no rope_parameters.
 HfRopeDict gemma_4_dict(const std::string& kind) {
   HfRopeDict dict;
@@ -113,6 +68,16 @@ HfRopeDict gemma_4_dict(const std::string& kind) {
   dict.theta = SourcedNumber{kind == kFull ? 1e6 : 1e4, "rope_parameters"};
   if (kind == kFull) dict.scaling = ProportionalScaling{1.0, 0.25};
   return dict;
+}
+
+// A family whose class knows thetas by kind of layer alone, in a config that has no such.
+void require_no_theta_for_all(const ObjectReader& config) {
+  for (const char* key : {"rope_theta", "rope_parameters", "rope_scaling"}) {
+    const llvm::json::Value* value = config.find(key);
+    if (value == nullptr) continue;
+    throw field_error(ErrorCode::unsupported, config.path(key), describe(*value),
+                      "rope_parameters with an object for each kind of layer");
+  }
 }
 
 // The rope dictionary of the layers of one kind. `nested`: see find_nested_rope_dicts.
@@ -126,6 +91,7 @@ HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, cons
   if (nested) {
     dict = read_nested_rope_dict(nested->get_object(kind), config, family);
   } else {
+    if (family.two_thetas != nullptr && *family.two_thetas->full_key == '\0') require_no_theta_for_all(config);
     dict = read_hf_rope_dict(config, family);
     if (family.two_thetas == nullptr) return dict;
     if (dict.theta) {
@@ -139,32 +105,38 @@ HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, cons
   const bool full = kind == kFull;
   const char* key = full ? family.two_thetas->full_key : family.two_thetas->local_key;
   const double otherwise = full ? family.two_thetas->full : family.two_thetas->local;
-  dict.theta = SourcedNumber{config.find_number(key, kTheta).value_or(otherwise), config.path(key)};
+  if (*key != '\0') {
+    dict.theta = SourcedNumber{config.find_number(key, kTheta).value_or(otherwise), config.path(key)};
+  } else if (!nested) {
+    dict.theta = SourcedNumber{otherwise, config.path("rope_parameters")};
+  }
   return dict;
 }
 
 }  // namespace
 
 HfModel::HfModel(const llvm::json::Object& object, const std::optional<std::string>& as, bool lenient)
-    : top_(object, {}, &log_),
-      parts_(model_of_parts(top_)),
-      config_(language_model(parts_)),
-      type_(read_hf_model_type({top_, parts_, config_}, as)),
-      family_(type_.family) {
-  refuse_unsupported_keys(config_, family_);
-  for (const ObjectReader& config : {top_, parts_, config_}) refuse_hidden_functions(config, family_);
+    : parts_(find_hf_parts(object, log_)),
+      config_(parts_.language),
+      type_(read_hf_model_type({parts_.top, parts_.model, config_}, as)),
+      family_(with_attention_of(config_, type_.family)) {
+  refuse_hf_keys(config_, family_);
+  for (const ObjectReader& config : {parts_.top, parts_.model, config_}) refuse_hidden_functions(config, family_);
   layers_ = read_hf_layers(config_, family_, lenient);
   nested_dicts_ = find_nested_rope_dicts(config_, layers_);
 }
 
 bool HfModel::rotates(std::size_t layer) const {
   if (!layers_[layer].rotates) return false;
-  const llvm::json::Value* dict = nested_dicts_ ? nested_dicts_->object().get(layers_[layer].kind) : nullptr;
+  if (!nested_dicts_)
+    return layers_[layer].kind != kFull || family_.two_thetas == nullptr || family_.two_thetas->full != 0;
+  const llvm::json::Value* dict = nested_dicts_->object().get(layers_[layer].kind);
   return dict == nullptr || dict->kind() != llvm::json::Value::Null;
 }
 
 DType HfModel::dtype(const ModelOptions& options) const {
-  return options.dtype ? *options.dtype : read_dtype(config_, read_dtype(parts_, read_dtype(top_, RopeSpec{}.dtype)));
+  return options.dtype ? *options.dtype
+                       : read_dtype(config_, read_dtype(parts_.model, read_dtype(parts_.top, RopeSpec{}.dtype)));
 }
 
 RopeSpec HfModel::spec(const std::string& kind, const ModelOptions& options) const {
@@ -216,8 +188,8 @@ RopeSpec HfModel::indexer_spec(const std::string& kind, const ModelOptions& opti
 }
 
 std::optional<HfVision> HfModel::vision(const ModelOptions& options) const {
-  const std::string type = parts_.find_string("model_type", "a string").value_or("");
-  return read_hf_vision(parts_, type, dtype(options), options);
+  const std::string type = parts_.model.find_string("model_type", "a string").value_or("");
+  return read_hf_vision(parts_.model, type, dtype(options), options);
 }
 
 std::vector<std::string> HfModel::warnings(ModelOptions options) const {
@@ -229,9 +201,13 @@ std::vector<std::string> HfModel::warnings(ModelOptions options) const {
   }
   std::vector<RopeSpec> specs;
   for (auto& [kind, each] : of_kinds) specs.push_back(std::move(each));
-  const std::vector<ObjectReader> configs{top_, parts_, config_};
-  for (std::string& line : unread_keys({configs, log_, specs})) lines.push_back(std::move(line));
+  const std::vector<ObjectReader> configs{parts_.top, parts_.model, config_};
+  // Where no layer rotates, nothing was read.
+  if (!specs.empty()) {
+    for (std::string& line : unread_keys({configs, log_, specs})) lines.push_back(std::move(line));
+  }
   for (std::string& line : unread_rope_keys(config_, family_)) lines.push_back(std::move(line));
+  for (std::string& line : unbuilt_hf_parts(parts_)) lines.push_back(std::move(line));
   if (const auto* heads = config_.peek("index_n_heads"); family_.indexer == nullptr && heads != nullptr) {
     lines.push_back(fmt::format("{}: found {}, the indexer of a family whose indexer is not known",
                                 config_.path("index_n_heads"), describe(*heads)));

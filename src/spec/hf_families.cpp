@@ -70,6 +70,8 @@ constexpr std::string_view kScaleSoftmax[] = {
 
 // A model of several parts has its language model's type in text_config: "gemma3_text" of "gemma3".
 std::string_view without_part(std::string_view model_type) {
+  if (model_type == "deepseek_vl_v2")
+    return "deepseek_v2";  // its files say the language model's fields at the top, too
   for (const std::string_view part : {"_text", "_text_model", "_thinker"}) {
     if (model_type.size() > part.size() && model_type.substr(model_type.size() - part.size()) == part) {
       return model_type.substr(0, model_type.size() - part.size());
@@ -93,7 +95,6 @@ HfFamily hf_family(std::string_view name) {
   set_hf_axes(model_type, family);
   set_hf_defaults(model_type, family);
   set_hf_layers(model_type, family);
-  family.rotates_on_demand = model_type == "esm";
   family.positions_unnamed = model_type == "modernbert" || model_type == "modernbert-decoder";
   // Hunyuan's: as in vLLM; of Bamba's second name too, in files of its first release.
   const bool attention_head_dim = model_type.substr(0, 7) == "hunyuan" || model_type == "zamba2";
@@ -102,6 +103,7 @@ HfFamily hf_family(std::string_view name) {
   if (model_type == "bamba") family.lanes_key = "attn_rotary_emb";
   family.gpt_j_names = model_type == "gptj" || model_type == "codegen";
   family.latent = family.deinterleaves || is_in(kLatent, model_type);
+  family.latent_flag = model_type == "deepseek_v2";
   const bool phi_3 = model_type == "phi3" || model_type == "phi4_multimodal";
   family.alpha_is_ntk = model_type.substr(0, 7) == "hunyuan";
   family.yarn_is_longrope = phi_3;

@@ -18,7 +18,7 @@ constexpr const char* kSliding = "sliding_attention";
 constexpr const char* kLinear = "linear_attention";
 
 // Layers of these kinds have no attention that could rotate.
-constexpr std::string_view kStill[] = {"conv", kLinear, "mamba", "recurrent"};
+constexpr std::string_view kStill[] = {"conv", kLinear, "mamba", "mlp", "recurrent"};
 
 std::optional<std::int64_t> find_count(const ObjectReader& config) {
   for (const char* key : {"num_hidden_layers", "n_layer", "num_layers"}) {
@@ -64,6 +64,7 @@ std::vector<HfLayer> of_pattern(const ObjectReader& config, const HfFamily& fami
     const bool full = (family.full_first ? i : i + 1) % every == 0;
     layers.push_back(HfLayer{full ? kFull : family.others_are_linear ? kLinear : kSliding});
   }
+  if (family.last_is_full) layers.back().kind = kFull;
   return layers;
 }
 
@@ -93,6 +94,31 @@ void apply_no_rope_layers(const ObjectReader& config, std::vector<HfLayer>& laye
 bool is_null(const ObjectReader& config, llvm::StringRef key) {
   const llvm::json::Value* value = config.object().get(key);
   return value != nullptr && value->kind() == llvm::json::Value::Null;
+}
+
+// The first layers of a model of experts, which have none. Their kinds follow a pattern of their own: with 1, all of
+// them are full, and rotate all the same.
+void turn_dense_layers(const ObjectReader& config, std::vector<HfLayer>& layers) {
+  if (config.find_int("prefix_dense_sliding_window_pattern", kLayers).value_or(1) != 1) return;
+  const llvm::json::Value* types = config.find("mlp_layer_types");
+  if (types == nullptr) {
+    const std::int64_t dense = config.find_int("first_k_dense_replace", IntRange{0, kLayers.max}).value_or(0);
+    for (std::size_t i = 0; i < layers.size() && static_cast<std::int64_t>(i) < dense; ++i) layers[i].rotates = true;
+    return;
+  }
+  const llvm::json::Array& array =
+      array_of_layers(config, "mlp_layer_types", *types, static_cast<std::int64_t>(layers.size()));
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (array[i].getAsString() == "dense") layers[i].rotates = true;
+  }
+}
+
+void apply_window(const ObjectReader& config, const HfFamily& family, std::vector<HfLayer>& layers) {
+  const HfNullWindow null_window = is_null(config, "sliding_window") ? family.null_window : HfNullWindow::nothing;
+  if (null_window == HfNullWindow::all_rotate) return;
+  for (HfLayer& layer : layers) {
+    layer.rotates = layer.kind == kSliding && null_window != HfNullWindow::none_rotates;
+  }
 }
 
 // The layers that an array of the config names, in place of what they were.
@@ -173,9 +199,8 @@ std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& 
     layer.rotates = std::find(std::begin(kStill), std::end(kStill), layer.kind) == std::end(kStill);
   }
   if (family.no_rope_list) apply_no_rope_layers(config, layers);
-  if (family.only_sliding_rotates && !is_null(config, "sliding_window")) {
-    for (HfLayer& layer : layers) layer.rotates = layer.kind == kSliding;
-  }
+  if (family.only_sliding_rotates) apply_window(config, family, layers);
+  if (family.dense_layers_rotate) turn_dense_layers(config, layers);
   // Layers whose keys come from an image (Llama 3.2 Vision).
   replace_named_layers(config, "cross_attention_layers", HfLayer{"cross_attention", false}, layers);
   if (family.indexer == nullptr) return layers;

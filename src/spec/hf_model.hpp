@@ -10,6 +10,7 @@
 #include "spec/hf_families.hpp"
 #include "spec/hf_layers.hpp"
 #include "spec/hf_model_type.hpp"
+#include "spec/hf_parts.hpp"
 #include "spec/hf_vision.hpp"
 #include "support/json.hpp"
 
@@ -38,8 +39,7 @@ class HfModel {
   DType dtype(const ModelOptions& options) const;
 
   KeyLog log_;  // of the keys that the readers below were asked for
-  ObjectReader top_;
-  ObjectReader parts_;   // what holds text_config and vision_config
+  HfParts parts_;
   ObjectReader config_;  // of the language model
   HfModelType type_;
   HfFamily family_;

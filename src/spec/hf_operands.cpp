@@ -23,6 +23,7 @@ std::int64_t read_kv_heads(const ObjectReader& config, const HfFamily& family, s
     if (!grouped_heads && config.find_bool("multi_query").value_or(true)) return 1;
     return config.find_int("num_kv_heads", kHeads).value_or(q_heads);
   }
+  if (family.needs_kv_heads) return config.get_int("num_key_value_heads", kHeads);
   if (const auto heads = config.find_int("num_key_value_heads", kHeads)) return *heads;
   return family.deepseek_v4 || config.find_bool("multi_query").value_or(false) ? 1 : q_heads;
 }

@@ -3,11 +3,12 @@
 
 Nothing is computed here. "rotations": configs as models have them, tokens' positions, a vector, and what the model's own
 rotary class and function make of it, in fp32; and which of three orders of rounding gives the bits of the same call in
-bf16. "classes": what the config class of every model type has where a config says nothing. Made with
+bf16. "classes": what the config class of every model type makes of "shape" and each of "variants", configs that leave
+something out: by kind of layer theta, rope type, lanes that rotate, heads, key heads and lanes. Made with
 
-    transformers 5.23.0, torch 2.15.0 (on the CPU), Python 3.11
+    transformers 5.24.0, torch 2.15.0 (on the CPU), Python 3.11
 
-    pip install transformers==5.23.0 torch==2.15.0
+    pip install transformers==5.24.0 torch==2.15.0
     python3 tests/golden/make_hf_models.py
 """
 
@@ -317,47 +318,93 @@ def hunyuan_case(fields):
                 lambda x, by: code.apply_rotary_pos_emb(x[None, None], x[None, None], *by)[0][0, 0], 64)
 
 
+SHAPE = {"hidden_size": 3072, "num_attention_heads": 64, "num_hidden_layers": 12}
+# What a config says of theta, heads and lanes, in words that no class has by itself; and with a part of them left out.
+SAID = {"rope_theta": 12345.0, "head_dim": 96, "num_key_value_heads": 16, "partial_rotary_factor": 0.5}
+LEFT_OUT = [(), ("rope_theta",), ("head_dim",), ("num_key_value_heads",), ("partial_rotary_factor",), tuple(SAID)]
+VARIANTS = [{key: value for key, value in SAID.items() if key not in left} for left in LEFT_OUT]
+VARIANTS.append({"head_dim": 96, "num_key_value_heads": 16, "rope_parameters": {"rope_type": "default",
+                                                                              "rope_theta": 12345.0}})
+
+
 def classes():
-    """Of every model type: theta, rope type and rotating lanes of each kind of layer where a config leaves them out."""
+    """Of every model type: what of each kind of layer rotates, and how, where a config leaves something out."""
     for model_type in sorted(transformers.CONFIG_MAPPING.keys()):
-        if any(part in model_type for part in ("vision", "audio", "encoder", "sam", "dinov3", "depth", "talker")):
+        of = [class_of(model_type, variant) for variant in VARIANTS]
+        if not any(of):
             continue
-        fields = {"model_type": model_type, "hidden_size": 2048, "num_attention_heads": 16, "num_hidden_layers": 12}
+        config = transformers.CONFIG_MAPPING[model_type]()
+        yield {"model_type": model_type, "layout": layout_of(config), "of": of}
+
+
+def class_of(model_type, variant):
+    """[theta, rope type, lanes that rotate, heads, key heads, lanes] by kind of layer; null where the class refuses."""
+    try:
+        config = transformers.CONFIG_MAPPING[model_type](**SHAPE, **json.loads(json.dumps(variant)))
+        parameters = config.rope_parameters
+    except Exception:
+        return None
+    if not isinstance(parameters, dict):
+        return None
+    by_kind = {k: v for k, v in parameters.items() if isinstance(v, dict)}
+    kinds = {}
+    for kind, dictionary in (by_kind or {"": parameters}).items():
+        layer = config
+        if kind and hasattr(config, "per_layer_config") and kind in (getattr(config, "layer_types", None) or []):
+            try:
+                layer = config.per_layer_config[kind]
+            except Exception:
+                layer = config
+        if "rope_theta" not in dictionary or dictionary["rope_type"] == "axial":
+            continue
+        lanes = attribute(layer, "head_dim") or config.hidden_size // config.num_attention_heads
+        key_heads = attribute(layer, "num_key_value_heads") or config.num_attention_heads
+        rotating = lanes_of(config, kind) or int(lanes * (dictionary.get("partial_rotary_factor") or 1.0))
+        kinds[kind] = [float(dictionary["rope_theta"]), dictionary["rope_type"], rotating, config.num_attention_heads,
+                       key_heads, lanes]
+    return kinds or None
+
+
+def attribute(config, name):
+    try:
+        return getattr(config, name, None)
+    except Exception:
+        return None
+
+
+def code_of(config):
+    """The module of the config's model, which may be another family's."""
+    try:
+        return importlib.import_module(type(config).__module__.replace(".configuration_", ".modeling_"))
+    except Exception:
+        model = transformers.MODEL_MAPPING.get(type(config), None)
+        return importlib.import_module(model.__module__) if model else None
+
+
+def lanes_of(config, kind):
+    """The lanes that the rotary classes of the module rotate; null where there are none or they differ."""
+    code = code_of(config)
+    if code is None:
+        return None
+    found = set()
+    for name, member in vars(code).items():
+        if not isinstance(member, type) or not name.endswith("RotaryEmbedding") or member.__module__ != code.__name__:
+            continue
+        if "Vision" in name or "Audio" in name:
+            continue
         try:
-            config = transformers.CONFIG_MAPPING[model_type](**{k: v for k, v in fields.items() if k != "model_type"})
+            frequencies = getattr(member(config), kind + "_inv_freq" if kind else "inv_freq")
+            # The proportional rule has pairs that stand still.
+            found.add(2 * int((frequencies != 0).sum()))
         except Exception:
             continue
-        parameters = getattr(config, "rope_parameters", None)
-        if not isinstance(parameters, dict):
-            continue
-        by_kind = {k: v for k, v in parameters.items() if isinstance(v, dict)} or {"": parameters}
-        kinds = {}
-        for kind, dictionary in by_kind.items():
-            layer = config
-            if kind and hasattr(config, "per_layer_config") and kind in (getattr(config, "layer_types", None) or []):
-                try:
-                    layer = config.per_layer_config[kind]
-                except Exception:
-                    layer = config
-            try:
-                lanes = getattr(layer, "head_dim", None)
-            except Exception:
-                lanes = None
-            if lanes is None:
-                lanes = config.hidden_size // config.num_attention_heads
-            if "rope_theta" not in dictionary or dictionary["rope_type"] == "axial":
-                continue
-            kinds[kind] = {"theta": float(dictionary["rope_theta"]), "rope_type": dictionary["rope_type"],
-                           "rotary_dim": int(lanes * (dictionary.get("partial_rotary_factor") or 1.0))}
-        if kinds:
-            yield {"config": fields, "kinds": kinds, "layout": layout_of(config)}
+    return found.pop() if len(found) == 1 else None
 
 
 def layout_of(config):
     """Of the rotate functions of the module, all of which must agree; null where they do not or there are none."""
-    try:
-        code = importlib.import_module(type(config).__module__.replace(".configuration_", ".modeling_"))
-    except Exception:
+    code = code_of(config)
+    if code is None:
         return None
     defined = {n.name for n in ast.parse(inspect.getsource(code)).body if isinstance(n, ast.FunctionDef)}
     if "apply_rotary_pos_emb_interleave" in defined:
@@ -380,6 +427,7 @@ def main():
 
     out = pathlib.Path(__file__).with_name("hf_models.json")
     out.write_text('{\n "made_with": ' + json.dumps(versions) + ',\n "rotations": [\n' + lines(rotations()) +
+                   '\n ],\n "shape": ' + json.dumps(SHAPE) + ',\n "variants": [\n' + lines(VARIANTS) +
                    '\n ],\n "classes": [\n' + lines(classes()) + "\n ]\n}\n")
 
 

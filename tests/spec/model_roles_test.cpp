@@ -308,7 +308,7 @@ TEST_CASE("bad sections, towers and indexers are named") {
            sections + "}";
   };
   const auto tower = [](const std::string& fields) {
-    return R"("vision_config": {"model_type": "qwen2_vl_vision", )" + fields + "}";
+    return R"("model_type": "llama", "vision_config": {"model_type": "qwen2_vl_vision", )" + fields + "}";
   };
   const std::string ernie = R"("model_type": "ernie4_5_vl_moe_text", "rope_theta": 5e5, "rope_scaling": {"rope_type":
                                "default", "mrope_section": )";
