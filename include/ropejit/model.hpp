@@ -81,8 +81,9 @@ class ROPEJIT_EXPORT ModelRopes {
   /// The one rotation that every layer has. Throws Error{unsupported} where layers differ.
   RopeSpec single() const;
 
-  /// What a person should know, a line each: keys of a rope dictionary that nothing reads, parts of the model whose
-  /// rotation is not built or that the specs do not say.
+  /// What a person should know, a line each: a type that was asked for in place of the config's own; keys of a rope
+  /// dictionary, and keys that speak of the rotation or of heads, that nothing reads; parts of the model whose rotation
+  /// is not built or that the specs do not say.
   const std::vector<std::string>& warnings() const noexcept { return warnings_; }
 
  private:

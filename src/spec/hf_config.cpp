@@ -9,6 +9,7 @@
 #include "spec/hf_deepseek_v4.hpp"
 #include "spec/hf_model.hpp"
 #include "spec/hf_operands.hpp"
+#include "spec/hf_refused_keys.hpp"
 #include "spec/hf_rope_dict.hpp"
 #include "spec/hf_rope_keys.hpp"
 #include "spec/hf_unread_keys.hpp"
@@ -21,68 +22,7 @@ namespace ropejit {
 namespace internal {
 namespace {
 
-constexpr const char* kOneRotation = "a model whose layers share one rotation that this version builds";
 constexpr const char* kFull = "full_attention";
-
-// A key that, where it is set, makes the rotation depend on the layer or on something this version does not read.
-constexpr std::string_view kUnsupportedKeys[] = {
-    "compress_rope_theta", "force_rope",     "global_head_dim",  "global_rope_theta", "layer_rope_theta",
-    "local_rope_theta",    "no_rope_layers", "per_layer_config", "qk_rope_head_dim",  "rope_local_base_freq",
-    "rope_ratio",          "swa_rope_theta", "xdrope_section",
-};
-
-// Whether the family gives the key a meaning that this version knows.
-bool is_known(const HfFamily& family, std::string_view key) {
-  if (key == "qk_rope_head_dim") return family.latent || family.deepseek_v4;
-  if (key == "no_rope_layers") return family.no_rope_list;
-  if (key == "compress_rope_theta") return family.deepseek_v4;
-  if (key == "global_head_dim" || key == "per_layer_config") return family.gemma_4;
-  return family.two_thetas != nullptr && (key == family.two_thetas->full_key || key == family.two_thetas->local_key);
-}
-
-// A model of the family that has no rotary embedding: its config turns it off, or does not turn it on.
-void require_rotation(const ObjectReader& config, const HfSwitch& rotates_if) {
-  const char* allowed = rotates_if.value == nullptr ? "true" : rotates_if.value;
-  config.pass_over({rotates_if.key});
-  const llvm::json::Value* value = config.object().get(rotates_if.key);
-  if (value == nullptr) throw missing_field(config.path(rotates_if.key), allowed);
-  const bool on =
-      rotates_if.value == nullptr ? value->getAsBoolean() == true : value->getAsString() == rotates_if.value;
-  if (on) return;
-  throw field_error(ErrorCode::unsupported, config.path(rotates_if.key),
-                    fmt::format("{}, with which no layer rotates", describe(*value)), allowed);
-}
-
-void check_interleave_flag(const ObjectReader& config, const HfFamily& family) {
-  const std::optional<bool> flag = config.find_bool("rope_interleave");
-  if (!flag || family.interleave_flag) return;
-  const bool neighbours = family.deinterleaves || family.layout == Layout::interleaved;
-  if (*flag == neighbours || (neighbours && !family.deinterleaves)) return;
-  throw field_error(ErrorCode::unsupported, config.path("rope_interleave"), *flag ? "true" : "false", kOneRotation);
-}
-
-void check_position_kind(const ObjectReader& config, const HfFamily& family) {
-  static constexpr const char* kKey = "position_embedding_type";
-  const std::optional<std::string> kind = config.find_string(kKey, "rope, rotary");
-  if (!kind) return;
-  // Cohere's name for neighbouring lanes; ModernBERT's files have a key that its code does not know.
-  const bool other_name = (*kind == "rope_gptj" && family.layout == Layout::interleaved) ||
-                          (*kind == "absolute" && family.positions_unnamed);
-  if (*kind == "rope" || *kind == "rotary" || other_name) return;
-  throw field_error(ErrorCode::unsupported, config.path(kKey), quoted(*kind), "rope, rotary");
-}
-
-void refuse_unsupported_keys(const ObjectReader& config, const HfFamily& family) {
-  for (const std::string_view key : kUnsupportedKeys) {
-    const llvm::json::Value* value = config.peek(key);
-    if (value == nullptr || value->getAsBoolean() == false || value->getAsNumber() == 0 || is_known(family, key))
-      continue;
-    throw field_error(ErrorCode::unsupported, config.path(key), describe(*value), kOneRotation);
-  }
-  check_interleave_flag(config, family);
-  if (family.rotates_if != nullptr) require_rotation(config, *family.rotates_if);
-  check_position_kind(config, family);
-}
 
 // DeepSeek-V2's code has an ordinary attention too (DeepSeek-OCR): that of a Llama.
 HfFamily with_attention_of(const ObjectReader& config, HfFamily family) {
@@ -180,7 +120,7 @@ HfModel::HfModel(const llvm::json::Object& object, const std::optional<std::stri
       config_(parts_.language),
       type_(read_hf_model_type({parts_.top, parts_.model, config_}, as)),
       family_(with_attention_of(config_, type_.family)) {
-  refuse_unsupported_keys(config_, family_);
+  refuse_hf_keys(config_, family_);
   for (const ObjectReader& config : {parts_.top, parts_.model, config_}) refuse_hidden_functions(config, family_);
   layers_ = read_hf_layers(config_, family_, lenient);
   nested_dicts_ = find_nested_rope_dicts(config_, layers_);
@@ -262,7 +202,10 @@ std::vector<std::string> HfModel::warnings(ModelOptions options) const {
   std::vector<RopeSpec> specs;
   for (auto& [kind, each] : of_kinds) specs.push_back(std::move(each));
   const std::vector<ObjectReader> configs{parts_.top, parts_.model, config_};
-  for (std::string& line : unread_keys({configs, log_, specs})) lines.push_back(std::move(line));
+  // Where no layer rotates, nothing was read.
+  if (!specs.empty()) {
+    for (std::string& line : unread_keys({configs, log_, specs})) lines.push_back(std::move(line));
+  }
   for (std::string& line : unread_rope_keys(config_, family_)) lines.push_back(std::move(line));
   for (std::string& line : unbuilt_hf_parts(parts_)) lines.push_back(std::move(line));
   if (const auto* heads = config_.peek("index_n_heads"); family_.indexer == nullptr && heads != nullptr) {

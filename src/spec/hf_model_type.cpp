@@ -62,13 +62,16 @@ HfModelType other_type(const std::vector<ObjectReader>& configs, const std::stri
   }
   HfModelType result{language_type(as), hf_family(language_type(as)), {}};
   std::string found = "no model type";
+  bool same = false;
   for (const ObjectReader& config : configs) {
     const std::string type = type_of(config);
-    if (type == result.name) return result;
     if (type.empty()) continue;
     const char* why = why_not(type);
     found = why == nullptr ? quoted(type) : fmt::format("{}, {}", quoted(type), why);
+    same = why == nullptr && language_type(type) == result.name;
+    if (why != nullptr) break;
   }
+  if (same) return result;
   result.warnings.push_back(
       fmt::format("model_type: found {}, read as {} as asked for: its own code may rotate in another way", found,
                   quoted(result.name)));

@@ -6,88 +6,10 @@
 #include <map>
 #include <string_view>
 
-#include "ropejit/error.hpp"
-#include "support/field_error.hpp"
+#include "spec/hf_refused_keys.hpp"
 
 namespace ropejit::internal {
 namespace {
-
-// --- What is refused
-
-enum class When { set, on, off, interleaves, halves };
-
-struct Hidden {
-  std::string_view key;  // with a final '*': every key that begins so
-  When when;
-};
-
-constexpr Hidden kHidden[] = {
-    {"alibi", When::on},
-    {"apply_rope", When::off},
-    {"apply_rotary", When::off},
-    {"axes_dim*", When::set},
-    {"fope*", When::set},
-    {"interleaved_rope", When::interleaves},
-    {"is_neox_style", When::halves},
-    {"layer_rope_thetas", When::set},
-    {"no_rope", When::on},
-    {"no_rope_layer_interval", When::set},
-    {"nope", When::on},
-    {"nope_*", When::set},
-    {"partial_rotary_factors", When::set},
-    {"rope", When::off},
-    {"rope_interleaved", When::interleaves},
-    {"rope_is_neox_style", When::halves},
-    {"rope_thetas", When::set},
-    {"rotary", When::off},
-    {"rotary_emb_interleaved", When::interleaves},
-    {"rotary_emb_scale_base", When::set},
-    {"rotary_interleaved", When::interleaves},
-    {"use_alibi", When::on},
-    {"use_fope", When::on},
-    {"use_nope", When::on},
-    {"use_rope", When::off},
-    {"use_rope_embeddings", When::off},
-    {"use_rotary", When::off},
-    {"use_rotary_emb", When::off},
-    {"use_rotary_embedding", When::off},
-    {"use_rotary_embeddings", When::off},
-    {"use_rotary_position_embeddings", When::off},
-    {"use_xpos", When::on},
-    {"yarn_only_types", When::set},
-};
-
-bool begins(std::string_view text, std::string_view with) { return text.substr(0, with.size()) == with; }
-
-bool matches(std::string_view key, std::string_view pattern) {
-  if (pattern.back() != '*') return key == pattern;
-  pattern.remove_suffix(1);
-  return begins(key, pattern);
-}
-
-bool says_nothing(const llvm::json::Value& value) {
-  const llvm::json::Array* array = value.getAsArray();
-  const llvm::json::Object* object = value.getAsObject();
-  return value.getAsNull() || value.getAsBoolean() == false || value.getAsString() == llvm::StringRef() ||
-         (array != nullptr && array->empty()) || (object != nullptr && object->empty());
-}
-
-// Whether the value of a key of the table asks for what the family does not do.
-bool asks_for_other(When when, const llvm::json::Value& value, const HfFamily& family) {
-  const bool on = value.getAsBoolean() == true || value.getAsNumber().value_or(0) != 0;
-  const bool off = value.getAsBoolean() == false || value.getAsNumber() == 0.0;
-  const bool neighbours = family.deinterleaves || family.layout == Layout::interleaved;
-  switch (when) {
-    case When::set: return !says_nothing(value);
-    case When::on: return on;
-    case When::off: return off;
-    case When::interleaves: return on && !neighbours;
-    case When::halves: return (off && !neighbours) || (on && neighbours);
-  }
-  return true;
-}
-
-// --- What is warned of
 
 constexpr std::string_view kOfRotation[] = {
     "alibi", "fope", "mscale", "nope", "position_embedding", "rope", "rotary", "theta", "xpos", "yarn",
@@ -168,11 +90,7 @@ class UnreadKeys {
   bool is_told(const ObjectReader& config, const std::string& key, const llvm::json::Value& value) const {
     if (says_nothing(value) || !speaks_of_it(key) || reading_.log.has(config.object(), key)) return false;
     // A switch that was not refused stands as it does in what is built.
-    const bool is_switch = value.getAsBoolean() || value.getAsNumber();
-    if (is_switch &&
-        std::any_of(std::begin(kHidden), std::end(kHidden), [&](const Hidden& row) { return matches(key, row.key); })) {
-      return false;
-    }
+    if ((value.getAsBoolean() || value.getAsNumber()) && names_hidden_function(key)) return false;
     const ObjectReader& inner = reading_.configs.back();
     const llvm::json::Value* same = inner.peek(key);
     if (&inner.object() != &config.object() && same != nullptr && *same == value) return false;
@@ -190,22 +108,6 @@ class UnreadKeys {
 };
 
 }  // namespace
-
-void refuse_hidden_functions(const ObjectReader& config, const HfFamily& family) {
-  std::map<std::string_view, const llvm::json::Value*> found;
-  for (const auto& member : config.object()) {
-    const llvm::StringRef key = member.first;
-    const std::string_view name(key.data(), key.size());
-    for (const Hidden& row : kHidden) {
-      if (row.key == "no_rope_layer_interval" && family.no_rope_list) continue;
-      if (matches(name, row.key) && asks_for_other(row.when, member.second, family)) found[name] = &member.second;
-    }
-  }
-  if (found.empty()) return;
-  const auto& [name, value] = *found.begin();
-  throw field_error(ErrorCode::unsupported, config.path(name), describe(*value),
-                    "absent: with it a model of this type does not rotate as this version builds it");
-}
 
 std::vector<std::string> unread_keys(const HfReading& reading) { return UnreadKeys(reading).lines(); }
 

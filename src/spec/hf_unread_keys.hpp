@@ -6,14 +6,9 @@
 #include <vector>
 
 #include "ropejit/spec.hpp"
-#include "spec/hf_families.hpp"
 #include "support/json.hpp"
 
 namespace ropejit::internal {
-
-/// Throws Error{unsupported} for a key that nothing of ours reads and behind which stands another function than the
-/// family's rotation: ALiBi, FoPE, layers that do not rotate, a rotation turned off.
-void refuse_hidden_functions(const ObjectReader& config, const HfFamily& family);
 
 struct HfReading {
   const std::vector<ObjectReader>& configs;  ///< the whole model's first, the language model's last

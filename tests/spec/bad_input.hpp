@@ -3,11 +3,10 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "ropejit/error.hpp"
-#include "ropejit/spec.hpp"
 #include "spec/errors.hpp"
+#include "spec/sample_config.hpp"
 #include "support/catch.hpp"
 
 namespace ropejit::test {
@@ -52,11 +51,5 @@ inline const std::string kGoodConfig =
     R"("head_dim": 128, "rope_theta": 500000.0, "partial_rotary_factor": 1.0, "torch_dtype": "bfloat16", )"
     R"("rope_scaling": {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, )"
     R"("original_max_position_embeddings": 8192}})";
-
-/// Without a look at what it warns of.
-inline RopeSpec from_config(std::string_view text) {
-  std::vector<std::string> warnings;
-  return RopeSpec::from_hf_config(text, &warnings);
-}
 
 }  // namespace ropejit::test

@@ -12,6 +12,7 @@ using namespace ropejit;
 using ropejit::test::config_with;
 using ropejit::test::contains;
 using ropejit::test::error_of;
+using ropejit::test::from_config;
 using ropejit::test::typed;
 
 namespace {
@@ -103,13 +104,12 @@ TEST_CASE("a config's many spellings are read") {
   };
   for (const Row& row : rows) {
     INFO(row.fields);
-    std::vector<std::string> warnings;
-    const RopeSpec spec = RopeSpec::from_hf_config(config_with(row.fields), &warnings);
-    const RopeSpec expected = RopeSpec::from_hf_config(config_with(row.same_as));
+    const RopeSpec spec = from_config(config_with(row.fields));
+    const RopeSpec expected = from_config(config_with(row.same_as));
     CHECK(spec == expected);
   }
-  CHECK(RopeSpec::from_hf_config(config_with(none)).scaling == Scaling{NoScaling{}});
-  CHECK(RopeSpec::from_hf_config(config_with(linear)).scaling == Scaling{LinearScaling{4}});
+  CHECK(from_config(config_with(none)).scaling == Scaling{NoScaling{}});
+  CHECK(from_config(config_with(linear)).scaling == Scaling{LinearScaling{4}});
 }
 
 TEST_CASE("head counts and head dims come from where the family keeps them") {
@@ -155,14 +155,14 @@ TEST_CASE("the layout follows the model type") {
     INFO(type);
     const std::string fields =
         std::string(R"("model_type": ")") + type + R"(", "head_dim": 64, "rope_theta": 10000, "rotary_dim": 32)";
-    CHECK(RopeSpec::from_hf_config(config_with(fields)).layout == Layout::interleaved);
+    CHECK(from_config(config_with(fields)).layout == Layout::interleaved);
   }
   for (const char* type : {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi", "phi3", "gpt_neox",
                            "stablelm", "falcon", "olmo2"}) {
     INFO(type);
     const std::string fields =
         std::string(R"("model_type": ")") + type + R"(", "head_dim": 64, "rope_theta": 10000, "rotary_dim": 32)";
-    CHECK(RopeSpec::from_hf_config(config_with(fields)).layout == Layout::split_half);
+    CHECK(from_config(config_with(fields)).layout == Layout::split_half);
   }
 }
 
@@ -207,7 +207,7 @@ TEST_CASE("a rotation that this version cannot build is refused by name rather t
   };
   for (const Row& row : rows) {
     INFO(row.fields);
-    const auto error = error_of([&] { return RopeSpec::from_hf_config(config_with(row.fields)); });
+    const auto error = error_of([&] { return from_config(config_with(row.fields)); });
     REQUIRE(error);
     INFO(error->what());
     CHECK(error->code() == ErrorCode::unsupported);
@@ -242,7 +242,7 @@ TEST_CASE("where a family's class has a default of its own, a config without the
   for (const Row& row : rows) {
     INFO(row.model_type);
     const std::string fields = std::string(R"("model_type": ")") + row.model_type + "\"";
-    const auto error = error_of([&] { return RopeSpec::from_hf_config(config_with(fields)); });
+    const auto error = error_of([&] { return from_config(config_with(fields)); });
     REQUIRE(error);
     INFO(error->what());
     CHECK(error->code() == ErrorCode::parse_error);

@@ -2,6 +2,10 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
+
+#include "ropejit/spec.hpp"
 
 namespace ropejit::test {
 
@@ -15,6 +19,12 @@ inline std::string typed(const std::string& config) {
 inline std::string config_with(const std::string& fields) {
   return typed(R"({"hidden_size": 1024, "num_attention_heads": 16, "num_key_value_heads": 4)" +
                (fields.empty() ? "" : ", " + fields) + "}");
+}
+
+/// Without a look at what it warns of.
+inline RopeSpec from_config(std::string_view text) {
+  std::vector<std::string> warnings;
+  return RopeSpec::from_hf_config(text, &warnings);
 }
 
 }  // namespace ropejit::test
