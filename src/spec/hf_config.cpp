@@ -72,7 +72,7 @@ HfRopeDict gemma_4_dict(const std::string& kind) {
 
 // A family whose class knows thetas by kind of layer alone, in a config that has no such.
 void require_no_theta_for_all(const ObjectReader& config) {
-  for (const char* key : {"rope_theta", "rope_parameters", "rope_scaling"}) {
+  for (const char* key : {"rope_theta", "partial_rotary_factor", "rope_parameters", "rope_scaling"}) {
     const llvm::json::Value* value = config.find(key);
     if (value == nullptr) continue;
     throw field_error(ErrorCode::unsupported, config.path(key), describe(*value),
@@ -85,7 +85,10 @@ HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, cons
                         const std::string& kind) {
   if (family.deepseek_v4) return deepseek_v4_dict(config, family, kind);
   const bool has_dict = config.has("rope_parameters") || config.has("rope_scaling");
-  if (!has_dict && family.gemma_4) return gemma_4_dict(kind);
+  if (family.gemma_4 && !nested) {
+    require_no_theta_for_all(config);
+    return gemma_4_dict(kind);
+  }
   if (!has_dict && family.needs_rope_dict) throw missing_field(config.path("rope_parameters"), "an object");
   HfRopeDict dict;
   if (nested) {

@@ -103,6 +103,7 @@ HfFamily hf_family(std::string_view name) {
   if (model_type == "bamba") family.lanes_key = "attn_rotary_emb";
   family.gpt_j_names = model_type == "gptj" || model_type == "codegen";
   family.latent = family.deinterleaves || is_in(kLatent, model_type);
+  family.neox_fraction = model_type == "gpt_neox" ? 0.25 : model_type == "gpt_neox_japanese" ? 1.0 : 0.0;
   family.latent_flag = model_type == "deepseek_v2";
   const bool phi_3 = model_type == "phi3" || model_type == "phi4_multimodal";
   family.alpha_is_ntk = model_type.substr(0, 7) == "hunyuan";

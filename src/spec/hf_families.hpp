@@ -63,9 +63,10 @@ struct HfFamily {
   bool positions_unnamed = false;         ///< position_embedding_type says nothing
   const char* head_dim_key = "head_dim";  ///< its second name
   const char* lanes_key = "rotary_dim";   ///< another name of how many lanes rotate
-  bool gpt_j_names = false;               ///< n_embd and n_head, as well as the usual names
-  bool latent = false;                    ///< MLA: qk_nope_head_dim, qk_rope_head_dim, kv_lora_rank
-  bool latent_flag = false;               ///< but a Llama's attention where use_mla is false
+  double neox_fraction = 0;  ///< GPT-NeoX: rotary_pct where absent, its own name, as rotary_emb_base; 0: no
+  bool gpt_j_names = false;  ///< n_embd and n_head, as well as the usual names
+  bool latent = false;       ///< MLA: qk_nope_head_dim, qk_rope_head_dim, kv_lora_rank
+  bool latent_flag = false;  ///< but a Llama's attention where use_mla is false
   // Layers; see spec/hf_layers.cpp.
   const HfSwitch* rotates_if = nullptr;     ///< in static storage; null: nothing turns the rotation off
   const HfTwoThetas* two_thetas = nullptr;  ///< in static storage

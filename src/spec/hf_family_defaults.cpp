@@ -94,7 +94,7 @@ constexpr std::string_view kNeedHeadDim[] = {
     "gpt_oss",
     "helium",
     "higgs_audio_v2",
-    "hrm_text",
+    "hrm",
     "hy_v3",
     "internlm3",
     "iquestcoder",
@@ -125,7 +125,6 @@ constexpr std::string_view kNeedHeadDim[] = {
     "t5gemma2_decoder",
     "timesfm2_5",
     "vaultgemma",
-    "voxtral_realtime_encoder",
     "zamba2",
     "zaya",
 };
@@ -165,13 +164,14 @@ constexpr std::string_view kNeedKvHeads[] = {
     "glm",
     "glm4",
     "glm4_moe",
-    "glm4v_moe",
     "glm4v",
+    "glm4v_moe",
     "glm_image",
     "glm_ocr",
     "gpt_oss",
     "granite_docling",
     "granite_swa",
+    "helium",
     "higgs_audio_v2",
     "hy_v3",
     "internlm3",
@@ -236,9 +236,16 @@ constexpr std::string_view kNeedKvHeads[] = {
 
 // A config without a rope dictionary gets one that scales.
 constexpr std::string_view kNeedRopeDict[] = {
-    "apertus",    "apertus1p5",     "cwm",
-    "gpt_oss",    "higgs_audio_v2", "lfm3",
-    "ministral3", "mistral4",       "openai_privacy_filter",
+    "apertus",
+    "apertus1p5",
+    "cwm",
+    "gpt_oss",
+    "higgs_audio_v2",
+    "lfm3",
+    "ministral3",
+    "mistral4",
+    "moonshine_streaming",
+    "openai_privacy_filter",
     "zaya",
 };
 

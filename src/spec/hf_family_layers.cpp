@@ -10,7 +10,7 @@ constexpr HfTwoThetas kBeam{"", 0.0, "", 1e4, false};
 constexpr HfTwoThetas kDory{"", 1e7, "", 1e4, false};
 constexpr HfTwoThetas kMellum{"", 5e5, "", 1e4, false};
 constexpr HfTwoThetas kUltraBert{"", 2.56e6, "", 1e4, false};
-constexpr HfTwoThetas kOlmo3{"rope_theta", 500000.0, "rope_theta", 500000.0, false};
+constexpr HfTwoThetas kOlmo3{"rope_theta", 500000.0, "", 500000.0, false};
 
 constexpr const char* kPattern = "sliding_window_pattern";
 constexpr const char* kEvery = "global_attn_every_n_layers";

@@ -183,7 +183,6 @@ constexpr std::string_view kLanguageTypes[] = {
     "ultrabert",
     "unlimited_ocr_text",
     "vaultgemma",
-    "voxtral_realtime_encoder",
     "voxtral_realtime_text",
     "youtu",
     "zamba2",

@@ -187,10 +187,12 @@ bool is_no_part(std::string_view key) {
 
 // The words of a line for a part of that type, empty: nothing to tell.
 std::string why_told(const std::string& part_type, const ObjectReader& part) {
-  static constexpr const char* kWayOn = "whose rotation is not built; read that object as a config.json of its own";
   const std::optional<bool> known = rotates(part_type);
-  if (known == true) return fmt::format("found {}, {}", quoted(part_type), kWayOn);
-  if (speaks_of_rope(part, 2)) return fmt::format("found an object that speaks of a rotation, {}", kWayOn);
+  if (known == true) {
+    return fmt::format("found {}, whose rotation is not built{}", quoted(part_type),
+                       is_hf_language_type(part_type) ? "; that object can be read as a config.json of its own" : "");
+  }
+  if (speaks_of_rope(part, 2)) return "found an object that speaks of a rotation, which is not built";
   if (known || part_type.empty()) return {};
   return fmt::format("found {}, a part that is not known: if it rotates, that is not built", quoted(part_type));
 }

@@ -71,6 +71,7 @@ constexpr Refusal kRefused[] = {
     {"step3_vl", "whose key heads have a key of their own (num_attention_groups)"},
     {"step3p*", kHeadsOfKinds},
     {"vjepa2*", kEncoder},
+    {"voxtral_realtime_encoder", kEncoder},
     {"wav2vec2*", kEncoder},
     {"xcodec2", kEncoder},
 };

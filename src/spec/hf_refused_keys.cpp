@@ -10,6 +10,7 @@
 
 #include "ropejit/error.hpp"
 #include "support/field_error.hpp"
+#include "support/range.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -137,6 +138,14 @@ void check_position_kind(const ObjectReader& config, const HfFamily& family) {
   throw field_error(ErrorCode::unsupported, config.path(kKey), quoted(*kind), "rope, rotary");
 }
 
+// A name that the family's code does not read, with another value than its own name has.
+void require_own_name(const ObjectReader& config, const char* key, const char* own, double otherwise) {
+  const std::optional<double> value = config.find_number(key, PositiveRange{});
+  if (!value || *value == config.find_number(own, PositiveRange{}).value_or(otherwise)) return;
+  throw field_error(ErrorCode::unsupported, config.path(key), fmt::format("{}", *value),
+                    fmt::format("{}, which alone the code of this model type reads", own));
+}
+
 }  // namespace
 
 void refuse_hf_keys(const ObjectReader& config, const HfFamily& family) {
@@ -147,6 +156,10 @@ void refuse_hf_keys(const ObjectReader& config, const HfFamily& family) {
     throw field_error(ErrorCode::unsupported, config.path(key), describe(*value), kOneRotation);
   }
   check_interleave_flag(config, family);
+  if (family.neox_fraction != 0) {
+    require_own_name(config, "rope_theta", "rotary_emb_base", 10000);
+    require_own_name(config, "partial_rotary_factor", "rotary_pct", family.neox_fraction);
+  }
   if (family.rotates_if != nullptr) require_rotation(config, *family.rotates_if);
   check_position_kind(config, family);
 }

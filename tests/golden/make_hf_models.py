@@ -316,7 +316,6 @@ def plain_rotations():
             "use_mem_rope": True, "head_dim": 128, "num_key_value_heads": 4, "layers_block_type": ["hybrid", "hybrid"]}),
         ("lara_mini", "lara_mini", "LaraMini", 32, {
             "head_dim": 32, "layer_types": ["sliding_attention", "full_attention"]}),
-        ("voxtral_realtime_encoder", "voxtral_realtime", "VoxtralRealtime", 32, {"head_dim": 32}),
         ("mimi", "mimi", "Mimi", 64, {"head_dim": 64}),
         ("apertus1p5_text", "apertus1p5", "Apertus1p5Text", 64, {"rope_parameters": {
             "rope_type": "llama3", "rope_theta": 1.2e7, "factor": 8.0, "original_max_position_embeddings": 8192,
