@@ -133,7 +133,7 @@ TEST_CASE("head counts and head dims come from where the family keeps them") {
       {R"({"model_type": "qwen3", "hidden_size": 1024, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128})",
        {16, 128, 0},
        {8, 128, 0}},
-      {R"({"text_config": {"num_attention_heads": 4, "head_dim": 32}, "vision_config": {"model_type": "siglip_vision_model"}})",
+      {R"({"model_type": "llava", "text_config": {"num_attention_heads": 4, "head_dim": 32}, "vision_config": {"model_type": "siglip_vision_model"}})",
        {4, 32, 0},
        {4, 32, 0}},
       {R"({"num_attention_heads": 4, "head_dim": 32, "text_config": {"num_attention_heads": 4}})",
