@@ -29,7 +29,7 @@ struct ModelOptions {
   std::optional<DType> dtype;                 ///< instead of the config's
   std::optional<std::int64_t> max_model_len;  ///< tokens: max_length of the specs whose scaling depends on one
   /// Specs round as the code does that the model was trained through: Rounding p1, p2 or p3 by family (as Hugging Face
-  /// transformers 5.23 has it) and AngleRounding::fp32. Otherwise both are exact.
+  /// transformers 5.24 has it) and AngleRounding::fp32. Otherwise both are exact.
   bool parity = false;
   /// A model type that is known ("llama"), which the language model is read as whatever its own model_type is: for a
   /// type that is not known and whose code is known to rotate like that one's. ModelRopes::warnings tells of it.

@@ -116,7 +116,7 @@ HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, cons
 }  // namespace
 
 HfModel::HfModel(const llvm::json::Object& object, const std::optional<std::string>& as, bool lenient)
-    : parts_(find_hf_parts(object, log_)),
+    : parts_(find_hf_parts(ObjectReader(object, {}, &log_))),
       config_(parts_.language),
       type_(read_hf_model_type({parts_.top, parts_.model, config_}, as)),
       family_(with_attention_of(config_, type_.family)) {
@@ -219,7 +219,7 @@ std::vector<std::string> HfModel::warnings(ModelOptions options) const {
   }
   if (family_.alpha_is_ntk && family_.axes != nullptr) {
     lines.emplace_back(
-        "model_type: HunYuan-VL's pairs are dealt to axes whole, as in Tencent's code and vLLM; transformers 5.23 "
+        "model_type: HunYuan-VL's pairs are dealt to axes whole, as in Tencent's code and vLLM; transformers 5.24 "
         "differs where a token's positions do");
   }
   return lines;

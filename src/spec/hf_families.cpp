@@ -39,7 +39,7 @@ constexpr std::string_view kDeinterleaving[] = {
     "longcat_flash",
 };
 constexpr std::string_view kDeinterleavingByFlag[] = {
-    "axk1", "deepseek_v3", "glm4_moe_lite", "kimi_k2", "kimi_k25", "mistral4", "youtu",
+    "axk1", "deepseek_v3", "glm4_moe_lite", "kimi_k2", "kimi_k25", "mistral4", "sarvam_mla", "youtu",
 };
 
 // Latent attention with another layout than those.
@@ -61,11 +61,11 @@ constexpr std::string_view kP3[] = {
     "lfm3", "llama4",      "olmo",     "olmo2",        "olmo3",           "olmo_hybrid",
 };
 
-// Those whose attention has it in transformers 5.23, whether or not this version builds the rotation.
+// Those whose attention has it in transformers 5.24, whether or not this version builds the rotation.
 constexpr std::string_view kScaleSoftmax[] = {
     "axk1",          "axk2",        "bailing_hybrid", "deepseek_v2", "deepseek_v3", "deepseek_v32",
     "glm4_moe_lite", "glm_moe_dsa", "hy_v4",          "kimi_k2",     "kimi_k25",    "longcat_flash",
-    "minicpm3",      "mistral4",    "mistral_large4", "youtu",
+    "minicpm3",      "mistral4",    "mistral_large4", "sarvam_mla",  "youtu",
 };
 
 // A model of several parts has its language model's type in text_config: "gemma3_text" of "gemma3".

@@ -1,5 +1,6 @@
 // What a config.json does not say about its model's rotary embedding, by model_type: facts about the code of Hugging
-// Face transformers 5.23, which tests/golden/make_hf_families.py takes from that code and a test compares.
+// Face transformers 5.24, which tests/golden/make_hf_models.py and make_hf_layers.py take from that code and tests
+// compare.
 #pragma once
 
 #include <array>
@@ -56,6 +57,7 @@ struct HfFamily {
   bool needs_theta = false;               ///< its default is not 10000
   bool needs_rope_dict = false;           ///< its default is a scaling
   bool needs_fraction = false;            ///< its default is not "all lanes rotate"
+  bool shares_width = false;              ///< head_dim is hidden_size / num_attention_heads, whatever a config says
   bool needs_head_dim = false;            ///< its default is not hidden_size / num_attention_heads
   bool needs_kv_heads = false;            ///< its default is not num_attention_heads
   bool positions_unnamed = false;         ///< position_embedding_type says nothing

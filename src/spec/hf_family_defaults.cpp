@@ -249,6 +249,7 @@ void set_hf_defaults(std::string_view model_type, HfFamily& family) {
   family.needs_rope_dict = is_in(kNeedRopeDict, model_type);
   family.needs_fraction = is_in(kNeedFraction, model_type);
   family.needs_kv_heads = is_in(kNeedKvHeads, model_type);
+  family.shares_width = model_type == "deepseek_ocr2" || model_type == "unlimited_ocr";
   family.needs_head_dim = is_in(kNeedHeadDim, model_type);
 }
 

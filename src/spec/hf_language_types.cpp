@@ -169,6 +169,7 @@ constexpr std::string_view kLanguageTypes[] = {
     "qwen3_vl_moe_text",
     "qwen3_vl_text",
     "recurrent_gemma",
+    "sarvam_mla",
     "sarvam_moe",
     "seed_oss",
     "smollm3",

@@ -41,14 +41,14 @@ const llvm::json::Array& array_of_layers(const ObjectReader& config, const char*
   return *array;
 }
 
-std::vector<HfLayer> of_layer_types(const ObjectReader& config, const llvm::json::Value& types,
+std::vector<HfLayer> of_layer_types(const ObjectReader& config, const char* key, const llvm::json::Value& types,
                                     std::optional<std::int64_t> count) {
   std::vector<HfLayer> layers;
-  for (const llvm::json::Value& type : array_of_layers(config, "layer_types", types, count)) {
+  for (const llvm::json::Value& type : array_of_layers(config, key, types, count)) {
     const auto name = type.getAsString();
     if (!name) {
-      throw field_error(ErrorCode::parse_error, fmt::format("{}[{}]", config.path("layer_types"), layers.size()),
-                        describe(type), "a string");
+      throw field_error(ErrorCode::parse_error, fmt::format("{}[{}]", config.path(key), layers.size()), describe(type),
+                        "a string");
     }
     layers.push_back(HfLayer{name->str()});
   }
@@ -57,6 +57,10 @@ std::vector<HfLayer> of_layer_types(const ObjectReader& config, const llvm::json
 
 // The family's own pattern: every n-th layer is full, the others are sliding or linear.
 std::vector<HfLayer> of_pattern(const ObjectReader& config, const HfFamily& family, std::int64_t count) {
+  if (const llvm::json::Value* windows = config.find("attention_windows")) {
+    throw field_error(ErrorCode::unsupported, config.path("attention_windows"), describe(*windows),
+                      "layer_types instead");
+  }
   std::int64_t every = family.full_every;
   if (*family.full_every_key != '\0') every = config.find_int(family.full_every_key, kLayers).value_or(every);
   std::vector<HfLayer> layers;
@@ -176,8 +180,10 @@ std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& 
   const bool alike = !family.no_rope_list && !family.only_sliding_rotates && !family.others_are_linear &&
                      !family.gemma_4 && !family.deepseek_v4 && family.two_thetas == nullptr;
   std::vector<HfLayer> layers;
-  if (const llvm::json::Value* types = config.find("layer_types")) {
-    layers = of_layer_types(config, *types, count);
+  // Its name in the files of models that mix attention with state spaces (Zamba 2, Granite 4).
+  const char* key = config.has("layers_block_type") && !config.has("layer_types") ? "layers_block_type" : "layer_types";
+  if (const llvm::json::Value* types = config.find(key)) {
+    layers = of_layer_types(config, key, *types, count);
   } else if (!count && !(alike && lenient)) {
     throw missing_field(config.path("num_hidden_layers"), kLayers.describe());
   } else if (family.deepseek_v4) {

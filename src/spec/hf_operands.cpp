@@ -32,7 +32,7 @@ std::int64_t read_head_dim(const ObjectReader& config, const HfFamily& family, s
   // Zamba 2 has one of another meaning.
   if (std::string_view(family.head_dim_key) == "attention_head_dim") config.pass_over({"kv_channels"});
   for (const char* key : {"head_dim", family.head_dim_key}) {
-    if (const auto head_dim = config.find_int(key, kHeadDim)) return *head_dim;
+    if (const auto head_dim = config.find_int(key, kHeadDim); head_dim && !family.shares_width) return *head_dim;
   }
   if (family.needs_head_dim) throw missing_field(config.path("head_dim"), kHeadDim.describe());
   const char* key = key_of(config, family, "hidden_size", "n_embd");
@@ -46,6 +46,11 @@ std::int64_t read_head_dim(const ObjectReader& config, const HfFamily& family, s
     throw field_error(ErrorCode::invalid_argument, config.path("head_dim"),
                       fmt::format("{}, which is {} {} over {} heads", head_dim, key, hidden_size, q_heads),
                       kHeadDim.describe());
+  }
+  const auto said = config.find_int("head_dim", kHeadDim);
+  if (said && *said != head_dim) {
+    throw field_error(ErrorCode::unsupported, config.path("head_dim"), fmt::format("{}", *said),
+                      fmt::format("{}, the share of a head that the model's class takes", head_dim));
   }
   return head_dim;
 }

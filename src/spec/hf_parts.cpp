@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "ropejit/error.hpp"
+#include "spec/hf_known_types.hpp"
 #include "support/field_error.hpp"
 #include "support/text.hpp"
 
@@ -59,12 +60,44 @@ constexpr PartRow kParts[] = {
     {"qwen2_5_omni", "token2wav_config", "qwen2_5_omni_token2wav"},
     {"qwen3_omni_moe", "code2wav_config", "qwen3_omni_moe_code2wav"},
     {"qwen3_omni_moe", "talker_config", "qwen3_omni_moe_talker"},
-    {"t5gemma", "encoder", "t5_gemma_module"},
-    {"t5gemma2", "encoder", "t5gemma2_encoder"},
     {"voxtral_realtime", "audio_config", "voxtral_realtime_encoder"},
 };
 
-bool describes_layers(const ObjectReader& config) { return config.has("num_attention_heads") || config.has("n_head"); }
+// Parts that transformers 5.24 has without a rotation, beside the types of has_no_rope().
+constexpr std::string_view kStillParts[] = {
+    "audioflamingo3_encoder",
+    "blip_2_qformer",
+    "chameleon_vqgan",
+    "emu3_vqgan",
+    "fun_asr_nano_encoder",
+    "gemma3n_audio",
+    "gemma4_audio",
+    "glm_image_vqmodel",
+    "granite_speech_encoder",
+    "granite_speech_plus_encoder",
+    "idefics2_perceiver",
+    "idefics_perciever",
+    "instructblip_qformer",
+    "instructblipvideo_qformer",
+    "janus_vqgan",
+    "mlp_projector",
+    "molmo2_adapter",
+    "moonshine_streaming_encoder",
+    "moshi_depth",
+    "moss_transcribe_diarize_audio",
+    "omniasr_audio",
+    "phi4_multimodal_audio",
+    "qwen2_5_omni_audio_encoder",
+    "qwen2_audio_encoder",
+    "qwen3_asr_encoder",
+    "qwen3_omni_moe_audio_encoder",
+    "vibevoice_diffusion",
+    "voxtral_encoder",
+};
+
+bool describes_layers(const ObjectReader& config) {
+  return config.peek("num_attention_heads") != nullptr || config.peek("n_head") != nullptr;
+}
 
 template <class Keys>
 std::optional<ObjectReader> first_object(const ObjectReader& config, const Keys& keys) {
@@ -74,12 +107,13 @@ std::optional<ObjectReader> first_object(const ObjectReader& config, const Keys&
   return std::nullopt;
 }
 
-// The members that are objects, by name.
+// The members that are objects, by name. To look at them is no reading.
 std::map<std::string, ObjectReader> objects_of(const ObjectReader& config) {
   std::map<std::string, ObjectReader> objects;
   for (const auto& member : config.object()) {
     const std::string key = llvm::StringRef(member.first).str();
-    if (member.second.getAsObject() != nullptr) objects.emplace(key, config.get_object(key));
+    if (const auto* object = member.second.getAsObject())
+      objects.emplace(key, ObjectReader(*object, config.path(key) + "."));
   }
   return objects;
 }
@@ -122,8 +156,9 @@ bool speaks_of_rope(const ObjectReader& config, int depth) {
     if (const auto text = value.getAsString(); key == "position_embedding_type" && text) {
       if (*text == "rope" || *text == "rotary") return true;
     }
-    if (depth > 0 && value.getAsObject() != nullptr && speaks_of_rope(config.get_object(key.str()), depth - 1))
+    if (depth > 0 && value.getAsObject() != nullptr && speaks_of_rope(ObjectReader(*value.getAsObject()), depth - 1)) {
       return true;
+    }
   }
   return false;
 }
@@ -134,9 +169,13 @@ const PartRow* find_row(std::string_view model_type, std::string_view key) {
   return row == std::end(kParts) ? nullptr : &*row;
 }
 
-bool rotates(std::string_view part_type) {
-  return std::any_of(std::begin(kParts), std::end(kParts),
-                     [&](const PartRow& part) { return part.part_type == part_type; });
+// Whether a part of that type has a rotation of its own, by the tables; nothing for a type that no table knows.
+std::optional<bool> rotates(std::string_view part_type) {
+  const bool in_table = std::any_of(std::begin(kParts), std::end(kParts),
+                                    [&](const PartRow& part) { return part.part_type == part_type; });
+  if (in_table || is_hf_language_type(part_type)) return true;
+  const bool still = std::find(std::begin(kStillParts), std::end(kStillParts), part_type) != std::end(kStillParts);
+  return still || has_no_rope(part_type) ? std::optional(false) : std::nullopt;
 }
 
 // Members that are no parts, or have a place of their own.
@@ -146,39 +185,41 @@ bool is_no_part(std::string_view key) {
   return std::any_of(std::begin(kNoParts), std::end(kNoParts), is_key);
 }
 
+// The words of a line for a part of that type, empty: nothing to tell.
+std::string why_told(const std::string& part_type, const ObjectReader& part) {
+  static constexpr const char* kWayOn = "whose rotation is not built; read that object as a config.json of its own";
+  const std::optional<bool> known = rotates(part_type);
+  if (known == true) return fmt::format("found {}, {}", quoted(part_type), kWayOn);
+  if (speaks_of_rope(part, 2)) return fmt::format("found an object that speaks of a rotation, {}", kWayOn);
+  if (known || part_type.empty()) return {};
+  return fmt::format("found {}, a part that is not known: if it rotates, that is not built", quoted(part_type));
+}
+
 void add_unbuilt(const ObjectReader& holder, const HfParts& parts, std::map<std::string, std::string>& lines) {
   const std::string type = holder.find_string("model_type", "a string").value_or("");
-  const auto add = [&](const std::string& key, const std::string& found) {
-    const std::string field = excerpt(holder.path(key));
-    lines[field] =
-        fmt::format("{}: {}, whose rotation is not built; read that object as a config.json of its own", field, found);
-  };
   for (const auto& [key, part] : objects_of(holder)) {
     const llvm::json::Object* object = &part.object();
     if (object == &parts.model.object() || object == &parts.language.object() || is_no_part(key)) continue;
-    const bool twice =
-        std::find(std::begin(kLanguage), std::end(kLanguage), key) != std::end(kLanguage) && describes_layers(holder);
-    if (twice) continue;
+    const bool is_language = std::find(std::begin(kLanguage), std::end(kLanguage), key) != std::end(kLanguage);
+    if (is_language && describes_layers(holder)) continue;  // said twice: require_one_tale
     const PartRow* row = find_row(type, key);
     std::string part_type = part.find_string("model_type", "a string").value_or("");
     if (part_type.empty() && row != nullptr) part_type = row->part_type;
-    if (!rotates(part_type) && !speaks_of_rope(part, 2)) continue;
-    add(key,
-        part_type.empty() ? "found an object that speaks of a rotation" : fmt::format("found {}", quoted(part_type)));
+    std::string told = why_told(part_type, part);
+    const std::string field = excerpt(holder.path(key));
+    if (!told.empty()) lines[field] = fmt::format("{}: {}", field, told);
   }
   for (const PartRow& row : kParts) {
     if (row.model_type != type || holder.has(row.key)) continue;
-    const std::string key(row.key);
-    const std::string field = excerpt(holder.path(key));
+    const std::string field = excerpt(holder.path(row.key));
     lines[field] =
-        fmt::format("{}: found nothing, which stands for a {}, whose rotation is not built", field, row.part_type);
+        fmt::format("{}: found nothing, which stands for {}, whose rotation is not built", field, row.part_type);
   }
 }
 
 }  // namespace
 
-HfParts find_hf_parts(const llvm::json::Object& object, KeyLog& log) {
-  const ObjectReader top(object, {}, &log);
+HfParts find_hf_parts(const ObjectReader& top) {
   const ObjectReader model = describes_layers(top) ? top : first_object(top, kWrappers).value_or(top);
   const ObjectReader language = describes_layers(model) ? model : first_object(model, kLanguage).value_or(model);
   const HfParts parts{top, model, language};

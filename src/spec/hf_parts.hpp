@@ -15,9 +15,8 @@ struct HfParts {
 };
 
 /// Throws Error where no object of those describes layers while others do, which it names, and where a file tells of
-/// its language model twice and in two ways. `top` and `log` must outlive the result; the log is told of the keys that
-/// its readers are asked for.
-HfParts find_hf_parts(const llvm::json::Object& top, KeyLog& log);
+/// its language model twice and in two ways.
+HfParts find_hf_parts(const ObjectReader& top);
 
 /// A line for each part with a rotation of its own that is neither the language model nor vision_config. Nothing is
 /// built for them.

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "ropejit/error.hpp"
+#include "spec/hf_known_types.hpp"
 #include "spec/hf_operands.hpp"
 #include "spec/hf_refusals.hpp"
 #include "spec/limits.hpp"
@@ -148,13 +149,14 @@ std::optional<HfVision> read_hf_vision(const ObjectReader& model, const std::str
   if (!config) return std::nullopt;
   const std::string type = config->find_string("model_type", "a string").value_or(model_type);
   HfVision vision;
-  const bool is_still = std::find(std::begin(kNoRotation), std::end(kNoRotation), type) != std::end(kNoRotation);
+  const bool is_still =
+      std::find(std::begin(kNoRotation), std::end(kNoRotation), type) != std::end(kNoRotation) || has_no_rope(type);
   const Tower* tower = find_tower(type);
-  if (const auto positions = config->find_string("position_embedding_type", kPositions); positions) {
+  if (const auto positions = config->find_string("position_embedding_type", kPositions)) {
     const bool turns = *positions == "rope" || *positions == "rotary";
-    if (turns == is_still && (is_still || tower != nullptr)) {
+    if (is_still ? turns : tower != nullptr && !turns) {
       vision.refusal = field_error(ErrorCode::unsupported, config->path("position_embedding_type"), quoted(*positions),
-                                   fmt::format("what {} has in its own code", quoted(type)))
+                                   fmt::format("what the code of {} does", quoted(type)))
                            .what();
       return vision;
     }

@@ -96,8 +96,6 @@ constexpr WholeModel kWholeModels[] = {
     {"qwen3_vl_moe", "qwen3_vl_moe_text"},
     {"shieldgemma2", "gemma3_text"},
     {"smolvlm", "llama"},
-    {"t5gemma", "t5_gemma_module"},
-    {"t5gemma2", "t5gemma2_decoder"},
     {"ultravbert", "ultrabert"},
     {"unlimited_ocr", "unlimited_ocr_text"},
     {"vibevoice", "qwen2"},

@@ -269,6 +269,8 @@ def latent_rotations():
             more.update(num_layers=2, head_dim=16)
         fields = mla(of, **more)
         yield text_case(of, fields, of, rotary + "RotaryEmbedding", 16, function=function)
+    fields = mla("sarvam_mla", rope_parameters={**YARN, "rope_theta": 1e4})
+    yield text_case("sarvam_mla", fields, "deepseek_v3", "DeepseekV3RotaryEmbedding", 16, function=by)
     v3 = mla("deepseek_v3", rope_interleave=False)
     yield text_case("deepseek_v3, halves", v3, "deepseek_v3", "DeepseekV3RotaryEmbedding", 16)
     for of, rotary in (("deepseek_v32", "DeepseekV32"), ("glm_moe_dsa", "GlmMoeDsa"), ("axk2", "AXK2"), ("hy_v4", "HYV4")):
@@ -302,6 +304,37 @@ def plain_rotations():
         ("minimax_m2", "MiniMaxM2", 64, {"head_dim": 64, "rotary_dim": 32, "rope_theta": 5e6}),
     ):
         yield text_case(of, small(of, **more), of, rotary + "RotaryEmbedding", lanes)
+    for of, module, rotary, lanes, more in (
+        ("exaone", "llama", "Llama", 64, {"rope_theta": 1e6}),
+        ("sarvam_moe", "glm4_moe", "Glm4Moe", 32, {"head_dim": 32, "rope_theta": 8e6}),
+        ("csm_depth_decoder_model", "csm", "Csm", 32, {"head_dim": 32, "rope_theta": 5e5}),
+        ("deepseek_ocr2_text", "deepseek_ocr2", "DeepseekOcr2Text", 64, {}),
+        ("unlimited_ocr_text", "unlimited_ocr", "UnlimitedOcrText", 64, {}),
+        ("granitemoehybrid", "granitemoehybrid", "GraniteMoeHybrid", 64, {
+            "position_embedding_type": "rope", "layer_types": ["full_attention", "full_attention"]}),
+        ("zamba2", "zamba2", "Zamba2", 128, {
+            "use_mem_rope": True, "head_dim": 128, "num_key_value_heads": 4, "layers_block_type": ["hybrid", "hybrid"]}),
+        ("lara_mini", "lara_mini", "LaraMini", 32, {
+            "head_dim": 32, "layer_types": ["sliding_attention", "full_attention"]}),
+        ("voxtral_realtime_encoder", "voxtral_realtime", "VoxtralRealtime", 32, {"head_dim": 32}),
+        ("mimi", "mimi", "Mimi", 64, {"head_dim": 64}),
+        ("apertus1p5_text", "apertus1p5", "Apertus1p5Text", 64, {"rope_parameters": {
+            "rope_type": "llama3", "rope_theta": 1.2e7, "factor": 8.0, "original_max_position_embeddings": 8192,
+            "low_freq_factor": 1.0, "high_freq_factor": 4.0}}),
+    ):
+        yield text_case(of, small(of, **more), module, rotary + "RotaryEmbedding", lanes)
+    kinds = ["sliding_attention", "full_attention"]
+    for of, rotary in (("beam", "Beam"), ("dory", "Dory"), ("mellum", "Mellum"), ("ultrabert", "Ultrabert")):
+        fields = small(of, head_dim=64, layer_types=kinds)
+        for layer, kind in enumerate(kinds):
+            if (of, kind) != ("beam", "full_attention"):  # which does not rotate
+                yield text_case(f"{of}, {kind}", fields, of, rotary + "RotaryEmbedding", 64, kind=kind, layer=layer)
+    talker = small("qwen2_5_omni_talker", head_dim=64, rope_parameters={
+        "rope_type": "default", "rope_theta": 1e6, "mrope_section": [8, 12, 12]})
+    yield text_case("Qwen2.5-Omni, talker", talker, "qwen2_5_omni", "Qwen2_5OmniRotaryEmbedding", 64, 3)
+    talker = small("qwen3_omni_moe_talker_text", head_dim=64, rope_parameters={
+        "rope_type": "default", "rope_theta": 1e6, "mrope_section": [12, 10, 10]})
+    yield text_case("Qwen3-Omni, talker", talker, "qwen3_omni_moe", "Qwen3OmniMoeTalkerRotaryEmbedding", 64, 3)
     modernbert = small("modernbert", layer_types=["full_attention", "sliding_attention"])
     yield text_case("modernbert", modernbert, "modernbert", "ModernBertRotaryEmbedding", 64, kind="full_attention")
     flat = small("hunyuan_vl_text", head_dim=64, rope_parameters={
@@ -330,18 +363,23 @@ VARIANTS.append({"head_dim": 96, "num_key_value_heads": 16, "rope_parameters": {
 def classes():
     """Of every model type: what of each kind of layer rotates, and how, where a config leaves something out."""
     for model_type in sorted(transformers.CONFIG_MAPPING.keys()):
-        of = [class_of(model_type, variant) for variant in VARIANTS]
-        if not any(of):
+        try:
+            config = transformers.CONFIG_MAPPING[model_type]()
+        except Exception:
             continue
-        config = transformers.CONFIG_MAPPING[model_type]()
-        yield {"model_type": model_type, "layout": layout_of(config), "of": of}
+        # Falcon's key heads have rules of their own.
+        if model_type == "falcon" or not isinstance(attribute(config, "rope_parameters"), dict):
+            continue
+        of = [class_of(model_type, variant) for variant in VARIANTS]
+        if any(of):
+            yield {"model_type": model_type, "layout": layout_of(config), "of": of}
 
 
 def class_of(model_type, variant):
     """[theta, rope type, lanes that rotate, heads, key heads, lanes] by kind of layer; null where the class refuses."""
     try:
         config = transformers.CONFIG_MAPPING[model_type](**SHAPE, **json.loads(json.dumps(variant)))
-        parameters = config.rope_parameters
+        parameters, heads = config.rope_parameters, config.num_attention_heads
     except Exception:
         return None
     if not isinstance(parameters, dict):
@@ -350,24 +388,22 @@ def class_of(model_type, variant):
     kinds = {}
     for kind, dictionary in (by_kind or {"": parameters}).items():
         layer = config
-        if kind and hasattr(config, "per_layer_config") and kind in (getattr(config, "layer_types", None) or []):
-            try:
-                layer = config.per_layer_config[kind]
-            except Exception:
-                layer = config
+        if kind and hasattr(config, "per_layer_config") and kind in (attribute(config, "layer_types") or []):
+            layer = attribute(config, "per_layer_config", kind) or config
         if "rope_theta" not in dictionary or dictionary["rope_type"] == "axial":
             continue
-        lanes = attribute(layer, "head_dim") or config.hidden_size // config.num_attention_heads
-        key_heads = attribute(layer, "num_key_value_heads") or config.num_attention_heads
+        lanes = attribute(layer, "head_dim") or config.hidden_size // heads
         rotating = lanes_of(config, kind) or int(lanes * (dictionary.get("partial_rotary_factor") or 1.0))
-        kinds[kind] = [float(dictionary["rope_theta"]), dictionary["rope_type"], rotating, config.num_attention_heads,
-                       key_heads, lanes]
+        kinds[kind] = [float(dictionary["rope_theta"]), dictionary["rope_type"], rotating, heads,
+                       attribute(layer, "num_key_value_heads") or heads, lanes]
     return kinds or None
 
 
-def attribute(config, name):
+def attribute(config, name, index=None):
+    """Null where there is none, or where the config says that it depends on the layer."""
     try:
-        return getattr(config, name, None)
+        found = getattr(config, name, None)
+        return found if index is None else found[index]
     except Exception:
         return None
 
