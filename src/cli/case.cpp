@@ -119,6 +119,9 @@ ModelCase read_model_case(std::string_view what, const std::string& path, const 
   return with_model_text(what, path, [&](const std::string& text) {
     ModelCase result;
     if (has_schema(text)) {
+      if (what == "--model" && arguments.has("--as")) {
+        throw bad_choice("--as: found with a spec, allowed: with a model's config.json");
+      }
       result.spec = RopeSpec::from_json(text);
       return result;
     }

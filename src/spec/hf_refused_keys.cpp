@@ -110,13 +110,15 @@ bool is_known(const HfFamily& family, std::string_view key) {
 
 // A model of the family that has no rotary embedding: its config turns it off, or does not turn it on.
 void require_rotation(const ObjectReader& config, const HfSwitch& rotates_if) {
-  const llvm::json::Value* value = config.find(rotates_if.key);
-  const bool on = value != nullptr && (rotates_if.value == nullptr ? value->getAsBoolean() == true
-                                                                   : value->getAsString() == rotates_if.value);
+  const char* allowed = rotates_if.value == nullptr ? "true" : rotates_if.value;
+  config.pass_over({rotates_if.key});
+  const llvm::json::Value* value = config.object().get(rotates_if.key);
+  if (value == nullptr) throw missing_field(config.path(rotates_if.key), allowed);
+  const bool on =
+      rotates_if.value == nullptr ? value->getAsBoolean() == true : value->getAsString() == rotates_if.value;
   if (on) return;
   throw field_error(ErrorCode::unsupported, config.path(rotates_if.key),
-                    fmt::format("{}, with which no layer rotates", value == nullptr ? "nothing" : describe(*value)),
-                    rotates_if.value == nullptr ? "true" : rotates_if.value);
+                    fmt::format("{}, with which no layer rotates", describe(*value)), allowed);
 }
 
 void check_interleave_flag(const ObjectReader& config, const HfFamily& family) {

@@ -81,6 +81,10 @@ TEST_CASE("--as names a type that is known, and belongs to a config") {
   const Finished finished = program({"inspect", "--model", config, "--as", "of-next-year"});
   CHECK(finished.status != 0);
   CHECK(finished.err.find("as: found \"of-next-year\", which is not known") != std::string::npos);
+  const std::string spec = program.file("spec.json", R"({"schema": 1, "q": {"heads": 1, "head_dim": 8}})");
+  const Finished of_spec = program({"inspect", "--model", spec, "--as", "llama"});
+  CHECK(of_spec.status != 0);
+  CHECK(of_spec.err.find("--as: found with a spec") != std::string::npos);
   const Finished warm = program({"warm", "--manifest", "llama", "--arch", "9.0", "--as", "llama", "--dry-run"});
   CHECK(warm.status == 2);
   CHECK(warm.err.find("--as: found without --hf") != std::string::npos);

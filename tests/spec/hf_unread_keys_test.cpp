@@ -175,7 +175,7 @@ TEST_CASE("a key behind which another function stands is refused") {
       {R"("rope_is_neox_style": false)", "rope_is_neox_style"},
       {R"("model_type": "glm4", "head_dim": 64, "partial_rotary_factor": 0.5, "is_neox_style": true)", "is_neox_style"},
       {R"("model_type": "llava", "use_alibi": true)", "use_alibi"},
-      {R"("model_type": "esm")", "position_embedding_type: found nothing"},
+      {R"("model_type": "esm")", "position_embedding_type: missing"},
       {R"("model_type": "esm", "position_embedding_type": "absolute")", "position_embedding_type: found \"absolute\""},
   };
   for (const Row& row : rows) {
