@@ -167,15 +167,15 @@ TEST_CASE("a model whose config turns its rotation off is refused, by the key th
   const std::string esm = R"("model_type": "esm", )" + kHeads;
   const Row rows[] = {
       {granite + R"(, "position_embedding_type": "rope")", nullptr},
-      {granite + R"(, "position_embedding_type": null)", "position_embedding_type: found nothing"},
+      {granite + R"(, "position_embedding_type": null)", "position_embedding_type: found null"},
       {granite + R"(, "position_embedding_type": "nope")", "position_embedding_type: found \"nope\""},
-      {granite, "position_embedding_type: found nothing"},
+      {granite, "position_embedding_type: missing"},
       {zamba + R"(, "use_mem_rope": true)", nullptr},
       {zamba + R"(, "use_mem_rope": false)", "use_mem_rope: found false"},
-      {zamba, "use_mem_rope: found nothing"},
+      {zamba, "use_mem_rope: missing"},
       {esm + R"(, "position_embedding_type": "rotary")", nullptr},
       {esm + R"(, "position_embedding_type": "absolute")", "position_embedding_type: found \"absolute\""},
-      {esm, "position_embedding_type: found nothing"},
+      {esm, "position_embedding_type: missing"},
       {R"("model_type": "granite", "position_embedding_type": null, )" + kHeads, nullptr},
   };
   for (const Row& row : rows) {
