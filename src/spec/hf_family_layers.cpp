@@ -104,7 +104,7 @@ void set_hf_layers(std::string_view model_type, HfFamily& family) {
   for (const SwitchRow& row : kSwitches) {
     if (row.model_type == model_type) family.rotates_if = row.rotates_if;
   }
-  family.full_first = model_type == "modernbert" || model_type == "modernbert-decoder";
+  family.full_first = model_type == "modernbert" || model_type == "modernbert-decoder" || model_type == "minimax";
   family.dense_layers_rotate = model_type == "cohere2_moe";
   family.last_is_full = model_type == "beam";
   family.no_rope_list = model_type == "llama4" || model_type == "llama4_text" || model_type == "smollm3";

@@ -228,7 +228,7 @@ TEST_CASE("layers without attention do not rotate") {
       {R"("model_type": "lfm2", "rope_theta": 1e6, "full_attn_idxs": [2])", {false, false, true, false}},
       {R"("model_type": "bamba", "partial_rotary_factor": 0.5, "attn_layer_indices": [0, 3])",
        {true, false, false, true}},
-      {R"("model_type": "minimax", "rope_theta": 1e7)", {false, true, false, true}},
+      {R"("model_type": "minimax", "rope_theta": 1e7)", {true, false, true, false}},
       {R"("model_type": "mllama_text_model", "rope_theta": 5e5, "cross_attention_layers": [1, 3])",
        {true, false, true, false}},
   };
