@@ -29,8 +29,11 @@ struct ModelOptions {
   std::optional<DType> dtype;                 ///< instead of the config's
   std::optional<std::int64_t> max_model_len;  ///< tokens: max_length of the specs whose scaling depends on one
   /// Specs round as the code does that the model was trained through: Rounding p1, p2 or p3 by family (as Hugging Face
-  /// transformers 5.23 has it) and AngleRounding::fp32. Otherwise both are exact.
+  /// transformers 5.24 has it) and AngleRounding::fp32. Otherwise both are exact.
   bool parity = false;
+  /// A model type that is known ("llama"), which the language model is read as whatever its own model_type is: for a
+  /// type that is not known and whose code is known to rotate like that one's. ModelRopes::warnings tells of it.
+  std::optional<std::string> as;
 };
 
 /// What in a layer rotates.
@@ -78,8 +81,9 @@ class ROPEJIT_EXPORT ModelRopes {
   /// The one rotation that every layer has. Throws Error{unsupported} where layers differ.
   RopeSpec single() const;
 
-  /// What a person should know, a line each: keys of a rope dictionary that nothing reads, parts of the model whose
-  /// rotation is not built or that the specs do not say.
+  /// What a person should know, a line each: a type that was asked for in place of the config's own; keys of a rope
+  /// dictionary, and keys that speak of the rotation or of heads, that nothing reads; parts of the model whose rotation
+  /// is not built or that the specs do not say.
   const std::vector<std::string>& warnings() const noexcept { return warnings_; }
 
  private:

@@ -107,6 +107,23 @@ ROPEJIT_API ropejit_status ropejit_wait_for_compiles(ropejit_service* service, d
 ROPEJIT_API ropejit_status ropejit_metrics(ropejit_service* service, const char* labels, char* text, size_t size,
                                            size_t* length);
 
+/* ---- models ---- */
+
+/* The rotations of a model, out of the text (not a path) of its Hugging Face config.json.
+ * options_json: NULL, or an object with any of the keys
+ *   "as"             a model type that is known ("llama"), which the config is read as whatever its own is: for a type
+ *                    that is not known and is known to rotate like that one; warns
+ *   "tp"             ranks that share the heads (1)
+ *   "dtype"          "bf16", "fp16" or "fp32", instead of the config's
+ *   "max_model_len"  tokens: "max_length" of the specs whose scaling depends on one
+ *   "parity"         true: the specs round as the model's own code does (false)
+ * The answer is an object in JSON: "layers", an array of objects with "layer", "kind", "spec" (what ropejit_get takes;
+ * null where the layer does not rotate) and, in models that have them, "indexer", likewise; "vision_layers", where a
+ * vision tower rotates; "warnings", an array of lines, which a person should see: what of the config nothing reads. It
+ * is written as ropejit_metrics writes its text. */
+ROPEJIT_API ropejit_status ropejit_model_ropes(const char* config_json, const char* options_json, char* text,
+                                               size_t size, size_t* length);
+
 /* ---- kernels ---- */
 
 /* A kernel prepared for one spec and one form of launch. */

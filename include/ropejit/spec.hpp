@@ -16,6 +16,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ropejit/axes.hpp"
 #include "ropejit/export.hpp"
@@ -108,10 +109,11 @@ struct ROPEJIT_EXPORT RopeSpec {
   std::string to_json() const;  ///< what from_json reads, every field
 
   /// Reads the text (not a path) of a Hugging Face config.json: head counts, head_dim, rope_theta,
-  /// rope_scaling or rope_parameters, partial_rotary_factor, dtype; the layout by model_type. Keys it does not
-  /// know are ignored. Throws Error where the model's RoPE is not one this version builds, rather than guess, and
-  /// where its layers differ: see ModelRopes in model.hpp.
-  static RopeSpec from_hf_config(std::string_view text);
+  /// rope_scaling or rope_parameters, partial_rotary_factor, dtype; the layout by model_type, which must be one that
+  /// is known. Throws Error where the model's RoPE is not one this version builds, rather than guess, and where its
+  /// layers differ: see ModelRopes in model.hpp. `warnings` is set to what ModelRopes::warnings says; without it, a
+  /// config that something is to be said of is refused with the first line.
+  static RopeSpec from_hf_config(std::string_view text, std::vector<std::string>* warnings = nullptr);
 
   /// What such a model multiplies the usual 1/sqrt(head_dim) of its attention by: g(s, mscale_all_dim)^2 for
   /// deepseek_yarn, and for yarn with scale_softmax; 1 otherwise. No kernel applies it: that is for the caller.

@@ -77,6 +77,7 @@ static PyObject* version(PyObject* module, PyObject* nothing) {
 static PyMethodDef methods[] = {
     {"setup", setup, METH_O, "setup(dict): what is used of torch; True where tensors are read by the exchange API"},
     {"allow_host", allow_host, METH_O, "allow_host(bool): whether CPU tensors are served; returns what held before"},
+    {"model_ropes", model_ropes, METH_VARARGS, "model_ropes(config, options): JSON of ropejit_model_ropes"},
     {"version", version, METH_NOARGS, "The version of libropejit"},
     {NULL, NULL, 0, NULL},
 };

@@ -63,6 +63,9 @@ const ropejit_kernel* kernel_of(PyObject* object);
 /* The torch.dtype that it writes where that is not the input's, else NULL. Borrowed. */
 PyObject* output_dtype_of(PyObject* object);
 
+/* model_ropes(config, options): JSON of ropejit_model_ropes. */
+PyObject* model_ropes(PyObject* module, PyObject* arguments);
+
 extern PyObject* native_error;
 extern PyType_Spec service_spec, kernel_spec, site_spec;
 extern PyObject* kernel_type;

@@ -47,6 +47,13 @@ bool has_schema(std::string_view text) {
   return false;
 }
 
+// On stderr, with the file that they are about.
+void warn_of_model(const std::string& path, const std::vector<std::string>& lines) {
+  for (const std::string& line : lines) {
+    print_error_line(fmt::format("ropejit: warning: {}: {}", excerpt(path, 4096), line));
+  }
+}
+
 // Calls `read` with the text; its errors then name the file.
 template <typename Read>
 auto with_model_text(std::string_view what, const std::string& path, const Read& read) {
@@ -106,24 +113,39 @@ void override_with(const std::optional<T>& given, T& field) {
 
 }  // namespace
 
-ModelCase read_model_case(std::string_view what, const std::string& path, std::optional<std::int64_t> layer,
-                          RopeRole role) {
+ModelCase read_model_case(std::string_view what, const std::string& path, const Arguments& arguments) {
+  const std::optional<std::int64_t> layer = read_layer(arguments);
+  const RopeRole role = read_role(arguments);
   return with_model_text(what, path, [&](const std::string& text) {
     ModelCase result;
     if (has_schema(text)) {
+      if (what == "--model" && arguments.has("--as")) {
+        throw bad_choice("--as: found with a spec, allowed: with a model's config.json");
+      }
       result.spec = RopeSpec::from_json(text);
       return result;
     }
-    const ModelRopes model = read_model_ropes(text, {}, !layer && role == RopeRole::main);
+    const ModelRopes model = read_model_ropes(text, read_model_options(arguments), !layer && role == RopeRole::main);
+    warn_of_model(path, model.warnings());
     result.spec = layer ? spec_of_layer(model, *layer, role) : spec_of_role(model, role);
-    result.warnings = model.warnings();
     result.context = context_of(text);
     return result;
   });
 }
 
+Flag as_flag() {
+  return {"--as", "TYPE", "read a config.json as one of this model type, such as llama, whatever it says; warns"};
+}
+
+ModelOptions read_model_options(const Arguments& arguments) {
+  ModelOptions options;
+  options.as = arguments.text("--as");
+  return options;
+}
+
 std::vector<Flag> layer_flags() {
   return {
+      as_flag(),
       {"--layer", "N", "the layer that is meant, from 0, where a model's layers differ"},
       {"--role", "ROLE", "main, indexer or vision: what in the layer is meant (main)"},
   };
@@ -186,9 +208,7 @@ Case read_case_of_any_size(const Arguments& arguments) {
   const auto angle = chosen<AngleRounding>(arguments, "--angle");
   const auto sine = chosen<Sine>(arguments, "--sine");
 
-  ModelCase model = read_model_case("--model", path, read_layer(arguments), read_role(arguments));
-  result.spec = std::move(model.spec);
-  result.warnings = std::move(model.warnings);
+  result.spec = read_model_case("--model", path, arguments).spec;
   if (max_length) result.spec.max_length = max_length;
   override_with(dtype, result.spec.dtype);
   override_with(layout, result.spec.layout);
@@ -206,9 +226,12 @@ RotationPlan plan_of(const Case& given) {
 }
 
 ModelRopes read_layers(const Arguments& arguments) {
-  return with_model_text("--model", arguments.required("--model", "config.json"), [](const std::string& text) {
-    if (!has_schema(text)) return ModelRopes::from_hf_config(text);
-    throw Error(ErrorCode::invalid_argument, "arguments", "--layers: found a spec, allowed: a model's config.json");
+  const std::string path = arguments.required("--model", "config.json");
+  return with_model_text("--model", path, [&](const std::string& text) {
+    if (has_schema(text)) throw bad_choice("--layers: found a spec, allowed: a model's config.json");
+    ModelRopes model = ModelRopes::from_hf_config(text, read_model_options(arguments));
+    warn_of_model(path, model.warnings());
+    return model;
   });
 }
 

@@ -21,26 +21,28 @@ struct Case {
   RopeSpec spec;
   LaunchForm form;
   std::int64_t tokens = 0;
-  std::vector<std::string> warnings;  ///< of the model: ModelRopes::warnings
 };
 
 /// What a model file says of one rotation.
 struct ModelCase {
   RopeSpec spec;
-  std::vector<std::string> warnings;
   std::optional<std::int64_t> context;  ///< tokens: a config's max_position_embeddings
 };
 
-/// The spec of a file, or of a config.json's one rotation, or of that of a layer. `what` names the file in messages.
-ModelCase read_model_case(std::string_view what, const std::string& path, std::optional<std::int64_t> layer,
-                          RopeRole role);
+/// The spec of a file, or of a config.json's one rotation, or of that of --layer and --role. `what` names the file in
+/// messages. What a config.json warns of is printed here, so by every command that reads one.
+ModelCase read_model_case(std::string_view what, const std::string& path, const Arguments& arguments);
 
-/// --layer and --role.
+/// --as, and what it says.
+Flag as_flag();
+ModelOptions read_model_options(const Arguments& arguments);
+
+/// --as, --layer and --role.
 std::vector<Flag> layer_flags();
 std::optional<std::int64_t> read_layer(const Arguments& arguments);
 RopeRole read_role(const Arguments& arguments);
 
-/// --model, --layer, --role, --tokens, --dtype, --layout, --max-length, --direction, --rounding, --angle, --sine,
+/// --model, --as, --layer, --role, --tokens, --dtype, --layout, --max-length, --direction, --rounding, --angle, --sine,
 /// --out-of-place, --strides, --positions.
 std::vector<Flag> case_flags();
 Case read_case(const Arguments& arguments);
@@ -49,7 +51,7 @@ Case read_case_of_any_size(const Arguments& arguments);
 /// The case's plan. Throws Error{unsupported} where its scaling depends on a length that nobody gave: a program of one
 /// launch has no later moment to learn it.
 RotationPlan plan_of(const Case& given);
-/// All layers of --model.
+/// All layers of --model; prints what its config.json warns of.
 ModelRopes read_layers(const Arguments& arguments);
 
 /// --variant, for the commands that stop before a launch.

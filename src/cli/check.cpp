@@ -116,7 +116,7 @@ int run_check(const Arguments& arguments) {
     print_problems(problems);
     return kBadSelection;
   }
-  for (const std::string& line : selection.warnings) print_error_line("ropejit: " + line);
+  for (const std::string& line : selection.warnings) print_error_line("ropejit: warning: " + line);
   const std::vector<MissingItem> missing = missing_items(selection.list, store);
   const std::string command = warm_command_of(arguments, store);
   std::optional<Served> served;

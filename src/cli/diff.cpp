@@ -234,10 +234,8 @@ int run_diff(const Arguments& arguments) {
     throw Error(ErrorCode::invalid_argument, "arguments",
                 fmt::format("diff: found {} files, allowed: two, A and B", files.size()));
   }
-  const std::optional<std::int64_t> layer = read_layer(arguments);
-  const RopeRole role = read_role(arguments);
-  const ModelCase of_a = read_model_case("A", files[0], layer, role);
-  const ModelCase of_b = read_model_case("B", files[1], layer, role);
+  const ModelCase of_a = read_model_case("A", files[0], arguments);
+  const ModelCase of_b = read_model_case("B", files[1], arguments);
   const std::optional<std::int64_t> length = length_of(arguments, of_a, of_b);
   const Side a = lowered(resolved(of_a.spec, length));
   const Side b = lowered(resolved(of_b.spec, length));

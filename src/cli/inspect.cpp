@@ -9,6 +9,7 @@
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "spec/axes.hpp"
+#include "spec/model_json.hpp"
 #include "spec/scaling_rules.hpp"
 
 namespace ropejit::internal {
@@ -104,39 +105,6 @@ std::string inspect_table(const RopeSpec& spec, const RotationPlan& plan) {
                             to_string(universal_variant(plan.kernel_class)));
 }
 
-void attribute_spec(llvm::json::OStream& out, std::string_view key, const RopeSpec* spec) {
-  out.attributeBegin(key);
-  out.rawValue(spec != nullptr ? spec->to_json() : "null");
-  out.attributeEnd();
-}
-
-std::string layers_json(const ModelRopes& model) {
-  return json_text([&](llvm::json::OStream& out) {
-    out.object([&] {
-      const bool indexers = !model.specs(RopeRole::indexer).empty();
-      out.attributeArray("layers", [&] {
-        for (std::int64_t layer = 0; layer < model.layers(); ++layer) {
-          out.object([&] {
-            attribute(out, "layer", layer);
-            attribute(out, "kind", model.kind(layer));
-            attribute_spec(out, "spec", model.find(layer));
-            if (indexers) attribute_spec(out, "indexer", model.find(layer, RopeRole::indexer));
-          });
-        }
-      });
-      if (model.layers(RopeRole::vision) == 0) return;
-      out.attributeArray("vision_layers", [&] {
-        for (std::int64_t layer = 0; layer < model.layers(RopeRole::vision); ++layer) {
-          out.object([&] {
-            attribute(out, "layer", layer);
-            attribute_spec(out, "spec", model.find(layer, RopeRole::vision));
-          });
-        }
-      });
-    });
-  });
-}
-
 // A line for each run of layers that are alike.
 std::string layers_of_role(const ModelRopes& model, RopeRole role) {
   std::string text;
@@ -164,20 +132,14 @@ std::string layers_table(const ModelRopes& model) {
   return others.empty() ? main : fmt::format("{}\n{}{}", to_string(RopeRole::main), main, others);
 }
 
-void warn(const std::vector<std::string>& lines) {
-  for (const std::string& line : lines) print_error_line(fmt::format("ropejit: warning: {}", line));
-}
-
 int run_inspect(const Arguments& arguments) {
   if (arguments.has("--layers")) {
     const ModelRopes model = read_layers(arguments);
-    warn(model.warnings());
-    print(arguments.has("--json") ? layers_json(model) : layers_table(model));
+    print(arguments.has("--json") ? model_ropes_to_json(model) : layers_table(model));
     return 0;
   }
   const Case given = read_case(arguments);
   const RotationPlan plan = plan_of(given);
-  warn(given.warnings);
   print(arguments.has("--json") ? inspect_json(given.spec, plan) : inspect_table(given.spec, plan));
   return 0;
 }

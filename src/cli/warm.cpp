@@ -213,7 +213,7 @@ int run_warm(const Arguments& arguments) {
   if (!problems.empty()) return kBadSelection;
   if (!absent.empty()) return 1;
   if (!dry) expect_usable(arguments, store);
-  for (const std::string& line : selection.warnings) print_error_line("ropejit: " + line);
+  for (const std::string& line : selection.warnings) print_error_line("ropejit: warning: " + line);
   const bool json = arguments.has("--json");
   if (dry) return dry_run(selection, store, json);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "cli/case.hpp"
 #include "cli/files.hpp"
 #include "cli/output.hpp"
 #include "deploy/build_archs.hpp"
@@ -59,9 +60,9 @@ WarmManifest read_configs(const Arguments& arguments, Selection& selection, Prob
     std::string text;
     if (!problems.attempt("", [&] { text = read_file("--hf", path, kInputLimit); })) continue;
     problems.attempt(path, [&] {
-      const ModelRopes model = ModelRopes::from_hf_config(text);
+      const ModelRopes model = ModelRopes::from_hf_config(text, read_model_options(arguments));
       for (const std::string& line : model.warnings()) selection.warnings.push_back(fmt::format("{}: {}", path, line));
-      WarmModel read{path, {}, warm_ropes_of(model)};
+      WarmModel read{path, {}, warm_ropes_of(model), {}};
       if (read.ropes.empty()) throw Error(ErrorCode::unsupported, "manifest", "found no rotation in it");
       manifest.models.push_back(std::move(read));
     });
@@ -83,6 +84,10 @@ WarmPlans plans_of_manifest(const Arguments& arguments, WarmManifest manifest, S
   take_choices(arguments, manifest, problems);
   archs = manifest.archs;
   selection.models = manifest.models.size();
+  for (const WarmModel& model : manifest.models) {
+    for (const std::string& line : model.warnings)
+      selection.warnings.push_back(fmt::format("{}: {}", model.name, line));
+  }
   if (!problems.empty()) return {};
   return expand(manifest, problems);
 }
@@ -141,6 +146,7 @@ std::vector<DeviceKey> read_devices(const Arguments& arguments, const std::vecto
 std::vector<Flag> selection_flags() {
   return {{"--manifest", "NAME", "models, dtypes, forms: a shipped manifest (all, llama, ...) or a file"},
           {"--hf", "FILE...", "or: config.json files of Hugging Face"},
+          as_flag(),
           {"--recorded", "FILE", "or: what ROPEJIT_RECORD wrote"},
           {"--dtype", "LIST", "bf16,fp16 (the manifest's; of a config.json its own)"},
           {"--form", "LIST", "plain,vllm,sglang,hf,te,ggml (the manifest's; with --hf vllm)"},
@@ -166,6 +172,7 @@ Selection read_selection(const Arguments& arguments, const BinaryStore& store, P
   } else {
     plans = plans_of_recorded(arguments, archs, devices, problems);
   }
+  if (!arguments.has("--hf") && arguments.has("--as")) problems.add("--as: found without --hf, allowed: with it");
   if (!arguments.has("--hf") && !arguments.positional().empty()) {
     problems.add(fmt::format("found the word {}, allowed: options", quoted(arguments.positional().front())));
   }

@@ -45,7 +45,9 @@ void read_ropes(const ObjectReader& reader, const std::string& where, WarmModel&
 WarmModel read_warm_model(const llvm::json::Object& object, const std::string& where, Problems& problems) {
   const ObjectReader reader(object);
   WarmModel model;
-  problems.attempt(where, [&] { reader.reject_unknown_keys({"name", "family", "ropes", "config", "source", "note"}); });
+  problems.attempt(where, [&] {
+    reader.reject_unknown_keys({"name", "family", "ropes", "config", "as", "source", "note"});
+  });
   problems.attempt(where, [&] { model.name = reader.get_string("name", "a string"); });
   problems.attempt(where, [&] { model.family = reader.find_string("family", "a string").value_or(""); });
   if (reader.has("ropes") == reader.has("config")) {
@@ -57,7 +59,11 @@ WarmModel read_warm_model(const llvm::json::Object& object, const std::string& w
     read_ropes(reader, where, model, problems);
   } else {
     problems.attempt(where + ".config", [&] {
-      model.ropes = warm_ropes_of(read_model_ropes(reader.get_object("config").object(), {}, false));
+      ModelOptions options;
+      options.as = reader.find_string("as", "a model type");
+      const ModelRopes ropes = read_model_ropes(reader.get_object("config").object(), options, false);
+      model.ropes = warm_ropes_of(ropes);
+      model.warnings = ropes.warnings();
     });
   }
   return model;

@@ -21,6 +21,7 @@ struct WarmModel {
   std::string name;
   std::string family;  ///< "llama"; may be empty
   std::vector<WarmRope> ropes;
+  std::vector<std::string> warnings;  ///< of its config: ModelRopes::warnings
 };
 
 /// A model as a manifest, or the shipped list, has it; the grammar is in cache/manifests/README.md. What is wrong goes

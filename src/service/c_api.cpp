@@ -4,10 +4,12 @@
 #include <string>
 
 #include "ropejit/error.hpp"
+#include "ropejit/model.hpp"
 #include "ropejit/ropejit.h"
 #include "ropejit/service.hpp"
 #include "ropejit/version.hpp"
 #include "service/c_args.hpp"
+#include "spec/model_json.hpp"
 #include "spec/names.hpp"
 #include "support/json.hpp"
 
@@ -93,6 +95,12 @@ ropejit::LaunchForm read_form(const char* json) {
   return json == nullptr ? ropejit::LaunchForm{} : ropejit::LaunchForm::from_json(json);
 }
 
+// As much as the caller has room for, and how long all of it is.
+void copy_text(const std::string& whole, char* text, size_t size, size_t* length) {
+  if (size > 0) text[whole.copy(text, size - 1)] = '\0';
+  if (length != nullptr) *length = whole.size();
+}
+
 }  // namespace
 
 extern "C" {
@@ -126,9 +134,23 @@ ropejit_status ropejit_metrics(ropejit_service* service, const char* labels, cha
   if (service == nullptr) return fail(ErrorCode::invalid_argument, "service: found NULL, allowed: a service");
   if (text == nullptr && size > 0) return fail(ErrorCode::invalid_argument, "text: found NULL, allowed: a buffer");
   return guarded([&] {
-    const std::string whole = ropejit::prometheus_text(service->service.stats(), labels == nullptr ? "" : labels);
-    if (size > 0) text[whole.copy(text, size - 1)] = '\0';
-    if (length != nullptr) *length = whole.size();
+    copy_text(ropejit::prometheus_text(service->service.stats(), labels == nullptr ? "" : labels), text, size, length);
+  });
+}
+
+ropejit_status ropejit_model_ropes(const char* config_json, const char* options_json, char* text, size_t size,
+                                   size_t* length) {
+  if (length != nullptr) *length = 0;
+  if (text != nullptr && size > 0) text[0] = '\0';
+  if (config_json == nullptr) {
+    return fail(ErrorCode::invalid_argument, "config_json: found NULL, allowed: the text of a config.json");
+  }
+  if (text == nullptr && size > 0) return fail(ErrorCode::invalid_argument, "text: found NULL, allowed: a buffer");
+  return guarded([&] {
+    const ropejit::ModelOptions options =
+        options_json == nullptr ? ropejit::ModelOptions{} : ropejit::internal::read_model_options(options_json);
+    const auto model = ropejit::ModelRopes::from_hf_config(config_json, options);
+    copy_text(ropejit::internal::model_ropes_to_json(model), text, size, length);
   });
 }
 

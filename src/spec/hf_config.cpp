@@ -1,13 +1,18 @@
 // What a Hugging Face config.json says about the rotary embeddings of a model, refused rather than guessed.
 #include <fmt/format.h>
 
+#include <map>
+#include <utility>
+
 #include "ropejit/error.hpp"
 #include "spec/hf_axes.hpp"
 #include "spec/hf_deepseek_v4.hpp"
 #include "spec/hf_model.hpp"
 #include "spec/hf_operands.hpp"
+#include "spec/hf_refused_keys.hpp"
 #include "spec/hf_rope_dict.hpp"
 #include "spec/hf_rope_keys.hpp"
+#include "spec/hf_unread_keys.hpp"
 #include "spec/limits.hpp"
 #include "support/field_error.hpp"
 #include "support/json.hpp"
@@ -17,56 +22,17 @@ namespace ropejit {
 namespace internal {
 namespace {
 
-constexpr const char* kOneRotation = "a model whose layers share one rotation that this version builds";
 constexpr const char* kFull = "full_attention";
 
-// A key that, where it is set, makes the rotation depend on the layer or on something this version does not read.
-constexpr std::string_view kUnsupportedKeys[] = {
-    "compress_rope_theta", "force_rope",     "global_head_dim",  "global_rope_theta", "layer_rope_theta",
-    "local_rope_theta",    "no_rope_layers", "per_layer_config", "qk_rope_head_dim",  "rope_local_base_freq",
-    "rope_ratio",          "swa_rope_theta", "xdrope_section",
-};
-
-// Whether the family gives the key a meaning that this version knows.
-bool is_known(const HfFamily& family, std::string_view key) {
-  if (key == "qk_rope_head_dim") return family.latent || family.deepseek_v4;
-  if (key == "no_rope_layers") return family.no_rope_list;
-  if (key == "compress_rope_theta") return family.deepseek_v4;
-  if (key == "global_head_dim" || key == "per_layer_config") return family.gemma_4;
-  return family.two_thetas != nullptr && (key == family.two_thetas->full_key || key == family.two_thetas->local_key);
-}
-
-void check_interleave_flag(const ObjectReader& config, const HfFamily& family) {
-  const std::optional<bool> flag = config.find_bool("rope_interleave");
-  if (!flag || family.interleave_flag) return;
-  const bool neighbours = family.deinterleaves || family.layout == Layout::interleaved;
-  if (*flag == neighbours || (neighbours && !family.deinterleaves)) return;
-  throw field_error(ErrorCode::unsupported, config.path("rope_interleave"), *flag ? "true" : "false", kOneRotation);
-}
-
-void refuse_unsupported_keys(const ObjectReader& config, const HfFamily& family) {
-  for (const std::string_view key : kUnsupportedKeys) {
-    const llvm::json::Value* value = config.find(key);
-    if (value == nullptr || value->getAsBoolean() == false || is_known(family, key)) continue;
-    throw field_error(ErrorCode::unsupported, config.path(key), describe(*value), kOneRotation);
+// DeepSeek-V2's code has an ordinary attention too (DeepSeek-OCR): that of a Llama.
+HfFamily with_attention_of(const ObjectReader& config, HfFamily family) {
+  const std::optional<bool> latent = config.find_bool("use_mla");
+  if (!latent || *latent == family.latent) return family;
+  if (!family.latent_flag) {
+    throw field_error(ErrorCode::unsupported, config.path("use_mla"), *latent ? "true" : "false",
+                      family.latent ? "true, for this model type" : "false, for this model type");
   }
-  if (config.find_bool("alibi").value_or(false)) {
-    throw field_error(ErrorCode::unsupported, config.path("alibi"), "true", "a model with a rotary embedding");
-  }
-  check_interleave_flag(config, family);
-  const std::optional<std::string> kind = config.find_string("position_embedding_type", "rope, rotary");
-  if (kind && *kind != "rope" && *kind != "rotary") {
-    throw field_error(ErrorCode::unsupported, config.path("position_embedding_type"), quoted(*kind), "rope, rotary");
-  }
-}
-
-HfFamily supported_family(const ObjectReader& config, HfFamily otherwise) {
-  const std::optional<std::string> type = config.find_string("model_type", "a string");
-  if (!type) return otherwise;
-  const HfFamily family = hf_family(*type);
-  if (family.refusal == nullptr) return family;
-  throw field_error(ErrorCode::unsupported, config.path("model_type"),
-                    fmt::format("{}, {}", quoted(*type), family.refusal), kOneRotation);
+  return HfFamily{};
 }
 
 double read_theta(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict) {
@@ -95,16 +61,6 @@ DType read_dtype(const ObjectReader& config, DType otherwise) {
   return otherwise;
 }
 
-// The object whose members are the parts of the model: the config itself, or the part of it that understands, in models
-// that speak too.
-ObjectReader model_of_parts(const ObjectReader& top) { return top.find_object("thinker_config").value_or(top); }
-
-// The object that describes the language model: the config itself, or text_config of a model with several parts.
-ObjectReader language_model(const ObjectReader& model) {
-  if (model.has("num_attention_heads") || model.has("n_head")) return model;
-  return model.find_object("text_config").value_or(model);
-}
-
 // What Gemma 4's class has where a config has no rope_parameters.
 HfRopeDict gemma_4_dict(const std::string& kind) {
   HfRopeDict dict;
@@ -114,17 +70,31 @@ HfRopeDict gemma_4_dict(const std::string& kind) {
   return dict;
 }
 
+// A family whose class knows thetas by kind of layer alone, in a config that has no such.
+void require_no_theta_for_all(const ObjectReader& config) {
+  for (const char* key : {"rope_theta", "partial_rotary_factor", "rope_parameters", "rope_scaling"}) {
+    const llvm::json::Value* value = config.find(key);
+    if (value == nullptr) continue;
+    throw field_error(ErrorCode::unsupported, config.path(key), describe(*value),
+                      "rope_parameters with an object for each kind of layer");
+  }
+}
+
 // The rope dictionary of the layers of one kind. `nested`: see find_nested_rope_dicts.
 HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, const std::optional<ObjectReader>& nested,
                         const std::string& kind) {
   if (family.deepseek_v4) return deepseek_v4_dict(config, family, kind);
   const bool has_dict = config.has("rope_parameters") || config.has("rope_scaling");
-  if (!has_dict && family.gemma_4) return gemma_4_dict(kind);
+  if (family.gemma_4 && !nested) {
+    require_no_theta_for_all(config);
+    return gemma_4_dict(kind);
+  }
   if (!has_dict && family.needs_rope_dict) throw missing_field(config.path("rope_parameters"), "an object");
   HfRopeDict dict;
   if (nested) {
     dict = read_nested_rope_dict(nested->get_object(kind), config, family);
   } else {
+    if (family.two_thetas != nullptr && *family.two_thetas->full_key == '\0') require_no_theta_for_all(config);
     dict = read_hf_rope_dict(config, family);
     if (family.two_thetas == nullptr) return dict;
     if (dict.theta) {
@@ -138,30 +108,38 @@ HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, cons
   const bool full = kind == kFull;
   const char* key = full ? family.two_thetas->full_key : family.two_thetas->local_key;
   const double otherwise = full ? family.two_thetas->full : family.two_thetas->local;
-  dict.theta = SourcedNumber{config.find_number(key, kTheta).value_or(otherwise), config.path(key)};
+  if (*key != '\0') {
+    dict.theta = SourcedNumber{config.find_number(key, kTheta).value_or(otherwise), config.path(key)};
+  } else if (!nested) {
+    dict.theta = SourcedNumber{otherwise, config.path("rope_parameters")};
+  }
   return dict;
 }
 
 }  // namespace
 
-HfModel::HfModel(const llvm::json::Object& object, bool lenient)
-    : top_(object),
-      parts_(model_of_parts(top_)),
-      config_(language_model(parts_)),
-      family_(supported_family(config_, supported_family(parts_, supported_family(top_, HfFamily{})))) {
-  refuse_unsupported_keys(config_, family_);
+HfModel::HfModel(const llvm::json::Object& object, const std::optional<std::string>& as, bool lenient)
+    : parts_(find_hf_parts(ObjectReader(object, {}, &log_))),
+      config_(parts_.language),
+      type_(read_hf_model_type({parts_.top, parts_.model, config_}, as)),
+      family_(with_attention_of(config_, type_.family)) {
+  refuse_hf_keys(config_, family_);
+  for (const ObjectReader& config : {parts_.top, parts_.model, config_}) refuse_hidden_functions(config, family_);
   layers_ = read_hf_layers(config_, family_, lenient);
   nested_dicts_ = find_nested_rope_dicts(config_, layers_);
 }
 
 bool HfModel::rotates(std::size_t layer) const {
   if (!layers_[layer].rotates) return false;
-  const llvm::json::Value* dict = nested_dicts_ ? nested_dicts_->object().get(layers_[layer].kind) : nullptr;
+  if (!nested_dicts_)
+    return layers_[layer].kind != kFull || family_.two_thetas == nullptr || family_.two_thetas->full != 0;
+  const llvm::json::Value* dict = nested_dicts_->object().get(layers_[layer].kind);
   return dict == nullptr || dict->kind() != llvm::json::Value::Null;
 }
 
 DType HfModel::dtype(const ModelOptions& options) const {
-  return options.dtype ? *options.dtype : read_dtype(config_, read_dtype(parts_, read_dtype(top_, RopeSpec{}.dtype)));
+  return options.dtype ? *options.dtype
+                       : read_dtype(config_, read_dtype(parts_.model, read_dtype(parts_.top, RopeSpec{}.dtype)));
 }
 
 RopeSpec HfModel::spec(const std::string& kind, const ModelOptions& options) const {
@@ -213,15 +191,29 @@ RopeSpec HfModel::indexer_spec(const std::string& kind, const ModelOptions& opti
 }
 
 std::optional<HfVision> HfModel::vision(const ModelOptions& options) const {
-  const std::string type = parts_.find_string("model_type", "a string").value_or("");
-  return read_hf_vision(parts_, type, dtype(options), options);
+  const std::string type = parts_.model.find_string("model_type", "a string").value_or("");
+  return read_hf_vision(parts_.model, type, dtype(options), options);
 }
 
-std::vector<std::string> HfModel::warnings() const {
-  std::vector<std::string> lines = unread_rope_keys(config_, family_);
-  if (family_.indexer == nullptr && config_.has("index_n_heads")) {
+std::vector<std::string> HfModel::warnings(ModelOptions options) const {
+  std::vector<std::string> lines = type_.warnings;
+  options.tp = 1;
+  std::map<std::string, RopeSpec> of_kinds;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    if (rotates(i) && of_kinds.count(layers_[i].kind) == 0) of_kinds[layers_[i].kind] = spec(layers_[i].kind, options);
+  }
+  std::vector<RopeSpec> specs;
+  for (auto& [kind, each] : of_kinds) specs.push_back(std::move(each));
+  const std::vector<ObjectReader> configs{parts_.top, parts_.model, config_};
+  // Where no layer rotates, nothing was read.
+  if (!specs.empty()) {
+    for (std::string& line : unread_keys({configs, log_, specs})) lines.push_back(std::move(line));
+  }
+  for (std::string& line : unread_rope_keys(config_, family_)) lines.push_back(std::move(line));
+  for (std::string& line : unbuilt_hf_parts(parts_)) lines.push_back(std::move(line));
+  if (const auto* heads = config_.peek("index_n_heads"); family_.indexer == nullptr && heads != nullptr) {
     lines.push_back(fmt::format("{}: found {}, the indexer of a family whose indexer is not known",
-                                config_.path("index_n_heads"), describe(*config_.find("index_n_heads"))));
+                                config_.path("index_n_heads"), describe(*heads)));
   }
   if (family_.deepseek_v4) {
     lines.emplace_back(
@@ -230,7 +222,7 @@ std::vector<std::string> HfModel::warnings() const {
   }
   if (family_.alpha_is_ntk && family_.axes != nullptr) {
     lines.emplace_back(
-        "model_type: HunYuan-VL's pairs are dealt to axes whole, as in Tencent's code and vLLM; transformers 5.23 "
+        "model_type: HunYuan-VL's pairs are dealt to axes whole, as in Tencent's code and vLLM; transformers 5.24 "
         "differs where a token's positions do");
   }
   return lines;

@@ -19,11 +19,23 @@ struct AxesRow {
 };
 
 constexpr AxesRow kAxesRows[] = {
-    {"cosmos3_edge", &kQwen3Axes}, {"ernie4_5_vl_moe", &kErnieAxes}, {"glm4v", &kGlmAxes},
-    {"glm4v_moe", &kGlmAxes},      {"glm_image", &kGlmAxes},         {"glm_ocr", &kGlmAxes},
-    {"hunyuan_vl", &kHunyuanAxes}, {"paddleocr_vl", &kQwen2Axes},    {"qwen2_5_omni", &kQwen2Axes},
-    {"qwen2_5_vl", &kQwen2Axes},   {"qwen2_vl", &kQwen2Axes},        {"qwen3_5", &kQwen35Axes},
-    {"qwen3_5_moe", &kQwen35Axes}, {"qwen3_omni_moe", &kQwen3Axes},  {"qwen3_vl", &kQwen3Axes},
+    {"cosmos3_edge", &kQwen3Axes},
+    {"ernie4_5_vl_moe", &kErnieAxes},
+    {"glm4v", &kGlmAxes},
+    {"glm4v_moe", &kGlmAxes},
+    {"glm_image", &kGlmAxes},
+    {"glm_ocr", &kGlmAxes},
+    {"hunyuan_vl", &kHunyuanAxes},
+    {"paddleocr_vl", &kQwen2Axes},
+    {"qwen2_5_omni", &kQwen2Axes},
+    {"qwen2_5_omni_talker", &kQwen2Axes},
+    {"qwen3_omni_moe_talker", &kQwen3Axes},
+    {"qwen2_5_vl", &kQwen2Axes},
+    {"qwen2_vl", &kQwen2Axes},
+    {"qwen3_5", &kQwen35Axes},
+    {"qwen3_5_moe", &kQwen35Axes},
+    {"qwen3_omni_moe", &kQwen3Axes},
+    {"qwen3_vl", &kQwen3Axes},
     {"qwen3_vl_moe", &kQwen3Axes},
 };
 

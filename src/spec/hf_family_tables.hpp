@@ -14,7 +14,7 @@ bool is_in(const Table& table, std::string_view name) {
   return std::find(std::begin(table), std::end(table), name) != std::end(table);
 }
 
-/// needs_theta, needs_rope_dict, needs_fraction, needs_head_dim.
+/// needs_theta, needs_rope_dict, needs_fraction, needs_head_dim, needs_kv_heads.
 void set_hf_defaults(std::string_view model_type, HfFamily& family);
 
 /// axes, indexer.

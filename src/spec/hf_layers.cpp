@@ -18,7 +18,7 @@ constexpr const char* kSliding = "sliding_attention";
 constexpr const char* kLinear = "linear_attention";
 
 // Layers of these kinds have no attention that could rotate.
-constexpr std::string_view kStill[] = {"conv", kLinear, "mamba", "recurrent"};
+constexpr std::string_view kStill[] = {"conv", kLinear, "mamba", "mlp", "recurrent"};
 
 std::optional<std::int64_t> find_count(const ObjectReader& config) {
   for (const char* key : {"num_hidden_layers", "n_layer", "num_layers"}) {
@@ -41,14 +41,14 @@ const llvm::json::Array& array_of_layers(const ObjectReader& config, const char*
   return *array;
 }
 
-std::vector<HfLayer> of_layer_types(const ObjectReader& config, const llvm::json::Value& types,
+std::vector<HfLayer> of_layer_types(const ObjectReader& config, const char* key, const llvm::json::Value& types,
                                     std::optional<std::int64_t> count) {
   std::vector<HfLayer> layers;
-  for (const llvm::json::Value& type : array_of_layers(config, "layer_types", types, count)) {
+  for (const llvm::json::Value& type : array_of_layers(config, key, types, count)) {
     const auto name = type.getAsString();
     if (!name) {
-      throw field_error(ErrorCode::parse_error, fmt::format("{}[{}]", config.path("layer_types"), layers.size()),
-                        describe(type), "a string");
+      throw field_error(ErrorCode::parse_error, fmt::format("{}[{}]", config.path(key), layers.size()), describe(type),
+                        "a string");
     }
     layers.push_back(HfLayer{name->str()});
   }
@@ -57,6 +57,10 @@ std::vector<HfLayer> of_layer_types(const ObjectReader& config, const llvm::json
 
 // The family's own pattern: every n-th layer is full, the others are sliding or linear.
 std::vector<HfLayer> of_pattern(const ObjectReader& config, const HfFamily& family, std::int64_t count) {
+  if (const llvm::json::Value* windows = config.find("attention_windows")) {
+    throw field_error(ErrorCode::unsupported, config.path("attention_windows"), describe(*windows),
+                      "layer_types instead");
+  }
   std::int64_t every = family.full_every;
   if (*family.full_every_key != '\0') every = config.find_int(family.full_every_key, kLayers).value_or(every);
   std::vector<HfLayer> layers;
@@ -64,6 +68,7 @@ std::vector<HfLayer> of_pattern(const ObjectReader& config, const HfFamily& fami
     const bool full = (family.full_first ? i : i + 1) % every == 0;
     layers.push_back(HfLayer{full ? kFull : family.others_are_linear ? kLinear : kSliding});
   }
+  if (family.last_is_full) layers.back().kind = kFull;
   return layers;
 }
 
@@ -93,6 +98,31 @@ void apply_no_rope_layers(const ObjectReader& config, std::vector<HfLayer>& laye
 bool is_null(const ObjectReader& config, llvm::StringRef key) {
   const llvm::json::Value* value = config.object().get(key);
   return value != nullptr && value->kind() == llvm::json::Value::Null;
+}
+
+// The first layers of a model of experts, which have none. Their kinds follow a pattern of their own: with 1, all of
+// them are full, and rotate all the same.
+void turn_dense_layers(const ObjectReader& config, std::vector<HfLayer>& layers) {
+  if (config.find_int("prefix_dense_sliding_window_pattern", kLayers).value_or(1) != 1) return;
+  const llvm::json::Value* types = config.find("mlp_layer_types");
+  if (types == nullptr) {
+    const std::int64_t dense = config.find_int("first_k_dense_replace", IntRange{0, kLayers.max}).value_or(0);
+    for (std::size_t i = 0; i < layers.size() && static_cast<std::int64_t>(i) < dense; ++i) layers[i].rotates = true;
+    return;
+  }
+  const llvm::json::Array& array =
+      array_of_layers(config, "mlp_layer_types", *types, static_cast<std::int64_t>(layers.size()));
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (array[i].getAsString() == "dense") layers[i].rotates = true;
+  }
+}
+
+void apply_window(const ObjectReader& config, const HfFamily& family, std::vector<HfLayer>& layers) {
+  const HfNullWindow null_window = is_null(config, "sliding_window") ? family.null_window : HfNullWindow::nothing;
+  if (null_window == HfNullWindow::all_rotate) return;
+  for (HfLayer& layer : layers) {
+    layer.rotates = layer.kind == kSliding && null_window != HfNullWindow::none_rotates;
+  }
 }
 
 // The layers that an array of the config names, in place of what they were.
@@ -150,8 +180,10 @@ std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& 
   const bool alike = !family.no_rope_list && !family.only_sliding_rotates && !family.others_are_linear &&
                      !family.gemma_4 && !family.deepseek_v4 && family.two_thetas == nullptr;
   std::vector<HfLayer> layers;
-  if (const llvm::json::Value* types = config.find("layer_types")) {
-    layers = of_layer_types(config, *types, count);
+  // Its name in the files of models that mix attention with state spaces (Zamba 2, Granite 4).
+  const char* key = config.has("layers_block_type") && !config.has("layer_types") ? "layers_block_type" : "layer_types";
+  if (const llvm::json::Value* types = config.find(key)) {
+    layers = of_layer_types(config, key, *types, count);
   } else if (!count && !(alike && lenient)) {
     throw missing_field(config.path("num_hidden_layers"), kLayers.describe());
   } else if (family.deepseek_v4) {
@@ -173,9 +205,8 @@ std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& 
     layer.rotates = std::find(std::begin(kStill), std::end(kStill), layer.kind) == std::end(kStill);
   }
   if (family.no_rope_list) apply_no_rope_layers(config, layers);
-  if (family.only_sliding_rotates && !is_null(config, "sliding_window")) {
-    for (HfLayer& layer : layers) layer.rotates = layer.kind == kSliding;
-  }
+  if (family.only_sliding_rotates) apply_window(config, family, layers);
+  if (family.dense_layers_rotate) turn_dense_layers(config, layers);
   // Layers whose keys come from an image (Llama 3.2 Vision).
   replace_named_layers(config, "cross_attention_layers", HfLayer{"cross_attention", false}, layers);
   if (family.indexer == nullptr) return layers;

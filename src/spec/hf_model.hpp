@@ -9,6 +9,8 @@
 #include "ropejit/model.hpp"
 #include "spec/hf_families.hpp"
 #include "spec/hf_layers.hpp"
+#include "spec/hf_model_type.hpp"
+#include "spec/hf_parts.hpp"
 #include "spec/hf_vision.hpp"
 #include "support/json.hpp"
 
@@ -16,9 +18,11 @@ namespace ropejit::internal {
 
 class HfModel {
  public:
-  /// `object` must outlive it. `lenient`: see read_hf_layers. Throws Error{unsupported} for a family, or a key that
-  /// makes a model rotate in a way, which this version does not build.
-  HfModel(const llvm::json::Object& object, bool lenient);
+  /// `object` must outlive it. `as`: ModelOptions::as. `lenient`: see read_hf_layers. Throws Error{unsupported} for a
+  /// model type that is not read, or a key that makes a model rotate in a way which this version does not build.
+  HfModel(const llvm::json::Object& object, const std::optional<std::string>& as, bool lenient);
+  HfModel(const HfModel&) = delete;
+  HfModel& operator=(const HfModel&) = delete;
 
   const std::vector<HfLayer>& layers() const { return layers_; }
   /// Whether the layer has a rotation at all.
@@ -28,15 +32,16 @@ class HfModel {
   /// That of their indexers, which the family must have.
   RopeSpec indexer_spec(const std::string& kind, const ModelOptions& options) const;
   std::optional<HfVision> vision(const ModelOptions& options) const;
-  /// A line each; see ModelRopes::warnings.
-  std::vector<std::string> warnings() const;
+  /// A line each; see ModelRopes::warnings. To be asked for last: what was not read until then, nothing reads.
+  std::vector<std::string> warnings(ModelOptions options) const;
 
  private:
   DType dtype(const ModelOptions& options) const;
 
-  ObjectReader top_;
-  ObjectReader parts_;   // what holds text_config and vision_config
+  KeyLog log_;  // of the keys that the readers below were asked for
+  HfParts parts_;
   ObjectReader config_;  // of the language model
+  HfModelType type_;
   HfFamily family_;
   std::vector<HfLayer> layers_;
   std::optional<ObjectReader> nested_dicts_;  // found once: it walks all layers

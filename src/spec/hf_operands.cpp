@@ -18,17 +18,23 @@ const char* key_of(const ObjectReader& config, const HfFamily& family, const cha
 
 std::int64_t read_kv_heads(const ObjectReader& config, const HfFamily& family, std::int64_t q_heads) {
   if (family.falcon_heads) {
+    config.pass_over({"num_kv_heads"});
     const bool grouped_heads = config.find_bool("new_decoder_architecture").value_or(false);
     if (!grouped_heads && config.find_bool("multi_query").value_or(true)) return 1;
     return config.find_int("num_kv_heads", kHeads).value_or(q_heads);
   }
+  if (family.needs_kv_heads) return config.get_int("num_key_value_heads", kHeads);
   if (const auto heads = config.find_int("num_key_value_heads", kHeads)) return *heads;
   return family.deepseek_v4 || config.find_bool("multi_query").value_or(false) ? 1 : q_heads;
 }
 
 std::int64_t read_head_dim(const ObjectReader& config, const HfFamily& family, std::int64_t q_heads) {
-  if (family.needs_head_dim) return config.get_int("head_dim", kHeadDim);
-  if (const auto head_dim = config.find_int("head_dim", kHeadDim)) return *head_dim;
+  // Zamba 2 has one of another meaning.
+  if (std::string_view(family.head_dim_key) == "attention_head_dim") config.pass_over({"kv_channels"});
+  for (const char* key : {"head_dim", family.head_dim_key}) {
+    if (const auto head_dim = config.find_int(key, kHeadDim); head_dim && !family.shares_width) return *head_dim;
+  }
+  if (family.needs_head_dim) throw missing_field(config.path("head_dim"), kHeadDim.describe());
   const char* key = key_of(config, family, "hidden_size", "n_embd");
   const std::int64_t hidden_size = config.get_int(key, kHiddenSize);
   if (hidden_size % q_heads != 0) {
@@ -40,6 +46,11 @@ std::int64_t read_head_dim(const ObjectReader& config, const HfFamily& family, s
     throw field_error(ErrorCode::invalid_argument, config.path("head_dim"),
                       fmt::format("{}, which is {} {} over {} heads", head_dim, key, hidden_size, q_heads),
                       kHeadDim.describe());
+  }
+  const auto said = config.find_int("head_dim", kHeadDim);
+  if (said && *said != head_dim) {
+    throw field_error(ErrorCode::unsupported, config.path("head_dim"), fmt::format("{}", *said),
+                      fmt::format("{}, the share of a head that the model's class takes", head_dim));
   }
   return head_dim;
 }
@@ -58,7 +69,9 @@ std::int64_t read_rotary_dim(const ObjectReader& config, const HfFamily& family,
                              const std::optional<SourcedNumber>& fraction, std::int64_t head_dim) {
   std::optional<std::int64_t> of_fraction;
   if (fraction) of_fraction = rotary_dim_of_fraction(head_dim, fraction->value, fraction->field.c_str());
-  const char* key = family.deepseek_v4 ? "qk_rope_head_dim" : "rotary_dim";
+  const char* key = family.deepseek_v4         ? "qk_rope_head_dim"
+                    : config.has("rotary_dim") ? "rotary_dim"
+                                               : family.lanes_key;
   const std::optional<std::int64_t> lanes = config.find_int(key, IntRange{2, head_dim, true});
   if (lanes && of_fraction && *lanes != *of_fraction) {
     throw field_error(ErrorCode::invalid_argument, config.path(key), fmt::format("{}", *lanes),
@@ -85,6 +98,7 @@ void read_latent_operands(const ObjectReader& config, RopeSpec& spec) {
   const std::int64_t rotary_dim = config.get_int("qk_rope_head_dim", kRotaryDim);
   const std::int64_t still = config.get_int("qk_nope_head_dim", kFirstLane);
   const std::int64_t latent = config.get_int("kv_lora_rank", kFirstLane);
+  config.pass_over({"head_dim", "num_key_value_heads", "q_head_dim", "qk_head_dim"});
   spec.rotary_dim = rotary_dim;
   spec.q.head_dim = still + rotary_dim;
   spec.q.first_lane = still;

@@ -1,5 +1,5 @@
 // From a rope dictionary of a config.json to a scaling rule, with the defaults and quirks of Hugging Face transformers
-// (its modeling_rope_utils, 5.23): explicit numbers of ours come out where a config leaves them to the code.
+// (its modeling_rope_utils, 5.24): explicit numbers of ours come out where a config leaves them to the code.
 #pragma once
 
 #include "ropejit/scaling.hpp"

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "ropejit/error.hpp"
+#include "spec/hf_known_types.hpp"
 #include "spec/hf_operands.hpp"
 #include "spec/hf_refusals.hpp"
 #include "spec/limits.hpp"
@@ -17,6 +18,7 @@ namespace ropejit::internal {
 namespace {
 
 constexpr IntRange kLayers{1, 65'536};
+constexpr const char* kPositions = "the name of a kind of position embedding";
 constexpr IntRange kWidth{1, std::int64_t{1} << 40};
 
 // Positions in the order of the axes are height, width; Llama 4: x, y.
@@ -146,9 +148,21 @@ std::optional<HfVision> read_hf_vision(const ObjectReader& model, const std::str
   const std::optional<ObjectReader> config = model.find_object("vision_config");
   if (!config) return std::nullopt;
   const std::string type = config->find_string("model_type", "a string").value_or(model_type);
-  if (std::find(std::begin(kNoRotation), std::end(kNoRotation), type) != std::end(kNoRotation)) return std::nullopt;
   HfVision vision;
-  if (const Tower* tower = find_tower(type)) {
+  const bool is_still =
+      std::find(std::begin(kNoRotation), std::end(kNoRotation), type) != std::end(kNoRotation) || has_no_rope(type);
+  const Tower* tower = find_tower(type);
+  if (const auto positions = config->find_string("position_embedding_type", kPositions)) {
+    const bool turns = *positions == "rope" || *positions == "rotary";
+    if (is_still ? turns : tower != nullptr && !turns) {
+      vision.refusal = field_error(ErrorCode::unsupported, config->path("position_embedding_type"), quoted(*positions),
+                                   fmt::format("what the code of {} does", quoted(type)))
+                           .what();
+      return vision;
+    }
+  }
+  if (is_still) return std::nullopt;
+  if (tower != nullptr) {
     vision.layers = config->find_int(tower->layers_key, kLayers).value_or(tower->layers);
     vision.spec = read_tower(*config, *tower, dtype, options);
     return vision;

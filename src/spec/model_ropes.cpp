@@ -29,8 +29,9 @@ struct ModelRopesBuilder {
       add(rotates, mains[kind], main, [&] { return model.spec(kind, options); });
       add(rotates && layers[i].has_indexer, indexers[kind], indexer, [&] { return model.indexer_spec(kind, options); });
     }
-    result.warnings_ = model.warnings();
-    if (const std::optional<internal::HfVision> vision = model.vision(options)) add_vision(*vision, result);
+    const std::optional<internal::HfVision> vision = model.vision(options);
+    result.warnings_ = model.warnings(options);
+    if (vision) add_vision(*vision, result);
     return result;
   }
 
@@ -99,8 +100,16 @@ ModelRopes ModelRopes::from_hf_config(std::string_view text, const ModelOptions&
   return internal::read_model_ropes(text, options, false);
 }
 
-RopeSpec RopeSpec::from_hf_config(std::string_view text) {
-  return internal::read_model_ropes(text, ModelOptions{}, true).single();
+RopeSpec RopeSpec::from_hf_config(std::string_view text, std::vector<std::string>* warnings) {
+  const ModelRopes model = internal::read_model_ropes(text, ModelOptions{}, true);
+  RopeSpec spec = model.single();
+  if (warnings != nullptr) {
+    *warnings = model.warnings();
+  } else if (!model.warnings().empty()) {
+    throw Error(ErrorCode::unsupported, "spec",
+                model.warnings().front() + " (from_hf_config goes on where it is given a place for warnings)");
+  }
+  return spec;
 }
 
 const ModelRopes::Role& ModelRopes::of(RopeRole role) const {
@@ -154,7 +163,7 @@ ModelRopes read_model_ropes(std::string_view text, const ModelOptions& options, 
 ModelRopes read_model_ropes(const llvm::json::Object& config, const ModelOptions& options, bool lenient) {
   const UsualArithmetic arithmetic;
   validate(options);
-  return ModelRopesBuilder::build(HfModel(config, lenient), options);
+  return ModelRopesBuilder::build(HfModel(config, options.as, lenient), options);
 }
 
 }  // namespace internal

@@ -89,17 +89,33 @@ std::string describe(const llvm::json::Value& value) {
   return "a value";
 }
 
-ObjectReader::ObjectReader(const llvm::json::Object& object, std::string prefix)
-    : object_(&object), prefix_(std::move(prefix)) {}
+bool KeyLog::has(const llvm::json::Object& object, std::string_view key) const {
+  const auto keys = keys_.find(&object);
+  return keys != keys_.end() && keys->second.find(key) != keys->second.end();
+}
+
+ObjectReader::ObjectReader(const llvm::json::Object& object, std::string prefix, KeyLog* log)
+    : object_(&object), prefix_(std::move(prefix)), log_(log) {}
 
 std::string ObjectReader::path(std::string_view key) const { return prefix_ + excerpt(key); }
 
 const llvm::json::Value* ObjectReader::find(std::string_view key) const {
+  if (log_ != nullptr) log_->add(*object_, key);
+  return peek(key);
+}
+
+void ObjectReader::pass_over(std::initializer_list<std::string_view> keys) const {
+  if (log_ == nullptr) return;
+  for (const std::string_view key : keys) log_->add(*object_, key);
+}
+
+const llvm::json::Value* ObjectReader::peek(std::string_view key) const {
   const llvm::json::Value* value = object_->get(ref(key));
   return value == nullptr || value->kind() == llvm::json::Value::Null ? nullptr : value;
 }
 
 const llvm::json::Value& ObjectReader::get(std::string_view key, std::string_view allowed) const {
+  if (log_ != nullptr) log_->add(*object_, key);
   const llvm::json::Value* value = object_->get(ref(key));
   if (value == nullptr) throw missing_field(path(key), allowed);
   if (value->kind() == llvm::json::Value::Null) {
@@ -167,7 +183,7 @@ std::optional<ObjectReader> ObjectReader::find_object(std::string_view key) cons
   if (value == nullptr) return std::nullopt;
   const llvm::json::Object* object = value->getAsObject();
   if (object == nullptr) throw field_error(ErrorCode::parse_error, path(key), describe(*value), "an object");
-  return ObjectReader(*object, path(key) + ".");
+  return ObjectReader(*object, path(key) + ".", log_);
 }
 
 ObjectReader ObjectReader::get_object(std::string_view key) const {

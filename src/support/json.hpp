@@ -5,8 +5,11 @@
 #include <llvm/Support/JSON.h>
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
+#include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,13 +30,24 @@ llvm::json::Object parse_json_object(std::string_view text, std::vector<std::str
 /// A value as a message shows it: a number, a quoted and shortened string, "an array", "null", ...
 std::string describe(const llvm::json::Value& value);
 
+/// Which keys of which objects were asked for. Not for several threads at once.
+class KeyLog {
+ public:
+  void add(const llvm::json::Object& object, std::string_view key) { keys_[&object].emplace(key); }
+  bool has(const llvm::json::Object& object, std::string_view key) const;
+
+ private:
+  std::map<const llvm::json::Object*, std::set<std::string, std::less<>>> keys_;
+};
+
 /// Reads one object. `find_` functions give nothing where the key is absent or null; `get_` functions throw
 /// Error{parse_error} then. Both throw Error{parse_error} for a value of the wrong kind and
 /// Error{invalid_argument} for a number out of range. Does not own the object, which must outlive it.
 class ObjectReader {
  public:
-  /// `prefix`: what messages put before a key, such as "rope_scaling."; empty at the top.
-  explicit ObjectReader(const llvm::json::Object& object, std::string prefix = {});
+  /// `prefix`: what messages put before a key, such as "rope_scaling."; empty at the top. `log`, where there is one, is
+  /// told of every key that this reader, and readers of objects within, are asked for; it must outlive them.
+  explicit ObjectReader(const llvm::json::Object& object, std::string prefix = {}, KeyLog* log = nullptr);
 
   /// "rope_scaling.factor".
   std::string path(std::string_view key) const;
@@ -42,6 +56,10 @@ class ObjectReader {
   /// Null where the key is absent or its value is null.
   const llvm::json::Value* find(std::string_view key) const;
   bool has(std::string_view key) const { return find(key) != nullptr; }
+  /// The same as find, but no reading of the key.
+  const llvm::json::Value* peek(std::string_view key) const;
+  /// Tells the log of keys that are known and mean nothing here.
+  void pass_over(std::initializer_list<std::string_view> keys) const;
 
   /// A number without a fraction: 32 and 32.0 are, 32.5, "32" and 1e30 are not.
   std::optional<std::int64_t> find_int(std::string_view key, const IntRange& range) const;
@@ -70,6 +88,7 @@ class ObjectReader {
 
   const llvm::json::Object* object_;
   std::string prefix_;
+  KeyLog* log_;
 };
 
 }  // namespace ropejit::internal

@@ -123,10 +123,12 @@ TEST_CASE("configs are compared at the longer one's length, by layer and role") 
                                        "rope_theta": 50000, "num_hidden_layers": 8})");
   CHECK(program({"diff", cohere2, cohere2, "--layer", "0"}).status == 0);
   const std::string dynamic =
-      program.file("dynamic.json", R"({"num_attention_heads": 4, "head_dim": 8, "max_position_embeddings": 2048,
+      program.file("dynamic.json",
+                   R"({"model_type": "llama", "num_attention_heads": 4, "head_dim": 8, "max_position_embeddings": 2048,
                           "rope_scaling": {"type": "dynamic", "factor": 2}})");
-  const std::string plain =
-      program.file("plain.json", R"({"num_attention_heads": 4, "head_dim": 8, "max_position_embeddings": 2048})");
+  const std::string plain = program.file(
+      "plain.json",
+      R"({"model_type": "llama", "num_attention_heads": 4, "head_dim": 8, "max_position_embeddings": 2048})");
   CHECK(program({"diff", dynamic, plain}).status == 0);
   CHECK(program({"diff", dynamic, plain, "--max-length", "4096"}).status == 1);
 
@@ -180,12 +182,13 @@ TEST_CASE("inspect tells a model's roles and axes, and warns of what nothing rea
   CHECK(tower.out.find("q 16x80") != std::string::npos);
   CHECK(tower.out.find("pairs of each axis 20, 20 (chunked), frequencies restarted") != std::string::npos);
 
-  const std::string odd = program.file("odd.json", R"({"num_attention_heads": 4, "head_dim": 8, "num_hidden_layers": 1,
+  const std::string odd = program.file(
+      "odd.json", R"({"model_type": "llama", "num_attention_heads": 4, "head_dim": 8, "num_hidden_layers": 1,
                                                        "rope_scaling": {"rope_type": "linear", "factor": 2, "fcator": 4}})");
   for (const std::vector<std::string>& words :
        {std::vector<std::string>{"inspect", "--model", odd}, {"inspect", "--model", odd, "--layers", "--json"}}) {
     const Finished warned = program(words);
     CHECK(warned.status == 0);
-    CHECK(warned.err == "ropejit: warning: rope_scaling.fcator: found 4, which linear does not read\n");
+    CHECK(warned.err == "ropejit: warning: " + odd + ": rope_scaling.fcator: found 4, which linear does not read\n");
   }
 }

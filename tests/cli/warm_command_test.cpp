@@ -69,7 +69,7 @@ TEST_CASE("Everything wrong with what warm is told is said in one go, and nothin
   const std::string bad = program.file("bad.json", R"({"schema":1,"dtypes":["bf8"],"dtypes":["bf16"],"models":["none"],
     "forms":["vllm"],"archs":["9.0","9.0"],"what":1})");
   const std::string good = program.file("good.json", kSmallManifest);
-  const std::string config = program.file("config.json", R"({"model_type":"nothing"})");
+  const std::string config = program.file("config.json", R"({"model_type":"llama"})");
   const std::string recorded = program.file("recorded", "{}\n[]\n");
   struct Row {
     std::vector<std::string> words;

@@ -46,6 +46,7 @@ ModelOptions options_for(std::string_view input) {
   options.parity = sum / 4 % 2 != 0;
   if (sum / 8 % 2 != 0) options.dtype = DType::fp32;
   if (sum / 16 % 2 != 0) options.max_model_len = kLengths[sum / 32 % 4];
+  if (sum / 128 % 2 != 0) options.as = sum / 256 % 2 != 0 ? "llama" : "deepseek_v3";
   return options;
 }
 
@@ -86,11 +87,15 @@ void check(std::string_view input) {
   if (model) check_model(*model);
 
   std::optional<RopeSpec> spec;
-  accepted([&] { spec = RopeSpec::from_hf_config(input); });
+  std::vector<std::string> warnings;
+  accepted([&] { spec = RopeSpec::from_hf_config(input, &warnings); });
   if (spec) {
     check_spec(*spec);
     // A config that does not say how many layers there are is one rotation, and no model.
-    if (model) require(model->single() == *spec, "both readers agree");
+    if (model) require(model->single() == *spec && model->warnings() == warnings, "both readers agree");
+    std::optional<RopeSpec> without;
+    accepted([&] { without = RopeSpec::from_hf_config(input); });
+    require(without.has_value() == warnings.empty(), "without a place for warnings there are none");
   }
 
   std::optional<ModelRopes> other;

@@ -5,6 +5,7 @@ form. apply_... are given a modeling file's function, q and k as [tokens, heads,
 give q and k in the same shape.
 """
 
+import copy
 import importlib
 
 import torch
@@ -125,12 +126,9 @@ class GptjEmbedding:
 
     def __call__(self, x, positions):
         module = importlib.import_module("transformers.models.gptj.modeling_gptj")
-        rows = int(positions.max()) + 1
-        table = module.create_sinusoidal_positions(rows, self.config.rotary_dim)
-        table = module.get_embed_positions(table, positions)
-        # As the attention's forward does.
-        sincos = torch.gather(table, 1, positions.unsqueeze(-1).repeat(1, 1, table.shape[-1])).to(x.dtype)
-        sin, cos = torch.split(sincos, sincos.shape[-1] // 2, dim=-1)
+        config = copy.deepcopy(self.config)
+        config.max_position_embeddings = int(positions.max()) + 1
+        sin, cos = module.GPTJRotaryEmbedding(config)(x, positions)
         return cos, sin
 
 

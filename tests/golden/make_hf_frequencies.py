@@ -4,9 +4,9 @@
 Nothing is computed here: each case is a config.json as a model may have it; transformers makes a config object of it
 (with its own defaults and rewriting) and its own functions compute the frequencies in fp32. Made with
 
-    transformers 5.23.0, torch 2.15.0 (on the CPU), Python 3.11
+    transformers 5.24.0, torch 2.15.0 (on the CPU), Python 3.11
 
-    pip install transformers==5.23.0 torch==2.15.0
+    pip install transformers==5.24.0 torch==2.15.0
     python3 tests/golden/make_hf_frequencies.py MODELS.json
 
 MODELS.json: {"models": [{name, head_dim, num_q_heads, num_kv_heads, rotary_dim, theta, scaling,

@@ -3,11 +3,12 @@
 
 Nothing is computed here. "rotations": configs as models have them, tokens' positions, a vector, and what the model's own
 rotary class and function make of it, in fp32; and which of three orders of rounding gives the bits of the same call in
-bf16. "classes": what the config class of every model type has where a config says nothing. Made with
+bf16. "classes": what the config class of every model type makes of "shape" and each of "variants", configs that leave
+something out: by kind of layer theta, rope type, lanes that rotate, heads, key heads and lanes. Made with
 
-    transformers 5.23.0, torch 2.15.0 (on the CPU), Python 3.11
+    transformers 5.24.0, torch 2.15.0 (on the CPU), Python 3.11
 
-    pip install transformers==5.23.0 torch==2.15.0
+    pip install transformers==5.24.0 torch==2.15.0
     python3 tests/golden/make_hf_models.py
 """
 
@@ -268,6 +269,8 @@ def latent_rotations():
             more.update(num_layers=2, head_dim=16)
         fields = mla(of, **more)
         yield text_case(of, fields, of, rotary + "RotaryEmbedding", 16, function=function)
+    fields = mla("sarvam_mla", rope_parameters={**YARN, "rope_theta": 1e4})
+    yield text_case("sarvam_mla", fields, "deepseek_v3", "DeepseekV3RotaryEmbedding", 16, function=by)
     v3 = mla("deepseek_v3", rope_interleave=False)
     yield text_case("deepseek_v3, halves", v3, "deepseek_v3", "DeepseekV3RotaryEmbedding", 16)
     for of, rotary in (("deepseek_v32", "DeepseekV32"), ("glm_moe_dsa", "GlmMoeDsa"), ("axk2", "AXK2"), ("hy_v4", "HYV4")):
@@ -301,6 +304,36 @@ def plain_rotations():
         ("minimax_m2", "MiniMaxM2", 64, {"head_dim": 64, "rotary_dim": 32, "rope_theta": 5e6}),
     ):
         yield text_case(of, small(of, **more), of, rotary + "RotaryEmbedding", lanes)
+    for of, module, rotary, lanes, more in (
+        ("exaone", "llama", "Llama", 64, {"rope_theta": 1e6}),
+        ("sarvam_moe", "glm4_moe", "Glm4Moe", 32, {"head_dim": 32, "rope_theta": 8e6}),
+        ("csm_depth_decoder_model", "csm", "Csm", 32, {"head_dim": 32, "rope_theta": 5e5}),
+        ("deepseek_ocr2_text", "deepseek_ocr2", "DeepseekOcr2Text", 64, {}),
+        ("unlimited_ocr_text", "unlimited_ocr", "UnlimitedOcrText", 64, {}),
+        ("granitemoehybrid", "granitemoehybrid", "GraniteMoeHybrid", 64, {
+            "position_embedding_type": "rope", "layer_types": ["full_attention", "full_attention"]}),
+        ("zamba2", "zamba2", "Zamba2", 128, {
+            "use_mem_rope": True, "head_dim": 128, "num_key_value_heads": 4, "layers_block_type": ["hybrid", "hybrid"]}),
+        ("lara_mini", "lara_mini", "LaraMini", 32, {
+            "head_dim": 32, "layer_types": ["sliding_attention", "full_attention"]}),
+        ("mimi", "mimi", "Mimi", 64, {"head_dim": 64}),
+        ("apertus1p5_text", "apertus1p5", "Apertus1p5Text", 64, {"rope_parameters": {
+            "rope_type": "llama3", "rope_theta": 1.2e7, "factor": 8.0, "original_max_position_embeddings": 8192,
+            "low_freq_factor": 1.0, "high_freq_factor": 4.0}}),
+    ):
+        yield text_case(of, small(of, **more), module, rotary + "RotaryEmbedding", lanes)
+    kinds = ["sliding_attention", "full_attention"]
+    for of, rotary in (("beam", "Beam"), ("dory", "Dory"), ("mellum", "Mellum"), ("ultrabert", "Ultrabert")):
+        fields = small(of, head_dim=64, layer_types=kinds)
+        for layer, kind in enumerate(kinds):
+            if (of, kind) != ("beam", "full_attention"):  # which does not rotate
+                yield text_case(f"{of}, {kind}", fields, of, rotary + "RotaryEmbedding", 64, kind=kind, layer=layer)
+    talker = small("qwen2_5_omni_talker", head_dim=64, rope_parameters={
+        "rope_type": "default", "rope_theta": 1e6, "mrope_section": [8, 12, 12]})
+    yield text_case("Qwen2.5-Omni, talker", talker, "qwen2_5_omni", "Qwen2_5OmniRotaryEmbedding", 64, 3)
+    talker = small("qwen3_omni_moe_talker_text", head_dim=64, rope_parameters={
+        "rope_type": "default", "rope_theta": 1e6, "mrope_section": [12, 10, 10]})
+    yield text_case("Qwen3-Omni, talker", talker, "qwen3_omni_moe", "Qwen3OmniMoeTalkerRotaryEmbedding", 64, 3)
     modernbert = small("modernbert", layer_types=["full_attention", "sliding_attention"])
     yield text_case("modernbert", modernbert, "modernbert", "ModernBertRotaryEmbedding", 64, kind="full_attention")
     flat = small("hunyuan_vl_text", head_dim=64, rope_parameters={
@@ -317,47 +350,96 @@ def hunyuan_case(fields):
                 lambda x, by: code.apply_rotary_pos_emb(x[None, None], x[None, None], *by)[0][0, 0], 64)
 
 
+SHAPE = {"hidden_size": 3072, "num_attention_heads": 64, "num_hidden_layers": 12}
+# What a config says of theta, heads and lanes, in words that no class has by itself; and with a part of them left out.
+SAID = {"rope_theta": 12345.0, "head_dim": 96, "num_key_value_heads": 16, "partial_rotary_factor": 0.5}
+LEFT_OUT = [(), ("rope_theta",), ("head_dim",), ("num_key_value_heads",), ("partial_rotary_factor",), tuple(SAID)]
+VARIANTS = [{key: value for key, value in SAID.items() if key not in left} for left in LEFT_OUT]
+VARIANTS.append({"head_dim": 96, "num_key_value_heads": 16, "rope_parameters": {"rope_type": "default",
+                                                                              "rope_theta": 12345.0}})
+
+
 def classes():
-    """Of every model type: theta, rope type and rotating lanes of each kind of layer where a config leaves them out."""
+    """Of every model type: what of each kind of layer rotates, and how, where a config leaves something out."""
     for model_type in sorted(transformers.CONFIG_MAPPING.keys()):
-        if any(part in model_type for part in ("vision", "audio", "encoder", "sam", "dinov3", "depth", "talker")):
-            continue
-        fields = {"model_type": model_type, "hidden_size": 2048, "num_attention_heads": 16, "num_hidden_layers": 12}
         try:
-            config = transformers.CONFIG_MAPPING[model_type](**{k: v for k, v in fields.items() if k != "model_type"})
+            config = transformers.CONFIG_MAPPING[model_type]()
         except Exception:
             continue
-        parameters = getattr(config, "rope_parameters", None)
-        if not isinstance(parameters, dict):
+        # Falcon's key heads have rules of their own.
+        if model_type == "falcon" or not isinstance(attribute(config, "rope_parameters"), dict):
             continue
-        by_kind = {k: v for k, v in parameters.items() if isinstance(v, dict)} or {"": parameters}
-        kinds = {}
-        for kind, dictionary in by_kind.items():
-            layer = config
-            if kind and hasattr(config, "per_layer_config") and kind in (getattr(config, "layer_types", None) or []):
-                try:
-                    layer = config.per_layer_config[kind]
-                except Exception:
-                    layer = config
-            try:
-                lanes = getattr(layer, "head_dim", None)
-            except Exception:
-                lanes = None
-            if lanes is None:
-                lanes = config.hidden_size // config.num_attention_heads
-            if "rope_theta" not in dictionary or dictionary["rope_type"] == "axial":
-                continue
-            kinds[kind] = {"theta": float(dictionary["rope_theta"]), "rope_type": dictionary["rope_type"],
-                           "rotary_dim": int(lanes * (dictionary.get("partial_rotary_factor") or 1.0))}
-        if kinds:
-            yield {"config": fields, "kinds": kinds, "layout": layout_of(config)}
+        of = [class_of(model_type, variant) for variant in VARIANTS]
+        if any(of):
+            yield {"model_type": model_type, "layout": layout_of(config), "of": of}
+
+
+def class_of(model_type, variant):
+    """[theta, rope type, lanes that rotate, heads, key heads, lanes] by kind of layer; null where the class refuses."""
+    try:
+        config = transformers.CONFIG_MAPPING[model_type](**SHAPE, **json.loads(json.dumps(variant)))
+        parameters, heads = config.rope_parameters, config.num_attention_heads
+    except Exception:
+        return None
+    if not isinstance(parameters, dict):
+        return None
+    by_kind = {k: v for k, v in parameters.items() if isinstance(v, dict)}
+    kinds = {}
+    for kind, dictionary in (by_kind or {"": parameters}).items():
+        layer = config
+        if kind and hasattr(config, "per_layer_config") and kind in (attribute(config, "layer_types") or []):
+            layer = attribute(config, "per_layer_config", kind) or config
+        if "rope_theta" not in dictionary or dictionary["rope_type"] == "axial":
+            continue
+        lanes = attribute(layer, "head_dim") or config.hidden_size // heads
+        rotating = lanes_of(config, kind) or int(lanes * (dictionary.get("partial_rotary_factor") or 1.0))
+        kinds[kind] = [float(dictionary["rope_theta"]), dictionary["rope_type"], rotating, heads,
+                       attribute(layer, "num_key_value_heads") or heads, lanes]
+    return kinds or None
+
+
+def attribute(config, name, index=None):
+    """Null where there is none, or where the config says that it depends on the layer."""
+    try:
+        found = getattr(config, name, None)
+        return found if index is None else found[index]
+    except Exception:
+        return None
+
+
+def code_of(config):
+    """The module of the config's model, which may be another family's."""
+    try:
+        return importlib.import_module(type(config).__module__.replace(".configuration_", ".modeling_"))
+    except Exception:
+        model = transformers.MODEL_MAPPING.get(type(config), None)
+        return importlib.import_module(model.__module__) if model else None
+
+
+def lanes_of(config, kind):
+    """The lanes that the rotary classes of the module rotate; null where there are none or they differ."""
+    code = code_of(config)
+    if code is None:
+        return None
+    found = set()
+    for name, member in vars(code).items():
+        if not isinstance(member, type) or not name.endswith("RotaryEmbedding") or member.__module__ != code.__name__:
+            continue
+        if "Vision" in name or "Audio" in name:
+            continue
+        try:
+            frequencies = getattr(member(config), kind + "_inv_freq" if kind else "inv_freq")
+            # The proportional rule has pairs that stand still.
+            found.add(2 * int((frequencies != 0).sum()))
+        except Exception:
+            continue
+    return found.pop() if len(found) == 1 else None
 
 
 def layout_of(config):
     """Of the rotate functions of the module, all of which must agree; null where they do not or there are none."""
-    try:
-        code = importlib.import_module(type(config).__module__.replace(".configuration_", ".modeling_"))
-    except Exception:
+    code = code_of(config)
+    if code is None:
         return None
     defined = {n.name for n in ast.parse(inspect.getsource(code)).body if isinstance(n, ast.FunctionDef)}
     if "apply_rotary_pos_emb_interleave" in defined:
@@ -380,6 +462,7 @@ def main():
 
     out = pathlib.Path(__file__).with_name("hf_models.json")
     out.write_text('{\n "made_with": ' + json.dumps(versions) + ',\n "rotations": [\n' + lines(rotations()) +
+                   '\n ],\n "shape": ' + json.dumps(SHAPE) + ',\n "variants": [\n' + lines(VARIANTS) +
                    '\n ],\n "classes": [\n' + lines(classes()) + "\n ]\n}\n")
 
 

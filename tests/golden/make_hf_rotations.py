@@ -5,9 +5,9 @@ No formula is written here: each case is a config.json as a published model has 
 of it, the model's own rotary embedding class makes cos and sin, and the apply function of the same modeling file
 rotates. Made with
 
-    transformers 5.23.0, torch 2.15.0 (on the CPU), Python 3.11
+    transformers 5.24.0, torch 2.15.0 (on the CPU), Python 3.11
 
-    pip install transformers==5.23.0 torch==2.15.0
+    pip install transformers==5.24.0 torch==2.15.0
     python3 tests/golden/make_hf_rotations.py MODELS.json
 
 MODELS.json: {"models": [{name, head_dim, num_q_heads, num_kv_heads, rotary_dim, theta, scaling,

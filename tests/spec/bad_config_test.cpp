@@ -10,17 +10,19 @@ using namespace ropejit::test;
 TEST_CASE("a bad config names its field") {
   const auto with = [](const char* from, const char* to) { return replaced(kGoodConfig, from, to); };
   const BadText rows[] = {
-      {"{}", "num_attention_heads", kParse},
-      {R"({"num_attention_heads": 8})", "hidden_size", kParse},
-      {R"({"num_attention_heads": 8, "hidden_size": 0})", "hidden_size", kRange},
-      {R"({"num_attention_heads": 8, "hidden_size": 1001})", "hidden_size", kRange},
-      {R"({"num_attention_heads": 8, "hidden_size": 1e300})", "hidden_size", kRange},
-      {R"({"num_attention_heads": 8, "hidden_size": 8})", "head_dim", kRange},
-      {R"({"num_attention_heads": 8, "hidden_size": 1000})", "head_dim", kRange},
-      {R"({"num_attention_heads": 1, "hidden_size": 8192})", "head_dim", kRange},
-      {R"({"text_config": {"hidden_size": 64}})", "num_attention_heads", kParse},
-      {R"({"text_config": 3})", "text_config", kParse},
-      {R"({"text_config": {"num_attention_heads": -1}})", "text_config.num_attention_heads", kRange},
+      {"{}", "model_type", kParse},
+      {R"({"model_type": "llama"})", "num_attention_heads", kParse},
+      {R"({"model_type": "llama", "num_attention_heads": 8})", "hidden_size", kParse},
+      {R"({"model_type": "llama", "num_attention_heads": 8, "hidden_size": 0})", "hidden_size", kRange},
+      {R"({"model_type": "llama", "num_attention_heads": 8, "hidden_size": 1001})", "hidden_size", kRange},
+      {R"({"model_type": "llama", "num_attention_heads": 8, "hidden_size": 1e300})", "hidden_size", kRange},
+      {R"({"model_type": "llama", "num_attention_heads": 8, "hidden_size": 8})", "head_dim", kRange},
+      {R"({"model_type": "llama", "num_attention_heads": 8, "hidden_size": 1000})", "head_dim", kRange},
+      {R"({"model_type": "llama", "num_attention_heads": 1, "hidden_size": 8192})", "head_dim", kRange},
+      {R"({"model_type": "llava", "text_config": {"hidden_size": 64}})", "num_attention_heads", kParse},
+      {R"({"model_type": "llava", "text_config": 3})", "text_config", kParse},
+      {R"({"model_type": "llava", "text_config": {"num_attention_heads": -1}})", "text_config.num_attention_heads",
+       kRange},
       {with(R"("num_attention_heads": 32, )", ""), "num_attention_heads", kParse},
       {with(R"("num_attention_heads": 32)", R"("num_attention_heads": null)"), "num_attention_heads", kParse},
       {with(R"("num_attention_heads": 32)", R"("num_attention_heads": 0)"), "num_attention_heads", kRange},
@@ -67,19 +69,21 @@ TEST_CASE("a bad config names its field") {
       {with(R"(, "original_max_position_embeddings": 8192)", ""), "rope_scaling.original_max_position_embeddings",
        kParse},
       {with("1.0, \"high", "9.0, \"high"), "rope_scaling.low_freq_factor", kRange},
-      {R"({"num_attention_heads": 8, "head_dim": 64, "rope_scaling": {"type": "linear"}})", "rope_scaling.factor",
+      {R"({"model_type": "llama", "num_attention_heads": 8, "head_dim": 64, "rope_scaling": {"type": "linear"}})",
+       "rope_scaling.factor", kParse},
+      {R"({"model_type": "llama", "num_attention_heads": 8, "head_dim": 64, "rope_scaling": "linear"})", "rope_scaling",
        kParse},
-      {R"({"num_attention_heads": 8, "head_dim": 64, "rope_scaling": "linear"})", "rope_scaling", kParse},
-      {R"({"num_attention_heads": 8, "head_dim": 64, "rope_scaling": {"factor": 2}})", "rope_scaling.rope_type",
-       kParse},
-      {R"({"num_attention_heads": 8, "head_dim": 64, "model_type": 5})", "model_type", kParse},
+      {R"({"model_type": "llama", "num_attention_heads": 8, "head_dim": 64, "rope_scaling": {"factor": 2}})",
+       "rope_scaling.rope_type", kParse},
+      {R"({"model_type": "llama", "num_attention_heads": 8, "head_dim": 64, "model_type": 5})", "model_type", kParse},
   };
-  for (const BadText& row : rows) check_refused(row, RopeSpec::from_hf_config);
+  for (const BadText& row : rows) check_refused(row, from_config);
 }
 
 TEST_CASE("a quarter of 100 lanes is told in full") {
   const auto error = error_of([] {
-    return RopeSpec::from_hf_config(R"({"num_attention_heads": 8, "head_dim": 100, "partial_rotary_factor": 0.25})");
+    return RopeSpec::from_hf_config(
+        R"({"model_type": "llama", "num_attention_heads": 8, "head_dim": 100, "partial_rotary_factor": 0.25})");
   });
   REQUIRE(error);
   CHECK(std::string(error->what()) ==

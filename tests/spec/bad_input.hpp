@@ -6,6 +6,7 @@
 
 #include "ropejit/error.hpp"
 #include "spec/errors.hpp"
+#include "spec/sample_config.hpp"
 #include "support/catch.hpp"
 
 namespace ropejit::test {

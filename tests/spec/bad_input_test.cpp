@@ -71,7 +71,7 @@ TEST_CASE("the texts that are changed are good ones") {
 TEST_CASE("text that is not a JSON object is refused by every reader") {
   for (const BadText& row : not_json()) {
     check_refused(row, RopeSpec::from_json);
-    check_refused(row, RopeSpec::from_hf_config);
+    check_refused(row, from_config);
     check_refused(row, LaunchForm::from_json);
   }
 }
@@ -84,7 +84,7 @@ TEST_CASE("no truncation, deletion or change of one byte does more than throw an
     } catch (const Error& error) {
       if (!is_one_line(error.what())) FAIL("not one line: " << error.what());
     }
-    for (const auto& read : {RopeSpec::from_hf_config, RopeSpec::from_json}) {
+    for (const auto& read : {from_config, &RopeSpec::from_json}) {
       try {
         const RopeSpec spec = read(text);
         spec.validate();

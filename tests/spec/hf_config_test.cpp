@@ -12,6 +12,8 @@ using namespace ropejit;
 using ropejit::test::config_with;
 using ropejit::test::contains;
 using ropejit::test::error_of;
+using ropejit::test::from_config;
+using ropejit::test::typed;
 
 namespace {
 
@@ -82,7 +84,7 @@ TEST_CASE("a config's many spellings are read") {
       {R"("head_dim": null)", none},
       {R"("dtype": "bfloat16")", none},
       {R"("torch_dtype": "torch.bfloat16")", none},
-      {R"("model_type": "a-model-of-next-year")", none},
+      {R"("model_type": "arcee")", none},
       {R"("model_type": "llama", "rope_interleaved": false, "alibi": false)", none},
       {R"("time_step_limit": [0.0, Infinity], "smallest": -Infinity, "nothing": NaN)", none},
       {R"("partial_rotary_factor": 1.0)", none},
@@ -102,12 +104,12 @@ TEST_CASE("a config's many spellings are read") {
   };
   for (const Row& row : rows) {
     INFO(row.fields);
-    const RopeSpec spec = RopeSpec::from_hf_config(config_with(row.fields));
-    const RopeSpec expected = RopeSpec::from_hf_config(config_with(row.same_as));
+    const RopeSpec spec = from_config(config_with(row.fields));
+    const RopeSpec expected = from_config(config_with(row.same_as));
     CHECK(spec == expected);
   }
-  CHECK(RopeSpec::from_hf_config(config_with(none)).scaling == Scaling{NoScaling{}});
-  CHECK(RopeSpec::from_hf_config(config_with(linear)).scaling == Scaling{LinearScaling{4}});
+  CHECK(from_config(config_with(none)).scaling == Scaling{NoScaling{}});
+  CHECK(from_config(config_with(linear)).scaling == Scaling{LinearScaling{4}});
 }
 
 TEST_CASE("head counts and head dims come from where the family keeps them") {
@@ -128,19 +130,20 @@ TEST_CASE("head counts and head dims come from where the family keeps them") {
       {R"({"model_type": "falcon", "hidden_size": 640, "num_attention_heads": 10, "multi_query": false})",
        {10, 64, 0},
        {10, 64, 0}},
-      {R"({"model_type": "qwen3", "hidden_size": 1024, "num_attention_heads": 16, "head_dim": 128})",
+      {R"({"model_type": "qwen3", "hidden_size": 1024, "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128})",
        {16, 128, 0},
-       {16, 128, 0}},
-      {R"({"text_config": {"num_attention_heads": 4, "head_dim": 32}, "vision_config": {"num_attention_heads": 2}})",
+       {8, 128, 0}},
+      {R"({"model_type": "llava", "text_config": {"num_attention_heads": 4, "head_dim": 32},
+          "vision_config": {"model_type": "siglip_vision_model", "num_attention_heads": 2}})",
        {4, 32, 0},
        {4, 32, 0}},
-      {R"({"num_attention_heads": 4, "head_dim": 32, "text_config": {"num_attention_heads": 8}})",
+      {R"({"num_attention_heads": 4, "head_dim": 32, "text_config": {"num_attention_heads": 4}})",
        {4, 32, 0},
        {4, 32, 0}},
   };
   for (const Row& row : rows) {
     INFO(row.config);
-    const RopeSpec spec = RopeSpec::from_hf_config(row.config);
+    const RopeSpec spec = RopeSpec::from_hf_config(typed(row.config));
     CHECK(spec.q == row.q);
     REQUIRE(spec.k);
     CHECK(*spec.k == row.k);
@@ -153,14 +156,14 @@ TEST_CASE("the layout follows the model type") {
     INFO(type);
     const std::string fields =
         std::string(R"("model_type": ")") + type + R"(", "head_dim": 64, "rope_theta": 10000, "rotary_dim": 32)";
-    CHECK(RopeSpec::from_hf_config(config_with(fields)).layout == Layout::interleaved);
+    CHECK(from_config(config_with(fields)).layout == Layout::interleaved);
   }
   for (const char* type : {"llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "phi", "phi3", "gpt_neox",
                            "stablelm", "falcon", "olmo2"}) {
     INFO(type);
     const std::string fields =
         std::string(R"("model_type": ")") + type + R"(", "head_dim": 64, "rope_theta": 10000, "rotary_dim": 32)";
-    CHECK(RopeSpec::from_hf_config(config_with(fields)).layout == Layout::split_half);
+    CHECK(from_config(config_with(fields)).layout == Layout::split_half);
   }
 }
 
@@ -205,7 +208,7 @@ TEST_CASE("a rotation that this version cannot build is refused by name rather t
   };
   for (const Row& row : rows) {
     INFO(row.fields);
-    const auto error = error_of([&] { return RopeSpec::from_hf_config(config_with(row.fields)); });
+    const auto error = error_of([&] { return from_config(config_with(row.fields)); });
     REQUIRE(error);
     INFO(error->what());
     CHECK(error->code() == ErrorCode::unsupported);
@@ -215,7 +218,7 @@ TEST_CASE("a rotation that this version cannot build is refused by name rather t
   }
   const auto nested = error_of([] {
     return RopeSpec::from_hf_config(
-        R"({"model_type": "x", "text_config": {"model_type": "muse_spark_text", "num_attention_heads": 4}})");
+        R"({"model_type": "llava", "text_config": {"model_type": "muse_spark_text", "num_attention_heads": 4}})");
   });
   REQUIRE(nested);
   CHECK(contains(nested->what(), "text_config.model_type"));
@@ -240,7 +243,7 @@ TEST_CASE("where a family's class has a default of its own, a config without the
   for (const Row& row : rows) {
     INFO(row.model_type);
     const std::string fields = std::string(R"("model_type": ")") + row.model_type + "\"";
-    const auto error = error_of([&] { return RopeSpec::from_hf_config(config_with(fields)); });
+    const auto error = error_of([&] { return from_config(config_with(fields)); });
     REQUIRE(error);
     INFO(error->what());
     CHECK(error->code() == ErrorCode::parse_error);

@@ -13,6 +13,7 @@ using namespace ropejit;
 using ropejit::test::config_with;
 using ropejit::test::contains;
 using ropejit::test::error_of;
+using ropejit::test::from_config;
 
 TEST_CASE("rope dictionaries become rules as transformers reads them, defaults and quirks included") {
   struct Row {
@@ -143,7 +144,7 @@ TEST_CASE("rope dictionaries become rules as transformers reads them, defaults a
   };
   for (const Row& row : rows) {
     INFO(row.what);
-    const RopeSpec spec = RopeSpec::from_hf_config(config_with(row.fields));
+    const RopeSpec spec = from_config(config_with(row.fields));
     INFO(spec.to_string());
     CHECK(spec.scaling == row.scaling);
     CHECK(spec.rotary_dim == 64);
@@ -180,7 +181,7 @@ TEST_CASE("what a rope dictionary lacks or has out of range is named") {
   };
   for (const Row& row : rows) {
     INFO(row.fields);
-    const auto error = error_of([&] { return RopeSpec::from_hf_config(config_with(row.fields)); });
+    const auto error = error_of([&] { return from_config(config_with(row.fields)); });
     REQUIRE(error);
     INFO(error->what());
     CHECK(error->code() == row.code);
@@ -190,8 +191,8 @@ TEST_CASE("what a rope dictionary lacks or has out of range is named") {
 }
 
 TEST_CASE("an unknown scaling type is told which types there are") {
-  const auto error = error_of(
-      [] { return RopeSpec::from_hf_config(config_with(R"("rope_scaling": {"rope_type": "ntk-by-parts"})")); });
+  const auto error =
+      error_of([] { return from_config(config_with(R"("rope_scaling": {"rope_type": "ntk-by-parts"})")); });
   REQUIRE(error);
   CHECK(std::string(error->what()) ==
         R"(rope_scaling.rope_type: found "ntk-by-parts", allowed: default, linear, llama3, dynamic, ntk, yarn, )"

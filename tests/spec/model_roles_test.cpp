@@ -6,12 +6,14 @@
 #include "ropejit/error.hpp"
 #include "ropejit/model.hpp"
 #include "spec/errors.hpp"
+#include "spec/sample_config.hpp"
 #include "support/catch.hpp"
 #include "support/test_files.hpp"
 
 using namespace ropejit;
 using ropejit::test::contains;
 using ropejit::test::error_of;
+using ropejit::test::typed;
 
 namespace {
 
@@ -21,8 +23,8 @@ ModelRopes file(const std::string& name, const ModelOptions& options = {}) {
 
 ModelRopes model_with(const std::string& fields, const ModelOptions& options = {}) {
   return ModelRopes::from_hf_config(
-      R"({"hidden_size": 1024, "num_attention_heads": 16, "num_key_value_heads": 4, "num_hidden_layers": 4, )" +
-          fields + "}",
+      typed(R"({"hidden_size": 1024, "num_attention_heads": 16, "num_key_value_heads": 4, "num_hidden_layers": 4, )" +
+            fields + "}"),
       options);
 }
 
@@ -200,7 +202,8 @@ TEST_CASE("a tower that is not built leaves the language model, with a warning t
     CHECK(error->code() == ErrorCode::unsupported);
     CHECK(error->what() == model.warnings()[0]);
   }
-  const ModelRopes learned = model_with(R"("vision_config": {"model_type": "siglip_vision_model"})");
+  const ModelRopes learned =
+      model_with(R"("model_type": "llava", "vision_config": {"model_type": "siglip_vision_model"})");
   CHECK(learned.warnings().empty());
   CHECK(learned.layers(RopeRole::vision) == 0);
   const auto none = error_of([&] { return learned.find(0, RopeRole::vision); });
@@ -225,7 +228,7 @@ TEST_CASE("layers without attention do not rotate") {
       {R"("model_type": "lfm2", "rope_theta": 1e6, "full_attn_idxs": [2])", {false, false, true, false}},
       {R"("model_type": "bamba", "partial_rotary_factor": 0.5, "attn_layer_indices": [0, 3])",
        {true, false, false, true}},
-      {R"("model_type": "minimax", "rope_theta": 1e7)", {false, true, false, true}},
+      {R"("model_type": "minimax", "rope_theta": 1e7)", {true, false, true, false}},
       {R"("model_type": "mllama_text_model", "rope_theta": 5e5, "cross_attention_layers": [1, 3])",
        {true, false, true, false}},
   };
@@ -245,7 +248,7 @@ TEST_CASE("parity gives every spec of a model its family's rounding") {
   for (const auto& [fields, rounding] : {std::pair<const char*, Rounding>{R"("model_type": "llama")", Rounding::p1},
                                          {R"("model_type": "cohere2")", Rounding::p2},
                                          {R"("model_type": "olmo2")", Rounding::p3},
-                                         {R"("model_type": "of-next-year")", Rounding::p1}}) {
+                                         {R"("model_type": "arcee")", Rounding::p1}}) {
     INFO(fields);
     const RopeSpec spec = model_with(fields, options).specs().front();
     CHECK(spec.rounding == rounding);
@@ -305,7 +308,7 @@ TEST_CASE("bad sections, towers and indexers are named") {
            sections + "}";
   };
   const auto tower = [](const std::string& fields) {
-    return R"("vision_config": {"model_type": "qwen2_vl_vision", )" + fields + "}";
+    return R"("model_type": "llama", "vision_config": {"model_type": "qwen2_vl_vision", )" + fields + "}";
   };
   const std::string ernie = R"("model_type": "ernie4_5_vl_moe_text", "rope_theta": 5e5, "rope_scaling": {"rope_type":
                                "default", "mrope_section": )";

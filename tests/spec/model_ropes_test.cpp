@@ -8,18 +8,20 @@
 
 #include "ropejit/error.hpp"
 #include "spec/errors.hpp"
+#include "spec/sample_config.hpp"
 #include "support/catch.hpp"
 #include "support/test_files.hpp"
 
 using namespace ropejit;
 using ropejit::test::contains;
 using ropejit::test::error_of;
+using ropejit::test::typed;
 
 namespace {
 
 std::string config_with(const std::string& fields) {
-  return R"({"hidden_size": 1024, "num_attention_heads": 16, "num_key_value_heads": 4, "head_dim": 64, )" + fields +
-         "}";
+  return typed(R"({"hidden_size": 1024, "num_attention_heads": 16, "num_key_value_heads": 4, "head_dim": 64, )" +
+               fields + "}");
 }
 
 ModelRopes model_with(const std::string& fields, const ModelOptions& options = {}) {
@@ -125,7 +127,7 @@ TEST_CASE("which layers rotate, and how, is what each family's code does") {
        "aa",
        {1e4},
        {none}},
-      {R"("model_type": "of-next-year", "layer_types": ["x", "y", "x", "z"], "rope_theta": 7e4, "rope_parameters":
+      {R"("model_type": "arcee", "layer_types": ["x", "y", "x", "z"], "rope_theta": 7e4, "rope_parameters":
           {"x": {"rope_type": "default"}, "y": {"rope_type": "linear", "factor": 2, "rope_theta": 9e4}, "z": null})",
        "aba.",
        {7e4, 9e4},
@@ -215,7 +217,8 @@ TEST_CASE("ranks share the heads, or have copies of key heads") {
   options.tp = 6;
   const auto uneven = error_of([&] {
     return ModelRopes::from_hf_config(
-        R"({"num_attention_heads": 12, "num_key_value_heads": 4, "head_dim": 64, "num_hidden_layers": 1})", options);
+        R"({"model_type": "llama", "num_attention_heads": 12, "num_key_value_heads": 4, "head_dim": 64, "num_hidden_layers": 1})",
+        options);
   });
   REQUIRE(uneven);
   CHECK(contains(uneven->what(), "num_key_value_heads 4"));
