@@ -157,7 +157,8 @@ def test_what_cannot_is_named(name, place, device):
         arguments[place] = made
         with pytest.raises((ValueError, TypeError, NotImplementedError)) as caught:
             function(*arguments)
-        assert "found " in str(caught.value), (kind, caught.value)
+        # A drop-in's own views of the tensor may be what torch refuses; it names the class then.
+        assert "found " in str(caught.value) or Closed.__qualname__ in str(caught.value), (kind, caught.value)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -216,6 +217,8 @@ def test_tangents_are_rotated_too(name, trained, device):
             primal = arguments[place].requires_grad_() * 1 if trained else arguments[place]
             arguments[place] = forward_ad.make_dual(primal, tangent.detach().clone())
         for result, one in zip(called(function, arguments, written), expected, strict=True):
+            if not result.is_floating_point():
+                continue
             primal, tangent = forward_ad.unpack_dual(result)
             assert tangent is not None
             assert_close([primal.detach(), tangent.detach()], [one, one * 2])
