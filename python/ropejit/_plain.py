@@ -29,17 +29,24 @@ def read_from(tensor):
         tensor = tensor.as_subclass(torch.Tensor)
     if tensor._is_zerotensor():
         return tensor.clone()
-    return tensor.resolve_conj().resolve_neg()
+    return resolved(tensor)
+
+
+def resolved(tensor):
+    """Without lazy conjugation and negation."""
+    return None if tensor is None else tensor.resolve_conj().resolve_neg()
 
 
 def written_to(tensor):
-    """The memory of a tensor that is rotated in place. Rotating the negative of numbers and rotating them come to the
-    same memory, so a lazy negation stays as it is."""
-    if tensor is None:
-        return None
-    if type(tensor) not in _TYPES:
+    """The memory of a tensor that is rotated in place."""
+    if tensor is not None and type(tensor) not in _TYPES:
         tensor = tensor.as_subclass(torch.Tensor)
-    return torch._neg_view(tensor) if tensor.is_neg() else tensor
+    return negated_back(tensor)
+
+
+def negated_back(tensor):
+    """A view without the lazy negation: rotating the negative of numbers and rotating them come to the same memory."""
+    return torch._neg_view(tensor) if tensor is not None and tensor.is_neg() else tensor
 
 
 def alike(cos, sin):

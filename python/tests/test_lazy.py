@@ -121,7 +121,7 @@ def called(function, arguments, written):
     """What came of it, as plain tensors: the arguments that may have been written to, or else the results."""
     results = function(*arguments)
     if written:
-        results = [a for a in arguments[:written] if isinstance(a, torch.Tensor)]
+        results = [a for a in arguments[:written] if a.is_floating_point()]
     results = results if isinstance(results, (tuple, list)) else (results,)
     return [r.as_subclass(torch.Tensor).resolve_neg() for r in results if r is not None]
 
@@ -217,8 +217,6 @@ def test_tangents_are_rotated_too(name, trained, device):
             primal = arguments[place].requires_grad_() * 1 if trained else arguments[place]
             arguments[place] = forward_ad.make_dual(primal, tangent.detach().clone())
         for result, one in zip(called(function, arguments, written), expected, strict=True):
-            if not result.is_floating_point():
-                continue
             primal, tangent = forward_ad.unpack_dual(result)
             assert tangent is not None
             assert_close([primal.detach(), tangent.detach()], [one, one * 2])

@@ -9,12 +9,13 @@ ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError,
 
 
 def no_tensor(**arguments):
-    """An error for the first of these that should be a tensor and is none, or has no shape; None: all are."""
+    """An error for the first of these that should be a tensor and is none, or has no strides; None: all are."""
     for name, value in arguments.items():
         if not isinstance(value, torch.Tensor):
             return TypeError(f"{name}: found {type(value).__name__}, allowed: a torch.Tensor")
-        if value.is_nested:
-            return ValueError(f"{name}: found a nested tensor, allowed: one of one size in each dimension")
+        if value.layout is not torch.strided or value.is_nested:
+            found = "a nested tensor" if value.is_nested else f"layout {value.layout}"
+            return ValueError(f"{name}: found {found}, allowed: torch.strided, of one size in each dimension")
     return None
 
 
