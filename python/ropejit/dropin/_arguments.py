@@ -4,6 +4,8 @@ import re
 
 import torch
 
+from ropejit import _plain, _torch
+
 # What torch and Python raise for arguments of all sorts.
 ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
@@ -16,6 +18,10 @@ def no_tensor(**arguments):
         if value.layout is not torch.strided or value.is_nested:
             found = "a nested tensor" if value.is_nested else f"layout {value.layout}"
             return ValueError(f"{name}: found {found}, allowed: torch.strided, of one size in each dimension")
+        if value.is_quantized:
+            return TypeError(f"{name}: found {value.dtype}, allowed: numbers that are not quantised")
+        if _plain.is_wrapped(value) and not _torch.is_transformed():
+            return ValueError(f"{name}: found what a transform of torch.func left behind, allowed: a tensor of its own")
     return None
 
 
