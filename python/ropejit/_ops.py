@@ -10,7 +10,7 @@ shorter one); traces, modes and subclasses of tensors do.
 
 import torch
 
-from ropejit import _templates
+from ropejit import _plain, _templates
 from ropejit._autograd import RotateByOperator, differentiates
 from ropejit._rotation import Rotation, rotation
 from ropejit._traces import copied
@@ -62,6 +62,16 @@ def _fake_in_place(
     q, k, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0
 ):
     return None
+
+
+# torch's own handling of the lazy bits takes no operator that writes over what may be None.
+@torch.library.impl("ropejit::rope_", ("Conjugate", "Negative"))
+def _rope_in_place_of_lazy(
+    q, k, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0
+):
+    rest = map(_plain.resolved, (positions, cos, sin, cu_seqlens))
+    memory = _plain.negated_back(q), _plain.negated_back(k)
+    torch.ops.ropejit.rope_.default(*memory, spec, form, dims, gathered, *rest, start)
 
 
 def _differentiated(q, k, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start):

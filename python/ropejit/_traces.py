@@ -34,10 +34,9 @@ def traced(of, q, k, positions, cos, sin, cu_seqlens, start):
 def traced_in_place(of, q, k, positions, cos, sin, cu_seqlens, start):
     if torch.is_grad_enabled() and (q.requires_grad or (k is not None and k.requires_grad)):
         return copied(q, k, *traced(of, q, k, positions, cos, sin, cu_seqlens, start))
-    # torch's own handling of the lazy bits takes no operator that writes.
-    memory = _plain.negated_back(q), _plain.negated_back(k)
+    # What torch makes of a writing operator in a trace takes no lazy bits. Those of q and k it refuses itself.
     rest = map(_plain.resolved, (positions, cos, sin, cu_seqlens))
-    torch.ops.ropejit.rope_(*memory, of.spec, of.form, of.dims, of.gathered, *rest, start)
+    torch.ops.ropejit.rope_(q, k, of.spec, of.form, of.dims, of.gathered, *rest, start)
     return q, k
 
 
