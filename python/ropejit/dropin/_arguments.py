@@ -4,15 +4,24 @@ import re
 
 import torch
 
+from ropejit import _plain, _torch
+
 # What torch and Python raise for arguments of all sorts.
 ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
 
 def no_tensor(**arguments):
-    """A TypeError for the first of these that should be a tensor and is none; None: all are."""
+    """An error for the first of these that should be a tensor and is none, or has no strides; None: all are."""
     for name, value in arguments.items():
         if not isinstance(value, torch.Tensor):
             return TypeError(f"{name}: found {type(value).__name__}, allowed: a torch.Tensor")
+        if value.layout is not torch.strided or value.is_nested:
+            found = "a nested tensor" if value.is_nested else f"layout {value.layout}"
+            return ValueError(f"{name}: found {found}, allowed: torch.strided, of one size in each dimension")
+        if value.is_quantized:
+            return TypeError(f"{name}: found {value.dtype}, allowed: numbers that are not quantised")
+        if _plain.is_wrapped(value) and not _torch.is_transformed():
+            return ValueError(f"{name}: found what a transform of torch.func left behind, allowed: a tensor of its own")
     return None
 
 
@@ -44,9 +53,9 @@ def not_shaped(dims, words, **arguments):
 
 
 def renamed(error, **names):
-    """The TypeError or ValueError of a Rotation, with its names of arguments (q, cos, ...) turned into the drop-in's;
-    other errors as they are."""
-    if type(error) not in (TypeError, ValueError):
+    """The TypeError, ValueError or NotImplementedError of a Rotation, with its names of arguments (q, cos, ...) turned into
+    the drop-in's; other errors as they are."""
+    if type(error) not in (TypeError, ValueError, NotImplementedError):
         return error
 
     def name_of(match):
