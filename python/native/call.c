@@ -23,7 +23,7 @@ static int is_true(PyObject* function) {
 /* What has no such attribute is no tensor, which the long way will say. */
 static int requires_grad(PyObject* tensor) {
   if (tensor == NULL) return 0;
-  PyObject* const value = PyObject_GetAttrString(tensor, "requires_grad");
+  PyObject* const value = PyObject_GetAttr(tensor, torch.requires_grad_name);
   if (value == NULL) {
     PyErr_Clear();
     return 1;
@@ -33,8 +33,18 @@ static int requires_grad(PyObject* tensor) {
   return truth;
 }
 
-/* Whether torch has to see this call: for gradients, modes and traces. */
+/* Whether tensors may have forward-mode tangents: while a level of dual numbers is open. */
+static int has_tangents(void) {
+  PyObject* const level = PyDict_GetItem(torch.forward_ad, torch.level_name); /* borrowed */
+  const long number = level == NULL ? 0 : PyLong_AsLong(level);
+  if (number == -1 && PyErr_Occurred()) return -1;
+  return number >= 0;
+}
+
+/* Whether torch has to see this call: for gradients, tangents, modes and traces. */
 static int torch_is_watching(const Call* call) {
+  const int tangents = has_tangents();
+  if (tangents != 0) return tangents;
   const Py_ssize_t probes = PyTuple_Size(torch.probes);
   for (Py_ssize_t i = 0; i < probes; ++i) {
     const int watching = is_true(PyTuple_GetItem(torch.probes, i));
@@ -337,10 +347,10 @@ static bool make_outputs(const Site* site, const Call* call, const Sizes* sizes,
   outputs->q = allocate_like(call->q, &sizes->q, dtype);
   outputs->k = outputs->q == NULL || call->k == NULL ? NULL : allocate_like(call->k, &sizes->k, dtype);
   View view;
-  if (outputs->q != NULL && (call->k == NULL || outputs->k != NULL) && view_tensor(outputs->q, &view)) {
+  if (outputs->q != NULL && (call->k == NULL || outputs->k != NULL) && view_memory(outputs->q, &view)) {
     args->q_out = tensor_of(site, &view);
     if (call->k == NULL) return true;
-    if (view_tensor(outputs->k, &view)) {
+    if (view_memory(outputs->k, &view)) {
       args->k_out = tensor_of(site, &view);
       return true;
     }

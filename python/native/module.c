@@ -15,6 +15,17 @@ static PyObject* taken(PyObject* from, const char* name) {
   return object;
 }
 
+static Method method_of(PyObject* tensor, const char* name) {
+  Method method = {name, NULL};
+  PyObject* const bound = tensor == NULL ? NULL : PyObject_GetAttrString(tensor, name);
+  if (bound != NULL && PyCFunction_Check(bound) && PyCFunction_GetFlags(bound) == METH_NOARGS) {
+    method.function = PyCFunction_GetFunction(bound);
+  }
+  PyErr_Clear();
+  Py_XDECREF(bound);
+  return method;
+}
+
 static PyObject* setup(PyObject* module, PyObject* from) {
   (void)module;
   if (!PyDict_Check(from)) {
@@ -33,7 +44,13 @@ static PyObject* setup(PyObject* module, PyObject* from) {
   read.raw_stream = taken(from, "raw_stream");
   read.probes = taken(from, "probes");
   read.dtypes = taken(from, "dtypes");
-  if (read.tensor_type == NULL || read.parameter_type == NULL || read.empty_like == NULL ||
+  read.forward_ad = taken(from, "forward_ad");
+  read.is_neg = method_of(PyDict_GetItemString(from, "a_tensor"), "is_neg");
+  read.is_conj = method_of(PyDict_GetItemString(from, "a_tensor"), "is_conj");
+  read.level_name = PyUnicode_InternFromString("_current_level");
+  read.requires_grad_name = PyUnicode_InternFromString("requires_grad");
+  if (read.level_name == NULL || read.requires_grad_name == NULL) return NULL;
+  if (read.forward_ad == NULL || !PyDict_Check(read.forward_ad) || read.tensor_type == NULL || read.parameter_type == NULL || read.empty_like == NULL ||
       read.is_grad_enabled == NULL || read.increment_version == NULL || read.raw_stream == NULL ||
       read.probes == NULL || !PyTuple_Check(read.probes) || read.dtypes == NULL || !PyDict_Check(read.dtypes)) {
     PyErr_SetString(PyExc_TypeError, "setup: something is missing");

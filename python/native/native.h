@@ -29,6 +29,12 @@ typedef struct View {
   int64_t strides[MAX_DIMS];
 } View;
 
+/* A method of torch.Tensor that takes nothing. */
+typedef struct Method {
+  const char* name;
+  PyCFunction function; /* its C function, for tensors of plain types: a third of the time; NULL: call it by its name */
+} Method;
+
 /* What torch gave to setup(). Borrowed from the module for as long as the process lives. */
 typedef struct Torch {
   PyObject* tensor_type;
@@ -40,6 +46,11 @@ typedef struct Torch {
   PyObject* current_device;        /* NULL: there is but one */
   PyObject* raw_stream;            /* of a device's number; used without the exchange API */
   PyObject* probes;                /* a tuple of functions that return something true where a mode or a trace is on */
+  PyObject* forward_ad;            /* the dictionary of torch.autograd.forward_ad */
+  PyObject* level_name;            /* "_current_level": below 0 there, no tensor has a forward-mode tangent */
+  PyObject* requires_grad_name;    /* "requires_grad" */
+  Method is_neg;
+  Method is_conj;
   PyObject* dtypes;                /* {torch.dtype: one of the numbers above}; used without the exchange API */
   PyObject* dtype_objects[DTYPES]; /* those of the dictionary, by number; NULL where there is none */
   const ExchangeApi* exchange;     /* NULL: use attributes */
@@ -48,9 +59,11 @@ typedef struct Torch {
 
 extern Torch torch;
 
-/* 1: read; 0: not a tensor that can be read (no exception is set). Sparse tensors and those of more than MAX_DIMS
- * dimensions are among the latter. */
+/* 1: read; 0: not a tensor whose numbers are those in its memory (no exception is set): subclasses, sparse tensors, those
+ * of more than MAX_DIMS dimensions, and those with lazy conjugation or negation. */
 int view_tensor(PyObject* object, View* out);
+/* The same for a tensor that torch has just allocated, whose numbers do not count yet. */
+int view_memory(PyObject* object, View* out);
 
 /* The stream that torch queues work of that device on. 1, or 0 and an exception. */
 int current_stream(const View* tensor, void** out);

@@ -80,13 +80,38 @@ static int view_by_attributes(PyObject* object, View* out) {
   return read;
 }
 
-int view_tensor(PyObject* object, View* out) {
+/* Memory that was given back, or was never there, cannot be launched on. */
+static bool has_memory(const View* view) {
+  if (view->data != NULL) return true;
+  for (int32_t i = 0; i < view->ndim; ++i) {
+    if (view->shape[i] == 0) return true;
+  }
+  return false;
+}
+
+int view_memory(PyObject* object, View* out) {
   PyObject* const type = (PyObject*)Py_TYPE(object);
   /* Of other types the functions of the exchange API know nothing. */
   if (type != torch.tensor_type && type != torch.parameter_type) return 0;
   const int read = torch.exchange != NULL ? view_by_exchange(object, out) : view_by_attributes(object, out);
   if (!read) PyErr_Clear();
-  return read;
+  return read && has_memory(out);
+}
+
+/* What fails counts as true: the long way will say. */
+static bool is_true_of(const Method* method, PyObject* tensor) {
+  PyObject* const result =
+      method->function != NULL ? method->function(tensor, NULL) : PyObject_CallMethod(tensor, method->name, NULL);
+  const bool truth = result != Py_False;
+  if (result == NULL) PyErr_Clear();
+  Py_XDECREF(result);
+  return truth;
+}
+
+/* Neither API tells of the lazy bits. */
+int view_tensor(PyObject* object, View* out) {
+  if (!view_memory(object, out) || is_true_of(&torch.is_neg, object)) return 0;
+  return out->dtype != DTYPE_COMPLEX64 || !is_true_of(&torch.is_conj, object);
 }
 
 int current_stream(const View* tensor, void** out) {

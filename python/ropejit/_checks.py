@@ -18,6 +18,9 @@ def check_types(q, k, positions, cos, sin, cu_seqlens, start):
         if not isinstance(value, torch.Tensor) and (value is not None or name == "q"):
             allowed = "a torch.Tensor" if name == "q" else "a torch.Tensor or None"
             raise TypeError(f"{name}: found {type(value).__name__}, allowed: {allowed}")
+        if value is not None and (value.layout is not torch.strided or value.is_nested):
+            found = "a nested tensor" if value.is_nested else f"layout {value.layout}"
+            _refuse(name, found, "torch.strided, of one size in each dimension")
     if not isinstance(start, (int, torch.SymInt)) or isinstance(start, bool):
         raise TypeError(f"start: found {type(start).__name__}, allowed: an int")
     if isinstance(start, int) and not -(2**63) <= start < 2**63:
@@ -25,12 +28,10 @@ def check_types(q, k, positions, cos, sin, cu_seqlens, start):
 
 
 def _check_device(name, tensor, q):
-    if tensor.layout is not torch.strided:
-        _refuse(name, f"layout {tensor.layout}", "torch.strided")
     if q is not None:
         if tensor.device != q.device:
             _refuse(name, f"a tensor on {tensor.device}", f"one on {q.device}, where q is")
-    elif not (tensor.is_cuda or (tensor.device.type == "cpu" and host_is_served())):
+    elif not (tensor.is_cuda or tensor.is_meta or (tensor.device.type == "cpu" and host_is_served())):
         _refuse(name, f"a tensor on {tensor.device}", "one on a CUDA device (CPU tensors after ropejit.serve_host(True))")
 
 
@@ -69,6 +70,8 @@ def check(rotation, in_place, q, k, positions, cos, sin, cu_seqlens, start):
 
 
 def _check_writable(name, tensor):
+    if tensor._is_zerotensor():
+        _refuse(name, "a lazy tensor of zeros, which cannot be written to", "another, such as a clone of it")
     for size, stride in zip(tensor.shape, tensor.stride()):
         if size > 1 and stride == 0:
             _refuse(name, "an expanded tensor", "one whose elements have memory of their own, since it is written to")
@@ -101,10 +104,6 @@ def _check_tables(rotation, q, cos, sin, batch, tokens, start):
             _check_dtype(name, table, (cos.dtype,))
             if table.shape != cos.shape:
                 _refuse(name, f"shape {tuple(table.shape)}", f"{tuple(cos.shape)}, as cos has")
-        if table.shape[-1] > 1 and table.stride(-1) != 1:
-            _refuse(name, f"stride {table.stride(-1)} in its last dimension", "1")
-    if rotation.tables == 2 and any(c != s and n > 1 for c, s, n in zip(cos.stride(), sin.stride(), cos.shape)):
-        _refuse("sin", f"strides {sin.stride()}", f"{cos.stride()}, as cos has")
 
 
 def _check_positions(rotation, q, positions, cu_seqlens, batch, tokens):
@@ -117,8 +116,8 @@ def _check_positions(rotation, q, positions, cu_seqlens, batch, tokens):
         _check_device("cu_seqlens", cu_seqlens, q)
         _check_dtype("cu_seqlens", cu_seqlens, (torch.int32,))
         _check_rank("cu_seqlens", cu_seqlens, (1,), "[sequences + 1]")
-        if cu_seqlens.shape[0] < 2 or not cu_seqlens.is_contiguous():
-            _refuse("cu_seqlens", f"shape {tuple(cu_seqlens.shape)}", "[sequences + 1] without gaps")
+        if cu_seqlens.shape[0] < 2:
+            _refuse("cu_seqlens", f"shape {tuple(cu_seqlens.shape)}", "[sequences + 1]")
         if batch != 1:
             _refuse("q", f"a batch of {batch}", "1: ragged sequences lie one after another")
     if positions is None:
@@ -127,7 +126,7 @@ def _check_positions(rotation, q, positions, cu_seqlens, batch, tokens):
     _check_dtype("positions", positions, (torch.int32,) if kind == "ragged" else (torch.int32, torch.int64))
     shape = tuple(positions.shape)
     if kind == "ragged":
-        wanted, good = "[sequences] without gaps", shape == (cu_seqlens.shape[0] - 1,) and positions.is_contiguous()
+        wanted, good = "[sequences]", shape == (cu_seqlens.shape[0] - 1,)
     elif kind == "offsets":
         wanted, good = f"({batch},): one for each sequence", shape == (batch,)
     else:

@@ -11,7 +11,9 @@ shorter one); traces, modes and subclasses of tensors do.
 import torch
 
 from ropejit import _templates
-from ropejit._rotation import Rotation, gradients, rotation
+from ropejit._autograd import RotateByOperator, differentiates
+from ropejit._rotation import Rotation, rotation
+from ropejit._traces import copied
 
 _REST = (
     "str spec, str form, str dims, bool gathered=False, Tensor? positions=None, Tensor? cos=None, Tensor? sin=None, "
@@ -45,18 +47,14 @@ def _rope_in_place(
     _run(True, q, k, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start)
 
 
-def _like(tensor, spec):
-    return torch.empty_like(tensor, dtype=_templates.output_dtype(_templates.read("spec", spec)))
-
-
 @torch.library.register_fake("ropejit::rope")
 def _fake(q, k, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
-    return _like(q, spec), _like(k, spec)
+    return rotation(spec, form, dims, gathered).shaped(q, k)
 
 
 @torch.library.register_fake("ropejit::rope.one")
 def _fake_one(q, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
-    return _like(q, spec)
+    return rotation(spec, form, dims, gathered).shaped(q, None)[0]
 
 
 @torch.library.register_fake("ropejit::rope_")
@@ -66,30 +64,46 @@ def _fake_in_place(
     return None
 
 
-def _keep(ctx, q, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start):
-    ctx.of = rotation(spec, form, dims, gathered)
-    ctx.dtype, ctx.start = q.dtype, start
-    ctx.save_for_backward(positions, cos, sin, cu_seqlens)
+def _differentiated(q, k, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start):
+    for name, table in (("cos", cos), ("sin", sin)):
+        if torch.is_grad_enabled() and table is not None and table.requires_grad:
+            raise ValueError(f"{name}: found a tensor that requires grad, allowed: one that does not")
+    of = rotation(spec, form, dims, gathered)
+    return RotateByOperator.apply(of, q, k, positions, cos, sin, cu_seqlens, start)
 
 
-def _setup_context(ctx, inputs, output):
-    _keep(ctx, inputs[0], *inputs[2:])
+@torch.library.impl("ropejit::rope", "Autograd")
+def _rope_and_gradient(
+    q, k, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0
+):
+    rest = spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start
+    if differentiates(q, k, cos, sin):
+        return _differentiated(q, k, *rest)
+    with torch._C._AutoDispatchBelowAutograd():
+        return torch.ops.ropejit.rope.default(q, k, *rest)
 
 
-def _setup_context_of_one(ctx, inputs, output):
-    _keep(ctx, *inputs)
+@torch.library.impl("ropejit::rope.one", "Autograd")
+def _rope_one_and_gradient(
+    q, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0
+):
+    rest = spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start
+    if differentiates(q, cos, sin):
+        return _differentiated(q, None, *rest)[0]
+    with torch._C._AutoDispatchBelowAutograd():
+        return torch.ops.ropejit.rope.one(q, *rest)
 
 
-def _backward(ctx, grad_q, grad_k):
-    return (*gradients(ctx.of, ctx.dtype, grad_q, grad_k, *ctx.saved_tensors, ctx.start), *[None] * 9)
-
-
-def _backward_of_one(ctx, grad_q):
-    return (gradients(ctx.of, ctx.dtype, grad_q, None, *ctx.saved_tensors, ctx.start)[0], *[None] * 9)
-
-
-torch.library.register_autograd("ropejit::rope", _backward, setup_context=_setup_context)
-torch.library.register_autograd("ropejit::rope.one", _backward_of_one, setup_context=_setup_context_of_one)
+@torch.library.impl("ropejit::rope_", "Autograd")
+def _rope_in_place_and_gradient(
+    q, k, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0
+):
+    rest = spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start
+    if differentiates(q, k, cos, sin):
+        copied(q, k, *rotation(spec, form, dims, gathered).by_operator(q, k, *rest[4:]))
+        return
+    with torch._C._AutoDispatchBelowAutograd():
+        torch.ops.ropejit.rope_.default(q, k, *rest)
 
 
 def _of(spec, form, dims):

@@ -1,11 +1,11 @@
-"""Rotation: one kind of rotation of torch tensors, and its gradient."""
+"""Rotation: one kind of rotation of torch tensors."""
 
 import functools
 import operator
 
 import torch
 
-from ropejit import _checks, _native, _templates, _torch
+from ropejit import _autograd, _checks, _native, _plain, _templates, _torch, _traces
 from ropejit._services import python_error
 
 _is_compiling = torch.compiler.is_compiling
@@ -71,7 +71,7 @@ class Rotation:
         cu_seqlens: int32 [sequences + 1], for "ragged". start: the first token's position, for "start".
         """
         if _is_compiling():
-            return _traced(self, q, k, positions, cos, sin, cu_seqlens, start)
+            return _traces.traced(self, q, k, positions, cos, sin, cu_seqlens, start)
         try:
             result = self._run(q, k, positions, cos, sin, cu_seqlens, start, 0)
         except (_native.NativeError, TypeError, OverflowError) as error:
@@ -83,7 +83,7 @@ class Rotation:
     def in_place(self, q, k=None, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
         """The same, written over q and k, which are returned."""
         if _is_compiling():
-            return _traced_in_place(self, q, k, positions, cos, sin, cu_seqlens, start)
+            return _traces.traced_in_place(self, q, k, positions, cos, sin, cu_seqlens, start)
         try:
             result = self._run_in_place(q, k, positions, cos, sin, cu_seqlens, start, 0)
         except (_native.NativeError, TypeError, OverflowError) as error:
@@ -93,21 +93,41 @@ class Rotation:
         return self._long_way(q, k, positions, cos, sin, cu_seqlens, start, in_place=True)
 
     def forced(self, in_place, *arguments):
-        """What arguments that were checked come to, whatever autograd and modes may say."""
-        q = arguments[0]
+        """What arguments come to, whatever autograd and modes may say."""
         run = self._run_in_place if in_place else self._run
         try:
             result = run(*arguments, _FORCED)
-            if result is None:
-                _checks.check_types(*arguments)
-                _checks.check(self, in_place, *arguments)
-                with _context_of(q):
-                    result = run(*arguments, _FORCED | _LAST)
+            return self._forced_slowly(run, in_place, *arguments) if result is None else result
         except (_native.NativeError, TypeError, OverflowError) as error:
             raise self._explained(error, in_place, *arguments) from None
+
+    def _forced_slowly(self, run, in_place, *arguments):
+        """The same for tensors that memory does not show, as _plain has them, and for meta tensors."""
+        if any(map(_plain.is_wrapped, arguments[:6])):
+            traced = _traces.traced_in_place if in_place else _traces.traced
+            return traced(self, *arguments)
+        _checks.check_types(*arguments)
+        _checks.check(self, in_place, *arguments)
+        q, k, positions, cos, sin, cu_seqlens, start = arguments
+        if q.is_meta:
+            return (q, k) if in_place else self.shaped(q, k)
+        prepared = _plain.written_to if in_place else _plain.read_from
+        ready_q, ready_k, *rest = (prepared(q), prepared(k), *map(_plain.read_from, (positions, cos, sin, cu_seqlens)))
+        rest = (_plain.gapless(rest[0], self.kind), *_plain.alike(rest[1], rest[2]), _plain.gapless(rest[3], "ragged"))
+        with _context_of(q):
+            result = run(ready_q, ready_k, *rest, start, _FORCED | _LAST)
         if result is None:
             raise ValueError("q: found a combination of arguments that is not served")
-        return result
+        return (q, k) if in_place else result
+
+    def shaped(self, q, k):
+        """New tensors of the results' shapes and dtypes, with anything in them."""
+        dtype = _templates.output_dtype(_templates.read("spec", self.spec))
+        return tuple(None if tensor is None else torch.empty_like(tensor, dtype=dtype) for tensor in (q, k))
+
+    def by_operator(self, *arguments):
+        """The same by torch.ops.ropejit.rope."""
+        return _traces.traced(self, *arguments)
 
     def adjoint(self, dtype, of_k=False):
         """The Rotation that turns gradients of the results into gradients of inputs of `dtype`; of k alone, if
@@ -138,30 +158,30 @@ class Rotation:
 
     def _long_way(self, *arguments, in_place=False):
         q, k, _, cos, sin = arguments[:5]
-        plain = q is not None and _is_plain(q) and _is_plain(k)
-        if plain and not in_place and torch.is_grad_enabled() and not _torch.is_watched():
-            # Training: _Rotate checks what is left to check.
+        plain = q is not None and _plain.is_of_plain_type(q) and _plain.is_of_plain_type(k)
+        watched = _torch.is_watched()
+        if plain and not in_place and not watched and torch.is_grad_enabled():
+            # Training: Rotate checks what is left to check.
             trained = q.requires_grad or (k is not None and k.requires_grad)
             if trained and not getattr(cos, "requires_grad", False) and not getattr(sin, "requires_grad", False):
-                return _Rotate.apply(self, *arguments)
+                return _autograd.Rotate.apply(self, *arguments)
         _checks.check_types(*arguments)
-        tensors = [value for value in arguments if isinstance(value, torch.Tensor)]
-        if _torch.is_transformed():
-            # Operators of torch.library have no gradient under torch.func's transforms; autograd.Function has.
+        tensors = arguments[:6]
+        if _torch.is_transformed() and not _torch.is_functionalized():
             if in_place:
-                raise NotImplementedError("in_place: found under a transform of torch.func, allowed: out of place")
-            return _RotateUnderTransform.apply(self, *arguments)
-        if _torch.is_watched() or not all(map(_is_plain, tensors)):
-            traced = _traced_in_place if in_place else _traced
-            return traced(self, *arguments)
+                return _traces.copied(q, k, *self._long_way(*arguments))
+            # Operators of torch.library have no gradient under torch.func's transforms; autograd.Function has.
+            return _autograd.RotateUnderTransform.apply(self, *arguments)
+        if watched or not all(map(_plain.is_of_plain_type, tensors)):
+            return _traces.dispatched(self, in_place, *arguments)
         _checks.check(self, in_place, *arguments)
-        if torch.is_grad_enabled() and any(t.requires_grad for t in tensors):
-            return _trained_in_place(self, *arguments) if in_place else _Rotate.apply(self, *arguments)
-        return self.forced(in_place, *arguments)
-
-
-def _is_plain(value):
-    return value is None or type(value) in (torch.Tensor, torch.nn.Parameter)
+        if not _autograd.differentiates(*tensors):
+            return self.forced(in_place, *arguments)
+        if not in_place:
+            return _autograd.Rotate.apply(self, *arguments)
+        if _torch.has_tangents():
+            return _traces.copied(q, k, *_autograd.Rotate.apply(self, *arguments))
+        return _autograd.rotate_in_place(self, *arguments)
 
 
 class _context_of:  # noqa: N801  a context manager, not a type to make objects of elsewhere
@@ -186,19 +206,6 @@ def rotation(spec, form, dims, gathered=False):
     return Rotation(spec, form, dims, _gathered=gathered)
 
 
-class Traced:
-    """What a trace needs of a Rotation: made within one, of a Rotation's texts, which a trace takes for constants."""
-
-    def __init__(self, spec, form, dims):
-        self.spec, self.form, self.dims, self.gathered = spec, form, dims, False
-
-    def __call__(self, q, k=None, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
-        return _traced(self, q, k, positions, cos, sin, cu_seqlens, start)
-
-    def in_place(self, q, k=None, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
-        return _traced_in_place(self, q, k, positions, cos, sin, cu_seqlens, start)
-
-
 def made_once(make):
     """A function of plain values that gives the Rotation of make's (spec, form, dims) for them, in traces too. The most
     recent 1,024 are kept."""
@@ -216,7 +223,7 @@ def made_once(make):
     def pick(*values):
         if not _is_compiling():
             return made(*values)
-        return Traced(*texts(*[_settled(value) for value in values]))
+        return _traces.Traced(*texts(*[_settled(value) for value in values]))
 
     return pick
 
@@ -226,80 +233,3 @@ def _settled(value):
     if type(value) is float:
         return (value.hex(),)
     return operator.index(value) if type(value) is int else value
-
-
-def _traced(of, q, k, positions, cos, sin, cu_seqlens, start):
-    rest = (of.spec, of.form, of.dims, of.gathered, positions, cos, sin, cu_seqlens, start)
-    if k is None:
-        return torch.ops.ropejit.rope.one(q, *rest), None
-    return torch.ops.ropejit.rope.default(q, k, *rest)
-
-
-def _traced_in_place(of, q, k, positions, cos, sin, cu_seqlens, start):
-    if torch.is_grad_enabled() and (q.requires_grad or (k is not None and k.requires_grad)):
-        new_q, new_k = _traced(of, q, k, positions, cos, sin, cu_seqlens, start)
-        return q.copy_(new_q), None if k is None else k.copy_(new_k)
-    torch.ops.ropejit.rope_(q, k, of.spec, of.form, of.dims, of.gathered, positions, cos, sin, cu_seqlens, start)
-    return q, k
-
-
-def gradients(of, dtype, grad_q, grad_k, positions, cos, sin, cu_seqlens, start):
-    """Of q and k, in new tensors: None for each that is None."""
-    if grad_q is None:
-        if grad_k is None:
-            return None, None
-        return None, of.adjoint(dtype, of_k=True)(grad_k, None, positions, cos, sin, cu_seqlens, start)[0]
-    return of.adjoint(dtype)(grad_q, grad_k, positions, cos, sin, cu_seqlens, start)
-
-
-def _keep(ctx, of, q, k, positions, cos, sin, cu_seqlens, start):
-    ctx.set_materialize_grads(False)
-    ctx.of, ctx.dtype, ctx.start = of, q.dtype, start
-    ctx.save_for_backward(positions, cos, sin, cu_seqlens)
-
-
-class _Rotate(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, of, *arguments):
-        _keep(ctx, of, *arguments)
-        return of.forced(False, *arguments)
-
-    @staticmethod
-    def backward(ctx, grad_q, grad_k=None):
-        needed = ctx.needs_input_grad
-        grads = (grad_q if needed[1] else None, grad_k if needed[2] else None)
-        grads = gradients(ctx.of, ctx.dtype, *grads, *ctx.saved_tensors, ctx.start)
-        return (None, *grads, None, None, None, None, None)
-
-
-class _RotateInPlace(_Rotate):
-    """Gives q alone where there is no k: torch writes into views by functions of one result only."""
-
-    @staticmethod
-    def forward(ctx, of, *arguments):
-        _keep(ctx, of, *arguments)
-        ctx.mark_dirty(*(tensor for tensor in arguments[:2] if tensor is not None))
-        q, k = of.forced(True, *arguments)
-        return q if k is None else (q, k)
-
-
-def _trained_in_place(of, q, k, *rest):
-    if k is None:
-        return _RotateInPlace.apply(of, q, None, *rest), None
-    if not q._is_view() and not k._is_view():
-        return _RotateInPlace.apply(of, q, k, *rest)
-    q, _ = of.in_place(q, None, *rest)
-    k, _ = of.of_k().in_place(k, None, *rest)
-    return q, k
-
-
-class _RotateUnderTransform(_Rotate):
-    """In the form that torch.func asks for, which costs another 15 us a call."""
-
-    @staticmethod
-    def forward(of, *arguments):
-        return of.forced(False, *arguments)
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        _keep(ctx, *inputs)

@@ -1,6 +1,7 @@
 """What is taken of torch, and handed to the extension module."""
 
 import torch
+from torch.autograd import forward_ad
 
 from ropejit import _native
 
@@ -29,6 +30,17 @@ def constant_in_traces(function):
 
 # Says whether a transform of torch.func is at work.
 is_transformed = getattr(getattr(torch._C, "_functorch", None), "peek_interpreter_stack", _none)
+
+
+def is_functionalized():
+    """Whether the transform that is at work is functionalize, which takes operators and no autograd.Function."""
+    transform = is_transformed()
+    return transform is not None and transform.key() == torch._C._functorch.TransformType.Functionalize
+
+
+def has_tangents():
+    """Whether tensors may have forward-mode tangents: they lose them where no level of dual numbers is open."""
+    return forward_ad._current_level >= 0
 
 
 def _probes():
@@ -78,6 +90,8 @@ SETUP = {
     "current_device": getattr(torch._C, "_cuda_getDevice", None) if torch.cuda.device_count() > 1 else None,
     "raw_stream": getattr(torch._C, "_cuda_getCurrentRawStream", _none),
     "probes": PROBES,
+    "forward_ad": vars(forward_ad),
+    "a_tensor": torch.empty(0),
     "dtypes": NUMBERS,
     "exchange": getattr(torch.Tensor, "__dlpack_c_exchange_api__", None),
 }

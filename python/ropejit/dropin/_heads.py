@@ -26,6 +26,14 @@ def with_heads_and_batch(tensor, head_size):
     return tensor.view(tensor.size(0), tensor.size(1), tensor.size(2) // head_size, head_size)
 
 
+def written(tensor):
+    """What to rotate in place, where the original's kernel knows nothing of gradients: a leaf that requires grad is
+    overwritten, and nothing of it is recorded."""
+    if tensor is not None and tensor.requires_grad and tensor.is_leaf:
+        return tensor.detach()
+    return tensor
+
+
 def explained(error, positions, query, key, head_size, cos_sin_cache, front, key_may_be_none=False, **flags):
     """What to raise where rotating these met `error`; front: how many dimensions are before the heads."""
     tensors = {"positions": positions, "query": query, "key": key, "cos_sin_cache": cos_sin_cache}

@@ -37,19 +37,21 @@ class AsTorchRounds:
 
 
 class ByUnsqueezeDim:
-    """transformers' apply_rotary_pos_emb: unsqueeze_dim says whether heads (1) or tokens (2) come first."""
+    """transformers' apply_rotary_pos_emb: unsqueeze_dim is where cos and sin get a dimension for the heads, and so says
+    whether heads come before tokens or after them."""
 
     def __init__(self, layout, angles, layout_out=None):
         self.heads_first = AsTorchRounds(layout, angles, "bhsd", layout_out)
         self.tokens_first = AsTorchRounds(layout, angles, "bshd", layout_out)
 
     def __call__(self, q, k, cos, sin, unsqueeze_dim):
-        if unsqueeze_dim == 1:
+        dims = getattr(cos, "ndim", 3) + 1  # once they have it
+        if unsqueeze_dim in (dims - 3, -3):
             rope = self.heads_first.pick(q, cos)
-        elif unsqueeze_dim == 2:
+        elif unsqueeze_dim in (dims - 2, -2):
             rope = self.tokens_first.pick(q, cos)
         else:
-            unaligned(unsqueeze_dim, "1 or 2")
+            unaligned(unsqueeze_dim, f"{dims - 3}, {dims - 2}, -3 or -2")
         return rope(q, k, None, cos, sin)
 
 

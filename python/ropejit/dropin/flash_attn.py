@@ -1,10 +1,12 @@
 """flash-attn: apply_rotary_emb, apply_rotary_emb_qkv_ and apply_rotary_emb_kv_ of flash_attn.layers.rotary.
 
 As there, arithmetic is fp32, with one rounding to x's dtype, whatever dtype cos and sin have. (Products and sums are
-fused here, and mostly there: bits differ now and then.) What is otherwise: gradients are new tensors, where those of
-flash-attn's in-place functions are written over the incoming ones; in place, a leaf that requires grad is refused; with
-offsets or cu_seqlens on the device, a token beyond the last row of cos comes out NaN, where flash-attn leaves it as it
-was. Any head_dim, and no limit on tokens but memory.
+fused here, and mostly there: bits differ now and then.) As there too, a leaf that requires grad may be rotated in place:
+the result then is another tensor of the same memory, whose gradient ends at the leaf. What is otherwise: gradients are
+new tensors, where those of flash-attn's in-place functions are written over the incoming ones; a token before the first
+row of cos (negative seqlen_offsets: padding on the left) stays as it was, where flash-attn reads what lies before cos;
+with offsets or cu_seqlens on the device, a token beyond the last row of cos comes out NaN, where flash-attn leaves it
+as it was. Any head_dim, and no limit on tokens but memory.
 """
 
 import torch
@@ -13,14 +15,18 @@ from ropejit._rotation import Rotation
 from ropejit.dropin._arguments import ERRORS, no_flag, no_number, no_tensor, not_shaped, renamed
 
 
-def _both_layouts(positions, dims):
-    form = {"positions": positions, "angles": "half"}
-    return tuple(Rotation({"layout": layout}, form, dims) for layout in ("split_half", "interleaved"))
+def _rotations(positions, dims):
+    """By direction, back (for gradients of leaves) after forth, and by interleaved."""
+    form = {"positions": positions, "angles": "half", "padding": "rotate" if positions == "start" else "keep"}
+    return tuple(
+        tuple(Rotation({"layout": layout, "direction": direction}, form, dims) for layout in ("split_half", "interleaved"))
+        for direction in ("forward", "adjoint")
+    )
 
 
-_BY_START = _both_layouts("start", "bshd")
-_BY_OFFSETS = _both_layouts("offsets", "bshd")
-_RAGGED = _both_layouts("ragged", "shd")
+_BY_START = _rotations("start", "bshd")
+_BY_OFFSETS = _rotations("offsets", "bshd")
+_RAGGED = _rotations("ragged", "shd")
 
 
 def apply_rotary_emb(x, cos, sin, interleaved=False, inplace=False, seqlen_offsets=0, cu_seqlens=None, max_seqlen=None):
@@ -29,6 +35,8 @@ def apply_rotary_emb(x, cos, sin, interleaved=False, inplace=False, seqlen_offse
     rotary_dim lanes in a new tensor, or in x; returns that. cu_seqlens ends with total. max_seqlen may be left out:
     all tokens of each sequence are rotated."""
     try:
+        if inplace and _is_trained_leaf(x):
+            return _OverLeaf.apply("x", x, cos, sin, interleaved, True, seqlen_offsets, cu_seqlens, max_seqlen)
         return _apply(x, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens, max_seqlen)
     except ERRORS as error:
         raise _explained(
@@ -39,38 +47,69 @@ def apply_rotary_emb(x, cos, sin, interleaved=False, inplace=False, seqlen_offse
 apply_rotary_emb_func = apply_rotary_emb
 
 
-def _apply(x, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens=None, max_seqlen=None):
+def _apply(x, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens=None, max_seqlen=None, back=False):
     positions, start = None, 0
-    if not (cos.is_contiguous() and sin.is_contiguous()):
-        cos, sin = _alike(cos, sin)
     if cu_seqlens is not None:
         rope = _RAGGED
-        positions, cos, sin = _of_ragged(seqlen_offsets, max_seqlen, cos, sin)
+        positions, cos, sin = _of_ragged(seqlen_offsets, max_seqlen, cos, sin, cu_seqlens)
     elif isinstance(seqlen_offsets, torch.Tensor):
         rope, positions = _BY_OFFSETS, seqlen_offsets
+    elif seqlen_offsets < 0:
+        rope, positions = _BY_OFFSETS, _negative(seqlen_offsets, x.size(0), x.size(1), cos)
     else:
         rope, start = _BY_START, seqlen_offsets
-    rope = rope[1 if interleaved else 0]
+    rope = rope[1 if back else 0][1 if interleaved else 0]
     return (rope.in_place if inplace else rope)(x, None, positions, cos, sin, cu_seqlens, start)[0]
 
 
-def _alike(cos, sin):
-    """A Rotation reads both with the same strides, and rows without gaps."""
-    return (cos, sin) if cos.stride() == sin.stride() and cos.stride(-1) == 1 else (cos.contiguous(), sin.contiguous())
-
-
-def _of_ragged(seqlen_offsets, max_seqlen, cos, sin):
+def _of_ragged(seqlen_offsets, max_seqlen, cos, sin, cu_seqlens):
     """Offsets are an int32 each; a single one for all is skipped in the tables."""
     if isinstance(seqlen_offsets, torch.Tensor):
-        if seqlen_offsets.dtype is torch.int64:
-            seqlen_offsets = seqlen_offsets.int()
-        return seqlen_offsets.contiguous(), cos, sin
+        return seqlen_offsets.int() if seqlen_offsets.dtype is torch.int64 else seqlen_offsets, cos, sin
+    if seqlen_offsets < 0:
+        return _negative(seqlen_offsets, cu_seqlens.size(0) - 1, max_seqlen or 0, cos), cos, sin
     rows = cos.shape[0]
     last = rows - (0 if max_seqlen is None else max_seqlen)
-    if not 0 <= seqlen_offsets <= last:
-        allowed = f"0 to {last}: cos has {rows} rows, max_seqlen is {max_seqlen}"
-        raise ValueError(f"seqlen_offsets: found {seqlen_offsets}, allowed: {allowed}")
+    if seqlen_offsets > last:
+        raise ValueError(
+            f"seqlen_offsets: found {seqlen_offsets}, allowed: up to {last}: cos has {rows} rows, max_seqlen is {max_seqlen}"
+        )
     return (None, cos[seqlen_offsets:], sin[seqlen_offsets:]) if seqlen_offsets else (None, cos, sin)
+
+
+def _negative(offset, sequences, tokens, cos):
+    """One offset for all sequences, as a tensor: what lies before position 0 is padding."""
+    last = cos.shape[0] - tokens
+    if not -(2**31) <= offset <= last:
+        raise ValueError(f"seqlen_offsets: found {offset}, allowed: -2^31 to {last}: cos has {cos.shape[0]} rows")
+    return torch.full((sequences,), offset, dtype=torch.int32, device=cos.device)
+
+
+def _is_trained_leaf(x):
+    return x.requires_grad and x.is_leaf and torch.is_grad_enabled()
+
+
+class _OverLeaf(torch.autograd.Function):
+    """Overwrites a leaf. The result shares its memory, as torch has it for an input that is returned, and the leaf
+    stays one."""
+
+    @staticmethod
+    def forward(ctx, kind, x, *arguments):
+        _WRITERS[kind](x, *arguments)
+        ctx.kind = kind
+        ctx.values = [None if isinstance(value, torch.Tensor) else value for value in arguments]
+        ctx.places = [place for place, value in enumerate(arguments) if isinstance(value, torch.Tensor)]
+        ctx.save_for_backward(*(arguments[place] for place in ctx.places))
+        return x
+
+    @staticmethod
+    def backward(ctx, gradient):
+        arguments = list(ctx.values)
+        for place, tensor in zip(ctx.places, ctx.saved_tensors):
+            arguments[place] = tensor
+        gradient = gradient.clone()
+        _WRITERS[ctx.kind](gradient, *arguments, back=True)
+        return (None, gradient, *(None for _ in arguments))
 
 
 def _explained(
@@ -90,19 +129,26 @@ def apply_rotary_emb_qkv_(qkv, cos, sin, cos_k=None, sin_k=None, interleaved=Fal
     """qkv: [batch, seqlen, 3, nheads, headdim], or with num_heads_q [batch, seqlen, num_heads_q + 2 * num_heads_k,
     headdim]; q and k of it are rotated in place, k after q, and by cos_k and sin_k where they are given. Returns
     qkv."""
+    arguments = cos, sin, cos_k, sin_k, interleaved, seqlen_offsets, num_heads_q
+    if isinstance(qkv, torch.Tensor) and _is_trained_leaf(qkv):
+        return _OverLeaf.apply("qkv", qkv, *arguments)
+    _over_qkv(qkv, *arguments)
+    return qkv
+
+
+def _over_qkv(qkv, cos, sin, cos_k, sin_k, interleaved, seqlen_offsets, num_heads_q, back=False):
     try:
         parts = _queries_and_keys(qkv, num_heads_q, cos_k is None and sin_k is None)
-        _apply(parts[0], cos, sin, interleaved, True, seqlen_offsets)
+        _apply(parts[0], cos, sin, interleaved, True, seqlen_offsets, back=back)
     except ERRORS as error:
         raise _explained(error, qkv, cos, sin, interleaved, seqlen_offsets, "qkv") from None
     if len(parts) == 1:
-        return qkv
+        return
     cos_k, sin_k = (cos if cos_k is None else cos_k), (sin if sin_k is None else sin_k)
     try:
-        _apply(parts[1], cos_k, sin_k, interleaved, True, seqlen_offsets)
+        _apply(parts[1], cos_k, sin_k, interleaved, True, seqlen_offsets, back=back)
     except ERRORS as error:
         raise _explained(error, qkv, cos_k, sin_k, interleaved, seqlen_offsets, "qkv", "cos_k", "sin_k") from None
-    return qkv
 
 
 def _queries_and_keys(qkv, num_heads_q, together):
@@ -125,10 +171,20 @@ def _queries_and_keys(qkv, num_heads_q, together):
 
 def apply_rotary_emb_kv_(kv, cos, sin, interleaved=False, seqlen_offsets=0):
     """kv: [batch, seqlen, 2, nheads, headdim], of which k is rotated in place. Returns kv."""
+    arguments = cos, sin, interleaved, seqlen_offsets
+    if isinstance(kv, torch.Tensor) and _is_trained_leaf(kv):
+        return _OverLeaf.apply("kv", kv, *arguments)
+    _over_kv(kv, *arguments)
+    return kv
+
+
+def _over_kv(kv, cos, sin, interleaved, seqlen_offsets, back=False):
     try:
         if kv.dim() != 5 or kv.shape[2] != 2:
             raise ValueError(f"kv: found shape {tuple(kv.shape)}, allowed: [batch, seqlen, 2, nheads, headdim]")
-        _apply(kv[:, :, 0], cos, sin, interleaved, True, seqlen_offsets)
+        _apply(kv[:, :, 0], cos, sin, interleaved, True, seqlen_offsets, back=back)
     except ERRORS as error:
         raise _explained(error, kv, cos, sin, interleaved, seqlen_offsets, "kv") from None
-    return kv
+
+
+_WRITERS = {"x": _apply, "qkv": _over_qkv, "kv": _over_kv}

@@ -4,7 +4,7 @@ and _pos_ids forms.
 Arithmetic is fp32, with one rounding to query's dtype, as there. Angles that are computed are exact here at any
 position, where FlashInfer's fast sines and powers drift away with it (hundredths at 100,000). What is otherwise: fp32
 tensors, any head_dim; a token whose position has no row in the cache comes out NaN, where FlashInfer reads beyond it;
-there are gradients, in place where tensors are no leaves.
+there are gradients, but of leaves in place: they are overwritten, and nothing is recorded, as by FlashInfer.
 """
 
 import torch
@@ -32,7 +32,8 @@ def apply_rope_with_cos_sin_cache_inplace(positions, query, key, head_size, cos_
     """The same, written over query and key. Returns None."""
     try:
         _check_cache(cos_sin_cache)
-        q, k = _heads.with_heads(query, head_size), _heads.with_heads(key, head_size)
+        q = _heads.with_heads(_heads.written(query), head_size)
+        k = _heads.with_heads(_heads.written(key), head_size)
         _BY_CACHE[1 if is_neox else 0].in_place(q, k, positions, cos_sin_cache)
     except ERRORS as error:
         raise _heads.explained(error, positions, query, key, head_size, cos_sin_cache, 1, is_neox=is_neox) from None
@@ -61,7 +62,8 @@ def _rotate(in_place, q, k, where, rotary_dim, interleave, rope_scale, rope_thet
         kind = "ids" if len(where) == 1 else "ragged"
         rotary_dim = q.size(-1) if rotary_dim is None else rotary_dim
         rope = _computed(kind, rotary_dim, bool(interleave), float(rope_theta), float(rope_scale), *llama31)
-        rope = rope.in_place if in_place else rope
+        if in_place:
+            rope, q, k = rope.in_place, _heads.written(q), _heads.written(k)
         if kind == "ids":
             return rope(q, k, where[0])
         indptr, offsets = (numbers.int() if numbers.dtype is torch.int64 else numbers for numbers in where)

@@ -9,6 +9,8 @@ from ropejit._rotation import Rotation
 
 @functools.lru_cache(maxsize=256)
 def _rotation(theta, head_dim, device):
+    # There is nothing to rotate on meta, nor anything to read.
+    device = torch.device("cpu") if device.type == "meta" else device
     # Powers as that device's torch has them, which the original's tests compare with: an exact frequency differs by an
     # ulp or two, and at a thousand tokens that is more than they allow.
     powers = torch.arange(0, head_dim, 2, device=device).float() / head_dim

@@ -2,8 +2,8 @@
 
 Arithmetic is fp32, with one rounding to query's dtype, whatever dtype the cache has, as in vLLM's kernel. (Products and
 sums are fused here, and mostly there: bits differ now and then.) What is otherwise: positions may be int32 too; a token
-whose position has no row in the cache comes out NaN, where vLLM reads beyond it; there are gradients, where query and
-key are no leaves.
+whose position has no row in the cache comes out NaN, where vLLM reads beyond it; there are gradients, but of leaves:
+they are overwritten, and nothing is recorded, as by vLLM.
 """
 
 from ropejit._rotation import Rotation, made_once
@@ -34,7 +34,8 @@ def rotary_embedding(positions, query, key, head_size, cos_sin_cache, is_neox, r
             rope = ropes[1 if is_neox else 0]
         else:
             rope = _unusual("bshd" if batched else "shd", bool(is_neox), rope_dim_offset, bool(inverse))
-        q, k = split(query, head_size), None if key is None else split(key, head_size)
+        query_memory, key_memory = _heads.written(query), _heads.written(key)
+        q, k = split(query_memory, head_size), None if key is None else split(key_memory, head_size)
         rope.in_place(q, k, positions, cos_sin_cache)
     except ERRORS as error:
         error = no_number(int, rope_dim_offset=rope_dim_offset) or error
