@@ -50,9 +50,10 @@ static PyObject* setup(PyObject* module, PyObject* from) {
   read.level_name = PyUnicode_InternFromString("_current_level");
   read.requires_grad_name = PyUnicode_InternFromString("requires_grad");
   if (read.level_name == NULL || read.requires_grad_name == NULL) return NULL;
-  if (read.forward_ad == NULL || !PyDict_Check(read.forward_ad) || read.tensor_type == NULL || read.parameter_type == NULL || read.empty_like == NULL ||
-      read.is_grad_enabled == NULL || read.increment_version == NULL || read.raw_stream == NULL ||
-      read.probes == NULL || !PyTuple_Check(read.probes) || read.dtypes == NULL || !PyDict_Check(read.dtypes)) {
+  if (read.forward_ad == NULL || !PyDict_Check(read.forward_ad) || read.tensor_type == NULL ||
+      read.parameter_type == NULL || read.empty_like == NULL || read.is_grad_enabled == NULL ||
+      read.increment_version == NULL || read.raw_stream == NULL || read.probes == NULL || !PyTuple_Check(read.probes) ||
+      read.dtypes == NULL || !PyDict_Check(read.dtypes)) {
     PyErr_SetString(PyExc_TypeError, "setup: something is missing");
     return NULL;
   }

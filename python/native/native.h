@@ -42,13 +42,13 @@ typedef struct Torch {
   PyObject* empty_like;
   PyObject* empty_strided_cuda; /* takes sizes, strides and a dtype, on the current device; NULL: use empty_like */
   PyObject* is_grad_enabled;
-  PyObject* increment_version;     /* takes a tuple of tensors */
-  PyObject* current_device;        /* NULL: there is but one */
-  PyObject* raw_stream;            /* of a device's number; used without the exchange API */
-  PyObject* probes;                /* a tuple of functions that return something true where a mode or a trace is on */
-  PyObject* forward_ad;            /* the dictionary of torch.autograd.forward_ad */
-  PyObject* level_name;            /* "_current_level": below 0 there, no tensor has a forward-mode tangent */
-  PyObject* requires_grad_name;    /* "requires_grad" */
+  PyObject* increment_version;  /* takes a tuple of tensors */
+  PyObject* current_device;     /* NULL: there is but one */
+  PyObject* raw_stream;         /* of a device's number; used without the exchange API */
+  PyObject* probes;             /* a tuple of functions that return something true where a mode or a trace is on */
+  PyObject* forward_ad;         /* the dictionary of torch.autograd.forward_ad */
+  PyObject* level_name;         /* "_current_level": below 0 there, no tensor has a forward-mode tangent */
+  PyObject* requires_grad_name; /* "requires_grad" */
   Method is_neg;
   Method is_conj;
   PyObject* dtypes;                /* {torch.dtype: one of the numbers above}; used without the exchange API */
@@ -59,8 +59,8 @@ typedef struct Torch {
 
 extern Torch torch;
 
-/* 1: read; 0: not a tensor whose numbers are those in its memory (no exception is set): subclasses, sparse tensors, those
- * of more than MAX_DIMS dimensions, and those with lazy conjugation or negation. */
+/* 1: read; 0: not a tensor whose numbers are those in its memory (no exception is set): subclasses, sparse tensors,
+ * those of more than MAX_DIMS dimensions, and those with lazy conjugation or negation. */
 int view_tensor(PyObject* object, View* out);
 /* The same for a tensor that torch has just allocated, whose numbers do not count yet. */
 int view_memory(PyObject* object, View* out);

@@ -24,6 +24,7 @@ def gradients(of, dtype, grad_q, grad_k, positions, cos, sin, cu_seqlens, start)
 def _keep(ctx, of, q, k, positions, cos, sin, cu_seqlens, start):
     ctx.set_materialize_grads(False)
     ctx.of, ctx.dtype, ctx.start = of, q.dtype, start
+    ctx.shapes = [None if tensor is None else (tensor.shape, tensor.device) for tensor in (q, k)]
     ctx.save_for_backward(positions, cos, sin, cu_seqlens)
     ctx.save_for_forward(positions, cos, sin, cu_seqlens)
 
@@ -46,10 +47,12 @@ class Rotate(torch.autograd.Function):
         for name, tangent in (("cos", cos), ("sin", sin)):
             if tangent is not None:
                 raise NotImplementedError(f"{name}: found a tensor with a tangent, allowed: one without")
-        rest = (*ctx.saved_tensors, ctx.start)
-        if q is not None:
-            return ctx.of(q, k, *rest)
-        return None, None if k is None else ctx.of.of_k()(k, None, *rest)[0]
+        # torch takes no tangent for none: what varies along with the other is zeros.
+        tangents = (
+            torch.zeros(shape[0], dtype=ctx.dtype, device=shape[1]) if tangent is None and shape is not None else tangent
+            for tangent, shape in zip((q, k), ctx.shapes)
+        )
+        return ctx.of(*tangents, *ctx.saved_tensors, ctx.start)
 
 
 class _RotateInPlace(Rotate):

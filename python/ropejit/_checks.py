@@ -46,6 +46,13 @@ def _check_rank(name, tensor, allowed, words):
         _refuse(name, f"shape {tuple(tensor.shape)}", words)
 
 
+def check_memory(*tensors):
+    """Raises for the first of q, k, positions, cos, sin and cu_seqlens that has numbers and no memory."""
+    for name, tensor in zip(("q", "k", "positions", "cos", "sin", "cu_seqlens"), tensors):
+        if tensor is not None and tensor.numel() > 0 and tensor.data_ptr() == 0:
+            _refuse(name, "a tensor whose memory was given back", "one that has it")
+
+
 def check(rotation, in_place, q, k, positions, cos, sin, cu_seqlens, start):
     """Raises for the first thing that keeps these arguments from being rotated."""
     dims = rotation.dims

@@ -17,6 +17,10 @@ def is_wrapped(value):
     return value is not None and (torch._is_functional_tensor(value) or _is_functorch_wrapped(value))
 
 
+def is_plain(value):
+    return is_of_plain_type(value) and not is_wrapped(value)
+
+
 def read_from(tensor):
     """The same numbers, in memory as they are."""
     if tensor is None:

@@ -104,8 +104,7 @@ class Rotation:
     def _forced_slowly(self, run, in_place, *arguments):
         """The same for tensors that memory does not show, as _plain has them, and for meta tensors."""
         if any(map(_plain.is_wrapped, arguments[:6])):
-            traced = _traces.traced_in_place if in_place else _traces.traced
-            return traced(self, *arguments)
+            return _traces.dispatched(self, in_place, *arguments)
         _checks.check_types(*arguments)
         _checks.check(self, in_place, *arguments)
         q, k, positions, cos, sin, cu_seqlens, start = arguments
@@ -114,6 +113,7 @@ class Rotation:
         prepared = _plain.written_to if in_place else _plain.read_from
         ready_q, ready_k, *rest = (prepared(q), prepared(k), *map(_plain.read_from, (positions, cos, sin, cu_seqlens)))
         rest = (_plain.gapless(rest[0], self.kind), *_plain.alike(rest[1], rest[2]), _plain.gapless(rest[3], "ragged"))
+        _checks.check_memory(ready_q, ready_k, *rest)
         with _context_of(q):
             result = run(ready_q, ready_k, *rest, start, _FORCED | _LAST)
         if result is None:
@@ -158,7 +158,7 @@ class Rotation:
 
     def _long_way(self, *arguments, in_place=False):
         q, k, _, cos, sin = arguments[:5]
-        plain = q is not None and _plain.is_of_plain_type(q) and _plain.is_of_plain_type(k)
+        plain = q is not None and all(map(_plain.is_of_plain_type, arguments[:6]))
         watched = _torch.is_watched()
         if plain and not in_place and not watched and torch.is_grad_enabled():
             # Training: Rotate checks what is left to check.
@@ -167,12 +167,12 @@ class Rotation:
                 return _autograd.Rotate.apply(self, *arguments)
         _checks.check_types(*arguments)
         tensors = arguments[:6]
+        if in_place and _torch.is_transformed():
+            return _traces.copied(q, k, *self._long_way(*arguments))
         if _torch.is_transformed() and not _torch.is_functionalized():
-            if in_place:
-                return _traces.copied(q, k, *self._long_way(*arguments))
             # Operators of torch.library have no gradient under torch.func's transforms; autograd.Function has.
             return _autograd.RotateUnderTransform.apply(self, *arguments)
-        if watched or not all(map(_plain.is_of_plain_type, tensors)):
+        if watched or not plain:
             return _traces.dispatched(self, in_place, *arguments)
         _checks.check(self, in_place, *arguments)
         if not _autograd.differentiates(*tensors):

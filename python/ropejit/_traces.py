@@ -44,14 +44,17 @@ def copied(q, k, new_q, new_k):
 
 
 def dispatched(of, in_place, *arguments):
-    """traced or traced_in_place; where a subclass does not take the operator, an error that names it."""
+    """traced or traced_in_place; where a tensor that is no plain one does not take the operator, an error
+    that names it."""
     try:
         return (traced_in_place if in_place else traced)(of, *arguments)
     except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        strange = [(n, v) for n, v in zip(_NAMES, arguments) if not _plain.is_of_plain_type(v)]
+        strange = [(name, value) for name, value in zip(_NAMES, arguments) if not _plain.is_plain(value)]
         if not strange or isinstance(error, (Error, torch.OutOfMemoryError)) or re.match(r"[\w.]+: found ", str(error)):
             raise
         name, kind = strange[0][0], type(strange[0][1])
         found = f"a {kind.__module__}.{kind.__qualname__}"
+        if _plain.is_of_plain_type(strange[0][1]):
+            found = "a tensor that stands for another, as transforms of torch.func leave them behind"
         allowed = "a torch.Tensor, or a subclass of it that takes torch.ops.ropejit.rope"
         raise NotImplementedError(f"{name}: found {found}, allowed: {allowed}") from error

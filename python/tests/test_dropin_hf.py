@@ -57,6 +57,32 @@ def test_unsqueeze_dim_2_takes_tokens_before_heads(family, device):
     assert_same_bits(ours(q, k, cos, sin, unsqueeze_dim=2), theirs(q, k, cos, sin, unsqueeze_dim=2))
 
 
+LIES = {
+    "columns": lambda t: t.transpose(-1, -2).contiguous().transpose(-1, -2),
+    "every other": lambda t: torch.stack((t, t), dim=-1)[..., 0],
+    "a part of wider rows": lambda t: torch.cat((t, t), dim=-1)[..., : t.shape[-1]],
+    "gapless": lambda t: t,
+}
+
+
+@pytest.mark.parametrize("lies", [(a, b) for a in LIES for b in LIES if (a, b) != ("gapless", "gapless")], ids=", ".join)
+def test_tables_of_any_strides(lies, device):
+    inputs = tensors(SHAPES[3], torch.bfloat16, device)
+    cos, sin = (LIES[lie](t) for lie, t in zip(lies, tables(SHAPES[3], 64, torch.bfloat16, device)))
+    ours = results_and_gradients(hf.apply_rotary_pos_emb, inputs, cos, sin)
+    assert_same_bits(ours, results_and_gradients(modeling_llama.apply_rotary_pos_emb, inputs, cos, sin))
+
+
+@pytest.mark.parametrize("rank, unsqueeze_dim", [(3, 1), (3, 2), (3, -3), (3, -2), (2, 0), (2, 1), (2, -3), (2, -2)])
+def test_unsqueeze_dim_counts_as_torch_does(rank, unsqueeze_dim, device):
+    # As many tokens as heads: where heads are taken for tokens, shapes do not tell.
+    shape = (1, 4, 4, 4, 64, "bshd")
+    inputs = tensors(shape, torch.bfloat16, device)
+    cos, sin = (t if rank == 3 else t[0] for t in tables(shape, 64, torch.bfloat16, device))
+    arguments = (*inputs, cos, sin, unsqueeze_dim)
+    assert_same_bits(hf.apply_rotary_pos_emb(*arguments), modeling_llama.apply_rotary_pos_emb(*arguments))
+
+
 def test_results_lie_as_the_inputs_do(device):
     for shape in SHAPES:
         if shape[5] not in ("bshd", "bhsd", "sbhd"):

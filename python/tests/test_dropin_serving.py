@@ -230,3 +230,22 @@ def test_compiled_without_a_graph_break(device):
     compiled = torch.compile(scaled, backend="aot_eager", fullgraph=True)
     for numbers in ((8, 5e5, 8192), (4, 1e6, 4096), (2.5, 2e6, 1000), (3.5, 2e6, 1000)):
         assert_close(compiled(query, *numbers), scaled(query, *numbers))
+
+
+@pytest.mark.parametrize("which", ["vllm", "flashinfer, by a cache", "flashinfer, computed"])
+def test_leaves_that_require_grad_are_overwritten(which, device):
+    ids, cache = torch.arange(5, device=device), cache_of(32, device)
+    q, k = torch.randn(5, 4, 32, device=device), torch.randn(5, 2, 32, device=device)
+    call = {
+        "vllm": lambda q, k: vllm.rotary_embedding(ids, q, k, 32, cache, True),
+        "flashinfer, by a cache": lambda q, k: flashinfer.apply_rope_with_cos_sin_cache_inplace(ids, q, k, 32, cache),
+        "flashinfer, computed": lambda q, k: flashinfer.apply_rope_pos_ids_inplace(q, k, ids),
+    }[which]
+    leaves = [x.clone().requires_grad_() for x in (q, k)]
+    saved = (leaves[0] * torch.ones_like(q, requires_grad=True)).sum()
+    call(*leaves)
+    cos, sin = cache[:5].chunk(2, dim=-1)
+    assert_close([x.detach() for x in leaves], [rotated(x, cos, sin, True) for x in (q, k)])
+    assert all(x.is_leaf and x.requires_grad for x in leaves)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        saved.backward()

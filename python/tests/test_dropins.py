@@ -72,6 +72,23 @@ def test_meta(shape, dtype, device):
     assert_close(ours, results_and_gradients(formula, inputs, freqs_cis))
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+def test_meta_takes_frequencies_that_lie_as_columns(batch, device):
+    # As a product of frequencies [pairs, 1] and positions [1, tokens] that is then transposed leaves them.
+    q, k = torch.randn(2, 7, 4, 32, device=device), torch.randn(2, 7, 1, 32, device=device)
+    angle = torch.randn(batch, 16, 7, device=device).transpose(1, 2)
+    freqs_cis = torch.polar(torch.ones_like(angle), angle)
+    assert freqs_cis.stride(-1) != 1
+
+    def formula(q, k, freqs_cis):
+        turns = freqs_cis.to(torch.complex128)[:, :, None]
+        return [torch.view_as_real(torch.view_as_complex(x.double().unflatten(-1, (-1, 2))) * turns).flatten(3).float()
+                for x in (q, k)]
+
+    ours = results_and_gradients(meta.apply_rotary_emb, [q, k], freqs_cis)
+    assert_close(ours, results_and_gradients(formula, [q, k], freqs_cis))
+
+
 def test_liger_takes_tables_of_two_and_of_four_dimensions(device):
     q, k = tensors(SHAPES[2], torch.bfloat16, device)
     half = angles(1, 16, 32, device)

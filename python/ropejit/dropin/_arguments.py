@@ -9,10 +9,12 @@ ERRORS = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError,
 
 
 def no_tensor(**arguments):
-    """A TypeError for the first of these that should be a tensor and is none; None: all are."""
+    """An error for the first of these that should be a tensor and is none, or has no shape; None: all are."""
     for name, value in arguments.items():
         if not isinstance(value, torch.Tensor):
             return TypeError(f"{name}: found {type(value).__name__}, allowed: a torch.Tensor")
+        if value.is_nested:
+            return ValueError(f"{name}: found a nested tensor, allowed: one of one size in each dimension")
     return None
 
 
@@ -44,9 +46,9 @@ def not_shaped(dims, words, **arguments):
 
 
 def renamed(error, **names):
-    """The TypeError or ValueError of a Rotation, with its names of arguments (q, cos, ...) turned into the drop-in's;
-    other errors as they are."""
-    if type(error) not in (TypeError, ValueError):
+    """The TypeError, ValueError or NotImplementedError of a Rotation, with its names of arguments (q, cos, ...) turned into
+    the drop-in's; other errors as they are."""
+    if type(error) not in (TypeError, ValueError, NotImplementedError):
         return error
 
     def name_of(match):

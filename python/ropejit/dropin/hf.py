@@ -16,7 +16,8 @@ _INTERLEAVED = ByUnsqueezeDim("interleaved", "full", "split_half")
 
 def apply_rotary_pos_emb(q, k, cos, sin, unsqueeze_dim=1):
     """q, k: [batch, heads, tokens, head_dim], or with unsqueeze_dim 2 [batch, tokens, heads, head_dim]; cos, sin:
-    [batch or 1, tokens, rotary_dim]. Lanes from rotary_dim on are copied (GPT-NeoX)."""
+    [batch or 1, tokens, rotary_dim], or without a batch, where unsqueeze_dim is one less; negative ones (-3, -2) count
+    from the end, as torch's do. Lanes from rotary_dim on are copied (GPT-NeoX)."""
     return _HALVES(q, k, cos, sin, unsqueeze_dim)
 
 
