@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Tests of bench/peers as far as it goes without PyTorch: cells, lines that are read again, tables."""
+"""Tests of bench/peers as far as it goes without PyTorch: cells, lines that are read again, tables, packages."""
 
 import json
 import pathlib
+import re
 import sys
 import tempfile
 import unittest
+import zipfile
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "bench/peers"))
+PEERS = pathlib.Path(__file__).resolve().parent.parent / "bench/peers"
+sys.path.insert(0, str(PEERS))
 sys.dont_write_bytecode = True
 
 import cells
@@ -84,13 +87,35 @@ class Table(unittest.TestCase):
         self.assertIn("| a | 1.0 | 10.00 | 1.10 | 0 % |  |  |  |  |", report.table([line("a", "ropejit", 11.0)]))
 
 
-class Sources(unittest.TestCase):
-    def test_a_kernel_is_cut_out_between_two_lines(self):
-        self.assertEqual(get_peers.cut("a\nb {\nc\n}\nd\n", "b {", "d"), "b {\nc\n}\n")
+class Packages(unittest.TestCase):
+    """get_peers.take, on a wheel made here."""
 
-    def test_a_source_that_has_changed_is_refused(self):
-        with self.assertRaises(get_peers.Missing):
-            get_peers.cut("a\nd\n", "b {", "d")
+    def setUp(self):
+        self.work = tempfile.TemporaryDirectory()
+        self.addCleanup(self.work.cleanup)
+        self.folder = pathlib.Path(self.work.name)
+        self.wheel = self.folder / "some-1.0-py3-none-any.whl"
+        with zipfile.ZipFile(self.wheel, "w") as archive:
+            for name in ("some/ops/rope.py", "some/ops/norm.py", "some/data/kernel.cu"):
+                archive.writestr(name, name)
+
+    def test_only_what_is_wanted_is_taken_out_of_a_wheel(self):
+        get_peers.take(self.wheel, self.folder / "out", r"some/ops/rope\.py")
+        taken = [path.relative_to(self.folder / "out").as_posix() for path in (self.folder / "out").rglob("*.*")]
+        self.assertEqual(taken, ["some/ops/rope.py"])
+
+    def test_a_wheel_that_has_changed_is_named(self):
+        with self.assertRaisesRegex(get_peers.Missing, "some-1.0-py3-none-any.whl"):
+            get_peers.take(self.wheel, self.folder / "out", r"some/rope\.py")
+
+    def test_rivals_come_from_wheels_alone(self):
+        """No repository is cloned or fetched and no compiler is called by what stands in bench/peers."""
+        for file in sorted(PEERS.rglob("*")):
+            self.assertNotIn(file.suffix, (".cu", ".cuh", ".cpp", ".c", ".patch"), file)
+            if file.suffix == ".py":
+                banned = r"\b(?:urllib|urlopen|requests|https?://|nvcc|ninja|git clone|load_inline)"
+                found = re.findall(banned, file.read_text())
+                self.assertEqual(found, [], file)
 
 
 if __name__ == "__main__":

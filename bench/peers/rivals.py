@@ -60,8 +60,8 @@ def same_layout(cell):
 
 
 def all_rivals():
-    import rivals_cuda
     import rivals_torch
     import rivals_triton
+    import rivals_unpackaged
 
-    return rivals_torch.RIVALS + rivals_triton.RIVALS + rivals_cuda.RIVALS
+    return rivals_torch.RIVALS + rivals_unpackaged.RIVALS + rivals_triton.RIVALS

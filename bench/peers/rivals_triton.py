@@ -1,4 +1,4 @@
-"""Triton kernels of others: Liger, flash-attention, flash-linear-attention (fla), rope-triton-kernel."""
+"""Triton kernels of others, out of their packages: Liger and flash-linear-attention (fla)."""
 
 import importlib
 import json
@@ -53,28 +53,9 @@ class Liger(TritonRival):
         return call
 
 
-class FlashAttention(TritonRival):
-    """apply_rotary, once for q and once for k; tables in the dtype, as its RotaryEmbedding keeps them."""
-
-    name, part = "flash_attn", "flash_attn"
-
-    def load(self, folder):
-        return load_file("peer_flash_attn_rotary", folder / "rotary.py")
-
-    def supports(self, cell):
-        return same_layout(cell) and cell.shape.head_dim <= 256
-
-    def prepare(self, inputs, buffers):
-        apply, (cos, sin) = self.module().apply_rotary, inputs.half(inputs.dtype)
-        options = {"interleaved": inputs.interleaved, "inplace": inputs.cell.in_place}
-        q, k = buffers.q, buffers.k
-        if k is None:
-            return lambda: (apply(q, cos, sin, **options), None)
-        return lambda: (apply(q, cos, sin, **options), apply(k, cos, sin, **options))
-
-
 class Fla(TritonRival):
-    """fla's fork of it: the same interface, tuned when first called for a shape."""
+    """fla's fork of flash-attention's kernel, once for q and once for k; tables in the dtype. It tunes itself when
+    first called for a shape."""
 
     name = part = "fla"
 
@@ -103,26 +84,4 @@ class Fla(TritonRival):
         return lambda: (apply(q, cos, sin, **options), apply(k, cos, sin, **options))
 
 
-class RopeTritonKernel(TritonRival):
-    """ryankert01's: out of place, as many heads of k as of q, angles in the kernel."""
-
-    name, part = "rope_triton_kernel", "rope_triton_kernel"
-
-    def load(self, folder):
-        return load_file("peer_rope_triton", folder / "rope_triton.py")
-
-    def supports(self, cell):
-        shape = cell.shape
-        return (
-            shape.layout == "interleaved"
-            and same_layout(cell)
-            and shape.rotary == shape.head_dim
-            and shape.q_heads == shape.k_heads
-        )
-
-    def prepare(self, inputs, buffers):
-        apply, q, k, tokens = self.module().rope_triton, buffers.q, buffers.k, inputs.cell.tokens
-        return lambda: apply(q, k, tokens)
-
-
-RIVALS = [Liger(), FlashAttention(), Fla(), RopeTritonKernel()]
+RIVALS = [Liger(), Fla()]

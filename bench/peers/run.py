@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""ropejit beside others' kernels: one process, the same tensors, in turn.
+"""ropejit beside others' kernels and formulas: one process, the same tensors, in turn.
 
     python3 bench/peers/run.py [--set gate|quick|sweep] [--out FILE.jsonl] [--budget-s 520] [--warm 8] [--shard 1/3]
     python3 bench/peers/run.py --device host --set tiny      # only the checks, on the CPU

@@ -47,20 +47,6 @@ def original_liger(peers):
     return module.LigerRopeFunction.apply
 
 
-def original_rope_triton(peers):
-    spec = importlib.util.spec_from_file_location("peer_rope_triton", peers / "rope_triton_kernel/rope_triton.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.rope_triton
-
-
-def original_flash_attn(peers):
-    spec = importlib.util.spec_from_file_location("peer_flash_attn", peers / "flash_attn/rotary.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.apply_rotary
-
-
 def installed(module, name):
     """That function of a package, which few machines have."""
     return getattr(importlib.import_module(module), name)
@@ -121,7 +107,8 @@ def host_table(peers):
         ("hf.apply_rotary_pos_emb", hf.apply_rotary_pos_emb, lambda: modeling_llama.apply_rotary_pos_emb, heads_first),
         ("liger_rotary_pos_emb", liger.liger_rotary_pos_emb, lambda: original_liger(peers), heads_first),
         ("meta.apply_rotary_emb", meta.apply_rotary_emb, lambda: original_meta, (q, k, freqs_cis)),
-        ("flash_attn.apply_rotary_emb", flash_attn.apply_rotary_emb, lambda: original_flash_attn(peers), half),
+        ("flash_attn.apply_rotary_emb", flash_attn.apply_rotary_emb,
+         lambda: installed("flash_attn.layers.rotary", "apply_rotary_emb"), half),
         ("vllm.rotary_embedding", vllm.rotary_embedding,
          lambda: installed("vllm._custom_ops", "rotary_embedding"), by_cache),
         ("flashinfer.apply_rope_with_cos_sin_cache_inplace", flashinfer.apply_rope_with_cos_sin_cache_inplace,
@@ -134,7 +121,7 @@ def host_table(peers):
         ("transformer_engine.apply_rotary_pos_emb, thd", transformer_engine.apply_rotary_pos_emb,
          lambda: installed("transformer_engine.pytorch.attention.rope", "apply_rotary_pos_emb"),
          (q[0], freqs, "thd", None, False, True, ends)),
-        ("rope_triton", rope_triton.rope_triton, lambda: original_rope_triton(peers), (q, q.clone(), tokens)),
+        ("rope_triton", rope_triton.rope_triton, None, (q, q.clone(), tokens)),
     ]
     with torch.no_grad():
         host_us(lambda: rope(q, k, ids), 20_000)  # until the processor's clock has settled
