@@ -92,7 +92,8 @@ PyObject* output_dtype_of(PyObject* object) { return ((Kernel*)object)->output_d
 
 static PyMethodDef service_methods[] = {
     {"kernel", service_kernel, METH_VARARGS, "kernel(spec, form, output_dtype): JSON, and a torch.dtype or None"},
-    {"forget_unused", service_forget_unused, METH_NOARGS, "forget_unused(): how many kernels it let go that none holds"},
+    {"forget_unused", service_forget_unused, METH_NOARGS,
+     "forget_unused(): how many kernels it let go that none holds"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -77,9 +77,8 @@ struct LoadedDriver {
     const CUresult result = api.p_cuInit(0);
     if (result == CUDA_SUCCESS) return;
     // What the driver says where somebody else had initialised it before the fork.
-    problem.text = result == CUDA_ERROR_NOT_INITIALIZED
-                       ? kForked
-                       : fmt::format("cuInit: {}", driver_error_text(api, result));
+    problem.text =
+        result == CUDA_ERROR_NOT_INITIALIZED ? kForked : fmt::format("cuInit: {}", driver_error_text(api, result));
     problem.short_of_descriptors = result != CUDA_ERROR_NOT_INITIALIZED && !can_open(kDescriptorsOfADriver);
     // Where there was no GPU in the parent there is none to lose in a child.
     initialising.store(0);
