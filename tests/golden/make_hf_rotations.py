@@ -80,7 +80,10 @@ def config_of(family, case):
     text = {"model_type": family.model_type, **case["config"]}
     if family.tower_of:
         whole, language = family.tower_of
-        text = {"model_type": whole, "text_config": {"model_type": language, **LANGUAGE}, "vision_config": text}
+        part = {"model_type": language, **LANGUAGE}
+        if language == "gemma4_text":  # which knows rotations by kind of layer alone
+            del part["rope_theta"]
+        text = {"model_type": whole, "text_config": part, "vision_config": text}
     case["config"] = text
     own = json.loads(json.dumps({key: value for key, value in text.items() if key != "model_type"}))
     config = transformers.CONFIG_MAPPING[text["model_type"]](**own)
