@@ -5,7 +5,7 @@ import functools
 import torch
 
 from ropejit._rotation import Rotation
-from ropejit.dropin._arguments import no_tensor, not_shaped
+from ropejit.dropin._arguments import ERRORS, no_tensor, not_shaped
 
 
 @functools.lru_cache(maxsize=256)
@@ -24,7 +24,8 @@ def rope_triton(q, k, seq_len, theta=10000.0):
     """q, k: [batch, tokens, heads, head_dim], rotated from position 0 on, in new tensors. Angles are rounded to fp32,
     as the original's are. seq_len is not used, there or here. With gradients, which the original has not. The first
     call with a theta, head_dim and device waits for the device."""
-    wrong = no_tensor(q=q) or (not_shaped(4, "4 dimensions", q=q) if q.dim() == 0 else None)
-    if wrong is not None:
-        raise wrong
-    return _rotation(float(theta), q.shape[-1], q.device)(q, k)
+    try:
+        rope = _rotation(float(theta), q.shape[-1], q.device)
+    except ERRORS as error:
+        raise no_tensor(q=q) or (not_shaped(4, "4 dimensions", q=q) if q.dim() == 0 else error) from None
+    return rope(q, k)
