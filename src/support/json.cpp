@@ -81,7 +81,7 @@ std::string describe(const llvm::json::Value& value) {
     }
     case llvm::json::Value::String: {
       const llvm::StringRef text = *value.getAsString();
-      return quoted({text.data(), text.size()});
+      return quoted(std::string_view(text.data(), text.size()));
     }
     case llvm::json::Value::Array: return "an array";
     case llvm::json::Value::Object: return "an object";

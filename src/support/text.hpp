@@ -14,6 +14,10 @@ std::string excerpt(std::string_view text, std::size_t limit = 80);
 
 /// excerpt in double quotes.
 std::string quoted(std::string_view text, std::size_t limit = 80);
+/// The same of a string: std::quoted would be found too wherever <iomanip> is included by somebody, and preferred.
+inline std::string quoted(const std::string& text, std::size_t limit = 80) {
+  return quoted(std::string_view(text), limit);
+}
 
 /// 65536 as "65,536", whatever the process's locale.
 std::string grouped(std::int64_t value);

@@ -22,6 +22,20 @@ inline constexpr bool kChildMayHaveThreads = true;
 inline constexpr bool kChildMayHaveThreads = true;
 #endif
 
+// The address sanitizer's allocator has a lock that a thread may hold at a fork: before LLVM 17 nothing mends it in the
+// child, which then waits for ever. Threads that wait for something else are no danger.
+#if defined(__SANITIZE_ADDRESS__)
+inline constexpr bool kThreadsMayWorkAtFork = false;
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+inline constexpr bool kThreadsMayWorkAtFork = false;
+#else
+inline constexpr bool kThreadsMayWorkAtFork = kChildMayHaveThreads;
+#endif
+#else
+inline constexpr bool kThreadsMayWorkAtFork = kChildMayHaveThreads;
+#endif
+
 /// Forks a child that does `work`, which says whether all is well, and ends without the handlers of exit, which belong
 /// to the parent's test program. Empty: all is well; else how the child ended. One that has not ended after so many
 /// seconds is ended by a signal.
