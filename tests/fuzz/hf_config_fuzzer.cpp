@@ -16,22 +16,23 @@ namespace {
 
 namespace json = llvm::json;
 
-// The "config" of every case in the golden file.
+// The "config" of every rotation in the golden file, and one of each class: of a shape that is common to all.
 void add_golden_configs(std::vector<std::string>& texts) {
   llvm::Expected<json::Value> golden = json::parse(read_test_file("golden/hf_models.json"));
   require(static_cast<bool>(golden), "the goldens are JSON");
-  for (const char* list : {"rotations", "classes"}) {
-    const json::Array* cases = golden->getAsObject()->getArray(list);
-    require(cases != nullptr, "the goldens have both lists");
-    for (const json::Value& each : *cases) {
-      const json::Value* config = each.getAsObject()->get("config");
-      require(config != nullptr, "each golden has a config");
-      std::string text;
-      llvm::raw_string_ostream stream(text);
-      stream << *config;
-      stream.flush();
-      texts.push_back(std::move(text));
-    }
+  const json::Object& all = *golden->getAsObject();
+  require(
+      all.getArray("rotations") != nullptr && all.getArray("classes") != nullptr && all.getObject("shape") != nullptr,
+      "the goldens have rotations, classes and their shape");
+  for (const json::Value& each : *all.getArray("rotations")) {
+    const json::Value* config = each.getAsObject()->get("config");
+    require(config != nullptr, "each rotation has a config");
+    texts.push_back(llvm::formatv("{0}", *config).str());
+  }
+  for (const json::Value& each : *all.getArray("classes")) {
+    json::Object config = *all.getObject("shape");
+    config["model_type"] = each.getAsObject()->getString("model_type").value_or("llama");
+    texts.push_back(llvm::formatv("{0}", json::Value(std::move(config))).str());
   }
 }
 
