@@ -4,31 +4,21 @@
 #include <llvm/Support/raw_ostream.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cmath>
 #include <system_error>
 
 #include "ropejit/error.hpp"
+#include "support/write_all.hpp"
 
 namespace ropejit::internal {
 namespace {
-
-// Straight to the descriptor: no buffer whose flush at exit could fail unseen. 0, or errno.
-int write_all(int descriptor, std::string_view text) noexcept {
-  while (!text.empty()) {
-    const ssize_t written = ::write(descriptor, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return errno;
-    text.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return 0;
-}
 
 llvm::StringRef ref(std::string_view text) { return {text.data(), text.size()}; }
 
 }  // namespace
 
 void print(std::string_view text) {
+  // Straight to the descriptor: no buffer whose flush at exit could fail unseen.
   const int problem = write_all(STDOUT_FILENO, text);
   if (problem != 0) {
     throw Error(ErrorCode::io_error, "output",

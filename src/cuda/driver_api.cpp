@@ -11,7 +11,6 @@
 
 #include "ropejit/error.hpp"
 #include "support/dynamic_library.hpp"
-#include "support/made_once.hpp"
 
 namespace ropejit::internal {
 namespace {

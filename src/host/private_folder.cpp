@@ -13,6 +13,8 @@
 #include <llvm/ADT/SmallString.h>
 #include <llvm/Support/Path.h>
 
+#include "support/write_all.hpp"
+
 namespace ropejit::internal {
 namespace {
 
@@ -24,15 +26,7 @@ std::string temporary_folder() {
 
 /// 0, or the error. A disk that is full may be seen at the close.
 int write_and_close(int descriptor, std::string_view bytes) {
-  int error = 0;
-  while (error == 0 && !bytes.empty()) {
-    const ssize_t written = ::write(descriptor, bytes.data(), bytes.size());
-    if (written >= 0) {
-      bytes.remove_prefix(static_cast<std::size_t>(written));
-    } else if (errno != EINTR) {
-      error = errno;
-    }
-  }
+  int error = write_all(descriptor, bytes);
   if (::close(descriptor) != 0 && error == 0) error = errno;
   return error;
 }

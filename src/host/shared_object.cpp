@@ -15,22 +15,13 @@
 #include "host/private_folder.hpp"
 #include "ropejit/error.hpp"
 #include "support/loading.hpp"
+#include "support/write_all.hpp"
 
 namespace ropejit::internal {
 namespace {
 
 [[noreturn]] void refuse(const std::string& why) {
   throw Error(ErrorCode::load_failed, "load", fmt::format("host binary: {}", why));
-}
-
-bool write_all(int descriptor, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = write(descriptor, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    bytes.remove_prefix(static_cast<std::size_t>(written));
-  }
-  return true;
 }
 
 std::string last_dl_error() {
@@ -68,7 +59,7 @@ void* open_in_memory(std::string_view image, std::string& problem) {
       if (number >= 0) ::close(number);
     }
   } file{memfd_create("ropejit", MFD_CLOEXEC)};
-  if (file.number < 0 || !write_all(file.number, image)) {
+  if (file.number < 0 || write_all(file.number, image) != 0) {
     problem = fmt::format("memory file: {}", std::strerror(errno));
     return nullptr;
   }

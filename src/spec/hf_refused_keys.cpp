@@ -77,11 +77,13 @@ bool matches(std::string_view key, std::string_view pattern) {
   return begins(key, pattern);
 }
 
+bool reads_neighbours(const HfFamily& family) { return family.deinterleaves || family.layout == Layout::interleaved; }
+
 // Whether the value of a key of the table asks for what the family does not do.
 bool asks_for_other(When when, const llvm::json::Value& value, const HfFamily& family) {
   const bool on = value.getAsBoolean() == true || value.getAsNumber().value_or(0) != 0;
   const bool off = value.getAsBoolean() == false || value.getAsNumber() == 0.0;
-  const bool neighbours = family.deinterleaves || family.layout == Layout::interleaved;
+  const bool neighbours = reads_neighbours(family);
   switch (when) {
     case When::set: return !says_nothing(value);
     case When::on: return on;
@@ -124,7 +126,7 @@ void require_rotation(const ObjectReader& config, const HfSwitch& rotates_if) {
 void check_interleave_flag(const ObjectReader& config, const HfFamily& family) {
   const std::optional<bool> flag = config.find_bool("rope_interleave");
   if (!flag || family.interleave_flag) return;
-  const bool neighbours = family.deinterleaves || family.layout == Layout::interleaved;
+  const bool neighbours = reads_neighbours(family);
   if (*flag == neighbours || (neighbours && !family.deinterleaves)) return;
   throw field_error(ErrorCode::unsupported, config.path("rope_interleave"), *flag ? "true" : "false", kOneRotation);
 }

@@ -71,14 +71,10 @@ BundleWritten write_bundle(const FileOps& ops, const Tier& source, const BundleR
   if (problem.empty() && out.exists() && !request.replaces_anything) {
     problem = in_the_way(ops, out, request.path, written.in_the_way);
   }
-  if (problem.empty() && is_signed) {
-    problem = signature.problem();
-    written.in_the_way = signature.kind() == OutputFile::Kind::refused;
-    if (!is_file || signature.kind() != OutputFile::Kind::file) {
-      written.in_the_way = true;
-      problem =
-          fmt::format("{}: found no regular file, allowed: one, as a signature lies beside its bundle", request.path);
-    }
+  if (problem.empty() && is_signed && (!is_file || signature.kind() != OutputFile::Kind::file)) {
+    written.in_the_way = true;
+    problem =
+        fmt::format("{}: found no regular file, allowed: one, as a signature lies beside its bundle", request.path);
   }
   if (!problem.empty()) return failed(std::move(problem));
 
