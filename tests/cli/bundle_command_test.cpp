@@ -14,8 +14,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool holds(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 Entry entry_for(const std::string& preimage, const std::string& arch) {
   Entry entry = sample_entry(preimage);
   entry.metadata.arch = arch;

@@ -14,8 +14,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool holds(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 // A program whose cache has three entries.
 struct Cached {
   Cached() {

@@ -15,11 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kSpec =
-    R"({"schema": 1, "dtype": "bf16", "rope_theta": 10000, "rotary_dim": 16, "q": {"heads": 2, "head_dim": 16}})";
-
-bool holds(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 // A command and what it makes of paths.
 struct Writer {
   std::string name;
@@ -44,7 +39,7 @@ std::string entry_of(const Program& program, const std::string& spec) {
 }
 
 std::vector<Writer> writers(const Program& program) {
-  const std::string spec = program.file("spec.json", kSpec);
+  const std::string spec = program.file("spec.json", kTwoHeads);
   const std::string one = to_text(RecordSet({sample_record(64)})).text;
   const std::string two = to_text(RecordSet({sample_record(64), sample_record(4096)})).text;
   const std::string records = program.file("records.jsonl", two);
@@ -216,7 +211,7 @@ TEST_CASE("What goes to standard output by another name is not mixed with what i
 
 TEST_CASE("Something that is no folder in the place of one is refused, and stays") {
   const Program program;
-  const std::string spec = program.file("spec.json", kSpec);
+  const std::string spec = program.file("spec.json", kTwoHeads);
   const std::string manifest = program.file("m.json", R"({"schema":1,"models":[{"name":"a","ropes":[{"rotary_dim":16,
       "q":{"heads":2,"head_dim":16}}]}],"dtypes":["bf16"],"forms":["plain"]})");
   const std::vector<std::vector<std::string>> commands = {{"source", "--model", spec},

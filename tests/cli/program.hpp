@@ -9,6 +9,7 @@
 #include <map>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "support/scratch_folder.hpp"
@@ -30,6 +31,13 @@ inline std::string program_path() {
   return {};
 #endif
 }
+
+/// Whether what was printed has these words in it.
+inline bool holds(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
+
+/// A spec of two small heads, whose kernels are compiled in a moment.
+inline constexpr const char* kTwoHeads =
+    R"({"schema": 1, "dtype": "bf16", "rope_theta": 10000, "rotary_dim": 16, "q": {"heads": 2, "head_dim": 16}})";
 
 /// A scratch folder, and the program run with its HOME and its cache there.
 class Program {

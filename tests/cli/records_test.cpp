@@ -31,8 +31,6 @@ TuningRecord pinned(TuningRecord record) {
   return record;
 }
 
-bool holds(const std::string& text, const std::string& words) { return text.find(words) != std::string::npos; }
-
 // The file of the program's cache directory, with these lines.
 std::string own_file(const Program& program, const std::string& text) {
   const std::string path = ropejit::internal::records_path(program.cache());

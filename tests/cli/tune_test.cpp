@@ -11,13 +11,8 @@ using namespace ropejit::test;
 
 namespace {
 
-constexpr const char* kSpec =
-    R"({"schema": 1, "dtype": "bf16", "rope_theta": 10000, "rotary_dim": 16, "q": {"heads": 2, "head_dim": 16}})";
-
-bool holds(const std::string& text, const std::string& words) { return text.find(words) != std::string::npos; }
-
 std::vector<std::string> tune(const Program& program, const std::vector<std::string>& more) {
-  std::vector<std::string> words = {"tune", "--model", program.file("spec.json", kSpec), "--device", "host"};
+  std::vector<std::string> words = {"tune", "--model", program.file("spec.json", kTwoHeads), "--device", "host"};
   words.insert(words.end(), more.begin(), more.end());
   return words;
 }
@@ -38,7 +33,7 @@ TEST_CASE("tune finds a variant for each size, keeps a record of it, and run fol
   for (const auto& record : read.records.all()) CHECK(holds(tuned.out, record.variant));
 
   const Finished ran =
-      program({"run", "--model", program.file("spec.json", kSpec), "--device", "host", "--tokens", "64"});
+      program({"run", "--model", program.file("spec.json", kTwoHeads), "--device", "host", "--tokens", "64"});
   INFO(ran.out << ran.err);
   CHECK(ran.status == 0);
   CHECK(holds(ran.out, "exact record at 64 tokens"));

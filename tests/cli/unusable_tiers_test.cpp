@@ -18,11 +18,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kSpec =
-    R"({"schema": 1, "dtype": "bf16", "rope_theta": 10000, "rotary_dim": 16, "q": {"heads": 2, "head_dim": 16}})";
-
-bool holds(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
 struct Fault {
   const char* name;
   std::function<void(const std::string& path)> make;
@@ -113,7 +108,7 @@ TEST_CASE("Of a tier that cannot be used a service says once that nothing in it 
       Program program;
       program.environment["ROPEJIT_ON_MISS"] = "generic";
       program.environment["ROPEJIT_TRUST"] = fault.trust;
-      const std::string spec = program.file("spec.json", kSpec);
+      const std::string spec = program.file("spec.json", kTwoHeads);
       const std::vector<std::string> run = {"run", "--model", spec, "--device", "host", "--tokens", "1"};
       const std::string path = program.folder / "tier";
       const Finished well = program(run);

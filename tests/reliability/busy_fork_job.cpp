@@ -17,6 +17,7 @@
 #include "reliability/small_plans.hpp"
 #include "reliability/tally.hpp"
 #include "reliability/worker_job.hpp"
+#include "service/small_launch.hpp"
 
 namespace ropejit::test {
 namespace {
@@ -36,18 +37,6 @@ ServiceOptions options_of(const std::string& mode) {
     options.tuning_tokens = {1, 64};
   }
   return options;
-}
-
-RopeKernel get(const RopeService& service, int number) {
-  const SmallPlan plan = small_plan(number);
-  return service.get(plan.spec, plan.form);
-}
-
-bool has_generic(const RopeKernel& kernel) {
-  for (const VariantInfo& variant : kernel.info().variants) {
-    if (variant.cache == CacheRung::generic) return true;
-  }
-  return false;
 }
 
 /// What keeps a parent busy, until it is told to stop.

@@ -22,11 +22,6 @@ ServiceOptions with_tuner(Tally& tally) {
   return options;
 }
 
-RopeKernel get(const RopeService& service, int number) {
-  const SmallPlan plan = small_plan(number);
-  return service.get(plan.spec, plan.form);
-}
-
 }  // namespace
 
 int fork_job(const WorkerArguments& arguments) {

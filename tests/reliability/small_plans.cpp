@@ -64,6 +64,11 @@ SmallPlan small_plan(int number) {
   return plan;
 }
 
+RopeKernel get(const RopeService& service, int number) {
+  const SmallPlan plan = small_plan(number);
+  return service.get(plan.spec, plan.form);
+}
+
 std::string launch_and_check(const RopeKernel& kernel, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   const RopeSpec& spec = kernel.spec();

@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -18,6 +17,7 @@
 #include "service/events.hpp"
 #include "service/idle_kernel.hpp"
 #include "service/kernel_shelf.hpp"
+#include "service/small_launch.hpp"
 #include "service/small_spec.hpp"
 #include "store/key_lock.hpp"
 #include "store/store.hpp"
@@ -34,29 +34,13 @@ namespace {
 
 using namespace ropejit;
 using namespace std::chrono_literals;
+using test::has_generic;
 using test::HeldAtFork;
 using test::in_child;
+using test::rotates_by;
 using Stay = std::function<void()>;
 
 const LaunchForm kForm = LaunchForm::in_place_start();
-
-/// Rotates a token at position 3: the second pair turns by 3 / sqrt(theta) radians.
-bool rotates_by(const RopeKernel& kernel, double theta) {
-  std::vector<float> q = {0, 1, 0, 0, 0, 1, 0, 0};
-  RopeArgs args;
-  args.q.data = q.data();
-  args.tokens = 1;
-  args.positions = Positions::start(3);
-  const double angle = 3 / std::sqrt(theta);
-  return kernel.launch(args) && std::fabs(q[1] - std::cos(angle)) < 1e-6 && std::fabs(q[3] - std::sin(angle)) < 1e-6;
-}
-
-bool has_generic(const RopeKernel& kernel) {
-  for (const VariantInfo& variant : kernel.info().variants) {
-    if (variant.cache == CacheRung::generic) return true;
-  }
-  return false;
-}
 
 /// A compiler that stays at its first compile until `gate` is gone, and says by a file that it is there. Children pass.
 class StayingCompiler {

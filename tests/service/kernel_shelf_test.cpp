@@ -13,6 +13,7 @@
 #include "ropejit/ropejit.hpp"
 #include "service/idle_kernel.hpp"
 #include "service/kernel_shelf.hpp"
+#include "service/small_launch.hpp"
 #include "service/small_spec.hpp"
 #include "spec/lower.hpp"
 #include "support/catch.hpp"
@@ -23,6 +24,7 @@ namespace {
 using namespace ropejit;
 using namespace ropejit::internal;
 using test::cell_of;
+using test::works;
 
 const LaunchForm kForm = LaunchForm::in_place_start();
 
@@ -102,16 +104,6 @@ bool comes_from(const RopeKernel& kernel, CacheRung rung) {
     if (variant.cache != rung) return false;
   }
   return true;
-}
-
-bool works(const RopeKernel& kernel) {
-  std::vector<float> q = {1, 2, 3, 4, 5, 6, 7, 8};
-  const std::vector<float> before = q;
-  RopeArgs args;
-  args.q.data = q.data();
-  args.tokens = 1;
-  args.positions = Positions::start(0);
-  return kernel.launch(args) && q == before;
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "host/host_target.hpp"
 #include "ropejit/ropejit.hpp"
 #include "service/binary_source.hpp"
+#include "service/small_launch.hpp"
 #include "service/small_spec.hpp"
 #include "spec/lower.hpp"
 #include "store/store.hpp"
@@ -23,6 +24,7 @@
 namespace {
 
 using namespace ropejit;
+using test::rotates_by;
 
 struct Heard {
   std::vector<std::string> warnings;
@@ -39,17 +41,6 @@ ServiceOptions options_of(const std::string& cache_dir, OnMiss on_miss, Heard* h
     options.log = [heard](std::string_view line) { heard->log.emplace_back(line); };
   }
   return options;
-}
-
-/// Rotates a token at position 3: the second pair turns by 3 / sqrt(theta) radians.
-bool rotates_by(const RopeKernel& kernel, double theta) {
-  std::vector<float> q = {0, 1, 0, 0, 0, 1, 0, 0};
-  RopeArgs args;
-  args.q.data = q.data();
-  args.tokens = 1;
-  args.positions = Positions::start(3);
-  const double angle = 3 / std::sqrt(theta);
-  return kernel.launch(args) && std::fabs(q[1] - std::cos(angle)) < 1e-6 && std::fabs(q[3] - std::sin(angle)) < 1e-6;
 }
 
 std::vector<CacheRung> rungs_of(const RopeKernel& kernel) {

@@ -6,6 +6,8 @@
 #include <vector>
 
 #include "ropejit/ropejit.hpp"
+#include "service/small_launch.hpp"
+#include "service/small_spec.hpp"
 #include "store/store.hpp"
 #include "support/catch.hpp"
 #include "support/scratch_folder.hpp"
@@ -13,14 +15,8 @@
 namespace {
 
 using namespace ropejit;
-
-RopeSpec small_spec() {
-  RopeSpec spec;
-  spec.dtype = DType::fp32;
-  spec.rotary_dim = 4;
-  spec.q = {2, 4, 0};
-  return spec;
-}
+using test::small_spec;
+using test::works;
 
 ServiceOptions host_options(const std::string& cache_dir, std::vector<std::string>* warnings = nullptr) {
   ServiceOptions options;
@@ -28,17 +24,6 @@ ServiceOptions host_options(const std::string& cache_dir, std::vector<std::strin
   options.cache_dir = cache_dir;
   if (warnings != nullptr) options.warn = [warnings](std::string_view line) { warnings->emplace_back(line); };
   return options;
-}
-
-/// Rotates one token at position 0 by the kernel and says whether it came out unchanged, as it must.
-bool works(const RopeKernel& kernel) {
-  std::vector<float> q = {1, 2, 3, 4, 5, 6, 7, 8};
-  const std::vector<float> before = q;
-  RopeArgs args;
-  args.q.data = q.data();
-  args.tokens = 1;
-  args.positions = Positions::start(0);
-  return kernel.launch(args) && q == before;
 }
 
 void expect_rung(const RopeKernel& kernel, CacheRung rung) {

@@ -9,32 +9,29 @@
 
 namespace ropejit::test {
 
-// The thread sanitizer ends a child that starts a thread, where its parent had several.
-#if defined(__SANITIZE_THREAD__)
-inline constexpr bool kChildMayHaveThreads = false;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-inline constexpr bool kChildMayHaveThreads = false;
+// GCC says by macros what Clang says by features.
+#if defined(__has_feature)
+#define ROPEJIT_TEST_HAS_FEATURE(feature) __has_feature(feature)
 #else
-inline constexpr bool kChildMayHaveThreads = true;
+#define ROPEJIT_TEST_HAS_FEATURE(feature) 0
 #endif
+#if defined(__SANITIZE_THREAD__) || ROPEJIT_TEST_HAS_FEATURE(thread_sanitizer)
+inline constexpr bool kThreadSanitizer = true;
 #else
-inline constexpr bool kChildMayHaveThreads = true;
+inline constexpr bool kThreadSanitizer = false;
 #endif
+#if defined(__SANITIZE_ADDRESS__) || ROPEJIT_TEST_HAS_FEATURE(address_sanitizer)
+inline constexpr bool kAddressSanitizer = true;
+#else
+inline constexpr bool kAddressSanitizer = false;
+#endif
+#undef ROPEJIT_TEST_HAS_FEATURE
 
-// The address sanitizer's allocator has a lock that a thread may hold at a fork: before LLVM 17 nothing mends it in the
-// child, which then waits for ever. Threads that wait for something else are no danger.
-#if defined(__SANITIZE_ADDRESS__)
-inline constexpr bool kThreadsMayWorkAtFork = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-inline constexpr bool kThreadsMayWorkAtFork = false;
-#else
-inline constexpr bool kThreadsMayWorkAtFork = kChildMayHaveThreads;
-#endif
-#else
-inline constexpr bool kThreadsMayWorkAtFork = kChildMayHaveThreads;
-#endif
+/// The thread sanitizer ends a child that starts a thread, where its parent had several.
+inline constexpr bool kChildMayHaveThreads = !kThreadSanitizer;
+/// By all signs the address sanitizer's allocator has a lock that a thread may hold at a fork, and that before LLVM 17
+/// nothing mends in the child, which then waits for ever. Threads that wait for something else are no danger.
+inline constexpr bool kThreadsMayWorkAtFork = kChildMayHaveThreads && !kAddressSanitizer;
 
 /// Forks a child that does `work`, which says whether all is well, and ends without the handlers of exit, which belong
 /// to the parent's test program. Empty: all is well; else how the child ended. One that has not ended after so many
