@@ -80,7 +80,6 @@ class Recorder : public internal::LoadedKernel {
     return 0;
   }
   int record(const internal::LaunchGeometry&, LaunchParams&, internal::Recorder&) const noexcept override { return 0; }
-  std::uint32_t resident_blocks(std::uint32_t) const override { return 1; }
   const LaunchGeometry& geometry() const { return geometry_; }
   const LaunchParams& params() const { return params_; }
 
@@ -93,7 +92,6 @@ class Nothing : public internal::LoadedKernel {
  public:
   int launch(const LaunchGeometry&, LaunchParams&, void*) const noexcept override { return 0; }
   int record(const internal::LaunchGeometry&, LaunchParams&, internal::Recorder&) const noexcept override { return 0; }
-  std::uint32_t resident_blocks(std::uint32_t) const override { return 1; }
 };
 
 PreparedKernel prepared(const RotationPlan& plan, std::uint32_t multiprocessors,

@@ -1,19 +1,48 @@
-// What every kernel does: deals its blocks out to q and to k, each of which has code of its own.
+// What every kernel does: deals its blocks out to its operands, each of which has code of its own.
 #pragma once
 
-#include "angle.cuh"
+#include "copy.cuh"
 
 namespace ropejit {
 
-template <KernelConfig C, class Family>
-__device__ __forceinline__ void rotate_numbered(const LaunchParams& params, const PlanData& data, u32 block) {
-  if constexpr (C.k.heads != 0) {
-    if (block >= params.q_blocks) {
-      Family::template rotate_block<C, Operand::k>(params, data, block - params.q_blocks);
+// A block of operand O, the third or a later one, or of one after it.
+template <KernelConfig C, class Family, u32 O>
+__device__ __forceinline__ void run_later_block(const LaunchParams& params, const PlanData& data, u32 block) {
+  if constexpr (O + 1 < C.operands) {
+    if (block >= more_params<O + 1>(params).first_block) {
+      run_later_block<C, Family, O + 1>(params, data, block);
       return;
     }
   }
-  Family::template rotate_block<C, Operand::q>(params, data, block);
+  const u32 own = block - more_params<O>(params).first_block;
+  if constexpr (C.rotates(O)) {
+    Family::template rotate_block<C, O>(params, data, own);
+  } else {
+    copy_block<C, O>(params, own);
+  }
+}
+
+// The first two, which most kernels have alone, stand here side by side: nested one in the other, compilers give their
+// registers other numbers.
+template <KernelConfig C, class Family>
+__device__ __forceinline__ void run_block(const LaunchParams& params, const PlanData& data, u32 block) {
+  if constexpr (C.operands > 2) {
+    if (block >= more_params<2>(params).first_block) {
+      run_later_block<C, Family, 2>(params, data, block);
+      return;
+    }
+  }
+  if constexpr (C.operands > 1) {
+    if (block >= params.q_blocks) {
+      if constexpr (C.rotates(1)) {
+        Family::template rotate_block<C, 1>(params, data, block - params.q_blocks);
+      } else {
+        copy_block<C, 1>(params, block - params.q_blocks);
+      }
+      return;
+    }
+  }
+  Family::template rotate_block<C, 0>(params, data, block);
 }
 
 template <KernelConfig C, class Family>
@@ -23,13 +52,7 @@ __device__ __forceinline__ void run_blocks(const LaunchParams& params, const Pla
     if (gridDim.x <= 1024) let_next_kernel_start();
     wait_for_last_kernel();
   }
-  if constexpr (C.persistent) {
-    for (u32 block = blockIdx.x; block < params.blocks; block += gridDim.x) {
-      rotate_numbered<C, Family>(params, data, block);
-    }
-  } else {
-    rotate_numbered<C, Family>(params, data, blockIdx.x);
-  }
+  run_block<C, Family>(params, data, blockIdx.x);
 }
 
 }  // namespace ropejit

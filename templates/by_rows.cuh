@@ -7,7 +7,7 @@
 namespace ropejit {
 
 struct ByRows {
-  template <KernelConfig C, Operand O>
+  template <KernelConfig C, u32 O>
   static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {
     constexpr RowSplit row = C.split(O);
     constexpr BlockSplit cut = C.block(O);

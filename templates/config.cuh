@@ -1,6 +1,7 @@
 // The one compile-time parameter of every kernel: class and variant, as the generator writes them.
 #pragma once
 
+#include "launch_params.cuh"
 #include "row_split.cuh"
 
 namespace ropejit {
@@ -46,39 +47,55 @@ enum class TableUse : u32 {
 };
 // Where values are rounded on their way: RopeSpec::rounding.
 enum class Rounding : u32 { exact, p1, p2, p3 };
-enum class Operand : u32 { q, k };
+// What is done to an operand's lanes between load and store, in the order of its list.
+enum class Stage : u32 {
+  none,  // past the end of a list
+  rotate,
+};
+// No constexpr variable: the compiler would keep one as data in every binary.
+enum : u32 { MostStages = 1 };
 
-struct OperandShape {
-  u32 heads;  // 0: absent
+// One written row of lanes of each head: q, k, v.
+struct OperandConfig {
+  u32 heads;
   u32 head_dim;
-  u32 first_lane;
-  bool copies_still_lanes;  // out of place: lanes that do not rotate are copied
+  u32 first_lane;  // of those that rotate
+  Stage stages[MostStages];
+  // Its store.
+  bool out_of_place;
   Element element_out;
+  CacheRows rows;  // of a cache, that a list names; none: its tokens' own
+
+  ROPEJIT_ANYWHERE constexpr bool has(Stage stage) const {
+    for (const Stage one : stages) {
+      if (one == stage) return true;
+    }
+    return false;
+  }
 };
 
 ROPEJIT_ANYWHERE constexpr u32 bytes_of(Element element) { return element == Element::fp32 ? 4 : 2; }
 
 struct KernelConfig {
-  // What is computed.
-  Layout layout;      // read
-  Layout layout_out;  // written
-  Element element;    // read
+  // What is computed, in the order of the fields of a class (spec/class_fields.hpp).
+  Layout layout;    // read
+  Element element;  // read
+  bool negate_sin;
+  bool scaled;
   u32 rotary_dim;
-  u32 section_pairs;  // of Layout::split_sections; all pairs for the other layouts
-  OperandShape q;
-  OperandShape k;
+  OperandConfig operand[MostOperands];
+  u32 operands;
   PositionSource positions;
-  ContextParallel context_parallel;
+  Layout layout_out;  // written
+  u32 section_pairs;  // of Layout::split_sections; all pairs for the other layouts
+  Rounding rounding;
+  Sine sine;
   u32 axes;  // positions of a token
+  ContextParallel context_parallel;
   AngleSource angles;
   Element table_element;  // of the caller's cos and sin
   TableUse table_use;
-  Sine sine;
-  bool negate_sin;
-  bool scaled;
-  Rounding rounding;
   Padding padding;
-  CacheRows k_rows;
   bool counted;
   bool overlaps_previous;
   // How.
@@ -87,7 +104,6 @@ struct KernelConfig {
   u32 access_bytes;
   u32 heads_per_thread;
   u32 most_threads;  // a block
-  bool persistent;   // a block takes several blocks' work in turn
 
   ROPEJIT_ANYWHERE constexpr u32 element_bytes() const { return bytes_of(element); }
   ROPEJIT_ANYWHERE constexpr u32 table_element_bytes() const { return bytes_of(table_element); }
@@ -96,19 +112,19 @@ struct KernelConfig {
     return angles == AngleSource::computed || angles == AngleSource::product;
   }
   ROPEJIT_ANYWHERE constexpr u32 pairs() const { return rotary_dim / 2; }
-  ROPEJIT_ANYWHERE constexpr const OperandShape& shape(Operand o) const { return o == Operand::q ? q : k; }
-  ROPEJIT_ANYWHERE constexpr bool in_place(Operand o) const { return !shape(o).copies_still_lanes; }
-  ROPEJIT_ANYWHERE constexpr RowSplit split(Operand o) const {
-    const OperandShape& s = shape(o);
-    return split_row({s.heads, s.head_dim, s.first_lane, s.copies_still_lanes}, rotary_dim,
+  ROPEJIT_ANYWHERE constexpr bool rotates(u32 o) const { return operand[o].has(Stage::rotate); }
+  ROPEJIT_ANYWHERE constexpr RowSplit split(u32 o) const {
+    const OperandConfig& s = operand[o];
+    return split_row({s.heads, s.head_dim, s.first_lane, rotates(o) ? rotary_dim : 0, s.out_of_place},
                      layout == Layout::interleaved, layout_out == Layout::interleaved, access_bytes / element_bytes(),
                      element_bytes(), strides != Strides::any, heads_per_thread);
   }
+  ROPEJIT_ANYWHERE constexpr Cut cut_of(u32 o) const { return rotates(o) ? cut : Cut::items; }
   ROPEJIT_ANYWHERE constexpr u32 threads() const {
-    return threads_of_block(split_block(split(Operand::q), cut, most_threads));
+    return threads_of_block(split_block(split(0), cut_of(0), most_threads));
   }
-  ROPEJIT_ANYWHERE constexpr BlockSplit block(Operand o) const {
-    return split_block(split(o), cut, o == Operand::q ? most_threads : threads());
+  ROPEJIT_ANYWHERE constexpr BlockSplit block(u32 o) const {
+    return split_block(split(o), cut_of(o), o == 0 ? most_threads : threads());
   }
 };
 

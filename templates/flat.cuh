@@ -9,7 +9,7 @@
 namespace ropejit {
 
 struct Flat {
-  template <KernelConfig C, Operand O>
+  template <KernelConfig C, u32 O>
   static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {
     constexpr RowSplit row = C.split(O);
     const Seat seat = seat_of<C, O>(block, count_tokens<C>(params));

@@ -57,11 +57,6 @@ ROPEJIT_ANYWHERE constexpr KernelConfig table_config(u32 angles, u32 element, u3
   config.axes = 1;
   return config;
 }
-ROPEJIT_ANYWHERE constexpr KernelConfig cache_row_config(u32 rows) {
-  KernelConfig config{};
-  config.k_rows = static_cast<CacheRows>(rows);
-  return config;
-}
 
 constexpr u32 MostAxes = 4;
 
@@ -225,32 +220,49 @@ __device__ __forceinline__ PairBits turned(const GenericPlan& plan, u32 element_
   return {bits_of(element_out, first), bits_of(element_out, second)};
 }
 
-// One token of q or k, by all threads of a block.
-__device__ __forceinline__ void rotate_generic(const LaunchParams& params, const GenericPlan& plan, bool is_q,
-                                               u32 number) {
+// The parameters of operand `o`.
+__device__ __forceinline__ OperandParams operand_params(const MoreLaunchParams& params, u32 o) {
+  if (o == 0) return {params.q_out, params.q_in, nullptr, 0, params.q_strides, 0};
+  if (o == 1) return {params.k_out, params.k_in, params.k_rows, params.k_cache_rows, params.k_strides, params.q_blocks};
+  return params.more[o - 2];
+}
+
+__device__ __forceinline__ bool rotates(const GenericOperand& shape) {
+  for (const u32 stage : shape.stages) {
+    if (stage == static_cast<u32>(Stage::rotate)) return true;
+  }
+  return false;
+}
+
+// One token of an operand, by all threads of a block.
+__device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params, const GenericPlan& plan,
+                                                  const GenericOperand& shape, const OperandParams& operand,
+                                                  u32 number) {
   __shared__ float cosines[MostGenericPairs];
   __shared__ float sines[MostGenericPairs];
   __shared__ u32 held[2 * MostGenericPairs];  // a head's lanes as they were read, where the layout changes in place
-  const GenericOperand& shape = is_q ? plan.q : plan.k;
-  const TensorStrides& strides = is_q ? params.q_strides : params.k_strides;
-  const u32 pairs = plan.rotary_dim / 2;
+  const TensorStrides& strides = operand.strides;
+  const u32 rotary_dim = rotates(shape) ? plan.rotary_dim : 0;
+  const u32 pairs = rotary_dim / 2;
   const i64 in_bytes = bytes_of(static_cast<Element>(plan.element));
   const i64 out_bytes = bytes_of(static_cast<Element>(shape.element_out));
   const Token token = token_of(params, number);
 
   i64 out_row = token.number * strides.out_token + token.sequence * strides.out_sequence;
-  if (!is_q && plan.k_rows != static_cast<u32>(CacheRows::none)) {
+  if (shape.rows != static_cast<u32>(CacheRows::none)) {
     i64 row = -1;
-    visit_number<2>(plan.k_rows - 1,
-                    [&](auto rows) { row = cache_row<cache_row_config(1 + decltype(rows)::number)>(params, number); });
+    visit_number<2>(shape.rows - 1, [&](auto rows) {
+      constexpr CacheRows kind = static_cast<CacheRows>(1 + decltype(rows)::number);
+      row = cache_row<kind>(params, operand.rows, operand.cache_rows, number);
+    });
     if (row < 0) return;
     out_row = row * strides.out_token;
   }
-  char* const out = static_cast<char*>(is_q ? params.q_out : params.k_out) + out_row * out_bytes;
-  const bool in_place = shape.copies_still_lanes == 0;
+  char* const out = static_cast<char*>(operand.out) + out_row * out_bytes;
+  const bool in_place = shape.out_of_place == 0;
   const char* in = out;
   if (!in_place) {
-    in = static_cast<const char*>(is_q ? params.q_in : params.k_in) +
+    in = static_cast<const char*>(operand.in) +
          (token.number * strides.in_token + token.sequence * strides.in_sequence) * in_bytes;
   }
   // In place both are those of the output.
@@ -302,8 +314,8 @@ __device__ __forceinline__ void rotate_generic(const LaunchParams& params, const
       store_bits(shape.element_out, to + lanes.second * out_lane, result.second);
     }
     if (in_place) continue;
-    for (u32 n = threadIdx.x; n < shape.head_dim - plan.rotary_dim; n += blockDim.x) {
-      const u32 lane = n < shape.first_lane ? n : n + plan.rotary_dim;
+    for (u32 n = threadIdx.x; n < shape.head_dim - rotary_dim; n += blockDim.x) {
+      const u32 lane = n < shape.first_lane ? n : n + rotary_dim;
       const u32 bits = load_bits(plan.element, from + lane * in_lane);
       store_bits(shape.element_out, to + lane * out_lane,
                  shape.element_out == plan.element ? bits : bits_of(shape.element_out, float_of(plan.element, bits)));
@@ -311,10 +323,14 @@ __device__ __forceinline__ void rotate_generic(const LaunchParams& params, const
   }
 }
 
-__device__ __forceinline__ void run_generic(const LaunchParams& params, const GenericPlan& plan) {
+__device__ __forceinline__ void run_generic(const MoreLaunchParams& params, const GenericPlan& plan) {
   if (plan.overlaps_previous != 0) wait_for_last_kernel();
-  const bool is_q = blockIdx.x < params.q_blocks;
-  const u32 number = is_q ? blockIdx.x : blockIdx.x - params.q_blocks;
+  u32 o = 0;
+  for (u32 next = 1; next < plan.operands; ++next) {
+    if (blockIdx.x >= operand_params(params, next).first_block) o = next;
+  }
+  const OperandParams operand = operand_params(params, o);
+  const u32 number = blockIdx.x - operand.first_block;
   u32 count = params.tokens;
   if (plan.counted != 0) {
     constexpr KernelConfig counted = [] {
@@ -324,7 +340,7 @@ __device__ __forceinline__ void run_generic(const LaunchParams& params, const Ge
     }();
     count = count_tokens<counted>(params);
   }
-  if (number < count) rotate_generic(params, plan, is_q, number);
+  if (number < count) run_generic_token(params, plan, plan.operand[o], operand, number);
 }
 
 }  // namespace ropejit

@@ -4,39 +4,41 @@
 
 namespace ropejit {
 
-// As OperandShape of config.cuh.
+enum : unsigned { MostGenericPairs = 2048, MostGenericOperands = 3, MostGenericStages = 1 };
+
+// As OperandConfig of config.cuh.
 struct GenericOperand {
   unsigned heads;
   unsigned head_dim;
   unsigned first_lane;
-  unsigned copies_still_lanes;
+  unsigned stages[MostGenericStages];
+  unsigned out_of_place;
   unsigned element_out;
+  unsigned rows;
 };
 
-enum : unsigned { MostGenericPairs = 2048 };
-
-// As KernelConfig and PlanData; enumerators by their numbers in config.cuh.
+// As KernelConfig and PlanData; enumerators by their numbers in config.cuh. The members from `layout` to
+// `overlaps_previous` stand in the order of the fields of a class (spec/class_fields.hpp), by which they are filled.
 struct GenericPlan {
   unsigned char mark[32];  // by which the plan's place is found in a binary, once it is built
   unsigned layout;
-  unsigned layout_out;
   unsigned element;
+  unsigned negate_sin;
+  unsigned scaled;
   unsigned rotary_dim;
-  unsigned section_pairs;
-  GenericOperand q;
-  GenericOperand k;
+  GenericOperand operand[MostGenericOperands];
+  unsigned operands;
   unsigned positions;
-  unsigned context_parallel;
+  unsigned layout_out;
+  unsigned section_pairs;
+  unsigned rounding;
+  unsigned sine;
   unsigned axes;
+  unsigned context_parallel;
   unsigned angles;
   unsigned table_element;
   unsigned table_use;
-  unsigned sine;
-  unsigned negate_sin;
-  unsigned scaled;
-  unsigned rounding;
   unsigned padding;
-  unsigned k_rows;
   unsigned counted;
   unsigned overlaps_previous;
   unsigned by_rows;         // the layout changes in place

@@ -8,7 +8,7 @@
 namespace ropejit {
 
 struct Lanes {
-  template <KernelConfig C, Operand O>
+  template <KernelConfig C, u32 O>
   static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {
     constexpr RowSplit row = C.split(O);
     constexpr u32 angles = ceil_divide(C.pairs(), 32);  // a lane

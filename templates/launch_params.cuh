@@ -39,7 +39,7 @@ struct LaunchParams {
   unsigned tokens;                  // of all sequences together, below 2^31
   unsigned q_blocks;                // blocks below this number work on q, the others on k
   unsigned plain;                   // 1: sequence 0, place and index among the position ids are a token's own number
-  unsigned blocks;                  // of q and k; the grid has fewer where blocks take turns
+  unsigned unused;                  // a gap: without it all that follows would move, and every kernel change
   const void* q_in;                 // that of q_out, in place; the same for k
   const void* k_in;
   FastDivisor sequence;             // divides a token's number into sequence and place in it
@@ -57,12 +57,30 @@ struct LaunchParams {
   long long table_row_stride;
   long long table_rows;  // a position outside [0, table_rows) has no row: its token comes out NaN
   long long position_axis_stride;
-  const void* k_rows;      // for each token its row of the cache, -1: none
+  const void* k_rows;      // for each token the row of the cache that its k goes to, -1: none
   long long k_cache_rows;  // numbers outside [0, k_cache_rows) but -1 are reported
   const int* token_count;  // of counted kernels
   unsigned* flags;         // null, or where to report: NoTableRow and NoCacheRow
   TensorStrides q_strides;
   TensorStrides k_strides;
+};
+
+// Operands of a kernel, at most: q and k, whose parameters stand above, and those beyond them.
+enum : unsigned { MostOperands = 3 };
+
+// As the members of LaunchParams that begin with q_ or k_.
+struct OperandParams {
+  void* out;
+  const void* in;
+  const void* rows;
+  long long cache_rows;
+  TensorStrides strides;
+  unsigned first_block;  // blocks from this number on, below the next operand's first, work on it
+};
+
+// What kernels of more than two operands take.
+struct MoreLaunchParams : LaunchParams {
+  OperandParams more[MostOperands - 2];
 };
 
 }  // namespace ropejit

@@ -68,12 +68,11 @@ __device__ __forceinline__ void turn_pair(float x, float y, CosSin turn, float& 
   }
 }
 
-// Turns the pairs held in `in`, in the order in which lanes are written. Padded tokens come out as the plan says.
-template <KernelConfig C, u32 words, u32 bytes, u32 pairs>
-__device__ __forceinline__ void rotate(const Word<bytes> (&in)[words], const CosSin (&turn)[pairs], bool padded,
+// Turns the pairs among a thread's lanes: `read` in the order in which lanes are read, `written` in that in which they
+// are written. Padded tokens come out as the plan says.
+template <KernelConfig C, u32 pairs>
+__device__ __forceinline__ void rotate(const float (&read)[2 * pairs], const CosSin (&turn)[pairs], bool padded,
                                        float (&written)[2 * pairs]) {
-  float read[2 * pairs];
-  for (u32 w = 0; w < words; ++w) unpack<C.element>(in[w], read, w * (bytes / C.element_bytes()));
   for (u32 i = 0; i < pairs; ++i) {
     const float x = read[first_member(C.layout, i)];
     const float y = read[second_member(C.layout, i, pairs)];

@@ -18,6 +18,7 @@ namespace ropejit {
 // they allow. All threads do the same then: were some to rotate and others to copy, a warp would do one after the
 // other. Head group g holds the heads g, g + groups, g + 2 groups, ...: neighbouring threads stay on neighbouring
 // heads, and heads_per_thread need not divide the head count.
+// Where no lane rotates, a chunk is one word of copy_lanes lanes.
 struct RowSplit {
   unsigned word_lanes;
   unsigned words_per_thread;
@@ -38,35 +39,40 @@ struct RowShape {
   unsigned heads;
   unsigned head_dim;
   unsigned first_lane;  // that rotates
+  unsigned rotary_dim;  // lanes that rotate; 0: none
   bool copies;          // out of place: lanes that do not rotate are copied
 };
 
 // Lanes that a copying word may have, from a variant's words up to 16 bytes.
-ROPEJIT_ANYWHERE constexpr unsigned widest_copy(RowShape row, unsigned rotary_dim, unsigned word_lanes,
-                                                unsigned element_bytes) {
+ROPEJIT_ANYWHERE constexpr unsigned widest_copy(RowShape row, unsigned word_lanes, unsigned element_bytes) {
   unsigned lanes = word_lanes;
   while (2 * lanes * element_bytes <= 16 && row.head_dim % (2 * lanes) == 0 && row.first_lane % (2 * lanes) == 0 &&
-         rotary_dim % (2 * lanes) == 0) {
+         row.rotary_dim % (2 * lanes) == 0) {
     lanes *= 2;
   }
   return lanes;
 }
 
 // `vectors`: words may be wider than one element.
-ROPEJIT_ANYWHERE constexpr RowSplit split_row(RowShape row, unsigned rotary_dim, bool interleaved, bool out_interleaved,
-                                              unsigned word_lanes, unsigned element_bytes, bool vectors,
-                                              unsigned heads_per_thread) {
+ROPEJIT_ANYWHERE constexpr RowSplit split_row(RowShape row, bool interleaved, bool out_interleaved, unsigned word_lanes,
+                                              unsigned element_bytes, bool vectors, unsigned heads_per_thread) {
   RowSplit split{};
+  split.heads_per_thread = heads_per_thread < row.heads || row.heads == 0 ? heads_per_thread : row.heads;
+  split.groups = (row.heads + split.heads_per_thread - 1) / split.heads_per_thread;
   split.word_lanes = word_lanes;
-  split.copy_lanes = vectors ? widest_copy(row, rotary_dim, word_lanes, element_bytes) : word_lanes;
+  split.copy_lanes = vectors ? widest_copy(row, word_lanes, element_bytes) : word_lanes;
+  if (row.rotary_dim == 0) {
+    split.word_lanes = split.out_word_lanes = split.copy_lanes;
+    split.words_per_thread = split.out_words_per_thread = 1;
+    split.chunks = row.head_dim / split.copy_lanes;
+    return split;
+  }
   split.words_per_thread = interleaved && word_lanes > 1 ? 1 : 2;
   split.pairs_per_thread = split.words_per_thread * word_lanes / 2;
   split.out_word_lanes = interleaved && !out_interleaved ? split.pairs_per_thread : word_lanes;
   split.out_words_per_thread = 2 * split.pairs_per_thread / split.out_word_lanes;
-  split.chunks = rotary_dim / 2 / split.pairs_per_thread;
-  split.still_words = row.copies ? (row.head_dim - rotary_dim) / split.copy_lanes : 0;
-  split.heads_per_thread = heads_per_thread < row.heads || row.heads == 0 ? heads_per_thread : row.heads;
-  split.groups = (row.heads + split.heads_per_thread - 1) / split.heads_per_thread;
+  split.chunks = row.rotary_dim / 2 / split.pairs_per_thread;
+  split.still_words = row.copies ? (row.head_dim - row.rotary_dim) / split.copy_lanes : 0;
   return split;
 }
 
@@ -77,7 +83,7 @@ enum class Cut : unsigned {
   rows,   // at rows: all chunks of a head group stand in one block, which goes over them in `rounds`
 };
 
-// What a block takes of one operand, q or k: all threads of a block work on the same one. Either `tokens` whole tokens,
+// What a block takes of one operand: all threads of a block work on the same one. Either `tokens` whole tokens,
 // or one of the `parts` of a single token.
 struct BlockSplit {
   unsigned items;        // of a token; by rows: groups x row_threads
@@ -133,7 +139,7 @@ ROPEJIT_ANYWHERE constexpr unsigned copies_of_thread(RowSplit row, unsigned head
 }
 ROPEJIT_ANYWHERE constexpr unsigned copies_in_flight(unsigned copies) { return copies < 8 ? copies : 8; }
 
-// What both operands' blocks are launched with: q's, and k's as many tokens as then find room.
-ROPEJIT_ANYWHERE constexpr unsigned threads_of_block(BlockSplit q) { return ceil_divide(q.threads(), 32) * 32; }
+// What all operands' blocks are launched with: the first one's, and of the others as many tokens as then find room.
+ROPEJIT_ANYWHERE constexpr unsigned threads_of_block(BlockSplit first) { return ceil_divide(first.threads(), 32) * 32; }
 
 }  // namespace ropejit

@@ -41,7 +41,7 @@ struct Seat {
 };
 
 // `block` is counted among the operand's blocks.
-template <KernelConfig C, Operand O>
+template <KernelConfig C, u32 O>
 __device__ __forceinline__ Seat seat_of(u32 block, u32 count) {
   constexpr BlockSplit cut = C.block(O);
   Seat seat{true, 0, block, threadIdx.x};

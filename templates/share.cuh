@@ -1,15 +1,16 @@
 // One thread's share of one token: one chunk of the rows of a head group (row_split.cuh), where it is read and written;
-// and the steps that every family is made of: load, turn, store.
+// and what every family is made of: load, stages, store.
 #pragma once
 
-#include "pairs.cuh"
+#include "operand_params.cuh"
 #include "positions.cuh"
+#include "stages.cuh"
 #include "table.cuh"
 
 namespace ropejit {
 
 // Steps are in bytes.
-template <KernelConfig C, Operand O>
+template <KernelConfig C, u32 O>
 struct Share {
   u32 group;
   u32 chunk;
@@ -23,23 +24,23 @@ struct Share {
 
 template <KernelConfig C>
 __device__ constexpr u32 lanes_per_chunk(Layout layout) {
-  return (layout == Layout::interleaved ? 2 : 1) * C.split(Operand::q).pairs_per_thread;
+  return (layout == Layout::interleaved ? 2 : 1) * C.split(0).pairs_per_thread;
 }
 
 // The lane at which a chunk begins.
-template <KernelConfig C, Operand O>
+template <KernelConfig C, u32 O>
 __device__ __forceinline__ u32 first_lane_of(Layout layout, u32 chunk) {
   constexpr RowSplit row = C.split(O);
-  const u32 lane = C.shape(O).first_lane + chunk * lanes_per_chunk<C>(layout);
+  const u32 lane = C.operand[O].first_lane + chunk * lanes_per_chunk<C>(layout);
   if (layout != Layout::split_sections) return lane;
   return lane + chunk * row.pairs_per_thread / C.section_pairs * C.section_pairs;
 }
 
 // The lane at which word n of those that do not rotate begins: they lie before and after the rotating ones.
-template <KernelConfig C, Operand O>
+template <KernelConfig C, u32 O>
 __device__ __forceinline__ u32 still_lane(u32 n) {
   const u32 lane = n * C.split(O).copy_lanes;
-  return lane >= C.shape(O).first_lane ? lane + C.rotary_dim : lane;
+  return lane >= C.operand[O].first_lane ? lane + C.rotary_dim : lane;
 }
 
 // Lanes from one word of a chunk to the next.
@@ -50,9 +51,9 @@ __device__ __forceinline__ u32 lanes_between_words(Layout layout, u32 word_lanes
 }
 
 // Strides in elements; a kernel that knows them reads none of the arguments.
-template <KernelConfig C, Operand O>
+template <KernelConfig C, u32 O>
 __device__ __forceinline__ i64 head_stride(i64 given) {
-  return C.strides == Strides::contiguous ? C.shape(O).head_dim : given;
+  return C.strides == Strides::contiguous ? C.operand[O].head_dim : given;
 }
 template <KernelConfig C>
 __device__ __forceinline__ i64 lane_stride(i64 given) {
@@ -65,29 +66,29 @@ struct Rows {
   char* out;
 };
 
-// The row of the cache that the token's k goes to; -1: none.
-template <KernelConfig C>
-__device__ __forceinline__ i64 cache_row(const LaunchParams& params, u32 token) {
-  const i64 row =
-      C.k_rows == CacheRows::rows32 ? load_position32(params.k_rows, token) : load_position64(params.k_rows, token);
-  if (row >= 0 && row < params.k_cache_rows) return row;
+// The row of the cache that a token goes to; -1: none.
+template <CacheRows kind>
+__device__ __forceinline__ i64 cache_row(const LaunchParams& params, const void* rows, const i64& cache_rows,
+                                         u32 token) {
+  const i64 row = kind == CacheRows::rows32 ? load_position32(rows, token) : load_position64(rows, token);
+  if (row >= 0 && row < cache_rows) return row;
   if (row != -1 && params.flags != nullptr) set_bits(params.flags, NoCacheRow);
   return -1;
 }
 
-// False where the token's k has no row in the cache.
-template <KernelConfig C, Operand O>
+// False where the token has no row in the cache.
+template <KernelConfig C, u32 O>
 __device__ __forceinline__ bool is_written(const Rows& rows) {
-  if constexpr (O == Operand::q || C.k_rows == CacheRows::none) return true;
+  if constexpr (C.operand[O].rows == CacheRows::none) return true;
   return rows.out != nullptr;
 }
 
-template <KernelConfig C, Operand O>
+template <KernelConfig C, u32 O>
 __device__ __forceinline__ Rows rows_of(const LaunchParams& params, const Token& token) {
-  constexpr OperandShape shape = C.shape(O);
+  constexpr OperandConfig shape = C.operand[O];
   constexpr u32 in_bytes = C.element_bytes();
   constexpr u32 out_bytes = bytes_of(shape.element_out);
-  const TensorStrides& strides = O == Operand::q ? params.q_strides : params.k_strides;
+  const TensorStrides& strides = strides_of<O>(params);
   // Of whole tokens.
   u64 in = token.number * static_cast<u64>(shape.heads * shape.head_dim * in_bytes);
   u64 out = token.number * static_cast<u64>(shape.heads * shape.head_dim * out_bytes);
@@ -98,12 +99,12 @@ __device__ __forceinline__ Rows rows_of(const LaunchParams& params, const Token&
         (token.number * static_cast<u64>(strides.out_token) + token.sequence * static_cast<u64>(strides.out_sequence)) *
         out_bytes;
   }
-  char* const out_base = static_cast<char*>(O == Operand::q ? params.q_out : params.k_out);
-  if constexpr (C.in_place(O)) return {out_base + static_cast<i64>(out), out_base + static_cast<i64>(out)};
-  const char* const in_base = static_cast<const char*>(O == Operand::q ? params.q_in : params.k_in);
-  if constexpr (O == Operand::k && C.k_rows != CacheRows::none) {
+  char* const out_base = output_of<O>(params);
+  if constexpr (!shape.out_of_place) return {out_base + static_cast<i64>(out), out_base + static_cast<i64>(out)};
+  const char* const in_base = input_of<O>(params);
+  if constexpr (shape.rows != CacheRows::none) {
     constexpr u32 cache_row_lanes = shape.heads * shape.head_dim;
-    const i64 at = cache_row<C>(params, token.number);
+    const i64 at = cache_row<shape.rows>(params, row_list_of<O>(params), cache_rows_of<O>(params), token.number);
     if (at < 0) return {nullptr, nullptr};
     out = at * (C.strides == Strides::contiguous ? cache_row_lanes : strides.out_token) * out_bytes;
   }
@@ -117,14 +118,14 @@ struct HeadsAndLanes {
 };
 
 // `head` and `lane` are strides in elements; not read where they are known.
-template <KernelConfig C, Operand O>
+template <KernelConfig C, u32 O>
 __device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word_lanes, u32 bytes, i64 head, i64 lane,
                                                          u32 group, u32 chunk) {
   constexpr RowSplit row = C.split(O);
   const u32 first = first_lane_of<C, O>(layout, chunk);
   const u32 between = lanes_between_words<C>(layout, word_lanes);
   if constexpr (C.strides == Strides::contiguous) {
-    const u32 head_bytes = C.shape(O).head_dim * bytes;
+    const u32 head_bytes = C.operand[O].head_dim * bytes;
     return {group * head_bytes + first * bytes, row.groups * head_bytes, between * bytes};
   } else {
     const i64 lane_bytes = lane_stride<C>(lane) * bytes;
@@ -134,14 +135,14 @@ __device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word
 }
 
 // By rows, the caller sets the chunk, and the share anew for each.
-template <KernelConfig C, Operand O>
+template <KernelConfig C, u32 O>
 __device__ __forceinline__ Share<C, O> share_of(const LaunchParams& params, const Rows& rows, u32 group, u32 chunk) {
   constexpr RowSplit row = C.split(O);
-  const TensorStrides& strides = O == Operand::q ? params.q_strides : params.k_strides;
-  const HeadsAndLanes to = heads_and_lanes<C, O>(C.layout_out, row.out_word_lanes, bytes_of(C.shape(O).element_out),
+  const TensorStrides& strides = strides_of<O>(params);
+  const HeadsAndLanes to = heads_and_lanes<C, O>(C.layout_out, row.out_word_lanes, bytes_of(C.operand[O].element_out),
                                                  strides.out_head, strides.out_lane, group, chunk);
   char* const out = rows.out + to.offset;
-  if constexpr (C.in_place(O) && C.layout == C.layout_out) {
+  if constexpr (!C.operand[O].out_of_place && C.layout == C.layout_out) {
     return {group, chunk, out, out, to.head_step, to.word_step, to.head_step, to.word_step};
   }
   const HeadsAndLanes from = heads_and_lanes<C, O>(C.layout, row.word_lanes, C.element_bytes(), strides.in_head,
@@ -150,18 +151,18 @@ __device__ __forceinline__ Share<C, O> share_of(const LaunchParams& params, cons
 }
 
 // Whether head h of the thread's group exists; known beforehand where heads_per_thread divides the head count.
-template <KernelConfig C, Operand O>
+template <KernelConfig C, u32 O>
 __device__ __forceinline__ bool has_head(const Share<C, O>& share, u32 h) {
   constexpr RowSplit row = C.split(O);
-  if constexpr (C.shape(O).heads % row.heads_per_thread == 0) return true;
-  return share.group + h * row.groups < C.shape(O).heads;
+  if constexpr (C.operand[O].heads % row.heads_per_thread == 0) return true;
+  return share.group + h * row.groups < C.operand[O].heads;
 }
 
-template <KernelConfig C, Operand O>
+template <KernelConfig C, u32 O>
 using HeldWords = Word<C.access_bytes>[C.split(O).heads_per_thread][C.split(O).words_per_thread];
 
 // Callers of these name C and O: NVRTC 13.5 does not deduce them where the layout changes in place.
-template <KernelConfig C, Operand O>
+template <KernelConfig C, u32 O>
 __device__ __forceinline__ void load_share(const Share<C, O>& share, HeldWords<C, O>& word) {
   constexpr RowSplit row = C.split(O);
 #pragma unroll
@@ -175,12 +176,12 @@ __device__ __forceinline__ void load_share(const Share<C, O>& share, HeldWords<C
   }
 }
 
-// Turns what was loaded and writes it.
-template <KernelConfig C, Operand O, u32 pairs>
+// Runs the stages on what was loaded, and writes it.
+template <KernelConfig C, u32 O, u32 pairs>
 __device__ __forceinline__ void store_share(const Share<C, O>& share, const HeldWords<C, O>& word,
                                             const CosSin (&turn)[pairs], bool padded) {
   constexpr RowSplit row = C.split(O);
-  constexpr Element out = C.shape(O).element_out;
+  constexpr Element out = C.operand[O].element_out;
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
     if (has_head<C, O>(share, h)) {
@@ -193,11 +194,13 @@ __device__ __forceinline__ void store_share(const Share<C, O>& share, const Held
           continue;
         }
       }
-      float rotated[2 * pairs];
-      rotate<C>(word[h], turn, padded, rotated);
+      float read[2 * pairs];
+      float written[2 * pairs];
+      for (u32 w = 0; w < row.words_per_thread; ++w) unpack<C.element>(word[h][w], read, w * row.word_lanes);
+      run_stages<C, O>(read, turn, padded, written);
 #pragma unroll
       for (u32 w = 0; w < row.out_words_per_thread; ++w) {
-        store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * share.out_word_step, rotated,
+        store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * share.out_word_step, written,
                                                              w * row.out_word_lanes);
       }
     }
@@ -232,19 +235,19 @@ __device__ __forceinline__ void turns_of_share(const LaunchParams& params, const
 
 // Copies the lanes of a token that do not rotate: words item, item + items, ... of all its heads', so that neighbouring
 // threads copy neighbouring words. Called while elements that were asked for before are on their way.
-template <KernelConfig C, Operand O>
+template <KernelConfig C, u32 O>
 __device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, const Rows& rows, u32 item) {
   constexpr RowSplit row = C.split(O);
   if constexpr (row.still_words > 0) {
-    constexpr Element out = C.shape(O).element_out;
+    constexpr Element out = C.operand[O].element_out;
     constexpr u32 in_bytes = C.element_bytes();
     constexpr u32 out_bytes = bytes_of(out);
     constexpr u32 bytes = row.copy_lanes * in_bytes;
     constexpr u32 items = C.block(O).items;
-    constexpr u32 words = C.shape(O).heads * row.still_words;
-    constexpr u32 each = copies_of_thread(row, C.shape(O).heads, C.block(O));
+    constexpr u32 words = C.operand[O].heads * row.still_words;
+    constexpr u32 each = copies_of_thread(row, C.operand[O].heads, C.block(O));
     constexpr u32 together = copies_in_flight(each);
-    const TensorStrides& strides = O == Operand::q ? params.q_strides : params.k_strides;
+    const TensorStrides& strides = strides_of<O>(params);
     const i64 in_head = head_stride<C, O>(strides.in_head) * in_bytes;
     const i64 in_lane = lane_stride<C>(strides.in_lane) * in_bytes;
     const i64 out_head = head_stride<C, O>(strides.out_head) * out_bytes;

@@ -13,7 +13,7 @@ struct alignas(count == 1 ? 8 : 16) NeighbourTurns {
 };
 
 struct Shared {
-  template <KernelConfig C, Operand O>
+  template <KernelConfig C, u32 O>
   static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {
     constexpr RowSplit row = C.split(O);
     constexpr BlockSplit cut = C.block(O);
@@ -75,7 +75,6 @@ struct Shared {
       }
       store_share<C, O>(share, word, turn, padded);
     }
-    if constexpr (C.persistent) __syncthreads();  // before the next block's turns are written
   }
 
  private:

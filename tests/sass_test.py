@@ -26,7 +26,7 @@ CASES = [
     (LLAMA, "bf16", "split_half", [], "sm_90", "shared_v8_h2_t64", {8: 8}, {8: 8}),
     (LLAMA, "bf16", "split_half", [], "sm_90", "flat_v2_h2_t128", {2: 8}, {2: 8}),
     (LLAMA, "fp32", "interleaved", [], "sm_120", "flat_v16_h2_t64", {16: 4}, {16: 4}),
-    (LLAMA, "bf16", "interleaved", [], "sm_90", "lanes_v16_h2_t64_persistent", {16: 4}, {16: 4}),
+    (LLAMA, "bf16", "interleaved", [], "sm_90", "lanes_v16_h2_t64", {16: 4}, {16: 4}),
     (LLAMA, "bf16", "split_half", ["--out-of-place"], "sm_100", "flat_v32_h1_t128", {32: 4}, {32: 4}),
     (LLAMA, "bf16", "interleaved", [], "sm_120", "flat_v32_h2_t128", {32: 4}, {32: 4}),
     (LLAMA, "bf16", "split_half", [], "sm_90", "flat_v32_h1_t128", {16: 8}, {16: 8}),  # before sm_100: two accesses

@@ -64,10 +64,10 @@ enum class ContextParallel {
   zigzag,      ///< of 2 * ranks equal parts the r-th, then the r-th from the end, so that all ranks have equal work
 };
 
-/// Whether k is written to rows of a cache that a list names, instead of to its own tokens.
+/// Whether k, or v, is written to rows of a cache that a list names, instead of to its own tokens.
 enum class CacheRows {
   none,
-  rows32,  ///< RopeArgs::k_rows has an int32 for every token
+  rows32,  ///< RopeArgs::k_rows, or v_rows, has an int32 for every token
   rows64,  ///< an int64
 };
 
@@ -90,6 +90,9 @@ struct ROPEJIT_EXPORT LaunchForm {
   /// next such launch come as early. Most of what starting a kernel costs is hidden then. Any kernel may come before.
   /// Captured graphs keep it. GPUs before sm_90 launch as ever.
   bool overlaps_previous = false;
+  /// v, of specs that have one, is copied to rows of v_out that RopeArgs::v_rows names, or where this is none to its
+  /// own tokens there.
+  CacheRows v_rows = CacheRows::none;
 
   /// q and k are written over, their positions in a list on the device.
   static LaunchForm in_place_ids(PositionSource ids = PositionSource::ids64);
@@ -107,7 +110,7 @@ struct ROPEJIT_EXPORT LaunchForm {
 
   /// {"placement": "in_place", "strides": "contiguous", "positions": "ids64"}, and where they are not the defaults
   /// above: "angles", "table_dtype", "padding", "context_parallel", "k_rows", "counted",
-  /// "overlaps_previous". Absent keys take the defaults.
+  /// "overlaps_previous", "v_rows". Absent keys take the defaults.
   static LaunchForm from_json(std::string_view text);
   std::string to_json() const;  ///< what from_json reads
 };

@@ -69,13 +69,13 @@ enum class Sine {
   hardware,  ///< the GPU's own instructions, within 4.3e-7: enough for 16-bit tensors. The host target differs in bits.
 };
 
-/// One of the two tensors that rotate together, as [tokens, heads, head_dim].
+/// One of the tensors of a launch, as [tokens, heads, head_dim]. q and k rotate together.
 struct Operand {
   std::int64_t heads = 0;       ///< 1 to 65,536
   std::int64_t head_dim = 0;    ///< lanes of a head: even, 2 to 4,096
-  std::int64_t first_lane = 0;  ///< the first lane that rotates: even, first_lane + rotary_dim <= head_dim
-  /// Element type that is written, absent: the spec's dtype. Another one out of place only (k also with k_rows). Lanes
-  /// that do not rotate are converted too.
+  std::int64_t first_lane = 0;  ///< the first lane that rotates: even, first_lane + rotary_dim <= head_dim; of v 0
+  /// Element type that is written, absent: the spec's dtype. Another one out of place only (k also with k_rows, v
+  /// always). Lanes that do not rotate are converted too.
   std::optional<DType> dtype_out = std::nullopt;
 };
 
@@ -91,6 +91,9 @@ struct ROPEJIT_EXPORT RopeSpec {
   std::int64_t rotary_dim = 0;  ///< lanes that rotate: even, 2 to head_dim. One value for q and k: pairs share angles.
   Operand q;                    ///< the queries
   std::optional<Operand> k;     ///< absent: one tensor rotates alone
+  /// The values, which do not rotate: each launch copies them to v_out, so that one kernel fills a cache with k and v.
+  /// Absent: launches know no v. Its first_lane is 0.
+  std::optional<Operand> v;
   Scaling scaling = NoScaling{};  ///< the context-extension rule: see scaling.hpp
   Axes axes;                      ///< for tokens with several positions
   /// The length in tokens that rules which depend on one (dynamic, longrope) are resolved for, above 0: a longer one

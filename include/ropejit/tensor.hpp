@@ -119,6 +119,12 @@ struct RopeArgs {
   /// [k_cache_rows, heads, head_dim]: its token_stride is between rows, its batch_stride is not used.
   const void* k_rows = nullptr;
   std::int64_t k_cache_rows = 0;  ///< 1 or more
+  /// Of specs with v, which is copied: [batch, tokens, spec.v->heads, spec.v->head_dim]. Data null: left out of this
+  /// launch.
+  TensorView v;
+  TensorView v_out;               ///< like v, written in full; with v_rows: the cache
+  const void* v_rows = nullptr;   ///< for forms with v_rows, as k_rows is of k; may be the same list
+  std::int64_t v_cache_rows = 0;  ///< as k_cache_rows
   /// For counted forms: device memory. Tokens b*tokens + s from *token_count on are neither read nor written.
   const std::int32_t* token_count = nullptr;
   /// Device memory, null: not wanted. What only the device can find is reported here, by setting bits: kNoTableRow,
@@ -128,7 +134,7 @@ struct RopeArgs {
 
 /// A position for which the caller's table has no row: what it turns came out NaN.
 inline constexpr std::uint32_t kNoTableRow = 1;
-/// A number in k_rows that is neither -1 nor a row of the cache: the token's k was not written.
+/// A number in k_rows or v_rows that is neither -1 nor a row of the cache: the token's k, or v, was not written.
 inline constexpr std::uint32_t kNoCacheRow = 2;
 
 }  // namespace v0

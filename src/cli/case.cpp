@@ -103,7 +103,10 @@ std::optional<Enum> chosen_of(const Arguments& arguments, std::string_view flag,
 
 template <typename Enum>
 std::optional<Enum> chosen(const Arguments& arguments, std::string_view flag) {
-  return chosen_of(arguments, flag, Values<Enum>::all);
+  std::vector<std::string_view> names;
+  for (const Named<Enum>& one : kNames<Enum>) names.emplace_back(one.name);
+  const std::optional<std::size_t> place = arguments.choice(flag, names);
+  return place ? std::optional<Enum>(kNames<Enum>[*place].value) : std::nullopt;
 }
 
 template <typename T>
@@ -248,12 +251,11 @@ Variant read_variant(const Arguments& arguments, const KernelClass& kernel_class
   const std::string problem = variant ? why_illegal(kernel_class, *variant) : "not the name of a variant";
   if (problem.empty()) return *variant;
   const std::vector<Variant> space = variant_space(kernel_class);
-  throw Error(
-      ErrorCode::invalid_argument, "arguments",
-      fmt::format("--variant: found {}: {}; allowed: FAMILY_vBYTES_hHEADS_tTHREADS[_persistent], of flat, lanes "
-                  "and shared, {} here such as {}, and {}",
-                  quoted(*name), problem, space.size(), to_string(space.front()),
-                  to_string(universal_variant(kernel_class))));
+  throw Error(ErrorCode::invalid_argument, "arguments",
+              fmt::format("--variant: found {}: {}; allowed: FAMILY_vBYTES_hHEADS_tTHREADS, of flat, lanes "
+                          "and shared, {} here such as {}, and {}",
+                          quoted(*name), problem, space.size(), to_string(space.front()),
+                          to_string(universal_variant(kernel_class))));
 }
 
 std::vector<Flag> service_flags() {

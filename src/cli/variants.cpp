@@ -27,7 +27,7 @@ struct Listed {
   bool candidate = false;
   std::vector<std::int64_t> serves_from;  ///< tokens, by default; empty: it does not
   bool serves_any_strides = false;
-  BlockWork work;
+  Work work;
 };
 
 template <typename T>
@@ -57,7 +57,7 @@ std::vector<Listed> list_variants(const KernelClass& kernel_class) {
       if (choice.variant == variant) one.serves_from.push_back(choice.min_tokens);
     }
     one.serves_any_strides = variant == universal_variant(kernel_class);
-    one.work = block_work_of(kernel_class, variant);
+    one.work = work_of(kernel_class, variant);
     listed.push_back(std::move(one));
   }
   return listed;
@@ -77,20 +77,25 @@ std::string share_text(const BlockSplit& split) {
 std::string variants_table(const KernelClass& kernel_class, const std::vector<Listed>& all) {
   const auto searched = std::count_if(all.begin(), all.end(), [](const Listed& one) { return one.searched; });
   const auto candidates = std::count_if(all.begin(), all.end(), [](const Listed& one) { return one.candidate; });
-  const bool has_k = kernel_class.k.heads != 0;
   std::string text =
       fmt::format("{}\n{} variants, {} of them candidates; what serves by default is for {} multiprocessors\n\n",
                   kernel_class.text(), searched, candidates, kAssumedMultiprocessors);
-  text += fmt::format("{:<32} {:<9} {:>7} {:>14} {:>14}  {}\n", "variant", "candidate", "threads", "q tokens/block",
-                      "k tokens/block", "serves by default from");
+  text += fmt::format("{:<32} {:<9} {:>7}", "variant", "candidate", "threads");
+  for (const PlanOperand& operand : kernel_class.operands) {
+    text += fmt::format(" {:>14}", fmt::format("{} tokens/block", to_string(operand.name)));
+  }
+  text += "  serves by default from\n";
   for (const Listed& one : all) {
     std::string serves = tokens_text(one.serves_from);
     if (!serves.empty()) serves += " tokens";
     if (one.serves_any_strides) serves = "tensors that break the form's promise";
     if (!one.searched && !one.serves_any_strides) serves += " (not searched)";
     std::string line =
-        fmt::format("{:<32} {:<9} {:>7} {:>14} {:>14}  {}", to_string(one.variant), one.candidate ? "yes" : "",
-                    one.work.threads, share_text(one.work.q), has_k ? share_text(one.work.k) : "-", serves);
+        fmt::format("{:<32} {:<9} {:>7}", to_string(one.variant), one.candidate ? "yes" : "", one.work.threads);
+    for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+      line += fmt::format(" {:>14}", share_text(one.work.operands[i].block));
+    }
+    line += "  " + serves;
     text += line.erase(line.find_last_not_of(' ') + 1) + '\n';
   }
   return text;
@@ -120,8 +125,9 @@ std::string variants_json(const KernelClass& kernel_class, const std::vector<Lis
             });
             attribute(out, "serves_any_strides", one.serves_any_strides);
             attribute(out, "threads", std::int64_t{one.work.threads});
-            attribute_split(out, "q", one.work.q);
-            if (kernel_class.k.heads != 0) attribute_split(out, "k", one.work.k);
+            for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+              attribute_split(out, to_string(kernel_class.operands[i].name), one.work.operands[i].block);
+            }
           });
         }
       });
@@ -133,7 +139,7 @@ Variant read_why_not(const Arguments& arguments) {
   const std::string name = arguments.text("--why-not").value_or("");
   if (const std::optional<Variant> variant = parse_variant(name)) return *variant;
   throw Error(ErrorCode::invalid_argument, "arguments",
-              fmt::format("--why-not: found {}, allowed: FAMILY_vBYTES_hHEADS_tTHREADS[_persistent][_buffer], of flat, "
+              fmt::format("--why-not: found {}, allowed: FAMILY_vBYTES_hHEADS_tTHREADS[_buffer], of flat, "
                           "lanes, shared and universal, such as flat_v16_h8_t128",
                           quoted(name)));
 }

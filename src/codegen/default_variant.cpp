@@ -40,7 +40,8 @@ bool has_ragged_rows(const KernelClass& kernel_class) {
 Regime adapted(Regime regime, const KernelClass& kernel_class) {
   const bool small = regime.from_bytes < kRegimes[2].from_bytes;
   // Threads that copy lanes too have enough to do with fewer heads.
-  const bool copies = !kernel_class.q.in_place() && kernel_class.rotary_dim < kernel_class.q.head_dim;
+  const PlanOperand& q = kernel_class.operands.front();
+  const bool copies = !q.in_place() && kernel_class.rotary_dim < q.head_dim;
   if (copies) regime.heads = std::max(regime.heads / 4, 1U);
   if (!small && has_ragged_rows(kernel_class)) {
     regime.pairs = copies ? 1 : 2;
@@ -48,7 +49,9 @@ Regime adapted(Regime regime, const KernelClass& kernel_class) {
   }
   if (kernel_class.by_rows() && regime.pairs > 2 && regime.heads > 1) regime.pairs = 2;
   // Without heads to share an angle with, more pairs make up for what every thread does once.
-  if (std::max(kernel_class.q.heads, kernel_class.k.heads) == 1 && regime.pairs > 1) regime.pairs = 4;
+  const bool one_head =
+      llvm::all_of(kernel_class.operands, [](const PlanOperand& one) { return !one.rotates() || one.heads == 1; });
+  if (one_head && regime.pairs > 1) regime.pairs = 4;
   // Registers: words of fp32 are twice as long.
   if (kernel_class.dtype == DType::fp32 && regime.heads > 4) regime.heads /= 2;
   return regime;
@@ -70,7 +73,8 @@ Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
     while (variant.access_bytes > element && !why_illegal(kernel_class, variant).empty()) variant.access_bytes /= 2;
     return variant;
   }
-  while (variant.threads < kMostThreads && block_work_of(kernel_class, variant).q.rounds > 1) variant.threads *= 2;
+  while (variant.threads < kMostThreads && work_of(kernel_class, variant).operands.front().block.rounds > 1)
+    variant.threads *= 2;
   return variant;
 }
 

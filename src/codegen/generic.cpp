@@ -2,63 +2,31 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstddef>
 #include <cstring>
+#include <vector>
 
-#include "codegen/generate.hpp"
 #include "generic_plan.cuh"
+#include "spec/class_fields.hpp"
 
 namespace ropejit::internal {
 namespace {
 
-// Enumerators stand in the same order here and in templates/config.cuh, which tests/codegen/generic_plan_test.cpp holds
-// them to; but for the few that the templates have more of.
-template <class Enumerator>
-std::uint32_t number(Enumerator enumerator) {
-  return static_cast<std::uint32_t>(enumerator);
-}
-
-std::uint32_t angles_number(const KernelClass& kernel_class) {
-  // computed, product, and then the caller's tables.
-  if (!kernel_class.reads_table()) return kernel_class.fp32_angle ? 1 : 0;
-  return number(kernel_class.angles) + 1;
-}
-
-std::uint32_t sine_number(const KernelClass& kernel_class) {
-  // polynomial, polynomial16, hardware.
-  if (kernel_class.sine == Sine::hardware) return 2;
-  return takes_short_polynomial(kernel_class) ? 1 : 0;
-}
-
-GenericOperand operand_of(const PlanOperand& operand) {
-  return {operand.heads, operand.head_dim, operand.first_lane, operand.heads != 0 && !operand.in_place() ? 1U : 0U,
-          number(operand.dtype_out)};
-}
+static_assert(kMostOperands == MostGenericOperands);
+static_assert(sizeof(GenericOperand) % sizeof(std::uint32_t) == 0);
 
 GenericPlan generic_plan(const RotationPlan& plan) {
   const KernelClass& c = plan.kernel_class;
   GenericPlan generic{};
   kGenericMark.copy(reinterpret_cast<char*>(generic.mark), sizeof generic.mark - 1);
-  generic.layout = number(c.layout);
-  generic.layout_out = number(c.layout_out);
-  generic.element = number(c.dtype);
-  generic.rotary_dim = c.rotary_dim;
-  generic.section_pairs = c.section_pairs;
-  generic.q = operand_of(c.q);
-  generic.k = operand_of(c.k);
-  generic.positions = number(c.positions);
-  generic.context_parallel = number(c.context_parallel);
-  generic.axes = c.axes;
-  generic.angles = angles_number(c);
-  generic.table_element = number(c.table_dtype);
-  generic.table_use = number(c.table_use);
-  generic.sine = sine_number(c);
-  generic.negate_sin = c.negate_sin ? 1 : 0;
-  generic.scaled = c.scaled ? 1 : 0;
-  generic.rounding = number(c.rounding);
-  generic.padding = number(c.padding);
-  generic.k_rows = number(c.k_rows);
-  generic.counted = c.counted ? 1 : 0;
-  generic.overlaps_previous = c.overlaps_previous ? 1 : 0;
+  // Enumerators by their numbers in templates/config.cuh, which tests/codegen/generic_plan_test.cpp holds the library's
+  // to; members in the order of the class's fields, which it holds these to.
+  std::vector<std::uint32_t> words;
+  for (const ClassField& field : class_fields(c)) {
+    if (field.config != nullptr) words.insert(words.end(), field.numbers.begin(), field.numbers.end());
+  }
+  constexpr std::size_t kBytes = offsetof(GenericPlan, by_rows) - offsetof(GenericPlan, layout);
+  std::memcpy(&generic.layout, words.data(), std::min(kBytes, words.size() * sizeof words.front()));
   generic.by_rows = c.by_rows() ? 1 : 0;
   generic.buffered_steps = plan.needs_length ? 1 : 0;
   generic.attention_scale = static_cast<float>(plan.attention_scale);

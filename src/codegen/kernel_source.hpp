@@ -14,6 +14,7 @@ struct KernelSource {
   std::string entry;       ///< name of the extern "C" kernel; says class and variant; also the name a profiler shows
   std::string text;        ///< a few lines over the templates
   bool has_steps = false;  ///< built into the binary, as kStepsSymbol
+  bool more_operands = false;  ///< the kernel takes MoreLaunchParams (launch_params.cuh), not LaunchParams
 };
 
 /// A device header as it is included: {"flat.cuh", text}.

@@ -13,12 +13,10 @@ namespace ropejit::internal {
 namespace {
 
 // Packed registers that one thread holds at once: beyond this a kernel would spill. Less where a block's threads leave
-// it fewer registers, where as many again hold cosines and sines, and where a loop has registers of its own.
+// it fewer registers, and where as many again hold cosines and sines.
 constexpr std::uint32_t kMaxWordsHeld = 64;
-constexpr std::uint32_t kMaxWordsHeldPersistent = 8;
 
 std::uint32_t most_words_held(const Variant& variant) {
-  if (variant.persistent) return kMaxWordsHeldPersistent;
   return variant.threads > 256 || variant.access_bytes > 16 ? kMaxWordsHeld / 2 : kMaxWordsHeld;
 }
 constexpr std::uint32_t kMaxHeadsPerThread = 32;
@@ -35,11 +33,13 @@ std::uint32_t element_bytes(const KernelClass& kernel_class) {
 }
 
 std::uint32_t most_heads(const KernelClass& kernel_class) {
-  return std::max(kernel_class.q.heads, kernel_class.k.heads);
+  std::uint32_t most = 0;
+  for (const PlanOperand& operand : kernel_class.operands) most = std::max(most, operand.heads);
+  return most;
 }
 
-std::string why_row_refuses(const char* name, const PlanOperand& operand, std::uint32_t element, std::uint32_t access) {
-  if (operand.heads == 0) return {};
+std::string why_row_refuses(const PlanOperand& operand, std::uint32_t element, std::uint32_t access) {
+  const char* const name = to_string(operand.name);
   if (operand.head_dim * element % access != 0) {
     return fmt::format("{}.head_dim {} is not a multiple of {} bytes", name, operand.head_dim, access);
   }
@@ -68,10 +68,12 @@ std::string why_nothing_to_share(const KernelClass& kernel_class) {
 }
 
 // A block's angles in shared memory, and its threads' share of working them out.
-std::string why_not_shared(const KernelClass& kernel_class, const Variant& variant) {
+std::string why_not_shared(const KernelClass& kernel_class, const Work& work) {
   if (std::string why = why_nothing_to_share(kernel_class); !why.empty()) return why;
-  const BlockWork work = block_work_of(kernel_class, variant);
-  const std::uint32_t tokens = std::max(work.q.tokens, kernel_class.k.heads == 0 ? 0 : work.k.tokens);
+  std::uint32_t tokens = 0;
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    if (kernel_class.operands[i].rotates()) tokens = std::max(tokens, work.operands[i].block.tokens);
+  }
   const std::uint32_t angles = tokens * kernel_class.pairs();
   if (angles > kMaxAnglesPerThread * work.threads) {
     return fmt::format("a block would work out {} angles, allowed: {} a thread", angles, kMaxAnglesPerThread);
@@ -93,19 +95,22 @@ std::string why_not_lanes(const KernelClass& kernel_class, const RowSplit& split
   return {};
 }
 
-/// Packed registers that hold lanes on their way from one place to another.
-std::uint32_t copied_words_held(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand,
-                                const BlockSplit& block) {
-  const RowSplit split = split_of(kernel_class, variant, operand);
-  return copies_in_flight(copies_of_thread(split, operand.heads, block)) *
-         std::max(split.copy_lanes * element_bytes(kernel_class) / 4, 1U);
+/// Packed registers that a thread of one operand holds at once.
+std::uint32_t words_held(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand,
+                         const OperandWork& work) {
+  const RowSplit& row = work.row;
+  const std::uint32_t copied_word = std::max(row.copy_lanes * element_bytes(kernel_class) / 4, 1U);
+  if (!operand.rotates()) return variant.heads_per_thread * copied_word;
+  const std::uint32_t rotating =
+      variant.heads_per_thread * row.words_per_thread * std::max(variant.access_bytes / 4, 1U) * work.block.rounds;
+  return rotating + copies_in_flight(copies_of_thread(row, operand.heads, work.block)) * copied_word;
 }
 
 /// Whether half the threads would take a row in several rounds. More than 256 are for such rows alone.
 bool needs_threads(const KernelClass& kernel_class, Variant variant) {
   if (!kernel_class.by_rows()) return false;
   variant.threads /= 2;
-  return block_work_of(kernel_class, variant).q.rounds > 1;
+  return work_of(kernel_class, variant).operands.front().block.rounds > 1;
 }
 
 }  // namespace
@@ -127,13 +132,14 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
   if (variant.buffered_steps && kernel_class.reads_table()) return "the angles come from a table: there are no steps";
   if (variant.family == Family::universal) {
     if (access != element) return fmt::format("the universal entry reads single elements of {} bytes", element);
-    if (variant.persistent) return "the universal entry is not persistent";
     return {};
   }
-  if (std::string why = why_row_refuses("q", kernel_class.q, element, access); !why.empty()) return why;
-  if (std::string why = why_row_refuses("k", kernel_class.k, element, access); !why.empty()) return why;
+  for (const PlanOperand& operand : kernel_class.operands) {
+    if (std::string why = why_row_refuses(operand, element, access); !why.empty()) return why;
+  }
   if (std::string why = why_lanes_refuse(kernel_class.layout, kernel_class, element, access); !why.empty()) return why;
-  const RowSplit split = split_of(kernel_class, variant, kernel_class.q);
+  const Work work = work_of(kernel_class, variant);
+  const RowSplit& split = work.operands.front().row;
   const std::uint32_t halves = kernel_class.section_pairs;
   if (halves % split.pairs_per_thread != 0 &&
       (has_halves(kernel_class.layout) || has_halves(kernel_class.layout_out))) {
@@ -141,17 +147,15 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
                        split.pairs_per_thread);
   }
   if (variant.family == Family::shared) {
-    if (std::string why = why_not_shared(kernel_class, variant); !why.empty()) return why;
+    if (std::string why = why_not_shared(kernel_class, work); !why.empty()) return why;
   }
   if (variant.family == Family::lanes) {
     if (std::string why = why_not_lanes(kernel_class, split); !why.empty()) return why;
   }
-  if (variant.persistent && kernel_class.by_rows()) return "the layout changes in place: blocks do not take turns";
-  const BlockWork work = block_work_of(kernel_class, variant);
-  const std::uint32_t rotating =
-      variant.heads_per_thread * split.words_per_thread * std::max(access / 4, 1U) * work.q.rounds;
-  const std::uint32_t held = rotating + std::max(copied_words_held(kernel_class, variant, kernel_class.q, work.q),
-                                                 copied_words_held(kernel_class, variant, kernel_class.k, work.k));
+  std::uint32_t held = 0;
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    held = std::max(held, words_held(kernel_class, variant, kernel_class.operands[i], work.operands[i]));
+  }
   if (held > most_words_held(variant)) {
     return fmt::format("a thread would hold {} packed registers, allowed: {}", held, most_words_held(variant));
   }
@@ -177,15 +181,13 @@ std::string why_not_in_space(const KernelClass& kernel_class, const Variant& var
 
 std::vector<Variant> variant_space(const KernelClass& kernel_class, bool wide_accesses) {
   std::vector<Variant> space;
-  for (const bool persistent : {false, true}) {
-    for (const Family family : {Family::flat, Family::lanes, Family::shared}) {
-      for (const std::uint32_t access : kAccess) {
-        for (const std::uint32_t heads : kHeads) {
-          for (const std::uint32_t threads : kThreads) {
-            const Variant variant{family, access, heads, threads, persistent};
-            if (!why_illegal(kernel_class, variant).empty()) continue;
-            if (why_not_in_space(kernel_class, variant, wide_accesses).empty()) space.push_back(variant);
-          }
+  for (const Family family : {Family::flat, Family::lanes, Family::shared}) {
+    for (const std::uint32_t access : kAccess) {
+      for (const std::uint32_t heads : kHeads) {
+        for (const std::uint32_t threads : kThreads) {
+          const Variant variant{family, access, heads, threads};
+          if (!why_illegal(kernel_class, variant).empty()) continue;
+          if (why_not_in_space(kernel_class, variant, wide_accesses).empty()) space.push_back(variant);
         }
       }
     }

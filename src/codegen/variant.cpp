@@ -7,7 +7,6 @@
 namespace ropejit::internal {
 namespace {
 
-constexpr std::string_view kPersistent = "_persistent";
 constexpr std::string_view kBuffer = "_buffer";
 
 constexpr Family kFamilies[] = {Family::flat, Family::lanes, Family::shared, Family::universal};
@@ -40,8 +39,8 @@ bool take_number(std::string_view& text, std::string_view letters, std::uint32_t
 }  // namespace
 
 std::string to_string(const Variant& variant) {
-  return fmt::format("{}_v{}_h{}_t{}{}{}", name_of(variant.family), variant.access_bytes, variant.heads_per_thread,
-                     variant.threads, variant.persistent ? kPersistent : "", variant.buffered_steps ? kBuffer : "");
+  return fmt::format("{}_v{}_h{}_t{}{}", name_of(variant.family), variant.access_bytes, variant.heads_per_thread,
+                     variant.threads, variant.buffered_steps ? kBuffer : "");
 }
 
 std::optional<Variant> parse_variant(std::string_view text) {
@@ -53,7 +52,6 @@ std::optional<Variant> parse_variant(std::string_view text) {
     rest.remove_prefix(name_of(family).size());
     bool whole = take_number(rest, "_v", variant.access_bytes) && take_number(rest, "_h", variant.heads_per_thread) &&
                  take_number(rest, "_t", variant.threads);
-    variant.persistent = take(rest, kPersistent);
     variant.buffered_steps = take(rest, kBuffer);
     whole = whole && rest.empty();
     // Reading back what was read refuses other spellings of the same numbers ("_v016").

@@ -20,14 +20,13 @@ struct Variant {
   std::uint32_t access_bytes = 16;     ///< width of a load or store: 2 to 32 (before sm_100 two accesses of 16)
   std::uint32_t heads_per_thread = 1;  ///< need not divide the head counts
   std::uint32_t threads = 128;         ///< a block has at most these: as many as its tokens fill
-  bool persistent = false;             ///< no more blocks than run at once; each takes several blocks' work in turn
   bool buffered_steps = false;         ///< steps and scale are read from a buffer of the launch, not built in
 
   friend bool operator==(const Variant&, const Variant&) = default;
   friend auto operator<=>(const Variant&, const Variant&) = default;
 };
 
-/// "flat_v16_h8_t128", "shared_v16_h8_t128_persistent", "flat_v16_h8_t128_buffer".
+/// "flat_v16_h8_t128", "shared_v16_h8_t128", "flat_v16_h8_t128_buffer".
 std::string to_string(const Variant& variant);
 /// Reads what to_string wrote; nothing for any other text.
 std::optional<Variant> parse_variant(std::string_view text);

@@ -5,51 +5,64 @@
 
 namespace ropejit::internal {
 
+namespace {
+
+static_assert(kMostOperands == MostOperands, "the kernels' parameters have room for as many");
+
 RowSplit split_of(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand) {
   const auto element = static_cast<std::uint32_t>(size_of(kernel_class.dtype));
-  const RowShape row{operand.heads, operand.head_dim, operand.first_lane, operand.heads != 0 && !operand.in_place()};
-  return split_row(row, kernel_class.rotary_dim, kernel_class.layout == Layout::interleaved,
-                   kernel_class.layout_out == Layout::interleaved, variant.access_bytes / element, element,
-                   variant.family != Family::universal, variant.heads_per_thread);
+  const RowShape row{operand.heads, operand.head_dim, operand.first_lane,
+                     operand.rotates() ? kernel_class.rotary_dim : 0, !operand.in_place()};
+  return split_row(row, kernel_class.layout == Layout::interleaved, kernel_class.layout_out == Layout::interleaved,
+                   variant.access_bytes / element, element, variant.family != Family::universal,
+                   variant.heads_per_thread);
 }
 
-Cut cut_of(const KernelClass& kernel_class, const Variant& variant) {
-  if (kernel_class.by_rows()) return Cut::rows;
-  return variant.family == Family::lanes ? Cut::warps : Cut::items;
-}
-
-BlockWork block_work_of(const KernelClass& kernel_class, const Variant& variant) {
-  const Cut cut = cut_of(kernel_class, variant);
-  BlockWork work;
-  work.q = split_block(split_of(kernel_class, variant, kernel_class.q), cut, variant.threads);
-  work.threads = threads_of_block(work.q);
-  work.k = split_block(split_of(kernel_class, variant, kernel_class.k), cut, work.threads);
-  return work;
-}
-
-AccessWidths access_widths(const KernelClass& kernel_class, const Variant& variant) {
-  const RowSplit q = split_of(kernel_class, variant, kernel_class.q);
-  const RowSplit k = split_of(kernel_class, variant, kernel_class.k);
+AccessWidths widths_of(const KernelClass& kernel_class, const Variant& variant, const Work& work) {
   const auto width = [&](std::uint32_t lanes, DType dtype) {
     return access_of(lanes, static_cast<std::uint32_t>(size_of(dtype)), variant.access_bytes);
   };
-  const auto copied = [](const RowSplit& row) { return row.still_words > 0 ? row.copy_lanes : 1U; };
-  const auto out_width = [&](const RowSplit& row, DType dtype) {
-    return width(std::max(row.out_word_lanes, copied(row)), dtype);
-  };
-  AccessWidths widths{std::max(variant.access_bytes, width(std::max(copied(q), copied(k)), kernel_class.dtype)),
-                      out_width(q, kernel_class.q.dtype_out), out_width(k, kernel_class.k.dtype_out), 1};
+  AccessWidths widths;
+  widths.in = variant.access_bytes;
+  widths.table = 1;
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    const RowSplit& row = work.operands[i].row;
+    const bool copies = row.still_words > 0 || !kernel_class.operands[i].rotates();
+    const std::uint32_t copied = copies ? row.copy_lanes : 1U;
+    widths.in = std::max(widths.in, width(copied, kernel_class.dtype));
+    widths.out[i] = width(std::max(row.out_word_lanes, copied), kernel_class.operands[i].dtype_out);
+  }
   if (!kernel_class.reads_table()) return widths;
-  const bool two_a_pair = kernel_class.angles == AngleSource::complex || kernel_class.angles == AngleSource::repeated;
+  const AngleSource angles = kernel_class.form.angles;
+  const bool two_a_pair = angles == AngleSource::complex || angles == AngleSource::repeated;
   // As reads_table_one_by_one of templates/config.cuh.
   const bool one_by_one = variant.family == Family::universal || kernel_class.axes > 1;
-  widths.table = width(one_by_one ? 1 : q.pairs_per_thread * (two_a_pair ? 2U : 1U), kernel_class.table_dtype);
+  const std::uint32_t pairs = work.operands.front().row.pairs_per_thread;
+  widths.table = width(one_by_one ? 1 : pairs * (two_a_pair ? 2U : 1U), kernel_class.form.table_dtype);
   return widths;
+}
+
+}  // namespace
+
+Work work_of(const KernelClass& kernel_class, const Variant& variant) {
+  Work work;
+  work.cut = kernel_class.by_rows() ? Cut::rows : variant.family == Family::lanes ? Cut::warps : Cut::items;
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    const PlanOperand& operand = kernel_class.operands[i];
+    OperandWork& own = work.operands[i];
+    own.row = split_of(kernel_class, variant, operand);
+    // As KernelConfig::cut_of and block.
+    own.block =
+        split_block(own.row, operand.rotates() ? work.cut : Cut::items, i == 0 ? variant.threads : work.threads);
+    if (i == 0) work.threads = threads_of_block(own.block);
+  }
+  work.widths = widths_of(kernel_class, variant, work);
+  return work;
 }
 
 std::uint64_t bytes_per_token(const KernelClass& kernel_class) {
   std::uint64_t bytes = 0;
-  for (const PlanOperand& operand : {kernel_class.q, kernel_class.k}) {
+  for (const PlanOperand& operand : kernel_class.operands) {
     const std::uint64_t lanes = operand.in_place() ? kernel_class.rotary_dim : operand.head_dim;
     bytes +=
         operand.heads * lanes * static_cast<std::uint64_t>(size_of(kernel_class.dtype) + size_of(operand.dtype_out));

@@ -1,6 +1,7 @@
 // How a launch is cut into blocks: the host's side of templates/row_split.cuh.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "codegen/variant.hpp"
@@ -10,30 +11,30 @@
 
 namespace ropejit::internal {
 
-/// How one operand's row is cut. The operand may be absent.
-RowSplit split_of(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand);
-
-/// Where the threads of a token may begin and end.
-Cut cut_of(const KernelClass& kernel_class, const Variant& variant);
-
-/// What a block takes: all of its threads work on q, or all on k.
-struct BlockWork {
-  BlockSplit q{};
-  BlockSplit k{};  ///< of an absent k: no meaning
-  std::uint32_t threads = 0;
-};
-BlockWork block_work_of(const KernelClass& kernel_class, const Variant& variant);
-
 /// Widths in bytes of the variant's accesses: each must divide every address that it is used at.
 struct AccessWidths {
   std::uint32_t in = 0;
-  std::uint32_t q_out = 0;
-  std::uint32_t k_out = 0;
-  std::uint32_t table = 0;  ///< to a caller's table: 1 where the class reads none
+  std::array<std::uint32_t, kMostOperands> out{};  ///< of each operand of the class; beyond them 0
+  std::uint32_t table = 0;                         ///< to a caller's table: 1 where the class reads none
 };
-AccessWidths access_widths(const KernelClass& kernel_class, const Variant& variant);
 
-/// What a launch reads and writes of q and k for one token. In place the lanes that rotate alone.
+/// One operand's share of it: all threads of a block work on the same operand.
+struct OperandWork {
+  RowSplit row{};
+  BlockSplit block{};
+};
+
+struct Work {
+  Cut cut = Cut::items;  ///< where the threads of a token may begin and end, of operands that rotate
+  std::array<OperandWork, kMostOperands> operands{};  ///< in the order of the class; beyond them no meaning
+  std::uint32_t threads = 0;                          ///< a block
+  AccessWidths widths;
+};
+
+/// The variant must be legal, or at least have accesses of one element or more.
+Work work_of(const KernelClass& kernel_class, const Variant& variant);
+
+/// What a launch reads and writes for one token. In place the lanes that rotate alone.
 std::uint64_t bytes_per_token(const KernelClass& kernel_class);
 
 /// What a grid's x can hold.

@@ -84,14 +84,6 @@ class CudaKernel : public LoadedKernel {
     return static_cast<int>(static_cast<GraphRecorder&>(recorder).launch(function, geometry, params));
   }
 
-  std::uint32_t resident_blocks(std::uint32_t threads) const override {
-    int blocks = 0;
-    const CUresult result = api_.p_cuOccupancyMaxActiveBlocksPerMultiprocessor(
-        &blocks, reinterpret_cast<CUfunction>(loaded_.kernel), static_cast<int>(threads), 0);
-    // Without a current context it cannot be asked: one block each is right, if slower.
-    return device_.multiprocessors * (result == CUDA_SUCCESS && blocks > 0 ? static_cast<std::uint32_t>(blocks) : 1);
-  }
-
  private:
   /// What the driver would look up at every launch, of the context that the kernel was loaded in.
   struct Home {

@@ -100,8 +100,8 @@ void read_models(const ObjectReader& reader, const std::vector<WarmModel>& known
 
 template <class E>
 std::optional<E> enum_of(const llvm::json::Value& value) {
-  for (const E one : Values<E>::all) {
-    if (value.getAsString() == llvm::StringRef(to_string(one))) return one;
+  for (const Named<E>& one : kNames<E>) {
+    if (value.getAsString() == llvm::StringRef(one.name)) return one.value;
   }
   return std::nullopt;
 }

@@ -21,14 +21,15 @@ namespace {
 
 class HostKernel : public LoadedKernel {
  public:
-  HostKernel(std::string_view image, const std::string& entry)
+  HostKernel(std::string_view image, const KernelSource& source)
       : object_(image),
         bind_(reinterpret_cast<void (*)(HostThread*)>(object_.symbol("ropejit_host_bind"))),
-        kernel_(reinterpret_cast<void (*)(LaunchParams)>(object_.symbol(entry))) {}
+        kernel_(object_.symbol(source.entry)),
+        more_operands_(source.more_operands) {}
 
   int launch(const LaunchGeometry& geometry, LaunchParams& params, void*) const noexcept override {
     try {
-      const HostEntry entry{bind_, [this, &params] { kernel_(params); }};
+      const HostEntry entry{bind_, [this, &params] { run_thread(params); }};
       return static_cast<int>(run_grid(geometry, entry));
     } catch (...) {  // std::function's own allocation
       return static_cast<int>(HostOutcome::no_memory);
@@ -37,13 +38,20 @@ class HostKernel : public LoadedKernel {
   int record(const LaunchGeometry& geometry, LaunchParams& params, Recorder&) const noexcept override {
     return launch(geometry, params, nullptr);
   }
-  // Enough for kernels whose blocks take turns to do so.
-  std::uint32_t resident_blocks(std::uint32_t) const override { return 3; }
 
  private:
+  void run_thread(const LaunchParams& params) const {
+    if (more_operands_) {
+      reinterpret_cast<void (*)(MoreLaunchParams)>(kernel_)(static_cast<const MoreLaunchParams&>(params));
+    } else {
+      reinterpret_cast<void (*)(LaunchParams)>(kernel_)(params);
+    }
+  }
+
   SharedObject object_;
   void (*bind_)(HostThread*);
-  void (*kernel_)(LaunchParams);
+  void* kernel_;
+  bool more_operands_;
 };
 
 double median_us(const std::function<void()>& work, int repeats) {
@@ -98,7 +106,7 @@ class HostTarget : public Target {
   }
 
   std::shared_ptr<const LoadedKernel> load(std::string_view image, const KernelSource& source) const override {
-    return std::make_shared<HostKernel>(image, source.entry);
+    return std::make_shared<HostKernel>(image, source);
   }
 
   void make_current() const override {}

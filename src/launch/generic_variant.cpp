@@ -22,12 +22,15 @@ std::optional<PreparedVariant> generic_variant(const Target& target, const Rotat
   if (image == nullptr) return std::nullopt;
   const KernelClass& kernel_class = plan.kernel_class;
   PreparedVariant prepared;
-  prepared.variant = {Family::universal, bytes_of(kernel_class.dtype), 1, kGenericThreads, false, plan.needs_length};
-  prepared.work = {one_token(), one_token(), kGenericThreads};
-  prepared.widths = {bytes_of(kernel_class.dtype), bytes_of(kernel_class.q.dtype_out),
-                     bytes_of(kernel_class.k.dtype_out),
-                     kernel_class.reads_table() ? bytes_of(kernel_class.table_dtype) : 1};
-  prepared.most_blocks = kMaxBlocks;
+  prepared.variant = {Family::universal, bytes_of(kernel_class.dtype), 1, kGenericThreads, plan.needs_length};
+  prepared.work.threads = kGenericThreads;
+  AccessWidths& widths = prepared.work.widths;
+  widths.in = bytes_of(kernel_class.dtype);
+  widths.table = kernel_class.reads_table() ? bytes_of(kernel_class.form.table_dtype) : 1;
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    prepared.work.operands[i].block = one_token();
+    widths.out[i] = bytes_of(kernel_class.operands[i].dtype_out);
+  }
   prepared.kernel = target.load(generic_binary(*image, plan), generic_source());
   return prepared;
 }

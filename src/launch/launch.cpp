@@ -12,7 +12,7 @@ namespace {
 /// The longest sequence of a launch, in tokens, where the host can know it. Of counted forms what it may be at most.
 std::int64_t length_of(const KernelClass& kernel_class, const RopeArgs& args) noexcept {
   std::int64_t length = args.tokens;
-  const bool shared = kernel_class.context_parallel != ContextParallel::none;
+  const bool shared = kernel_class.form.context_parallel != ContextParallel::none;
   if (args.positions.source != PositionSource::start ||
       (shared && __builtin_mul_overflow(length, args.positions.ranks, &length)) ||
       __builtin_add_overflow(length, args.positions.first, &length)) {
@@ -28,18 +28,31 @@ const ResolvedSteps* steps_for(const PreparedKernel& kernel, std::span<const Res
   for (const ResolvedSteps& resolved : lengths) {
     if (length <= resolved.up_to) return &resolved;
     // The count on the device decides between this row and the next.
-    if (kernel.kernel_class.counted) return nullptr;
+    if (kernel.kernel_class.form.counted) return nullptr;
   }
   return nullptr;
+}
+
+/// Writes down which blocks work on which operand. How many there are; 0 where a grid cannot hold them.
+std::uint32_t deal_out_blocks(const Work& work, std::size_t operands, LaunchArguments& arguments) noexcept {
+  std::uint64_t blocks = 0;
+  for (std::size_t i = 0; i < operands; ++i) {
+    if (i == 1) arguments.params.q_blocks = static_cast<std::uint32_t>(blocks);
+    if (i > 1) arguments.params.more[i - 2].first_block = static_cast<std::uint32_t>(blocks);
+    if (!arguments.is_given[i]) continue;
+    const std::uint32_t own = blocks_for(arguments.tokens, work.operands[i].block);
+    if (own == 0) return 0;
+    blocks += own;
+  }
+  if (operands == 1) arguments.params.q_blocks = static_cast<std::uint32_t>(blocks);
+  return blocks > kMaxBlocks ? 0 : static_cast<std::uint32_t>(blocks);
 }
 
 }  // namespace
 
 PreparedVariant prepared_variant(const KernelClass& kernel_class, const Variant& variant, std::int64_t min_tokens,
                                  std::shared_ptr<const LoadedKernel> kernel) {
-  const BlockWork work = block_work_of(kernel_class, variant);
-  const std::uint32_t most_blocks = variant.persistent ? kernel->resident_blocks(work.threads) : kMaxBlocks;
-  return {min_tokens, variant, work, access_widths(kernel_class, variant), most_blocks, std::move(kernel)};
+  return {min_tokens, variant, work_of(kernel_class, variant), std::move(kernel)};
 }
 
 PreparedKernel kernel_of_one(const KernelClass& kernel_class, const Variant& variant,
@@ -68,7 +81,7 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, std::span<const Resol
   if (const LaunchStatus status = check_arguments(kernel.kernel_class, args, arguments); !status) return status;
   if (arguments.tokens == 0) return {};
   const PreparedVariant& fast = kernel.table[row_for(kernel, arguments.tokens)];
-  const PreparedVariant& chosen = arguments.allow(fast.widths) ? fast : kernel.universal;
+  const PreparedVariant& chosen = arguments.allow(fast.work.widths) ? fast : kernel.universal;
   std::uint64_t context = 0;
   if (chosen.variant.buffered_steps) {
     const ResolvedSteps* const resolved = kernel.needs_length ? steps_for(kernel, lengths, args) : &kernel.own_steps;
@@ -81,17 +94,12 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, std::span<const Resol
     arguments.params.scale = resolved->scale;
     context = resolved->steps.context;
   }
-  const std::uint32_t q_blocks = blocks_for(arguments.tokens, chosen.work.q);
-  const std::uint32_t k_blocks = args.k.data == nullptr ? 0 : blocks_for(arguments.tokens, chosen.work.k);
-  const std::uint64_t blocks = std::uint64_t{q_blocks} + k_blocks;
-  if (q_blocks == 0 || (k_blocks == 0 && args.k.data != nullptr) || blocks > kMaxBlocks) {
+  const std::uint32_t blocks = deal_out_blocks(chosen.work, kernel.kernel_class.operands.size(), arguments);
+  if (blocks == 0) {
     return {ErrorCode::invalid_argument, 0, "tokens: found more than one launch can hold, allowed: fewer at a time"};
   }
-  arguments.params.q_blocks = q_blocks;
-  arguments.params.blocks = static_cast<std::uint32_t>(blocks);
-  const int result = chosen.kernel->launch({std::min(arguments.params.blocks, chosen.most_blocks), chosen.work.threads,
-                                            kernel.kernel_class.overlaps_previous, context},
-                                           arguments.params, stream);
+  const int result = chosen.kernel->launch(
+      {blocks, chosen.work.threads, kernel.kernel_class.form.overlaps_previous, context}, arguments.params, stream);
   if (result == kWrongContext) {
     return {ErrorCode::not_prepared, 0,
             "the numbers of this kernel are in the memory of another context, allowed: a kernel that get or at_length "

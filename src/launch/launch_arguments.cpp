@@ -1,6 +1,7 @@
 #include "launch/launch_arguments.hpp"
 
 #include "codegen/work.hpp"
+#include "launch/operand_args.hpp"
 #include "launch/stride_arithmetic.hpp"
 #include "launch/tensor_arguments.hpp"
 #include "launch/token_rows.hpp"
@@ -14,13 +15,17 @@ constexpr std::int64_t kMaxRanks = 65536;
 LaunchStatus refuse(const char* reason) noexcept { return {ErrorCode::invalid_argument, 0, reason}; }
 
 /// LaunchParams::plain.
-bool is_plain(const RopeArgs& args, const LaunchParams& params) noexcept {
+bool is_plain(const RopeArgs& args, const LaunchArguments& arguments) noexcept {
+  const MoreLaunchParams& params = arguments.params;
   const bool ids = args.positions.source == PositionSource::ids32 || args.positions.source == PositionSource::ids64;
   if (ids && params.position_token_stride != 1) return false;
   if (args.batch == 1) return true;
-  const std::int64_t apart = params.q_strides.in_sequence | params.q_strides.out_sequence |
-                             params.k_strides.in_sequence | params.k_strides.out_sequence |
-                             params.position_sequence_stride | params.table_batch_stride;
+  std::int64_t apart = params.q_strides.in_sequence | params.q_strides.out_sequence | params.k_strides.in_sequence |
+                       params.k_strides.out_sequence | params.position_sequence_stride | params.table_batch_stride;
+  for (std::size_t i = 2; i < kMostOperands; ++i) {
+    if (arguments.is_given[i])
+      apart |= params.more[i - 2].strides.in_sequence | params.more[i - 2].strides.out_sequence;
+  }
   return ids && apart == 0;
 }
 
@@ -44,7 +49,7 @@ const char* fill_ranks(const KernelClass& kernel_class, const RopeArgs& args, La
   if (positions.ranks < 1 || positions.ranks > kMaxRanks || positions.rank < 0 || positions.rank >= positions.ranks) {
     return "positions.rank: found outside 0 to ranks - 1, allowed: that, of 1 to 65536 ranks";
   }
-  if (kernel_class.context_parallel == ContextParallel::zigzag && args.tokens % 2 != 0 &&
+  if (kernel_class.form.context_parallel == ContextParallel::zigzag && args.tokens % 2 != 0 &&
       positions.source != PositionSource::ragged) {
     return "tokens: found an odd number, allowed with zigzag: two chunks of equal length";
   }
@@ -55,13 +60,13 @@ const char* fill_ranks(const KernelClass& kernel_class, const RopeArgs& args, La
 
 const char* fill_positions(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params) noexcept {
   const Positions& positions = args.positions;
-  if (positions.source != kernel_class.positions) return "positions: not of the kind the form was prepared for";
+  if (positions.source != kernel_class.form.positions) return "positions: not of the kind the form was prepared for";
   params.position_ids = positions.ids;
   params.first_position = positions.first;
   const bool offsets = positions.source == PositionSource::offsets32 || positions.source == PositionSource::offsets64;
   const std::int64_t batch_stride = stride_or(positions.batch_stride, offsets ? 1 : args.tokens);
   const std::int64_t token_stride = offsets ? 0 : stride_or(positions.token_stride, 1);
-  if (kernel_class.context_parallel != ContextParallel::none) {
+  if (kernel_class.form.context_parallel != ContextParallel::none) {
     if (const char* why = fill_ranks(kernel_class, args, params)) return why;
   }
   if (positions.source == PositionSource::start) return nullptr;
@@ -86,7 +91,7 @@ const char* fill_positions(const KernelClass& kernel_class, const RopeArgs& args
 
 /// Elements between rows that have no gaps.
 std::int64_t table_row(const KernelClass& kernel_class) noexcept {
-  switch (kernel_class.angles) {
+  switch (kernel_class.form.angles) {
     case AngleSource::half:
     case AngleSource::radians: return kernel_class.pairs();
     default: return kernel_class.rotary_dim;
@@ -97,9 +102,10 @@ const char* fill_table(const KernelClass& kernel_class, const RopeArgs& args, La
                        std::uint32_t& vector_bytes) noexcept {
   if (!kernel_class.reads_table()) return nullptr;
   const AngleTable& table = args.table;
-  const std::int64_t element = size_of(kernel_class.table_dtype);
-  const bool two_tensors = kernel_class.angles == AngleSource::half || kernel_class.angles == AngleSource::full ||
-                           kernel_class.angles == AngleSource::repeated;
+  const std::int64_t element = size_of(kernel_class.form.table_dtype);
+  const bool two_tensors = kernel_class.form.angles == AngleSource::half ||
+                           kernel_class.form.angles == AngleSource::full ||
+                           kernel_class.form.angles == AngleSource::repeated;
   if (table.cos == nullptr) return "table.cos: found null, allowed: a device pointer";
   if (two_tensors && table.sin == nullptr) return "table.sin: found null, allowed: a device pointer";
   if (!two_tensors && table.sin != nullptr) return "table.sin: found a pointer, allowed: null (table.cos has both)";
@@ -109,7 +115,7 @@ const char* fill_table(const KernelClass& kernel_class, const RopeArgs& args, La
   params.table_rows = table.rows;
   params.table_row_stride = stride_or(table.row_stride, table_row(kernel_class));
   params.table_batch_stride = table.batch_stride;
-  if (kernel_class.angles == AngleSource::cos_sin) {
+  if (kernel_class.form.angles == AngleSource::cos_sin) {
     params.table_sin = static_cast<const char*>(table.cos) + kernel_class.pairs() * element;
   }
   if (reaches_too_far(table.rows, params.table_row_stride) || reaches_too_far(args.batch, table.batch_stride)) {
@@ -129,19 +135,27 @@ bool is_aligned(const void* pointer, std::uintptr_t bytes) noexcept {
   return reinterpret_cast<std::uintptr_t>(pointer) % bytes == 0;
 }
 
-const char* fill_cache_rows(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params) noexcept {
-  if (kernel_class.k_rows == CacheRows::none || args.k.data == nullptr) return nullptr;
-  if (args.k_rows == nullptr) return "k_rows: found null, allowed: a device pointer";
-  if (!is_aligned(args.k_rows, kernel_class.k_rows == CacheRows::rows32 ? 4 : 8)) {
-    return "k_rows: found a pointer that is not aligned to its element";
+const char* check_cache_rows(const KernelClass& kernel_class, const RopeArgs& args,
+                             const LaunchArguments& out) noexcept {
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    const PlanOperand& operand = kernel_class.operands[i];
+    if (operand.rows == CacheRows::none || !out.is_given[i]) continue;
+    const bool of_k = operand.name == OperandName::k;
+    const void* const rows = args_of(args, operand.name).rows;
+    if (rows == nullptr) {
+      return of_k ? "k_rows: found null, allowed: a device pointer" : "v_rows: found null, allowed: a device pointer";
+    }
+    if (!is_aligned(rows, operand.rows == CacheRows::rows32 ? 4 : 8)) {
+      return of_k ? "k_rows: found a pointer that is not aligned to its element"
+                  : "v_rows: found a pointer that is not aligned to its element";
+    }
   }
-  params.k_rows = args.k_rows;
-  params.k_cache_rows = args.k_cache_rows;
   return nullptr;
 }
 
 const char* fill_device_words(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params) noexcept {
-  if (kernel_class.counted && args.token_count == nullptr) return "token_count: found null, allowed: a device pointer";
+  if (kernel_class.form.counted && args.token_count == nullptr)
+    return "token_count: found null, allowed: a device pointer";
   if (!is_aligned(args.token_count, 4)) return "token_count: found a pointer that is not aligned to its element";
   if (!is_aligned(args.flags, 4)) return "flags: found a pointer that is not aligned to its element";
   params.token_count = args.token_count;
@@ -164,10 +178,10 @@ LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& ar
   }
   if (const char* why = fill_positions(kernel_class, args, params)) return refuse(why);
   if (const char* why = fill_table(kernel_class, args, params, out.aligned.table)) return refuse(why);
-  if (const char* why = fill_cache_rows(kernel_class, args, params)) return refuse(why);
+  if (const char* why = check_cache_rows(kernel_class, args, out)) return refuse(why);
   if (const char* why = fill_device_words(kernel_class, args, params)) return refuse(why);
   params.tokens = out.tokens;
-  params.plain = is_plain(args, params) ? 1 : 0;
+  params.plain = is_plain(args, out) ? 1 : 0;
   params.sequence.divisor = static_cast<std::uint32_t>(args.tokens);
   if (params.plain == 0) params.sequence = fast_divisor(params.sequence.divisor);
   return {};

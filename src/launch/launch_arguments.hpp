@@ -2,6 +2,8 @@
 // device. Part of the hot path.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 
 #include "codegen/work.hpp"
@@ -13,16 +15,20 @@
 namespace ropejit::internal {
 
 struct LaunchArguments {
-  LaunchParams params{};     ///< all but the blocks and the steps
+  LaunchArguments() noexcept { static_cast<LaunchParams&>(params) = {}; }
+
+  MoreLaunchParams params;   ///< all but the blocks and the steps; `more` for operands that are given alone
   std::uint32_t tokens = 0;  ///< of all sequences; 0: nothing to launch
+  std::array<bool, kMostOperands> is_given{};  ///< of the class's operands: not left out of this launch
   /// For each kind of access of the form's fast kernels, the largest power of two up to 32 that divides every address
   /// it would start at. All 0: the tensors break the form's promise (strides, lanes apart) and only the universal entry
   /// serves. What is not accessed has 32.
   AccessWidths aligned;
 
   bool allow(const AccessWidths& widths) const noexcept {
-    return widths.in <= aligned.in && widths.q_out <= aligned.q_out && widths.k_out <= aligned.k_out &&
-           widths.table <= aligned.table;
+    bool all = widths.in <= aligned.in && widths.table <= aligned.table;
+    for (std::size_t i = 0; i < kMostOperands; ++i) all = all && widths.out[i] <= aligned.out[i];
+    return all;
   }
 };
 

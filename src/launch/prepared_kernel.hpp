@@ -20,9 +20,7 @@ namespace ropejit::internal {
 struct PreparedVariant {
   std::int64_t min_tokens = 0;
   Variant variant;
-  BlockWork work;
-  AccessWidths widths;
-  std::uint32_t most_blocks = 0;  ///< of the grid; where it is less than the work, blocks take turns
+  Work work;
   std::shared_ptr<const LoadedKernel> kernel;
 };
 

@@ -1,5 +1,8 @@
 #include "launch/tensor_arguments.hpp"
 
+#include <array>
+
+#include "launch/operand_args.hpp"
 #include "launch/stride_arithmetic.hpp"
 #include "launch/strided_box.hpp"
 
@@ -66,62 +69,110 @@ StridedBox box_of(const Tensor& tensor, const Shape& shape, std::int64_t first_l
 
 /// One operand, checked: what it reads and what it writes.
 struct Side {
-  bool present = false;
   Shape shape{};
-  Shape out_shape{};  // with k_rows that of the cache
+  Shape out_shape{};  // with rows of a cache that of the cache
   Tensor in;
   Tensor out;
   bool contiguous = false;
   StridedBox reads;
   StridedBox writes;
 };
+using Sides = std::array<Side, kMostOperands>;
 
 /// The words of one operand's refusals.
 struct Words {
+  const char* not_in_class;
+  const char* out_alone;
   const char* out_given;
   const char* out_missing;
   const char* unaligned;
   const char* too_far;
   const char* repeats;
   const char* aliases;
+  const char* cache_rows;
+  const char* cache_aliases;
 };
-constexpr Words kQ = {
-    "q_out: found a pointer, allowed in place: none (q itself is written)",
-    "q_out: found null, allowed: a device pointer",
-    "q or q_out: found a pointer that is not aligned to its element",
-    "q or q_out: found a stride that reaches beyond any address space",
-    "q_out (q in place): elements overlap, allowed: strides under which every element is distinct",
-    "q_out: overlaps an input, allowed: separate memory (the in_place form writes q itself)",
+constexpr Words kWords[kMostOperands] = {
+    {
+        "",  // every class has q, and every launch
+        "",
+        "q_out: found a pointer, allowed in place: none (q itself is written)",
+        "q_out: found null, allowed: a device pointer",
+        "q or q_out: found a pointer that is not aligned to its element",
+        "q or q_out: found a stride that reaches beyond any address space",
+        "q_out (q in place): elements overlap, allowed: strides under which every element is distinct",
+        "q_out: overlaps an input, allowed: separate memory (the in_place form writes q itself)",
+        "",
+        "",
+    },
+    {
+        "k.data: found a pointer, allowed: null (the spec has no k)",
+        "k_out.data: found a pointer without k.data, allowed: both or neither",
+        "k_out: found a pointer, allowed in place: none (k itself is written)",
+        "k_out: found null, allowed: a device pointer",
+        "k or k_out: found a pointer that is not aligned to its element",
+        "k or k_out: found a stride that reaches beyond any address space",
+        "k_out (k in place): elements overlap, allowed: strides under which every element is distinct",
+        "k_out: overlaps an input, allowed: separate memory (the in_place form writes k itself)",
+        "k_cache_rows: found less than 1 or more than any memory holds, allowed: the rows of k_out",
+        "k_out: overlaps an input, allowed: a cache in separate memory",
+    },
+    {
+        "v.data: found a pointer, allowed: null (the spec has no v)",
+        "v_out.data: found a pointer without v.data, allowed: both or neither",
+        "",  // v is never in place
+        "v_out: found null, allowed: a device pointer",
+        "v or v_out: found a pointer that is not aligned to its element",
+        "v or v_out: found a stride that reaches beyond any address space",
+        "v_out: elements overlap, allowed: strides under which every element is distinct",
+        "v_out: overlaps an input, allowed: separate memory",
+        "v_cache_rows: found less than 1 or more than any memory holds, allowed: the rows of v_out",
+        "v_out: overlaps an input, allowed: a cache in separate memory",
+    },
 };
-constexpr Words kK = {
-    "k_out: found a pointer, allowed in place: none (k itself is written)",
-    "k_out: found null, allowed: a device pointer",
-    "k or k_out: found a pointer that is not aligned to its element",
-    "k or k_out: found a stride that reaches beyond any address space",
-    "k_out (k in place): elements overlap, allowed: strides under which every element is distinct",
-    "k_out: overlaps an input, allowed: separate memory (the in_place form writes k itself)",
-};
+const Words& words_of(OperandName name) noexcept { return kWords[static_cast<std::size_t>(name)]; }
 
-const char* check_side(const KernelClass& kernel_class, const PlanOperand& operand, const TensorView& in,
-                       const TensorView& out, const RopeArgs& args, const Words& words, Side& side) noexcept {
+/// The words of what two operands may not share: q and k, q and v, k and v.
+struct PairWords {
+  const char* both_in_place;
+  const char* first_in_place;
+  const char* both_apart;
+  const char* written_over_input;  // the first, in place, over what the second reads
+};
+const PairWords& words_of(OperandName first, OperandName second) noexcept {
+  static constexpr PairWords kPairs[] = {
+      {"q and k: overlap, allowed in place: tensors that share no rotating lane",
+       "q and k_out: overlap, allowed: a cache in separate memory",
+       "q_out and k_out: overlap, allowed: separate memory",
+       "q and k: overlap, allowed with k_rows: no rotating lane of q in k"},
+      {"", "q and v_out: overlap, allowed: separate memory", "q_out and v_out: overlap, allowed: separate memory",
+       "q and v: overlap, allowed: no rotating lane of q in v"},
+      {"", "k and v_out: overlap, allowed: separate memory", "k_out and v_out: overlap, allowed: separate memory",
+       "k and v: overlap, allowed: no rotating lane of k in v"},
+  };
+  if (first == OperandName::k) return kPairs[2];
+  return kPairs[second == OperandName::k ? 0 : 1];
+}
+
+const char* check_side(const KernelClass& kernel_class, const PlanOperand& operand, const OperandArgs& given,
+                       const RopeArgs& args, Side& side) noexcept {
+  const Words& words = words_of(operand.name);
   const bool in_place = operand.in_place();
-  const bool to_cache = kernel_class.k_rows != CacheRows::none && &operand == &kernel_class.k;
-  if (to_cache && (args.k_cache_rows < 1 || args.k_cache_rows > kMaxReach / (operand.heads * operand.head_dim))) {
-    return "k_cache_rows: found less than 1 or more than any memory holds, allowed: the rows of k_out";
-  }
-  side.present = true;
+  const bool to_cache = operand.rows != CacheRows::none;
+  const std::int64_t row = static_cast<std::int64_t>(operand.heads) * operand.head_dim;
+  if (to_cache && (given.cache_rows < 1 || given.cache_rows > kMaxReach / row)) return words.cache_rows;
   side.shape = {args.batch, args.tokens, operand.heads, operand.head_dim, size_of(kernel_class.dtype)};
   side.out_shape = side.shape;
   side.out_shape.element = size_of(operand.dtype_out);
   if (to_cache) {
     side.out_shape.batch = 1;
-    side.out_shape.tokens = args.k_cache_rows;
+    side.out_shape.tokens = given.cache_rows;
   }
-  if (in_place && out.data != nullptr) return words.out_given;
-  if (!in_place && out.data == nullptr) return words.out_missing;
-  if (!resolve(in, side.shape, side.in)) return words.too_far;
+  if (in_place && given.out->data != nullptr) return words.out_given;
+  if (!in_place && given.out->data == nullptr) return words.out_missing;
+  if (!resolve(*given.in, side.shape, side.in)) return words.too_far;
   side.out = side.in;
-  if (!in_place && !resolve(out, side.out_shape, side.out)) return words.too_far;
+  if (!in_place && !resolve(*given.out, side.out_shape, side.out)) return words.too_far;
   if (reinterpret_cast<std::uintptr_t>(side.in.data) % static_cast<std::uintptr_t>(side.shape.element) != 0 ||
       reinterpret_cast<std::uintptr_t>(side.out.data) % static_cast<std::uintptr_t>(side.out_shape.element) != 0) {
     return words.unaligned;
@@ -136,79 +187,100 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
   return nullptr;
 }
 
-void fill(TensorStrides& strides, const Side& side, bool to_cache) noexcept {
+TensorStrides strides_of(const Side& side, bool to_cache) noexcept {
   const std::int64_t tokens = side.shape.tokens;
   const bool alone = side.shape.batch == 1;
-  strides = {alone ? 0 : sequence_stride(side.in.batch_stride, side.in.token_stride, tokens), side.in.token_stride,
-             side.in.head_stride, side.in.lane_stride,
-             // A row of the cache is not found by its token.
-             alone || to_cache ? 0 : sequence_stride(side.out.batch_stride, side.out.token_stride, tokens),
-             side.out.token_stride, side.out.head_stride, side.out.lane_stride};
+  return {alone ? 0 : sequence_stride(side.in.batch_stride, side.in.token_stride, tokens), side.in.token_stride,
+          side.in.head_stride, side.in.lane_stride,
+          // A row of the cache is not found by its token.
+          alone || to_cache ? 0 : sequence_stride(side.out.batch_stride, side.out.token_stride, tokens),
+          side.out.token_stride, side.out.head_stride, side.out.lane_stride};
 }
 
-const char* check_overlaps(const KernelClass& kernel_class, const Side& q, const Side& k) noexcept {
-  const bool q_in_place = kernel_class.q.in_place();
-  const bool k_in_place = kernel_class.k.in_place();
-  const bool to_cache = kernel_class.k_rows != CacheRows::none;
-  if (k.present && !are_disjoint(q.writes, k.writes)) {
-    if (k_in_place) return "q and k: overlap, allowed in place: tensors that share no rotating lane";
-    return q_in_place ? "q and k_out: overlap, allowed: a cache in separate memory"
-                      : "q_out and k_out: overlap, allowed: separate memory";
+/// What operand i writes against what operand j writes, i < j; then against what j reads.
+const char* check_overlaps(const KernelClass& kernel_class, const LaunchArguments& arguments,
+                           const Sides& sides) noexcept {
+  const auto& operands = kernel_class.operands;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    for (std::size_t j = i + 1; j < operands.size(); ++j) {
+      if (!arguments.is_given[i] || !arguments.is_given[j] || are_disjoint(sides[i].writes, sides[j].writes)) continue;
+      const PairWords& words = words_of(operands[i].name, operands[j].name);
+      if (operands[j].in_place()) return words.both_in_place;
+      return operands[i].in_place() ? words.first_in_place : words.both_apart;
+    }
   }
-  if (!q_in_place && !are_disjoint(q.writes, q.reads)) return kQ.aliases;
-  if (!k.present || k_in_place) return nullptr;
-  if (!are_disjoint(q.writes, k.reads)) {
-    return q_in_place ? "q and k: overlap, allowed with k_rows: no rotating lane of q in k" : kQ.aliases;
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    for (std::size_t j = 0; j < operands.size(); ++j) {
+      // In place, what is read is what is written.
+      const bool is_written_too = operands[j].in_place() && (i == j || operands[i].in_place());
+      if (!arguments.is_given[i] || !arguments.is_given[j] || is_written_too) continue;
+      if (are_disjoint(sides[i].writes, sides[j].reads)) continue;
+      if (operands[i].in_place()) return words_of(operands[i].name, operands[j].name).written_over_input;
+      const Words& words = words_of(operands[i].name);
+      return operands[i].rows != CacheRows::none ? words.cache_aliases : words.aliases;
+    }
   }
-  if (are_disjoint(k.writes, k.reads) && are_disjoint(k.writes, q.reads)) return nullptr;
-  return to_cache ? "k_out: overlaps an input, allowed: a cache in separate memory" : kK.aliases;
+  return nullptr;
 }
 
 /// What the tensors are aligned to; all 0 where the form's fast kernels cannot serve them.
-AccessWidths alignment_of(const KernelClass& kernel_class, const Side& q, const Side& k) noexcept {
-  const bool contiguous = kernel_class.strides == Strides::contiguous;
+AccessWidths alignment_of(const KernelClass& kernel_class, const LaunchArguments& arguments,
+                          const Sides& sides) noexcept {
+  const bool contiguous = kernel_class.form.strides == Strides::contiguous;
   std::uint64_t in = 0;
-  std::uint64_t q_out = 0;
-  std::uint64_t k_out = 0;
-  const auto add = [&](const Side& side, std::uint64_t& out) {
-    if (!side.present) return true;
+  AccessWidths widths;
+  widths.table = kWidestAccess;
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    widths.out[i] = kWidestAccess;
+    if (!arguments.is_given[i]) continue;
+    const Side& side = sides[i];
     if (contiguous) {
+      if (!side.contiguous) return {};
       in |= reinterpret_cast<std::uintptr_t>(side.in.data);
-      out |= reinterpret_cast<std::uintptr_t>(side.out.data);
-      return side.contiguous;
+      widths.out[i] = width_of(reinterpret_cast<std::uintptr_t>(side.out.data));
+    } else {
+      if (side.in.lane_stride != 1 || side.out.lane_stride != 1) return {};
+      in |= alignment_bits(side.in, side.shape);
+      widths.out[i] = width_of(alignment_bits(side.out, side.out_shape));
     }
-    in |= alignment_bits(side.in, side.shape);
-    out |= alignment_bits(side.out, side.out_shape);
-    return side.in.lane_stride == 1 && side.out.lane_stride == 1;
-  };
-  if (!add(q, q_out) || !add(k, k_out)) return {};
-  return {width_of(in), width_of(q_out), width_of(k_out), kWidestAccess};
+  }
+  widths.in = width_of(in);
+  return widths;
 }
 
 }  // namespace
 
 const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept {
   if (args.q.data == nullptr) return "q.data: found null, allowed: a device pointer";
-  Side q;
-  Side k;
-  if (const char* why = check_side(kernel_class, kernel_class.q, args.q, args.q_out, args, kQ, q)) return why;
-  if (args.k.data != nullptr) {
-    if (kernel_class.k.heads == 0) return "k.data: found a pointer, allowed: null (the spec has no k)";
-    if (const char* why = check_side(kernel_class, kernel_class.k, args.k, args.k_out, args, kK, k)) return why;
-  } else if (args.k_out.data != nullptr) {
-    return "k_out.data: found a pointer without k.data, allowed: both or neither";
+  Sides sides;
+  const char* why = nullptr;
+  const bool known = for_each_operand(
+      kernel_class, args, [&](std::size_t i, const PlanOperand& operand, const OperandArgs& given) noexcept {
+        out.is_given[i] = given.is_given();
+        if (given.is_given()) {
+          why = check_side(kernel_class, operand, given, args, sides[i]);
+        } else if (given.out->data != nullptr) {
+          why = words_of(operand.name).out_alone;
+        }
+        return why == nullptr;
+      });
+  if (why != nullptr) return why;
+  if (!known) {
+    for (const OperandName name : {OperandName::k, OperandName::v}) {
+      const OperandArgs given = args_of(args, name);
+      if (kernel_class.find(name) != nullptr) continue;
+      if (given.is_given()) return words_of(name).not_in_class;
+      if (given.out->data != nullptr) return words_of(name).out_alone;
+    }
   }
-  if (const char* why = check_overlaps(kernel_class, q, k)) return why;
-  LaunchParams& params = out.params;
-  params.q_in = q.in.data;
-  params.q_out = const_cast<char*>(q.out.data);
-  fill(params.q_strides, q, false);
-  if (k.present) {
-    params.k_in = k.in.data;
-    params.k_out = const_cast<char*>(k.out.data);
-    fill(params.k_strides, k, kernel_class.k_rows != CacheRows::none);
+  if ((why = check_overlaps(kernel_class, out, sides)) != nullptr) return why;
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    if (!out.is_given[i]) continue;
+    const PlanOperand& operand = kernel_class.operands[i];
+    set_operand(out.params, i, sides[i].in.data, const_cast<char*>(sides[i].out.data),
+                strides_of(sides[i], operand.rows != CacheRows::none), args_of(args, operand.name));
   }
-  out.aligned = alignment_of(kernel_class, q, k);
+  out.aligned = alignment_of(kernel_class, out, sides);
   return nullptr;
 }
 

@@ -58,25 +58,6 @@ void complete(const RotationPlan& plan, const std::shared_ptr<KernelCell>& cell,
 
 inline namespace v0 {
 
-const char* to_string(Tuning tuning) noexcept {
-  switch (tuning) {
-    case Tuning::off: return "off";
-    case Tuning::on_demand: return "on_demand";
-    case Tuning::background: return "background";
-  }
-  return "?";
-}
-
-const char* to_string(OnMiss on_miss) noexcept {
-  switch (on_miss) {
-    case OnMiss::compile: return "compile";
-    case OnMiss::background: return "background";
-    case OnMiss::generic: return "generic";
-    case OnMiss::error: return "error";
-  }
-  return "?";
-}
-
 const char* to_string(ChosenBy by) noexcept {
   switch (by) {
     case ChosenBy::untuned: return "untuned";

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "ropejit/error.hpp"
+#include "spec/form_values.hpp"
 #include "spec/names.hpp"
 #include "spec/read_spec.hpp"
 #include "support/json.hpp"
@@ -10,23 +11,43 @@
 namespace ropejit {
 namespace internal {
 
+namespace {
+
+struct ReadFields {
+  const ObjectReader& reader;
+  template <class E>
+  void choice(const char* key, E& value, FormWords) {
+    value = read_enum(reader, key, value);
+  }
+  void flag(const char* key, bool& value, FormWords) { value = reader.find_bool(key).value_or(value); }
+};
+
+struct RequireFields {
+  template <class E>
+  void choice(const char* key, const E& value, FormWords) {
+    require_enum(value, key);
+  }
+  void flag(const char*, const bool&, FormWords) {}
+};
+
+}  // namespace
+
 LaunchForm read_form(const ObjectReader& reader, std::initializer_list<std::string_view> other_keys) {
-  std::vector<std::string_view> keys = {"placement", "strides",          "positions", "angles",  "table_dtype",
-                                        "padding",   "context_parallel", "k_rows",    "counted", "overlaps_previous"};
-  keys.insert(keys.end(), other_keys);
+  std::vector<std::string_view> keys(other_keys);
+  for (const FormValue& one : form_values(LaunchForm{})) keys.emplace_back(one.key);
   reader.reject_unknown_keys(keys);
   LaunchForm form;
-  form.placement = read_enum(reader, "placement", form.placement);
-  form.strides = read_enum(reader, "strides", form.strides);
-  form.positions = read_enum(reader, "positions", form.positions);
-  form.angles = read_enum(reader, "angles", form.angles);
-  form.table_dtype = read_enum(reader, "table_dtype", form.table_dtype);
-  form.padding = read_enum(reader, "padding", form.padding);
-  form.context_parallel = read_enum(reader, "context_parallel", form.context_parallel);
-  form.k_rows = read_enum(reader, "k_rows", form.k_rows);
-  form.counted = reader.find_bool("counted").value_or(form.counted);
-  form.overlaps_previous = reader.find_bool("overlaps_previous").value_or(form.overlaps_previous);
+  ReadFields read{reader};
+  visit_fields(form, read);
   return form;
+}
+
+void validate_form(const LaunchForm& form) {
+  RequireFields require;
+  visit_fields(form, require);
+  if (form.angles == AngleSource::radians && form.table_dtype != DType::fp32) {
+    throw field_error(ErrorCode::invalid_argument, "table_dtype", to_string(form.table_dtype), "fp32 for radians");
+  }
 }
 
 }  // namespace internal
@@ -68,93 +89,27 @@ LaunchForm LaunchForm::from_json(std::string_view text) {
 }
 
 std::string LaunchForm::to_json() const {
-  const LaunchForm usual;
-  std::string text = fmt::format(R"({{"placement":"{}","strides":"{}","positions":"{}")", to_string(placement),
-                                 to_string(strides), to_string(positions));
-  const auto add = [&text](const char* key, const char* value) { text += fmt::format(R"(,"{}":"{}")", key, value); };
-  if (angles != usual.angles) add("angles", to_string(angles));
-  // With a table of the default dtype too: whoever reads it wants to know.
-  if (angles != usual.angles || table_dtype != usual.table_dtype) add("table_dtype", to_string(table_dtype));
-  if (padding != usual.padding) add("padding", to_string(padding));
-  if (context_parallel != usual.context_parallel) add("context_parallel", to_string(context_parallel));
-  if (k_rows != usual.k_rows) add("k_rows", to_string(k_rows));
-  if (counted) text += R"(,"counted":true)";
-  if (overlaps_previous) text += R"(,"overlaps_previous":true)";
+  const internal::FormValues values = internal::form_values(*this);
+  const internal::FormValues usual = internal::form_values(LaunchForm{});
+  std::string text;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const internal::FormValue& one = values[i];
+    // The first three always, and a table's type with any table: whoever reads it wants to know.
+    const bool is_told = i < 3 || (angles != AngleSource::computed && std::string_view(one.key) == "table_dtype");
+    if (!is_told && one.number == usual[i].number) continue;
+    text += fmt::format(R"({}"{}":)", text.empty() ? "{" : ",", one.key);
+    text += one.is_flag ? std::string(one.number != 0 ? "true" : "false") : fmt::format(R"("{}")", one.word);
+  }
   return text + "}";
 }
 
 bool operator==(const LaunchForm& a, const LaunchForm& b) noexcept {
-  return a.placement == b.placement && a.strides == b.strides && a.positions == b.positions && a.angles == b.angles &&
-         a.table_dtype == b.table_dtype && a.padding == b.padding && a.context_parallel == b.context_parallel &&
-         a.k_rows == b.k_rows && a.counted == b.counted && a.overlaps_previous == b.overlaps_previous;
-}
-
-const char* to_string(Placement placement) noexcept {
-  switch (placement) {
-    case Placement::in_place: return "in_place";
-    case Placement::out_of_place: return "out_of_place";
+  const internal::FormValues left = internal::form_values(a);
+  const internal::FormValues right = internal::form_values(b);
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    if (left[i].number != right[i].number) return false;
   }
-  return "unknown";
-}
-
-const char* to_string(Strides strides) noexcept {
-  switch (strides) {
-    case Strides::contiguous: return "contiguous";
-    case Strides::free: return "free";
-  }
-  return "unknown";
-}
-
-const char* to_string(PositionSource positions) noexcept {
-  switch (positions) {
-    case PositionSource::start: return "start";
-    case PositionSource::ids32: return "ids32";
-    case PositionSource::ids64: return "ids64";
-    case PositionSource::offsets32: return "offsets32";
-    case PositionSource::offsets64: return "offsets64";
-    case PositionSource::ragged: return "ragged";
-  }
-  return "unknown";
-}
-
-const char* to_string(AngleSource angles) noexcept {
-  switch (angles) {
-    case AngleSource::computed: return "computed";
-    case AngleSource::half: return "half";
-    case AngleSource::full: return "full";
-    case AngleSource::repeated: return "repeated";
-    case AngleSource::complex: return "complex";
-    case AngleSource::cos_sin: return "cos_sin";
-    case AngleSource::radians: return "radians";
-  }
-  return "unknown";
-}
-
-const char* to_string(Padding padding) noexcept {
-  switch (padding) {
-    case Padding::rotate: return "rotate";
-    case Padding::zero: return "zero";
-    case Padding::keep: return "keep";
-  }
-  return "unknown";
-}
-
-const char* to_string(ContextParallel order) noexcept {
-  switch (order) {
-    case ContextParallel::none: return "none";
-    case ContextParallel::contiguous: return "contiguous";
-    case ContextParallel::zigzag: return "zigzag";
-  }
-  return "unknown";
-}
-
-const char* to_string(CacheRows rows) noexcept {
-  switch (rows) {
-    case CacheRows::none: return "none";
-    case CacheRows::rows32: return "rows32";
-    case CacheRows::rows64: return "rows64";
-  }
-  return "unknown";
+  return true;
 }
 
 }  // namespace v0

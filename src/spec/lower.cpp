@@ -9,24 +9,11 @@
 #include "spec/axes.hpp"
 #include "spec/frequencies.hpp"
 #include "spec/names.hpp"
+#include "spec/read_spec.hpp"
 #include "support/usual_arithmetic.hpp"
 
 namespace ropejit::internal {
 namespace {
-
-void validate_form(const LaunchForm& form) {
-  require_enum(form.placement, "placement");
-  require_enum(form.strides, "strides");
-  require_enum(form.positions, "positions");
-  require_enum(form.angles, "angles");
-  require_enum(form.table_dtype, "table_dtype");
-  require_enum(form.padding, "padding");
-  require_enum(form.context_parallel, "context_parallel");
-  require_enum(form.k_rows, "k_rows");
-  if (form.angles == AngleSource::radians && form.table_dtype != DType::fp32) {
-    throw field_error(ErrorCode::invalid_argument, "table_dtype", to_string(form.table_dtype), "fp32 for radians");
-  }
-}
 
 bool has_ids(PositionSource positions) {
   return positions == PositionSource::ids32 || positions == PositionSource::ids64;
@@ -37,27 +24,41 @@ void validate_together(const RopeSpec& spec, const LaunchForm& form) {
   if (form.k_rows != CacheRows::none && !spec.k) {
     throw field_error(ErrorCode::invalid_argument, "k_rows", to_string(form.k_rows), "none for a spec without k");
   }
+  if (form.v_rows != CacheRows::none && !spec.v) {
+    throw field_error(ErrorCode::invalid_argument, "v_rows", to_string(form.v_rows), "none for a spec without v");
+  }
   if (form.context_parallel != ContextParallel::none && has_ids(form.positions)) {
     throw field_error(ErrorCode::invalid_argument, "context_parallel", to_string(form.context_parallel),
                       fmt::format("none with positions {}, which say where each token is", to_string(form.positions)));
   }
 }
 
-PlanOperand lower_operand(const Operand& operand, const char* name, const RopeSpec& spec, Placement placement) {
-  const DType dtype_out = operand.dtype_out.value_or(spec.dtype);
-  if (placement == Placement::in_place && dtype_out != spec.dtype) {
-    throw field_error(ErrorCode::invalid_argument, fmt::format("{}.dtype_out", name), to_string(dtype_out),
+PlanOperand lower_operand(OperandName name, const char* word, const Operand& operand, const RopeSpec& spec,
+                          Placement placement, CacheRows rows) {
+  PlanOperand lowered;
+  lowered.name = name;
+  lowered.heads = static_cast<std::uint32_t>(operand.heads);
+  lowered.head_dim = static_cast<std::uint32_t>(operand.head_dim);
+  lowered.first_lane = static_cast<std::uint32_t>(operand.first_lane);
+  if (name != OperandName::v) lowered.stages = {Stage::rotate};
+  const bool apart = rows != CacheRows::none || name == OperandName::v;
+  lowered.placement = apart ? Placement::out_of_place : placement;
+  lowered.dtype_out = operand.dtype_out.value_or(spec.dtype);
+  lowered.rows = rows;
+  if (lowered.in_place() && lowered.dtype_out != spec.dtype) {
+    throw field_error(ErrorCode::invalid_argument, fmt::format("{}.dtype_out", word), to_string(lowered.dtype_out),
                       fmt::format("{} in place, or another out of place", to_string(spec.dtype)));
   }
-  return {static_cast<std::uint32_t>(operand.heads), static_cast<std::uint32_t>(operand.head_dim),
-          static_cast<std::uint32_t>(operand.first_lane), placement, dtype_out};
+  return lowered;
 }
 
 void lower_operands(const RopeSpec& spec, const LaunchForm& form, KernelClass& kernel_class) {
-  kernel_class.q = lower_operand(spec.q, "q", spec, form.placement);
-  if (!spec.k) return;
-  const bool to_cache = form.k_rows != CacheRows::none;
-  kernel_class.k = lower_operand(*spec.k, "k", spec, to_cache ? Placement::out_of_place : form.placement);
+  const auto add = [&](OperandName name, const char* word, const Operand& operand, CacheRows rows) {
+    kernel_class.operands.push_back(lower_operand(name, word, operand, spec, form.placement, rows));
+  };
+  add(OperandName::q, "q", spec.q, CacheRows::none);
+  if (spec.k) add(OperandName::k, "k", *spec.k, form.k_rows);
+  if (spec.v) add(OperandName::v, "v", *spec.v, form.v_rows);
 }
 
 // Positions that are counted are the same on every axis.
@@ -73,8 +74,6 @@ void lower_axes(const RopeSpec& spec, const LaunchForm& form, KernelClass& kerne
 
 // The table is all there is to know of the angles, its scale included.
 void lower_table(const RopeSpec& spec, const LaunchForm& form, KernelClass& kernel_class) {
-  kernel_class.angles = form.angles;
-  kernel_class.table_dtype = form.table_dtype;
   if (spec.direction == Direction::inverse) kernel_class.table_use = TableUse::inverse;
   if (spec.direction == Direction::shift) kernel_class.table_use = TableUse::shift;
   if (form.angles == AngleSource::radians) kernel_class.sine = spec.sine;
@@ -126,13 +125,8 @@ RotationPlan lower(const RopeSpec& spec, const LaunchForm& form) {
   const bool parity = spec.rounding != Rounding::exact;
   kernel_class.rounding = parity && spec.dtype == DType::fp32 ? Rounding::p3 : spec.rounding;
   kernel_class.rotary_dim = static_cast<std::uint32_t>(spec.rotary_dim);
-  kernel_class.strides = form.strides;
-  kernel_class.positions = form.positions;
-  kernel_class.context_parallel = form.context_parallel;
-  kernel_class.padding = form.padding;
-  kernel_class.k_rows = form.k_rows;
-  kernel_class.counted = form.counted;
-  kernel_class.overlaps_previous = form.overlaps_previous;
+  kernel_class.form = form;
+  if (form.angles == AngleSource::computed) kernel_class.form.table_dtype = DType::fp32;
   lower_operands(spec, form, kernel_class);
   lower_axes(spec, form, kernel_class);
   if (form.angles == AngleSource::computed) {

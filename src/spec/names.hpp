@@ -1,10 +1,9 @@
-// Enumerations by their names, in both directions. The names are to_string's.
+// Enumerations by their names, in both directions: one table each, which to_string reads too.
 #pragma once
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
 #include <array>
 #include <optional>
 #include <string>
@@ -20,95 +19,99 @@
 
 namespace ropejit::internal {
 
+/// A value and its word.
 template <class E>
-struct Values;
-template <>
-struct Values<DType> {
-  static constexpr std::array all{DType::bf16, DType::fp16, DType::fp32};
-};
-template <>
-struct Values<Layout> {
-  static constexpr std::array all{Layout::split_half, Layout::interleaved, Layout::split_sections};
-};
-template <>
-struct Values<Rounding> {
-  static constexpr std::array all{Rounding::exact, Rounding::p1, Rounding::p2, Rounding::p3};
-};
-template <>
-struct Values<AngleRounding> {
-  static constexpr std::array all{AngleRounding::exact, AngleRounding::fp32_inv_freq, AngleRounding::fp32};
-};
-template <>
-struct Values<Sine> {
-  static constexpr std::array all{Sine::polynomial, Sine::hardware};
-};
-template <>
-struct Values<AxisOrder> {
-  static constexpr std::array all{AxisOrder::chunked, AxisOrder::interleaved, AxisOrder::alternating};
-};
-template <>
-struct Values<AxisFrequencies> {
-  static constexpr std::array all{AxisFrequencies::shared, AxisFrequencies::restarted, AxisFrequencies::strided};
-};
-template <>
-struct Values<Padding> {
-  static constexpr std::array all{Padding::rotate, Padding::zero, Padding::keep};
-};
-template <>
-struct Values<ContextParallel> {
-  static constexpr std::array all{ContextParallel::none, ContextParallel::contiguous, ContextParallel::zigzag};
-};
-template <>
-struct Values<CacheRows> {
-  static constexpr std::array all{CacheRows::none, CacheRows::rows32, CacheRows::rows64};
-};
-template <>
-struct Values<Direction> {
-  static constexpr std::array all{Direction::forward, Direction::adjoint, Direction::inverse, Direction::shift};
-};
-template <>
-struct Values<Placement> {
-  static constexpr std::array all{Placement::in_place, Placement::out_of_place};
-};
-template <>
-struct Values<Strides> {
-  static constexpr std::array all{Strides::contiguous, Strides::free};
-};
-template <>
-struct Values<PositionSource> {
-  static constexpr std::array all{PositionSource::start,     PositionSource::ids32,     PositionSource::ids64,
-                                  PositionSource::offsets32, PositionSource::offsets64, PositionSource::ragged};
+struct Named {
+  E value;
+  const char* name;
 };
 
+/// Every value of an enumeration, in order: said here alone.
+template <class E>
+inline constexpr std::array<Named<E>, 0> kNames{};
 template <>
-struct Values<AngleSource> {
-  static constexpr std::array all{AngleSource::computed, AngleSource::half,    AngleSource::full,
-                                  AngleSource::repeated, AngleSource::complex, AngleSource::cos_sin,
-                                  AngleSource::radians};
-};
+inline constexpr std::array kNames<DType>{Named{DType::bf16, "bf16"}, Named{DType::fp16, "fp16"},
+                                          Named{DType::fp32, "fp32"}};
+template <>
+inline constexpr std::array kNames<Layout>{Named{Layout::split_half, "split_half"},
+                                           Named{Layout::interleaved, "interleaved"},
+                                           Named{Layout::split_sections, "split_sections"}};
+template <>
+inline constexpr std::array kNames<Rounding>{Named{Rounding::exact, "exact"}, Named{Rounding::p1, "p1"},
+                                             Named{Rounding::p2, "p2"}, Named{Rounding::p3, "p3"}};
+template <>
+inline constexpr std::array kNames<AngleRounding>{Named{AngleRounding::exact, "exact"},
+                                                  Named{AngleRounding::fp32_inv_freq, "fp32_inv_freq"},
+                                                  Named{AngleRounding::fp32, "fp32"}};
+template <>
+inline constexpr std::array kNames<Sine>{Named{Sine::polynomial, "polynomial"}, Named{Sine::hardware, "hardware"}};
+template <>
+inline constexpr std::array kNames<AxisOrder>{Named{AxisOrder::chunked, "chunked"},
+                                              Named{AxisOrder::interleaved, "interleaved"},
+                                              Named{AxisOrder::alternating, "alternating"}};
+template <>
+inline constexpr std::array kNames<AxisFrequencies>{Named{AxisFrequencies::shared, "shared"},
+                                                    Named{AxisFrequencies::restarted, "restarted"},
+                                                    Named{AxisFrequencies::strided, "strided"}};
+template <>
+inline constexpr std::array kNames<Direction>{Named{Direction::forward, "forward"},
+                                              Named{Direction::adjoint, "adjoint"},
+                                              Named{Direction::inverse, "inverse"}, Named{Direction::shift, "shift"}};
+template <>
+inline constexpr std::array kNames<Placement>{Named{Placement::in_place, "in_place"},
+                                              Named{Placement::out_of_place, "out_of_place"}};
+template <>
+inline constexpr std::array kNames<Strides>{Named{Strides::contiguous, "contiguous"}, Named{Strides::free, "free"}};
+template <>
+inline constexpr std::array kNames<PositionSource>{
+    Named{PositionSource::start, "start"},         Named{PositionSource::ids32, "ids32"},
+    Named{PositionSource::ids64, "ids64"},         Named{PositionSource::offsets32, "offsets32"},
+    Named{PositionSource::offsets64, "offsets64"}, Named{PositionSource::ragged, "ragged"}};
+template <>
+inline constexpr std::array kNames<AngleSource>{
+    Named{AngleSource::computed, "computed"}, Named{AngleSource::half, "half"},
+    Named{AngleSource::full, "full"},         Named{AngleSource::repeated, "repeated"},
+    Named{AngleSource::complex, "complex"},   Named{AngleSource::cos_sin, "cos_sin"},
+    Named{AngleSource::radians, "radians"}};
+template <>
+inline constexpr std::array kNames<Padding>{Named{Padding::rotate, "rotate"}, Named{Padding::zero, "zero"},
+                                            Named{Padding::keep, "keep"}};
+template <>
+inline constexpr std::array kNames<ContextParallel>{Named{ContextParallel::none, "none"},
+                                                    Named{ContextParallel::contiguous, "contiguous"},
+                                                    Named{ContextParallel::zigzag, "zigzag"}};
+template <>
+inline constexpr std::array kNames<CacheRows>{Named{CacheRows::none, "none"}, Named{CacheRows::rows32, "rows32"},
+                                              Named{CacheRows::rows64, "rows64"}};
+template <>
+inline constexpr std::array kNames<Tuning>{Named{Tuning::off, "off"}, Named{Tuning::on_demand, "on_demand"},
+                                           Named{Tuning::background, "background"}};
+template <>
+inline constexpr std::array kNames<OnMiss>{Named{OnMiss::compile, "compile"}, Named{OnMiss::background, "background"},
+                                           Named{OnMiss::generic, "generic"}, Named{OnMiss::error, "error"}};
 
-template <>
-struct Values<Tuning> {
-  static constexpr std::array all{Tuning::off, Tuning::on_demand, Tuning::background};
-};
-template <>
-struct Values<OnMiss> {
-  static constexpr std::array all{OnMiss::compile, OnMiss::background, OnMiss::generic, OnMiss::error};
-};
+/// "unknown" for a number cast to E that is no value of E.
+template <class E>
+constexpr const char* name_of(E value) noexcept {
+  for (const Named<E>& one : kNames<E>) {
+    if (one.value == value) return one.name;
+  }
+  return "unknown";
+}
 
 /// "bf16, fp16, fp32".
 template <class E>
 std::string names_of() {
   std::vector<std::string> names;
-  for (const E value : Values<E>::all) names.emplace_back(to_string(value));
+  for (const Named<E>& one : kNames<E>) names.emplace_back(one.name);
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
 /// Throws Error{invalid_argument} for an unknown name.
 template <class E>
 E enum_named(const std::string& field, std::string_view name) {
-  for (const E value : Values<E>::all) {
-    if (name == to_string(value)) return value;
+  for (const Named<E>& one : kNames<E>) {
+    if (name == one.name) return one.value;
   }
   throw field_error(ErrorCode::invalid_argument, field, quoted(name), names_of<E>());
 }
@@ -131,7 +134,9 @@ E read_enum(const ObjectReader& reader, const char* key, E fallback) {
 /// Throws Error{invalid_argument} for a number cast to E that is no value of E.
 template <class E>
 void require_enum(E value, const char* field) {
-  if (std::find(Values<E>::all.begin(), Values<E>::all.end(), value) != Values<E>::all.end()) return;
+  for (const Named<E>& one : kNames<E>) {
+    if (one.value == value) return;
+  }
   throw field_error(ErrorCode::invalid_argument, field, fmt::format("{}", static_cast<int>(value)), names_of<E>());
 }
 

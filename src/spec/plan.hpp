@@ -2,6 +2,10 @@
 // the data (steps and attention scale) is what its numbers depend on. Two specs with one plan share one binary.
 #pragma once
 
+#include <llvm/ADT/STLExtras.h>
+#include <llvm/ADT/SmallVector.h>
+
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -11,15 +15,30 @@
 
 namespace ropejit::internal {
 
-/// q or k as a kernel sees it. heads 0: the operand is absent.
+/// What is done to an operand's lanes between load and store. The order is that of templates/config.cuh, less `none`.
+enum class Stage { rotate };
+
+/// The tensors of a launch that a kernel may work on, by the names they have in RopeSpec and RopeArgs.
+enum class OperandName { q, k, v };
+const char* to_string(OperandName name) noexcept;
+
+/// Operands of a class, at most: one of each name.
+inline constexpr std::size_t kMostOperands = 3;
+
+/// One written row of lanes of each head: where its lanes come from, what is done to them, and where they go.
 struct PlanOperand {
-  std::uint32_t heads = 0;
-  std::uint32_t head_dim = 0;
-  std::uint32_t first_lane = 0;
+  OperandName name = OperandName::q;
+  std::uint32_t heads = 0;       ///< 1 or more
+  std::uint32_t head_dim = 0;    ///< lanes of a head
+  std::uint32_t first_lane = 0;  ///< of those that rotate
+  llvm::SmallVector<Stage, 2> stages;
+  // The store.
   Placement placement = Placement::in_place;
-  DType dtype_out = DType::bf16;  ///< another than the class's dtype out of place only
+  DType dtype_out = DType::bf16;     ///< another than the class's dtype out of place only
+  CacheRows rows = CacheRows::none;  ///< of a cache, out of place only
 
   bool in_place() const { return placement == Placement::in_place; }
+  bool rotates() const { return llvm::is_contained(stages, Stage::rotate); }
 };
 
 /// What cos and sin of a caller's table become: the inverse of what the table says; or of length 1, a negative position
@@ -37,26 +56,30 @@ struct KernelClass {
   bool fp32_angle = false;  ///< the angle is an fp32 product, and the plan's steps the bits of fp32 frequencies
   Sine sine = Sine::polynomial;
   std::uint32_t rotary_dim = 0;
-  PlanOperand q;
-  PlanOperand k;
-  Strides strides = Strides::contiguous;
-  PositionSource positions = PositionSource::ids64;
+  /// In the order of OperandName, those that the spec has. The first is q, and rotates.
+  llvm::SmallVector<PlanOperand, kMostOperands> operands;
   /// The axis of each pair; empty where tokens have one position.
   std::vector<std::uint8_t> pair_axes;
   std::uint32_t axes = 1;
-  ContextParallel context_parallel = ContextParallel::none;
-  AngleSource angles = AngleSource::computed;
-  DType table_dtype = DType::fp32;  ///< fp32 where angles are computed
   TableUse table_use = TableUse::as_given;
-  Padding padding = Padding::rotate;
-  CacheRows k_rows = CacheRows::none;
-  bool counted = false;
-  bool overlaps_previous = false;
+  /// How it is called: `placement`, `k_rows` and `v_rows` are the operands' stores; table_dtype is fp32 where angles
+  /// are computed.
+  LaunchForm form;
 
-  bool reads_table() const { return angles != AngleSource::computed; }
-  bool has_k() const { return k.heads != 0; }
+  bool reads_table() const { return form.angles != AngleSource::computed; }
+  /// Null where the class has no such operand.
+  const PlanOperand* find(OperandName name) const {
+    const auto* const at = llvm::find_if(operands, [name](const PlanOperand& one) { return one.name == name; });
+    return at == operands.end() ? nullptr : at;
+  }
   /// The layout changes in place, for one operand at least: a row must be read whole before any of it is written.
-  bool by_rows() const { return layout != layout_out && (q.in_place() || (has_k() && k.in_place())); }
+  bool by_rows() const {
+    return layout != layout_out &&
+           llvm::any_of(operands, [](const PlanOperand& one) { return one.rotates() && one.in_place(); });
+  }
+  /// Whether cosines and sines are worked out by the shorter polynomial. Sine::polynomial means 1.5e-7; a result of 16
+  /// bits, rounded once, asks for less.
+  bool short_polynomial() const;
 
   std::uint32_t pairs() const { return rotary_dim / 2; }
 

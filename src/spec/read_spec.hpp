@@ -17,4 +17,7 @@ RopeSpec read_spec(const ObjectReader& reader, std::initializer_list<std::string
 /// The same for LaunchForm::from_json.
 LaunchForm read_form(const ObjectReader& reader, std::initializer_list<std::string_view> other_keys = {});
 
+/// Throws Error{invalid_argument} naming the first field that is out of range by itself.
+void validate_form(const LaunchForm& form);
+
 }  // namespace ropejit::internal

@@ -92,6 +92,10 @@ void RopeSpec::validate() const {
   }
   validate_operand(q, "q");
   if (k) validate_operand(*k, "k");
+  if (v) {
+    validate_operand(*v, "v");
+    require(v->first_lane, {0, 0}, "v.first_lane");
+  }
   require(rotary_dim, kRotaryDim, "rotary_dim");
   validate_fit(q, rotary_dim, "q");
   if (k) validate_fit(*k, rotary_dim, "k");
@@ -117,6 +121,7 @@ std::string RopeSpec::to_string() const {
   if (layout_out) text += fmt::format(" to {}", v0::to_string(*layout_out));
   text += fmt::format(" {} q {}", v0::to_string(dtype), operand_to_string(q));
   if (k) text += fmt::format(" k {}", operand_to_string(*k));
+  if (v) text += fmt::format(" v {}", operand_to_string(*v));
   text += fmt::format(" rotary {} theta {}", rotary_dim, theta);
   if (!std::holds_alternative<NoScaling>(scaling)) text += fmt::format(" {}", scaling_to_string(scaling));
   if (max_length) text += fmt::format(" max_length {}", *max_length);
@@ -134,64 +139,9 @@ bool operator==(const Operand& a, const Operand& b) noexcept {
 bool operator==(const RopeSpec& a, const RopeSpec& b) noexcept {
   const internal::UsualArithmetic arithmetic;
   return a.layout == b.layout && a.layout_out == b.layout_out && a.direction == b.direction && a.dtype == b.dtype &&
-         a.theta == b.theta && a.rotary_dim == b.rotary_dim && a.q == b.q && a.k == b.k && a.scaling == b.scaling &&
-         a.axes == b.axes && a.max_length == b.max_length && a.rounding == b.rounding && a.angle == b.angle &&
-         a.sine == b.sine;
-}
-
-const char* to_string(DType dtype) noexcept {
-  switch (dtype) {
-    case DType::bf16: return "bf16";
-    case DType::fp16: return "fp16";
-    case DType::fp32: return "fp32";
-  }
-  return "unknown";
-}
-
-const char* to_string(Layout layout) noexcept {
-  switch (layout) {
-    case Layout::split_half: return "split_half";
-    case Layout::interleaved: return "interleaved";
-    case Layout::split_sections: return "split_sections";
-  }
-  return "unknown";
-}
-
-const char* to_string(Direction direction) noexcept {
-  switch (direction) {
-    case Direction::forward: return "forward";
-    case Direction::adjoint: return "adjoint";
-    case Direction::inverse: return "inverse";
-    case Direction::shift: return "shift";
-  }
-  return "unknown";
-}
-
-const char* to_string(Rounding rounding) noexcept {
-  switch (rounding) {
-    case Rounding::exact: return "exact";
-    case Rounding::p1: return "p1";
-    case Rounding::p2: return "p2";
-    case Rounding::p3: return "p3";
-  }
-  return "unknown";
-}
-
-const char* to_string(AngleRounding rounding) noexcept {
-  switch (rounding) {
-    case AngleRounding::exact: return "exact";
-    case AngleRounding::fp32_inv_freq: return "fp32_inv_freq";
-    case AngleRounding::fp32: return "fp32";
-  }
-  return "unknown";
-}
-
-const char* to_string(Sine sine) noexcept {
-  switch (sine) {
-    case Sine::polynomial: return "polynomial";
-    case Sine::hardware: return "hardware";
-  }
-  return "unknown";
+         a.theta == b.theta && a.rotary_dim == b.rotary_dim && a.q == b.q && a.k == b.k && a.v == b.v &&
+         a.scaling == b.scaling && a.axes == b.axes && a.max_length == b.max_length && a.rounding == b.rounding &&
+         a.angle == b.angle && a.sine == b.sine;
 }
 
 std::int64_t size_of(DType dtype) noexcept { return dtype == DType::fp32 ? 4 : 2; }

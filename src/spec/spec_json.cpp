@@ -92,9 +92,9 @@ std::string axes_to_json(const Axes& axes) {
 
 void reject_unknown_spec_keys(const ObjectReader& reader, std::initializer_list<std::string_view> other_keys) {
   std::vector<std::string_view> keys = {
-      "layout", "layout_out", "direction",    "dtype",      "rope_theta", "rotary_dim", "partial_rotary_factor",
-      "q",      "k",          "rope_scaling", "max_length", "axes",       "rounding",   "angle",
-      "sine"};
+      "layout", "layout_out", "direction", "dtype",        "rope_theta", "rotary_dim", "partial_rotary_factor",
+      "q",      "k",          "v",         "rope_scaling", "max_length", "axes",       "rounding",
+      "angle",  "sine"};
   keys.insert(keys.end(), other_keys);
   reader.reject_unknown_keys(keys);
 }
@@ -108,6 +108,7 @@ RopeSpec read_fields(const ObjectReader& reader) {
   spec.theta = reader.find_number("rope_theta", kTheta).value_or(spec.theta);
   spec.q = read_operand(reader.get_object("q"));
   if (const std::optional<ObjectReader> k = reader.find_object("k")) spec.k = read_operand(*k);
+  if (const std::optional<ObjectReader> v = reader.find_object("v")) spec.v = read_operand(*v);
   spec.rotary_dim = read_rotary_dim(reader, spec.q.head_dim);
   if (const std::optional<ObjectReader> dict = reader.find_object("rope_scaling")) {
     spec.scaling = read_strict_scaling(*dict);
@@ -150,6 +151,7 @@ std::string RopeSpec::to_json() const {
       v0::to_string(layout), layout_out ? fmt::format(R"("layout_out":"{}",)", v0::to_string(*layout_out)) : "",
       v0::to_string(direction), v0::to_string(dtype), theta, rotary_dim, operand_to_json(q));
   if (k) text += fmt::format(R"(,"k":{})", operand_to_json(*k));
+  if (v) text += fmt::format(R"(,"v":{})", operand_to_json(*v));
   text += fmt::format(R"(,"rope_scaling":{})", scaling_to_json(scaling));
   if (max_length) text += fmt::format(R"(,"max_length":{})", *max_length);
   if (axes != Axes{}) text += fmt::format(R"(,"axes":{})", axes_to_json(axes));

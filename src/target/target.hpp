@@ -67,9 +67,6 @@ class LoadedKernel {
 
   /// Whether a captured graph may hold what launches of it were given.
   virtual bool was_launched() const noexcept { return false; }
-
-  /// Blocks of `threads` threads that the device runs at once, at least 1.
-  virtual std::uint32_t resident_blocks(std::uint32_t threads) const = 0;
 };
 
 /// Turns source into a binary for one architecture. Needs no device.
@@ -201,7 +198,6 @@ class RecordedKernel : public LoadedKernel {
   int record(const LaunchGeometry& geometry, LaunchParams& params, Recorder& recorder) const noexcept override {
     return kernel_->record(geometry, params, recorder);
   }
-  std::uint32_t resident_blocks(std::uint32_t threads) const override { return kernel_->resident_blocks(threads); }
 
  private:
   std::shared_ptr<const LoadedKernel> kernel_;

@@ -110,8 +110,7 @@ std::optional<DeviceKey> parse_device_key(std::string_view text) {
 
 std::string kin_of(const KernelClass& kernel_class) {
   KernelClass kin = kernel_class;
-  kin.q.heads = std::min(kin.q.heads, 1U);
-  kin.k.heads = std::min(kin.k.heads, 1U);
+  for (PlanOperand& operand : kin.operands) operand.heads = 1;
   return kin.hash();
 }
 

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "codegen/work.hpp"
+#include "launch/operand_args.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -27,53 +28,54 @@ std::vector<T> counted_up(std::size_t count, std::size_t repeats = 1) {
 }
 
 bool needs_even(const KernelClass& kernel_class) {
-  return kernel_class.context_parallel == ContextParallel::zigzag && kernel_class.positions != PositionSource::ragged;
+  return kernel_class.form.context_parallel == ContextParallel::zigzag &&
+         kernel_class.form.positions != PositionSource::ragged;
 }
 
 }  // namespace
 
 Workload::Workload(const Target& target, const KernelClass& kernel_class, std::int64_t tokens, std::size_t guard)
-    : tokens_(needs_even(kernel_class) ? tokens + tokens % 2 : tokens),
-      has_k_(kernel_class.has_k()),
-      k_in_place_(kernel_class.k.in_place()),
-      q_in_place_(kernel_class.q.in_place()) {
-  q_ = place(kernel_class, kernel_class.q, guard);
-  if (has_k_) k_ = place(kernel_class, kernel_class.k, guard);
+    : tokens_(needs_even(kernel_class) ? tokens + tokens % 2 : tokens) {
+  for (const PlanOperand& operand : kernel_class.operands) place(kernel_class, operand, guard);
   moved_bytes_ = static_cast<double>(bytes_per_token(kernel_class)) * static_cast<double>(tokens_);
   args_.tokens = tokens_;
   make_positions(target, kernel_class);
   if (kernel_class.reads_table()) make_table(target, kernel_class);
-  const auto count = static_cast<std::size_t>(tokens_);
-  if (kernel_class.k_rows != CacheRows::none) {
-    args_.k_cache_rows = tokens_;
-    args_.k_rows = kernel_class.k_rows == CacheRows::rows32
-                       ? static_cast<const void*>(put(target, buffers_, counted_up<std::int32_t>(count)))
-                       : put(target, buffers_, counted_up<std::int64_t>(count));
-  }
-  if (kernel_class.counted) {
+  for (const PlanOperand& operand : kernel_class.operands) make_rows(target, operand);
+  if (kernel_class.form.counted) {
     args_.token_count = put(target, buffers_, std::vector<std::int32_t>{static_cast<std::int32_t>(tokens_)});
   }
 }
 
-Workload::Operand Workload::place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard) {
+void Workload::make_rows(const Target& target, const PlanOperand& operand) {
+  if (operand.rows == CacheRows::none) return;
+  const OperandMembers members = members_of(operand.name);
+  const auto count = static_cast<std::size_t>(tokens_);
+  args_.*members.cache_rows = tokens_;
+  args_.*members.rows = operand.rows == CacheRows::rows32
+                            ? static_cast<const void*>(put(target, buffers_, counted_up<std::int32_t>(count)))
+                            : put(target, buffers_, counted_up<std::int64_t>(count));
+}
+
+void Workload::place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard) {
   const std::size_t elements = static_cast<std::size_t>(tokens_) * operand.heads * operand.head_dim;
   const auto take = [&](std::size_t bytes) {
     const Extent extent{set_bytes_ + guard, set_bytes_ + guard + bytes};
     set_bytes_ += rounded(bytes) + 2 * guard;
     return extent;
   };
-  Operand placed;
+  Placed placed{operand.name, {}, {}};
   placed.in = take(elements * static_cast<std::size_t>(size_of(kernel_class.dtype)));
   placed.out = operand.in_place() ? placed.in : take(elements * static_cast<std::size_t>(size_of(operand.dtype_out)));
   written_.push_back(placed.out);
-  return placed;
+  placed_.push_back(placed);
 }
 
 void Workload::make_positions(const Target& target, const KernelClass& kernel_class) {
   const auto count = static_cast<std::size_t>(tokens_);
   Positions& positions = args_.positions;
-  positions.source = kernel_class.positions;
-  switch (kernel_class.positions) {
+  positions.source = kernel_class.form.positions;
+  switch (kernel_class.form.positions) {
     case PositionSource::start: break;
     case PositionSource::ids32:
       positions.ids = put(target, buffers_, counted_up<std::int32_t>(count, kernel_class.axes));
@@ -97,12 +99,14 @@ void Workload::make_positions(const Target& target, const KernelClass& kernel_cl
 
 void Workload::make_table(const Target& target, const KernelClass& kernel_class) {
   // Any numbers do: near 1, so that what is rotated often stays finite for long.
-  const bool two_tensors = kernel_class.angles == AngleSource::half || kernel_class.angles == AngleSource::full ||
-                           kernel_class.angles == AngleSource::repeated;
-  const bool whole_rows = kernel_class.angles != AngleSource::half && kernel_class.angles != AngleSource::radians;
+  const bool two_tensors = kernel_class.form.angles == AngleSource::half ||
+                           kernel_class.form.angles == AngleSource::full ||
+                           kernel_class.form.angles == AngleSource::repeated;
+  const bool whole_rows =
+      kernel_class.form.angles != AngleSource::half && kernel_class.form.angles != AngleSource::radians;
   const std::size_t lanes = whole_rows ? kernel_class.rotary_dim : kernel_class.pairs();
   const std::size_t bytes =
-      static_cast<std::size_t>(tokens_) * lanes * static_cast<std::size_t>(size_of(kernel_class.table_dtype));
+      static_cast<std::size_t>(tokens_) * lanes * static_cast<std::size_t>(size_of(kernel_class.form.table_dtype));
   const std::vector<std::uint32_t> ones((bytes * (two_tensors ? 2 : 1) + 3) / 4, 0x3f003f00U);
   const auto* table = reinterpret_cast<const char*>(put(target, buffers_, ones));
   args_.table.cos = table;
@@ -112,10 +116,11 @@ void Workload::make_table(const Target& target, const KernelClass& kernel_class)
 
 RopeArgs Workload::args(char* set) const {
   RopeArgs args = args_;
-  args.q.data = set + q_.in.begin;
-  if (!q_in_place_) args.q_out.data = set + q_.out.begin;
-  if (has_k_) args.k.data = set + k_.in.begin;
-  if (has_k_ && !k_in_place_) args.k_out.data = set + k_.out.begin;
+  for (const Placed& placed : placed_) {
+    const OperandMembers members = members_of(placed.name);
+    (args.*members.in).data = set + placed.in.begin;
+    if (placed.out.begin != placed.in.begin) (args.*members.out).data = set + placed.out.begin;
+  }
   return args;
 }
 

@@ -18,8 +18,9 @@ struct Extent {
 };
 
 /// One batch of contiguous tensors. Positions count from 0, a few sequences where the form is ragged; a caller's table
-/// has a row for each, k's rows in a cache are its tokens, all tokens count. What is small (positions, tables) lies on
-/// the device for as long as the object lives; q, k and their outputs are a set, of which the owner has one or more.
+/// has a row for each, rows of a cache are the tokens, all tokens count. What is small (positions, tables) lies on
+/// the device for as long as the object lives; operands and their outputs are a set, of which the owner has one or
+/// more.
 class Workload {
  public:
   /// `tokens` in [1, 2^31); one more than asked for where the class needs an even number. `guard`: bytes around each
@@ -35,22 +36,20 @@ class Workload {
   const std::vector<Extent>& written() const { return written_; }
 
  private:
-  struct Operand {
+  struct Placed {
+    OperandName name;
     Extent in;
     Extent out;  ///< in itself in place
   };
-  Operand place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard);
+  void place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard);
+  void make_rows(const Target& target, const PlanOperand& operand);
   void make_positions(const Target& target, const KernelClass& kernel_class);
   void make_table(const Target& target, const KernelClass& kernel_class);
 
   std::int64_t tokens_;
   std::size_t set_bytes_ = 0;
   double moved_bytes_ = 0;
-  Operand q_;
-  Operand k_;
-  bool has_k_;
-  bool k_in_place_;
-  bool q_in_place_;
+  std::vector<Placed> placed_;
   std::vector<Extent> written_;
   RopeArgs args_;  ///< all but the tensors
   std::vector<DeviceBuffer> buffers_;

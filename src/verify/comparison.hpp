@@ -9,7 +9,7 @@
 
 namespace ropejit::internal {
 
-/// Where an element stands in q or k.
+/// Where an element stands in q, k or v.
 struct ElementIndex {
   std::int64_t batch = 0;
   std::int64_t token = 0;

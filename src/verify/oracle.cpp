@@ -137,6 +137,13 @@ void Oracle::check_still(const Operand& operand, const HeadRow& before, const He
   }
 }
 
+void Oracle::check_copy(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
+                        Comparison& result) const {
+  for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
+    check_copied(operand, {lane, lane}, before, after, index, result);
+  }
+}
+
 void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
                    const ElementIndex& index, Comparison& result) const {
   const UsualRounding arithmetic;

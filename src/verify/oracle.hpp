@@ -79,6 +79,10 @@ class Oracle {
   void check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
              const ElementIndex& index, Comparison& result) const;
 
+  /// The same of an operand that does not rotate, v: every lane is as it was, converted where another type is written.
+  void check_copy(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
+                  Comparison& result) const;
+
   /// The same of a token that is padding. zero: rotating lanes are +0. keep: every lane is as it was, those that rotate
   /// where layout_out has them.
   void check_padding(Padding padding, const Operand& operand, const HeadRow& before, const HeadRow& after,

@@ -71,7 +71,7 @@ TEST_CASE("a printed source runs as it is, in every form, beside the generated k
       {"--variant", "flat_v8_h2_t64_buffer"},
       {"--variant", "universal_v2_h3_t128", "--strides", "free"},
       {"--variant", "shared_v4_h2_t64", "--out-of-place", "--positions", "start"},
-      {"--variant", "flat_v4_h1_t32_persistent", "--direction", "adjoint", "--layout", "interleaved"},
+      {"--variant", "flat_v4_h1_t32", "--direction", "adjoint", "--layout", "interleaved"},
   };
   for (const std::vector<std::string>& row : rows) {
     INFO((row.size() > 1 ? row[1] : "the default"));

@@ -62,10 +62,10 @@ TEST_CASE("variants lists the space in its order, and what each is") {
     CHECK(why_illegal(kernel_class, *variant).empty());
     CHECK(one.getBoolean("searched") == (i < space.size()));
     CHECK(one.getBoolean("candidate") == contains(candidates, *variant));
-    const BlockWork work = block_work_of(kernel_class, *variant);
+    const Work work = work_of(kernel_class, *variant);
     CHECK(one.getInteger("threads") == work.threads);
-    CHECK(one.getObject("q")->getInteger("parts") == work.q.parts);
-    CHECK(one.getObject("k")->getInteger("tokens") == work.k.tokens);
+    CHECK(one.getObject("q")->getInteger("parts") == work.operands[0].block.parts);
+    CHECK(one.getObject("k")->getInteger("tokens") == work.operands[1].block.tokens);
     const bool serves = !one.getArray("serves_from")->empty();
     if (i >= space.size()) CHECK((serves || one.getBoolean("serves_any_strides") == true));
   }
@@ -85,7 +85,6 @@ TEST_CASE("variants prints a row for each, and marks candidates and what serves"
     return std::string();
   };
   CHECK(row_of("flat_v4_h4_t128").find(" yes ") != std::string::npos);
-  CHECK(row_of("flat_v4_h4_t128_persistent").find(" yes ") == std::string::npos);
   CHECK(row_of("flat_v8_h1_t256").find(" tokens") != std::string::npos);
   CHECK(row_of("universal_v2_h4_t128").find("break the form's promise") != std::string::npos);
   CHECK(row_of("flat_v4_h1_t32").find("1/32") != std::string::npos);
@@ -120,7 +119,6 @@ TEST_CASE("--why-not says in one line how far a variant gets, and what serves in
       {"flat_v4_h4_t512", "not searched: threads 512"},
       {"flat_v4_h4_t128_buffer", "not searched: whether steps come from a buffer"},
       {"universal_v2_h4_t128", "it serves those, and "},
-      {"flat_v4_h4_t128_persistent", "no candidate: blocks that take turns"},
       {"flat_v4_h4_t32", "no candidate: flat with other than 128 or 256 threads"},
       {"flat_v2_h32_t128", "no candidate: flat with so many heads"},
       {"shared_v2_h4_t128", "no candidate: shared was fastest with 4 and 8 bytes"},
@@ -171,14 +169,12 @@ TEST_CASE("each legal variant is either searched or there is a reason why it is 
     for (const std::uint32_t access : {2U, 4U, 8U, 16U, 32U}) {
       for (std::uint32_t heads = 1; heads <= 32; ++heads) {
         for (const std::uint32_t threads : {32U, 64U, 128U, 256U, 512U, 1024U}) {
-          for (const bool persistent : {false, true}) {
-            for (const bool buffered : {false, true}) {
-              const Variant variant{family, access, heads, threads, persistent, buffered};
-              if (!why_illegal(kernel_class, variant).empty()) continue;
-              ++legal;
-              INFO(to_string(variant));
-              REQUIRE(why_not_in_space(kernel_class, variant).empty() == contains(space, variant));
-            }
+          for (const bool buffered : {false, true}) {
+            const Variant variant{family, access, heads, threads, buffered};
+            if (!why_illegal(kernel_class, variant).empty()) continue;
+            ++legal;
+            INFO(to_string(variant));
+            REQUIRE(why_not_in_space(kernel_class, variant).empty() == contains(space, variant));
           }
         }
       }

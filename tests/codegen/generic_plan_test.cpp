@@ -42,9 +42,9 @@ std::vector<std::string> of_templates(const std::string& name) {
 template <class E>
 std::vector<std::string> of_library() {
   std::vector<std::string> names;
-  for (const E value : Values<E>::all) {
-    REQUIRE(static_cast<std::size_t>(value) == names.size());
-    names.emplace_back(to_string(value));
+  for (const Named<E>& one : kNames<E>) {
+    REQUIRE(static_cast<std::size_t>(one.value) == names.size());
+    names.emplace_back(one.name);
   }
   return names;
 }

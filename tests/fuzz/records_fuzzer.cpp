@@ -62,8 +62,8 @@ void check_advice(const RecordSet& records) {
 
 std::vector<std::string> seeds() {
   std::vector<std::string> texts;
-  for (const char* variant : {"flat_v8_h4_t128", "lanes_v16_h8_t256", "shared_v16_h8_t128_persistent",
-                              "flat_v16_h8_t128_buffer", "universal_v2_h1_t128", "later_v8"}) {
+  for (const char* variant : {"flat_v8_h4_t128", "lanes_v16_h8_t256", "shared_v16_h8_t128", "flat_v16_h8_t128_buffer",
+                              "universal_v2_h1_t128", "later_v8"}) {
     texts.push_back(to_json_line(sample_record(4096, variant)));
   }
   TuningRecord pinned = sample_record(1, "flat_v4_h2_t128", 0);

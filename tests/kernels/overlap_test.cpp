@@ -27,7 +27,7 @@ TEST_CASE("Launches that begin while the one before is ending see what it wrote"
       std::vector<std::vector<float>> results;
       for (const LaunchForm& form : {plain, overlapping}) {
         const internal::PreparedKernel kernel = test::prepare(target, internal::lower(spec, form));
-        CHECK(kernel.kernel_class.overlaps_previous == form.overlaps_previous);
+        CHECK(kernel.kernel_class.form.overlaps_previous == form.overlaps_previous);
         RopeArgs args;
         args.q.data = memory.data();
         args.k.data = static_cast<float*>(memory.data()) + tokens * 8 * 64;

@@ -145,8 +145,8 @@ TEST_CASE("Where the layout changes in place, every row has a variant: the wides
         for (const internal::Variant& variant : variants) {
           INFO(to_string(variant));
           CHECK(internal::why_illegal(kernel_class, variant).empty());
-          const BlockSplit block = internal::block_work_of(kernel_class, variant).q;
-          const RowSplit split = internal::split_of(kernel_class, variant, kernel_class.q);
+          const BlockSplit block = internal::work_of(kernel_class, variant).operands.front().block;
+          const RowSplit split = internal::work_of(kernel_class, variant).operands.front().row;
           // Whole rows in a block, each chunk once.
           CHECK(block.threads() >= block.row_threads);
           CHECK(block.threads() <= variant.threads);

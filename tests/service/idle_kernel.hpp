@@ -19,7 +19,6 @@ class IdleKernel final : public internal::LoadedKernel {
   int launch(const internal::LaunchGeometry&, LaunchParams&, void*) const noexcept override { return 1; }
   int record(const internal::LaunchGeometry&, LaunchParams&, internal::Recorder&) const noexcept override { return 1; }
   bool was_launched() const noexcept override { return launched_; }
-  std::uint32_t resident_blocks(std::uint32_t) const override { return 1; }
 
  private:
   const bool launched_;

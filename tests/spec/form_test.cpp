@@ -20,10 +20,10 @@ TEST_CASE("a form survives JSON, whatever its fields, and equality looks at ever
   };
   add(&LaunchForm::placement, Placement::out_of_place);
   add(&LaunchForm::strides, Strides::free);
-  for (const PositionSource source : Values<PositionSource>::all) {
+  for (const auto& [source, name] : kNames<PositionSource>) {
     if (source != PositionSource::ids64) add(&LaunchForm::positions, source);
   }
-  for (const AngleSource source : Values<AngleSource>::all) {
+  for (const auto& [source, name] : kNames<AngleSource>) {
     if (source != AngleSource::computed) add(&LaunchForm::angles, source);
   }
   add(&LaunchForm::table_dtype, DType::bf16);

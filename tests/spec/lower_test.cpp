@@ -69,9 +69,9 @@ TEST_CASE("k goes to a cache out of place, with a dtype of its own, whatever bec
   RopeSpec spec = small();
   spec.k->dtype_out = DType::fp32;
   const KernelClass kernel_class = lower(spec, with(LaunchForm::in_place_ids(), CacheRows::rows32)).kernel_class;
-  CHECK(kernel_class.q.in_place());
-  CHECK_FALSE(kernel_class.k.in_place());
-  CHECK(kernel_class.k.dtype_out == DType::fp32);
+  CHECK(kernel_class.find(internal::OperandName::q)->in_place());
+  CHECK_FALSE(kernel_class.find(internal::OperandName::k)->in_place());
+  CHECK(kernel_class.find(internal::OperandName::k)->dtype_out == DType::fp32);
 }
 
 TEST_CASE("what makes no difference makes no other plan") {

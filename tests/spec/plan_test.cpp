@@ -169,21 +169,21 @@ TEST_CASE("lowering carries every field of the spec and the form into the plan")
   CHECK(c.dtype == DType::fp32);
   CHECK(c.rotary_dim == 64);
   CHECK(c.pairs() == 32);
-  CHECK(c.q.heads == 71);
-  CHECK(c.q.head_dim == 192);
-  CHECK(c.q.first_lane == 128);
-  CHECK(c.k.heads == 1);
-  CHECK(c.k.head_dim == 576);
-  CHECK(c.k.first_lane == 512);
-  CHECK(c.q.placement == Placement::out_of_place);
-  CHECK(c.strides == Strides::contiguous);
-  CHECK(c.positions == PositionSource::ids32);
+  CHECK(c.find(OperandName::q)->heads == 71);
+  CHECK(c.find(OperandName::q)->head_dim == 192);
+  CHECK(c.find(OperandName::q)->first_lane == 128);
+  CHECK(c.find(OperandName::k)->heads == 1);
+  CHECK(c.find(OperandName::k)->head_dim == 576);
+  CHECK(c.find(OperandName::k)->first_lane == 512);
+  CHECK(c.find(OperandName::q)->placement == Placement::out_of_place);
+  CHECK(c.form.strides == Strides::contiguous);
+  CHECK(c.form.positions == PositionSource::ids32);
   CHECK(plan.steps.size() == 32);
   CHECK(plan.inv_freq.size() == 32);
   CHECK(plan.attention_scale == 1.0);
 
   spec.k.reset();
-  CHECK(lower(spec, LaunchForm{}).kernel_class.k.heads == 0);
+  CHECK(lower(spec, LaunchForm{}).kernel_class.find(OperandName::k) == nullptr);
 }
 
 TEST_CASE("lowering refuses a spec or a form that is out of range") {

@@ -48,14 +48,15 @@ Placed Arena::place(const Operand& operand, DType dtype, std::int64_t batch, std
   return placed;
 }
 
-std::pair<Placed, Placed> Arena::place_packed(const Operand& q, const Operand& k, DType dtype, std::int64_t batch,
-                                              std::int64_t tokens) {
+std::array<Placed, 3> Arena::place_packed(const Operand& q, const Operand& k, DType dtype, std::int64_t batch,
+                                          std::int64_t tokens) {
   const std::int64_t q_row = q.heads * q.head_dim;
   const std::int64_t k_row = k.heads * k.head_dim;
   const std::int64_t row = q_row + 2 * k_row;
   const std::size_t buffer = make_buffer(dtype, batch * tokens * row);
   return {Placed{buffer, kGuard, tokens * row, row, q.head_dim, 1},
-          Placed{buffer, kGuard + q_row, tokens * row, row, k.head_dim, 1}};
+          Placed{buffer, kGuard + q_row, tokens * row, row, k.head_dim, 1},
+          Placed{buffer, kGuard + q_row + k_row, tokens * row, row, k.head_dim, 1}};
 }
 
 TensorView Arena::view(const Placed& placed) const {

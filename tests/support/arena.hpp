@@ -2,6 +2,7 @@
 // have changed.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <random>
@@ -35,9 +36,9 @@ class Arena {
 
   /// [batch, tokens, heads, head_dim] of random values.
   Placed place(const Operand& operand, DType dtype, std::int64_t batch, std::int64_t tokens, Arrangement arrangement);
-  /// q and k in rows of q, k and a third tensor like k.
-  std::pair<Placed, Placed> place_packed(const Operand& q, const Operand& k, DType dtype, std::int64_t batch,
-                                         std::int64_t tokens);
+  /// q, k and a third tensor like k in one row for each token.
+  std::array<Placed, 3> place_packed(const Operand& q, const Operand& k, DType dtype, std::int64_t batch,
+                                     std::int64_t tokens);
   TensorView view(const Placed& placed) const;
 
   void download();

@@ -1,11 +1,12 @@
 #include "support/numeric_case.hpp"
 
+#include <array>
 #include <optional>
-#include <tuple>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "launch/operand_args.hpp"
 #include "support/arena.hpp"
 #include "support/case_table.hpp"
 #include "support/token_places.hpp"
@@ -19,12 +20,14 @@ using internal::Target;
 // Bits that are not the library's, which it must leave as they are.
 constexpr std::uint32_t kForeignFlags = 0x80000100;
 
-/// One of the two tensors: where it is read and written.
+/// One of the tensors: where it is read and written, and to which rows of a cache.
 struct Side {
   const Operand* operand = nullptr;
   Placed in;
   Placed out;
-  bool to_rows = false;
+  const std::vector<std::int64_t>* rows = nullptr;  // null: to its own tokens
+  std::int64_t cache_rows = 0;
+  bool rotates = true;
 };
 
 class Run {
@@ -65,43 +68,48 @@ class Run {
  private:
   void place_tensors() {
     const RopeSpec& spec = given_.spec;
-    const bool in_place = given_.form.placement == Placement::in_place;
     const bool with_k = spec.k.has_value() && given_.pass_k;
-    const auto in = [&](const Operand& operand) {
+    const bool with_v = spec.v.has_value() && given_.pass_v;
+    std::optional<std::array<Placed, 3>> packed;
+    if (given_.in == Arrangement::packed_qkv && with_k) {
+      packed = arena_.place_packed(spec.q, *spec.k, spec.dtype, given_.batch, given_.tokens);
+    }
+    const auto in = [&](const Operand& operand, std::size_t part) {
+      if (packed && (part < 2 || (operand.heads == spec.k->heads && operand.head_dim == spec.k->head_dim))) {
+        return (*packed)[part];
+      }
       return arena_.place(operand, spec.dtype, given_.batch, given_.tokens, given_.in);
     };
-    const auto out = [&](const Operand& operand, std::int64_t batch, std::int64_t tokens) {
-      return arena_.place(operand, operand.dtype_out.value_or(spec.dtype), batch, tokens, given_.out);
-    };
-    Side q{&spec.q, {}, {}, false};
-    Side k;
-    if (given_.in == Arrangement::packed_qkv && with_k) {
-      std::tie(q.in, k.in) = arena_.place_packed(spec.q, *spec.k, spec.dtype, given_.batch, given_.tokens);
-    } else {
-      q.in = in(spec.q);
-      if (with_k) k.in = in(*spec.k);
+    add_side({&spec.q, in(spec.q, 0), {}, nullptr, 0, true}, internal::OperandName::q, CacheRows::none);
+    if (with_k) {
+      add_side({&*spec.k, in(*spec.k, 1), {}, &given_.k_rows, given_.k_cache_rows, true}, internal::OperandName::k,
+               given_.form.k_rows);
     }
-    q.out = in_place ? q.in : out(spec.q, given_.batch, given_.tokens);
-    args_.q = arena_.view(q.in);
-    if (!in_place) args_.q_out = arena_.view(q.out);
-    sides_.push_back(q);
-    if (!with_k) return;
+    if (with_v) {
+      add_side({&*spec.v, in(*spec.v, 2), {}, &given_.v_rows, given_.v_cache_rows, false}, internal::OperandName::v,
+               given_.form.v_rows);
+    }
+  }
 
-    k.operand = &*spec.k;
-    k.to_rows = given_.form.k_rows != CacheRows::none;
-    if (k.to_rows) {
-      k.out = out(*spec.k, 1, given_.k_cache_rows);
-      args_.k_cache_rows = given_.k_cache_rows;
-      args_.k_rows = given_.form.k_rows == CacheRows::rows32
-                         ? static_cast<const void*>(
-                               inputs_.put(std::vector<std::int32_t>(given_.k_rows.begin(), given_.k_rows.end())))
-                         : inputs_.put(given_.k_rows);
-    } else {
-      k.out = in_place ? k.in : out(*spec.k, given_.batch, given_.tokens);
+  void add_side(Side side, internal::OperandName name, CacheRows kind) {
+    const internal::OperandMembers members = internal::members_of(name);
+    const bool in_place = given_.form.placement == Placement::in_place && kind == CacheRows::none && side.rotates;
+    if (kind == CacheRows::none) side.rows = nullptr;
+    const auto out = [&](std::int64_t batch, std::int64_t tokens) {
+      return arena_.place(*side.operand, side.operand->dtype_out.value_or(given_.spec.dtype), batch, tokens,
+                          given_.out);
+    };
+    if (side.rows != nullptr) {
+      args_.*members.cache_rows = side.cache_rows;
+      args_.*members.rows =
+          kind == CacheRows::rows32
+              ? static_cast<const void*>(inputs_.put(std::vector<std::int32_t>(side.rows->begin(), side.rows->end())))
+              : inputs_.put(*side.rows);
     }
-    args_.k = arena_.view(k.in);
-    if (!in_place || k.to_rows) args_.k_out = arena_.view(k.out);
-    sides_.push_back(k);
+    side.out = in_place ? side.in : side.rows != nullptr ? out(1, side.cache_rows) : out(given_.batch, given_.tokens);
+    args_.*members.in = arena_.view(side.in);
+    if (!in_place) args_.*members.out = arena_.view(side.out);
+    sides_.push_back(side);
   }
 
   void check_token(std::int64_t b, std::int64_t s, internal::Comparison& comparison) {
@@ -118,16 +126,18 @@ class Run {
     for (const Side& side : sides_) {
       std::int64_t out_b = b;
       std::int64_t out_s = s;
-      if (side.to_rows) {
+      if (side.rows != nullptr) {
         out_b = 0;
-        out_s = given_.k_rows[static_cast<std::size_t>(token)];
-        if (out_s < -1 || out_s >= given_.k_cache_rows) expected_flags_ |= kNoCacheRow;
-        if (out_s < 0 || out_s >= given_.k_cache_rows) continue;
+        out_s = (*side.rows)[static_cast<std::size_t>(token)];
+        if (out_s < -1 || out_s >= side.cache_rows) expected_flags_ |= kNoCacheRow;
+        if (out_s < 0 || out_s >= side.cache_rows) continue;
       }
       for (std::int64_t h = 0; h < side.operand->heads; ++h) {
         const internal::HeadRow before = arena_.before(side.in, b, s, h);
         const internal::HeadRow after = arena_.after(side.out, out_b, out_s, h);
-        if (padding) {
+        if (!side.rotates) {
+          oracle_.check_copy(*side.operand, before, after, {b, s, h, 0}, comparison);
+        } else if (padding) {
           oracle_.check_padding(given_.form.padding, *side.operand, before, after, {b, s, h, 0}, comparison);
         } else {
           oracle_.check(angles, *side.operand, before, after, {b, s, h, 0}, comparison);
@@ -167,13 +177,14 @@ const char* to_string(Arrangement arrangement) {
 
 std::string NumericCase::to_string() const {
   constexpr const char* kRows[] = {"", "ids of axes padded ", "ids of axes innermost "};
-  std::string text =
-      fmt::format("{} {} batch {} tokens {} in {} out {} positions of {} {}{}{}", spec.to_string(), form.to_json(),
-                  batch, tokens, test::to_string(in), test::to_string(out), positions.empty() ? 0 : positions[0],
-                  share_positions ? "shared " : "", kRows[static_cast<int>(axis_rows)], pass_k ? "" : "without k");
+  std::string text = fmt::format(
+      "{} {} batch {} tokens {} in {} out {} positions of {} {}{}{}{}", spec.to_string(), form.to_json(), batch, tokens,
+      test::to_string(in), test::to_string(out), positions.empty() ? 0 : positions[0], share_positions ? "shared " : "",
+      kRows[static_cast<int>(axis_rows)], pass_k ? "" : "without k", pass_v ? "" : "without v");
   if (form.context_parallel != ContextParallel::none) text += fmt::format(" rank {} of {}", rank, ranks);
   if (form.counted) text += fmt::format(" counted {}", token_count);
   if (form.k_rows != CacheRows::none) text += fmt::format(" cache of {} rows", k_cache_rows);
+  if (form.v_rows != CacheRows::none) text += fmt::format(" v's of {} rows", v_cache_rows);
   if (form.angles != AngleSource::computed) text += fmt::format(" table of {} rows", table_rows);
   return text;
 }

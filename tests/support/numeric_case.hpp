@@ -20,7 +20,7 @@ enum class Arrangement {
   bshd,          ///< contiguous
   bhsd,          ///< heads outside tokens
   sbhd,          ///< tokens outside sequences
-  packed_qkv,    ///< q, k and a v of k's size in one row of one buffer (in place and as inputs)
+  packed_qkv,    ///< q, k and a v of k's size in one row of one buffer (in place and as inputs; v where it has that)
   padded,        ///< bshd with 16 elements between rows
   lane_strided,  ///< bshd with every stride doubled: lanes apart
   misaligned,    ///< bshd from an address aligned to its element only
@@ -47,6 +47,7 @@ struct NumericCase {
   bool share_positions = false;          ///< one row of `tokens` ids for every sequence
   AxisRows axis_rows = AxisRows::contiguous;
   bool pass_k = true;
+  bool pass_v = true;
 
   // For forms that read a table: it holds the exact angles of positions 0 to table_rows - 1, rounded to its dtype
   // (radians: reduced by nothing, so up to table_rows); sequence b's rows are those of positions shifted by 3 b.
@@ -59,6 +60,8 @@ struct NumericCase {
   std::int32_t token_count = 0;      ///< for counted forms
   std::vector<std::int64_t> k_rows;  ///< for forms with k_rows: batch * tokens
   std::int64_t k_cache_rows = 0;
+  std::vector<std::int64_t> v_rows;  ///< the same for forms with v_rows
+  std::int64_t v_cache_rows = 0;
   bool pass_flags = true;
 
   std::string to_string() const;

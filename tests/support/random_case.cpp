@@ -109,18 +109,32 @@ void set_positions(std::mt19937_64& random, NumericCase& given) {
   }
 }
 
-void set_cache(std::mt19937_64& random, NumericCase& given) {
-  if (given.form.k_rows == CacheRows::none) return;
-  const std::int64_t tokens = given.batch * given.tokens;
-  given.k_cache_rows = tokens + up_to(random, 5);
-  given.k_rows.resize(static_cast<std::size_t>(given.k_cache_rows));
-  std::iota(given.k_rows.begin(), given.k_rows.end(), std::int64_t{0});
-  std::shuffle(given.k_rows.begin(), given.k_rows.end(), random);
-  given.k_rows.resize(static_cast<std::size_t>(tokens));
-  for (std::int64_t& row : given.k_rows) {
+// Rows of a cache for each token, of which some are none and some do not exist.
+std::vector<std::int64_t> random_rows(std::mt19937_64& random, std::int64_t tokens, std::int64_t& cache_rows) {
+  cache_rows = tokens + up_to(random, 5);
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(cache_rows));
+  std::iota(rows.begin(), rows.end(), std::int64_t{0});
+  std::shuffle(rows.begin(), rows.end(), random);
+  rows.resize(static_cast<std::size_t>(tokens));
+  for (std::int64_t& row : rows) {
     if (one_in(random, 6)) row = -1;
-    if (one_in(random, 20)) row = one_in(random, 2) ? given.k_cache_rows + up_to(random, 3) : -2 - up_to(random, 3);
+    if (one_in(random, 20)) row = one_in(random, 2) ? cache_rows + up_to(random, 3) : -2 - up_to(random, 3);
   }
+  return rows;
+}
+
+// Like k, or of any shape; written by tokens or to a cache.
+void set_v(std::mt19937_64& random, NumericCase& given) {
+  constexpr DType kTypes[] = {DType::bf16, DType::fp16, DType::fp32};
+  if (!one_in(random, 3)) return;
+  Operand v{1 + up_to(random, 4), 2 * (1 + up_to(random, 40)), 0};
+  if (given.spec.k && one_in(random, 2)) v = {given.spec.k->heads, given.spec.k->head_dim, 0};
+  if (one_in(random, 4)) v.dtype_out = pick(random, kTypes);
+  given.spec.v = v;
+  given.pass_v = !one_in(random, 8);
+  if (!one_in(random, 2)) return;
+  given.form.v_rows = one_in(random, 2) ? CacheRows::rows32 : CacheRows::rows64;
+  given.v_rows = random_rows(random, given.batch * given.tokens, given.v_cache_rows);
 }
 
 }  // namespace
@@ -141,10 +155,13 @@ NumericCase random_case(std::mt19937_64& random) {
   result.pass_flags = !one_in(random, 4);
   set_arrangement(random, result);
   set_positions(random, result);
-  set_cache(random, result);
+  if (result.form.k_rows != CacheRows::none) {
+    result.k_rows = random_rows(random, result.batch * result.tokens, result.k_cache_rows);
+  }
   if (result.form.counted) {
     result.token_count = static_cast<std::int32_t>(up_to(random, result.batch * result.tokens + 3) - 1);
   }
+  set_v(random, result);
   return result;
 }
 

@@ -24,7 +24,9 @@ inline internal::DeviceKey sample_device() { return {"sm_90", 132, 2619, 5120, 5
 
 /// What a launch of the class reads and writes for each token, heads alone.
 inline std::int64_t sample_bytes(const internal::KernelClass& kernel_class) {
-  return std::int64_t{4} * 128 * (kernel_class.q.heads + kernel_class.k.heads);
+  std::int64_t heads = 0;
+  for (const ropejit::internal::PlanOperand& operand : kernel_class.operands) heads += operand.heads;
+  return std::int64_t{4} * 128 * heads;
 }
 
 inline internal::TuningRecord sample_record(std::int64_t tokens = 4096, const std::string& variant = "flat_v8_h4_t128",

@@ -69,7 +69,6 @@ class FaultyKernel : public LoadedKernel {
   int record(const LaunchGeometry& geometry, LaunchParams& params, internal::Recorder&) const noexcept override {
     return launch(geometry, params, nullptr);
   }
-  std::uint32_t resident_blocks(std::uint32_t threads) const override { return real_->resident_blocks(threads); }
 
  private:
   const Faults& faults_;

@@ -43,7 +43,6 @@ constexpr ropejit::KernelConfig config = {
     .access_bytes = 8,
     .heads_per_thread = 10,
     .most_threads = 64,
-    .persistent = false,
 };
 
 }  // namespace

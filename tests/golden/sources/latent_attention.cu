@@ -43,7 +43,6 @@ constexpr ropejit::KernelConfig config = {
     .access_bytes = 16,
     .heads_per_thread = 4,
     .most_threads = 128,
-    .persistent = false,
 };
 
 }  // namespace

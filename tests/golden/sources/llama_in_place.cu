@@ -51,7 +51,6 @@ constexpr ropejit::KernelConfig config = {
     .access_bytes = 16,
     .heads_per_thread = 8,
     .most_threads = 128,
-    .persistent = false,
 };
 
 }  // namespace

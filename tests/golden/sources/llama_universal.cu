@@ -51,7 +51,6 @@ constexpr ropejit::KernelConfig config = {
     .access_bytes = 2,
     .heads_per_thread = 4,
     .most_threads = 128,
-    .persistent = false,
 };
 
 }  // namespace

@@ -547,7 +547,6 @@ constexpr ropejit::KernelConfig config = {
     .access_bytes = 16,
     .heads_per_thread = 1,
     .most_threads = 256,
-    .persistent = false,
 };
 
 }  // namespace

@@ -38,7 +38,6 @@ constexpr ropejit::KernelConfig config = {
     .access_bytes = 4,
     .heads_per_thread = 5,
     .most_threads = 32,
-    .persistent = false,
 };
 
 }  // namespace

@@ -1,0 +1,82 @@
+// What a launch brings for one operand, by its name; and where it stands among a kernel's parameters.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "launch_params.cuh"
+#include "ropejit/tensor.hpp"
+#include "spec/plan.hpp"
+
+namespace ropejit::internal {
+
+/// The members of RopeArgs that are one operand's. q has no rows.
+struct OperandMembers {
+  TensorView RopeArgs::*in;
+  TensorView RopeArgs::*out;
+  const void* RopeArgs::*rows = nullptr;
+  std::int64_t RopeArgs::*cache_rows = nullptr;
+};
+
+constexpr OperandMembers members_of(OperandName name) noexcept {
+  switch (name) {
+    case OperandName::q: break;
+    case OperandName::k: return {&RopeArgs::k, &RopeArgs::k_out, &RopeArgs::k_rows, &RopeArgs::k_cache_rows};
+    case OperandName::v: return {&RopeArgs::v, &RopeArgs::v_out, &RopeArgs::v_rows, &RopeArgs::v_cache_rows};
+  }
+  return {&RopeArgs::q, &RopeArgs::q_out};
+}
+
+/// Parts of RopeArgs, which must outlive it.
+struct OperandArgs {
+  const TensorView* in;
+  const TensorView* out;
+  const void* rows;
+  std::int64_t cache_rows;
+
+  bool is_given() const { return in->data != nullptr; }
+};
+
+inline OperandArgs args_of(const RopeArgs& args, OperandName name) noexcept {
+  const OperandMembers members = members_of(name);
+  const bool has_rows = members.rows != nullptr;
+  return {&(args.*members.in), &(args.*members.out), has_rows ? args.*members.rows : nullptr,
+          has_rows ? args.*members.cache_rows : 0};
+}
+
+/// The operands of a class and of a launch side by side: visit(index, operand, args) for those of the class, in its
+/// order, until it returns false. False then, and where the launch brings a tensor that the class does not have.
+template <class Visit>
+bool for_each_operand(const KernelClass& kernel_class, const RopeArgs& args, const Visit& visit) noexcept {
+  std::size_t index = 0;
+  for (const OperandName name : {OperandName::q, OperandName::k, OperandName::v}) {
+    const OperandArgs given = args_of(args, name);
+    if (index < kernel_class.operands.size() && kernel_class.operands[index].name == name) {
+      if (!visit(index, kernel_class.operands[index], given)) return false;
+      ++index;
+    } else if (given.is_given() || given.out->data != nullptr) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/// Operand `index` of a class among the parameters: as OperandParams, less its first block.
+inline void set_operand(MoreLaunchParams& params, std::size_t index, const void* in, void* out,
+                        const TensorStrides& strides, const OperandArgs& args) noexcept {
+  if (index == 0) {
+    params.q_in = in;
+    params.q_out = out;
+    params.q_strides = strides;
+  } else if (index == 1) {
+    params.k_in = in;
+    params.k_out = out;
+    params.k_strides = strides;
+    params.k_rows = args.rows;
+    params.k_cache_rows = args.cache_rows;
+  } else {
+    params.more[index - 2] = {out, in, args.rows, args.cache_rows, strides, 0};
+  }
+}
+
+}  // namespace ropejit::internal

@@ -1,0 +1,216 @@
+#include "spec/class_fields.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "spec/form_values.hpp"
+#include "spec/names.hpp"
+
+namespace ropejit::internal {
+namespace {
+
+template <class E>
+std::uint32_t number_of(E value) {
+  return static_cast<std::uint32_t>(value);
+}
+
+// "rotate", and in config.cuh "ropejit::Stage::rotate"; `none` is 0 there.
+const char* name_of(Stage) { return "rotate"; }
+std::uint32_t number_of_stage(Stage stage) { return 1 + number_of(stage); }
+constexpr std::size_t kMostStages = 1;
+
+const char* name_of(TableUse use) {
+  constexpr const char* kNames[] = {"as_given", "inverse", "shift"};
+  return kNames[number_of(use)];
+}
+
+// Runs of pairs on one axis: "0*16 1*24 2*24".
+std::string runs_text(const std::vector<std::uint8_t>& axes) {
+  std::string text;
+  for (std::size_t i = 0; i < axes.size();) {
+    std::size_t end = i;
+    while (end < axes.size() && axes[end] == axes[i]) ++end;
+    text += fmt::format("{}{}*{}", i == 0 ? "" : ",", axes[i], end - i);
+    i = end;
+  }
+  return text;
+}
+
+std::string store_text(const PlanOperand& operand) {
+  return fmt::format("{}x{}+{}:{}:{}", operand.heads, operand.head_dim, operand.first_lane,
+                     to_string(operand.placement), to_string(operand.dtype_out));
+}
+
+// As the class's text has it: q and k always, others where there are any.
+std::string operands_text(const KernelClass& c) {
+  std::string text;
+  for (const OperandName name : {OperandName::q, OperandName::k, OperandName::v}) {
+    const PlanOperand* const operand = c.find(name);
+    if (operand != nullptr) text += fmt::format(" {}={}", to_string(name), store_text(*operand));
+    if (operand == nullptr && name == OperandName::k) text += " k=none";
+  }
+  return text;
+}
+
+std::string operand_config(const PlanOperand& operand) {
+  std::vector<std::string> stages;
+  for (const Stage stage : operand.stages) stages.push_back(fmt::format("ropejit::Stage::{}", name_of(stage)));
+  return fmt::format(
+      "\n        // {}\n        {{.heads = {}, .head_dim = {}, .first_lane = {}, .stages = {{{}}}, .out_of_place = {}, "
+      ".element_out = ropejit::Element::{}, .rows = ropejit::CacheRows::{}}},",
+      to_string(operand.name), operand.heads, operand.head_dim, operand.first_lane, fmt::join(stages, ", "),
+      !operand.in_place(), to_string(operand.dtype_out), to_string(operand.rows));
+}
+
+std::string operand_name(const PlanOperand& operand, DType dtype) {
+  std::string text = fmt::format("_{}{}x{}", to_string(operand.name), operand.heads, operand.head_dim);
+  if (operand.first_lane != 0) text += fmt::format("at{}", operand.first_lane);
+  if (operand.dtype_out != dtype) text += fmt::format("to_{}", to_string(operand.dtype_out));
+  if (operand.rows != CacheRows::none) text += fmt::format("_{}", to_string(operand.rows));
+  return text;
+}
+
+/// Collects the fields.
+class Fields {
+ public:
+  /// An enumerator of config.cuh's enumeration `type`, by its word and number there.
+  ClassField& choice(const char* config, const char* type, const char* word, std::uint32_t number) {
+    return add({config, fmt::format("ropejit::{}::{}", type, word), {number}, {}, {}});
+  }
+  template <class E>
+  ClassField& choice(const char* config, const char* type, E value) {
+    return choice(config, type, to_string(value), number_of(value));
+  }
+  ClassField& number(const char* config, std::uint32_t value) {
+    return add({config, fmt::format("{}", value), {value}, {}, {}});
+  }
+  ClassField& flag(const char* config, bool value) {
+    return add({config, fmt::format("{}", value), {value ? 1U : 0U}, {}, {}});
+  }
+  ClassField& add(ClassField field) {
+    list_.push_back(std::move(field));
+    return list_.back();
+  }
+  std::vector<ClassField> list() && { return std::move(list_); }
+
+ private:
+  std::vector<ClassField> list_;
+};
+
+void add_operands(Fields& fields, const KernelClass& c) {
+  ClassField operands{"operand", "{", {}, operands_text(c), {}};
+  for (const PlanOperand& operand : c.operands) {
+    operands.value += operand_config(operand);
+    operands.name += operand_name(operand, c.dtype);
+    const std::vector<std::uint32_t> words = operand_numbers(operand);
+    operands.numbers.insert(operands.numbers.end(), words.begin(), words.end());
+  }
+  operands.value += "\n    }";
+  operands.numbers.resize(kMostOperands * operand_numbers(PlanOperand{}).size());
+  operands.name += fmt::format("_r{}_{}", c.rotary_dim, c.operands.front().in_place() ? "inplace" : "outofplace");
+  fields.add(std::move(operands));
+  fields.number("operands", static_cast<std::uint32_t>(c.operands.size()));
+}
+
+// The field of the form whose key this is; `always`: its text is there with a default too.
+void add_form_field(Fields& fields, const LaunchForm& form, std::string_view key, bool always = false) {
+  const FormValues values = form_values(form);
+  const FormValues usual = form_values(LaunchForm{});
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const FormValue& one = values[i];
+    if (one.key != key) continue;
+    const bool is_usual = one.number == usual[i].number;
+    ClassField& field = fields.add({one.words.config, {}, {one.number}, {}, {}});
+    field.value =
+        one.is_flag ? fmt::format("{}", one.number != 0) : fmt::format("ropejit::{}::{}", one.words.type, one.word);
+    const std::string word = one.is_flag ? std::string() : fmt::format("={}", one.word);
+    // Two keys of the text are shorter than those of the JSON.
+    const std::string_view label = key == "context_parallel" ? "cp" : key == "overlaps_previous" ? "overlaps" : key;
+    if (always || !is_usual) field.text = fmt::format(" {}{}", label, word);
+    if (one.words.config != nullptr && (always || !is_usual)) {
+      field.name = fmt::format("{}{}", one.words.name, one.is_flag ? "" : one.word);
+    }
+  }
+}
+
+void add_angles(Fields& fields, const KernelClass& c) {
+  // The templates' AngleSource has `product` between `computed` and the tables.
+  const AngleSource angles = c.form.angles;
+  const std::uint32_t number = c.reads_table() ? number_of(angles) + 1 : c.fp32_angle ? 1 : 0;
+  ClassField& field = fields.choice("angles", "AngleSource", c.fp32_angle ? "product" : to_string(angles), number);
+  if (c.reads_table()) {
+    field.text = fmt::format(" angles={} table={}", to_string(angles), to_string(c.form.table_dtype));
+    field.name = fmt::format("_{}_{}", to_string(angles), to_string(c.form.table_dtype));
+  }
+  fields.choice("table_element", "Element", c.form.table_dtype);
+  ClassField& use = fields.choice("table_use", "TableUse", name_of(c.table_use), number_of(c.table_use));
+  if (c.table_use == TableUse::as_given) return;
+  use.text = fmt::format(" use={}", name_of(c.table_use));
+  use.name = fmt::format("_{}", name_of(c.table_use));
+}
+
+void add_sine(Fields& fields, const KernelClass& c) {
+  // The templates' Sine has `polynomial16` between the two.
+  const bool hardware = c.sine == Sine::hardware;
+  const char* const word = hardware ? "hardware" : c.short_polynomial() ? "polynomial16" : "polynomial";
+  ClassField& field = fields.choice("sine", "Sine", word, hardware ? 2 : c.short_polynomial() ? 1 : 0);
+  if (!hardware) return;
+  field.text = " sine=hardware";
+  field.name = "_hwsine";
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> operand_numbers(const PlanOperand& operand) {
+  std::vector<std::uint32_t> words = {operand.heads, operand.head_dim, operand.first_lane};
+  for (std::size_t i = 0; i < kMostStages; ++i) {
+    words.push_back(i < operand.stages.size() ? number_of_stage(operand.stages[i]) : 0);
+  }
+  words.insert(words.end(), {operand.in_place() ? 0U : 1U, number_of(operand.dtype_out), number_of(operand.rows)});
+  return words;
+}
+
+std::vector<ClassField> class_fields(const KernelClass& c) {
+  Fields fields;
+  const auto say = [](ClassField& field, std::string text, std::string name) {
+    field.text = std::move(text);
+    field.name = std::move(name);
+  };
+  say(fields.choice("layout", "Layout", c.layout), fmt::format(" layout={}", to_string(c.layout)),
+      fmt::format("_{}", to_string(c.layout)));
+  say(fields.choice("element", "Element", c.dtype), fmt::format(" dtype={}", to_string(c.dtype)),
+      fmt::format("_{}", to_string(c.dtype)));
+  say(fields.flag("negate_sin", c.negate_sin), c.negate_sin ? " sigma=-1" : " sigma=+1",
+      c.negate_sin ? "_reversed" : "");
+  say(fields.flag("scaled", c.scaled), c.scaled ? " scaled=1" : " scaled=0", c.scaled ? "_scaled" : "");
+  say(fields.number("rotary_dim", c.rotary_dim), fmt::format(" rotary={}", c.rotary_dim), "");
+  add_operands(fields, c);
+  add_form_field(fields, c.form, "strides", true);
+  add_form_field(fields, c.form, "positions", true);
+  const bool relaid = c.layout_out != c.layout;
+  say(fields.choice("layout_out", "Layout", c.layout_out),
+      relaid ? fmt::format(" written={}", to_string(c.layout_out)) : "",
+      relaid ? fmt::format("_to_{}", to_string(c.layout_out)) : "");
+  say(fields.number("section_pairs", c.section_pairs),
+      c.section_pairs != c.pairs() ? fmt::format(" section={}", c.section_pairs) : "", "");
+  const bool rounds = c.rounding != Rounding::exact;
+  say(fields.choice("rounding", "Rounding", c.rounding),
+      rounds ? fmt::format(" rounding={}", to_string(c.rounding)) : "",
+      rounds ? fmt::format("_{}", to_string(c.rounding)) : "");
+  fields.add({nullptr, {}, {}, c.fp32_angle ? " angle=fp32" : "", c.fp32_angle ? "_fp32angle" : ""});
+  add_sine(fields, c);
+  say(fields.number("axes", c.axes), c.axes != 1 ? fmt::format(" axes={}:{}", c.axes, runs_text(c.pair_axes)) : "",
+      c.axes != 1 ? fmt::format("_axes{}", c.axes) : "");
+  add_form_field(fields, c.form, "context_parallel");
+  add_angles(fields, c);
+  // The rest of the form: those of FormWords that are not said above.
+  for (const FormValue& one : form_values(c.form)) {
+    const std::string_view key = one.key;
+    const bool is_said = key == "placement" || key == "strides" || key == "positions" || key == "angles" ||
+                         key == "table_dtype" || key == "context_parallel";
+    if (!is_said) add_form_field(fields, c.form, key);
+  }
+  return std::move(fields).list();
+}
+
+}  // namespace ropejit::internal

@@ -1,0 +1,49 @@
+// Operands that do not rotate: v, on its way to a cache or to a tensor of its own. No angles, positions or pairs: a
+// thread copies a word of each head of its group, converted where another type is written.
+#pragma once
+
+#include "share.cuh"
+
+namespace ropejit {
+
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block) {
+  constexpr RowSplit row = C.split(O);
+  constexpr OperandConfig shape = C.operand[O];
+  constexpr u32 in_bytes = C.element_bytes();
+  constexpr u32 out_bytes = bytes_of(shape.element_out);
+  const Seat seat = seat_of<C, O>(block, count_tokens<C>(params));
+  if (!seat.works) return;
+  const Rows rows = rows_of<C, O>(params, token_of(params, seat.number));
+  if (!is_written<C, O>(rows)) return;
+  const TensorStrides& strides = strides_of<O>(params);
+  const u32 group = seat.item / row.chunks;
+  const u32 lane = seat.item % row.chunks * row.word_lanes;
+  const i64 in_head = head_stride<C, O>(strides.in_head) * in_bytes;
+  const i64 out_head = head_stride<C, O>(strides.out_head) * out_bytes;
+  const char* const in = rows.in + group * in_head + lane * lane_stride<C>(strides.in_lane) * in_bytes;
+  char* const out = rows.out + group * out_head + lane * lane_stride<C>(strides.out_lane) * out_bytes;
+  const auto has_head = [group](u32 h) {
+    return shape.heads % row.heads_per_thread == 0 || group + h * row.groups < shape.heads;
+  };
+  Word<row.word_lanes * in_bytes> word[row.heads_per_thread];
+#pragma unroll
+  for (u32 h = 0; h < row.heads_per_thread; ++h) {
+    if (has_head(h)) word[h] = load_word<row.word_lanes * in_bytes>(in + h * row.groups * in_head);
+  }
+#pragma unroll
+  for (u32 h = 0; h < row.heads_per_thread; ++h) {
+    if (!has_head(h)) continue;
+    char* const at = out + h * row.groups * out_head;
+    // What stays as it is is not unpacked: a NaN would lose its payload.
+    if constexpr (shape.element_out == C.element) {
+      store_word(at, word[h]);
+    } else {
+      float lanes[row.word_lanes];
+      unpack<C.element>(word[h], lanes, 0);
+      store_lanes<shape.element_out, row.word_lanes, C.access_bytes>(at, lanes, 0);
+    }
+  }
+}
+
+}  // namespace ropejit
