@@ -12,6 +12,7 @@ int main(void) {
   static float k[3 * 2 * 64];
   ropejit_service* service = NULL;
   ropejit_kernel* rope = NULL;
+  const ropejit_operand operands[] = {ropejit_operand_of(ROPEJIT_Q, q, NULL), ropejit_operand_of(ROPEJIT_K, k, NULL)};
   ropejit_args args = ropejit_args_default();
   int failed = 1;
   size_t i;
@@ -19,8 +20,8 @@ int main(void) {
   for (i = 0; i < sizeof q / sizeof q[0]; ++i) q[i] = 1;
   for (i = 0; i < sizeof k / sizeof k[0]; ++i) k[i] = 1;
 
-  args.q = ropejit_contiguous(q);
-  args.k = ropejit_contiguous(k);
+  args.operands = operands;
+  args.operand_count = 2;
   args.position_source = ROPEJIT_POSITIONS_START;
   args.tokens = 3;
   if (ropejit_service_create("{\"device\": \"host\"}", &service) == ROPEJIT_OK &&

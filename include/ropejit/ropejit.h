@@ -5,9 +5,10 @@
  *     ropejit_kernel* rope = NULL;
  *     if (ropejit_service_create(NULL, &service) != ROPEJIT_OK) puts(ropejit_last_error());
  *     if (ropejit_get(service, spec_json, NULL, &rope) != ROPEJIT_OK) puts(ropejit_last_error());
+ *     ropejit_operand operands[] = {ropejit_operand_of(ROPEJIT_Q, q, NULL), ropejit_operand_of(ROPEJIT_K, k, NULL)};
  *     ropejit_args args = ropejit_args_default();
- *     args.q = ropejit_contiguous(q);
- *     args.k = ropejit_contiguous(k);
+ *     args.operands = operands;
+ *     args.operand_count = 2;
  *     args.position_ids = ids;
  *     args.tokens = tokens;
  *     if (ropejit_launch(rope, &args, stream) != ROPEJIT_OK) puts(ropejit_last_error());
@@ -25,8 +26,9 @@
  * means what it meant before the member was added. The library reads a struct as far as its size says; members that
  * are not in it have their defaults. Members that only a later header has must be 0, or the call is refused: so a
  * program works with a library older than its header while it asks for nothing that the library does not have. A
- * struct without a size (ropejit_tensor) never changes: what there is to add goes into the structs that hold it. Values
- * of constants never change their meaning; one that the library does not know is refused, like a key of JSON. */
+ * struct without a size (ropejit_tensor) never changes: what there is to add goes into the structs that hold it. In an
+ * array of structs (ropejit_operand) each begins where the one before it ends by its size. Values of constants never
+ * change their meaning; one that the library does not know is refused, like a key of JSON. */
 #pragma once
 
 #include <stddef.h>
@@ -144,10 +146,11 @@ typedef struct ropejit_kernel ropejit_kernel;
  *   "context_parallel"  which tokens of a sequence this rank holds, where positions are not ids: "none" (default),
  *                "contiguous" (of as many equal parts as there are ranks, its own) or "zigzag" (of twice as many, the
  *                one that far from the start and the one that far from the end)
- *   "k_rows"     "none" (default), "rows32" or "rows64": k is written to rows of a cache that args.k_rows names
+ *   "k_rows"     "none" (default), "rows32" or "rows64": k is written to rows of a cache that its operand's rows name
  *   "counted"    true: the number of tokens is read from args.token_count, on the device; false is the default
  *   "overlaps_previous"  true: programmatic dependent launch: it may be dealt to the GPU while the launch before it on
  *                the stream is ending; false is the default
+ *   "v_rows"     of specs with v, as "k_rows"
  * May compile, which takes some hundred milliseconds; a second call with an equal spec and form does not.
  * *kernel is set to NULL on failure, else to a kernel that the caller releases. */
 ROPEJIT_API ropejit_status ropejit_get(ropejit_service* service, const char* spec_json, const char* form_json,
@@ -202,18 +205,42 @@ enum {
 /* Bits that a launch sets in args.flags: what only the device can find. */
 enum {
   ROPEJIT_FLAG_NO_TABLE_ROW = 1, /* a position for which the caller's table has no row: the token came out NaN */
-  ROPEJIT_FLAG_NO_CACHE_ROW = 2  /* a number in k_rows that is neither -1 nor a row: the token's k was not written */
+  ROPEJIT_FLAG_NO_CACHE_ROW = 2  /* a number in rows that is neither -1 nor a row: the token was not written there */
 };
+
+/* Operands of a launch, as the spec names them. */
+enum {
+  ROPEJIT_Q = 0, /* the queries, which every launch has */
+  ROPEJIT_K = 1, /* the keys */
+  ROPEJIT_V = 2  /* the values, which do not rotate: they are copied, out of place always */
+};
+
+/* One operand of a launch, [batch, tokens, heads, head_dim]. Fill it from ropejit_operand_of(). */
+typedef struct ropejit_operand {
+  size_t size;       /* sizeof(ropejit_operand) where the caller was compiled */
+  int32_t name;      /* ROPEJIT_Q, ROPEJIT_K or ROPEJIT_V: one that the spec has */
+  int32_t reserved;  /* 0 */
+  ropejit_tensor in; /* what is read, in place written over; data NULL: the operand is left out of this launch */
+  /* Out of place: like `in`, written in full. In place: data NULL. With rows: the cache, [cache_rows, heads, head_dim],
+   * whose token_stride is between rows; its batch_stride is not used. */
+  ropejit_tensor out;
+  /* For forms with "k_rows" and "v_rows": device memory, at [b*tokens + s] the row of `out` (int32_t or int64_t, as the
+   * form says) that token s of sequence b is written to; -1: none. Rows must be distinct. Two operands may share a
+   * list.
+   */
+  const void* rows;
+  int64_t cache_rows; /* 1 or more */
+} ropejit_operand;
 
 /* One launch. Fill it from ropejit_args_default(): not all defaults of the members up to `flags` are 0, as those of all
  * later members are. `size` may also end behind the last member that the caller sets, in steps of 8 bytes, and must
  * cover all up to `tokens`. */
 typedef struct ropejit_args {
   size_t size;                   /* sizeof(ropejit_args) where the caller was compiled */
-  ropejit_tensor q;              /* [batch, tokens, q heads, q head_dim] */
-  ropejit_tensor k;              /* the same of k; data NULL: k is left out of this launch */
-  ropejit_tensor q_out;          /* out of place: like q, written in full. In place: data NULL. */
-  ropejit_tensor k_out;          /* likewise of k; with k_rows: the cache */
+  ropejit_tensor q;              /* old, as the three below and k_rows: read where `operands` is NULL; else data NULL */
+  ropejit_tensor k;              /* ROPEJIT_K's `in`; data NULL: k is left out of this launch */
+  ropejit_tensor q_out;          /* ROPEJIT_Q's `out` */
+  ropejit_tensor k_out;          /* ROPEJIT_K's `out` */
   int32_t position_source;       /* ROPEJIT_POSITIONS_...: must be the form's */
   int32_t reserved;              /* 0 */
   const void* position_ids;      /* device memory; read only with the ids sources */
@@ -242,15 +269,17 @@ typedef struct ropejit_args {
    * whole sequences, whose lengths must be multiples of ranks (zigzag: 2 * ranks); this rank's tokens of sequence i
    * begin at cu_seqlens[i] / ranks. */
   int64_t ranks;
-  int64_t rank; /* 0 to ranks - 1 */
-  /* For forms with "k_rows": device memory, at [b*tokens + s] the row of k_out (int32_t or int64_t, as the form says)
-   * that k of token s of sequence b is written to; -1: none. k_out is [k_cache_rows, heads, head_dim], its token_stride
-   * is between rows. Rows must be distinct. */
-  const void* k_rows;
-  int64_t k_cache_rows; /* 1 or more */
+  int64_t rank;         /* 0 to ranks - 1 */
+  const void* k_rows;   /* old: ROPEJIT_K's `rows`, read where `operands` is NULL; else NULL */
+  int64_t k_cache_rows; /* old, likewise */
   /* For forms with "counted": device memory; tokens b*tokens + s from *token_count on are left alone. */
   const int32_t* token_count;
   uint32_t* flags; /* device memory, ROPEJIT_FLAG_... are set in it, never cleared; NULL: not wanted */
+  /* The tensors of this launch, in any order, none twice; those of the spec that are not among them are left out. NULL:
+   * the old members q, k, q_out, k_out, k_rows and k_cache_rows have them, as before there was such a list; they go
+   * with the next major version. */
+  const ropejit_operand* operands;
+  int64_t operand_count; /* 1 to 3 */
 } ropejit_args;
 
 /* A tensor without gaps at `data`. */
@@ -262,6 +291,19 @@ static inline ropejit_tensor ropejit_contiguous(void* data) {
   tensor.head_stride = ROPEJIT_CONTIGUOUS;
   tensor.lane_stride = ROPEJIT_CONTIGUOUS;
   return tensor;
+}
+
+/* An operand of tensors without gaps, `out` NULL: in place, and no rows of a cache. */
+static inline ropejit_operand ropejit_operand_of(int32_t name, void* in, void* out) {
+  ropejit_operand operand;
+  operand.size = sizeof operand;
+  operand.name = name;
+  operand.reserved = 0;
+  operand.in = ropejit_contiguous(in);
+  operand.out = ropejit_contiguous(out);
+  operand.rows = NULL;
+  operand.cache_rows = 0;
+  return operand;
 }
 
 /* No tensors, one sequence of no tokens, int64_t ids without gaps. */
@@ -294,6 +336,8 @@ static inline ropejit_args ropejit_args_default(void) {
   args.k_cache_rows = 0;
   args.token_count = NULL;
   args.flags = NULL;
+  args.operands = NULL;
+  args.operand_count = 0;
   return args;
 }
 

@@ -8,8 +8,13 @@
 typedef struct Sizes {
   int64_t batch;
   int64_t tokens;
-  View q, k, positions, cos, sin, cu_seqlens;
+  View in[OPERANDS];
+  View out[OPERANDS];  /* in place: as `in` */
+  View rows[OPERANDS]; /* where the call has rows */
+  View positions, cos, sin, cu_seqlens;
 } Sizes;
+
+static const View* first_of(const Sizes* sizes) { return &sizes->in[ROPEJIT_Q]; }
 
 /* 1: yes; 0: no; -1: an exception. */
 static int is_true(PyObject* function) {
@@ -52,12 +57,13 @@ static int torch_is_watching(const Call* call) {
   }
   const int enabled = is_true(torch.is_grad_enabled);
   if (enabled <= 0) return enabled;
-  PyObject* const inputs[] = {call->q, call->k, call->cos, call->sin};
-  for (size_t i = 0; i < sizeof inputs / sizeof *inputs; ++i) {
-    const int needed = requires_grad(inputs[i]);
+  for (int i = 0; i < OPERANDS; ++i) {
+    int needed = requires_grad(call->operand[i].in);
+    if (needed == 0) needed = requires_grad(call->operand[i].out);
     if (needed != 0) return needed;
   }
-  return 0;
+  const int needed = requires_grad(call->cos);
+  return needed != 0 ? needed : requires_grad(call->sin);
 }
 
 /* Whether q may be launched on as things stand: its device is served, and torch's current one. */
@@ -86,7 +92,7 @@ static bool read_tables(const Site* site, const Call* call, Sizes* sizes) {
   if (site->tables == 0) return call->cos == NULL && call->sin == NULL;
   const View* const cos = &sizes->cos;
   if (call->cos == NULL || (site->tables == 2) != (call->sin != NULL)) return false;
-  if (!view_tensor(call->cos, &sizes->cos) || !same_device(cos, &sizes->q)) return false;
+  if (!view_tensor(call->cos, &sizes->cos) || !same_device(cos, first_of(sizes))) return false;
   if (!is_float(cos->dtype) && cos->dtype != DTYPE_COMPLEX64) return false;
   if (cos->ndim != 2 && cos->ndim != 3) return false;
   if (cos->strides[cos->ndim - 1] != 1 && cos->shape[cos->ndim - 1] != 1) return false;
@@ -101,7 +107,7 @@ static bool read_tables(const Site* site, const Call* call, Sizes* sizes) {
   }
   if (site->tables == 1) return true;
   const View* const sin = &sizes->sin;
-  if (!view_tensor(call->sin, &sizes->sin) || !same_device(sin, &sizes->q)) return false;
+  if (!view_tensor(call->sin, &sizes->sin) || !same_device(sin, first_of(sizes))) return false;
   if (sin->dtype != cos->dtype || sin->ndim != cos->ndim) return false;
   for (int32_t i = 0; i < cos->ndim; ++i) {
     if (sin->shape[i] != cos->shape[i]) return false;
@@ -117,17 +123,17 @@ static bool read_positions(const Site* site, const Call* call, Sizes* sizes) {
   const View* const positions = &sizes->positions;
   if (site->positions == AT_RAGGED) {
     const View* const ends = &sizes->cu_seqlens;
-    if (!view_tensor(call->cu_seqlens, &sizes->cu_seqlens) || !same_device(ends, &sizes->q)) return false;
+    if (!view_tensor(call->cu_seqlens, &sizes->cu_seqlens) || !same_device(ends, first_of(sizes))) return false;
     if (ends->dtype != DTYPE_INT32 || ends->ndim != 1 || ends->shape[0] < 2 || ends->strides[0] != 1) return false;
     if (sizes->batch != 1) return false;
     if (call->positions == NULL) return true;
-    return view_tensor(call->positions, &sizes->positions) && same_device(positions, &sizes->q) &&
+    return view_tensor(call->positions, &sizes->positions) && same_device(positions, first_of(sizes)) &&
            positions->dtype == DTYPE_INT32 && positions->ndim == 1 && positions->shape[0] == ends->shape[0] - 1 &&
            (positions->strides[0] == 1 || positions->shape[0] == 1);
   }
   if (site->positions == AT_START) return call->positions == NULL;
   if (call->positions == NULL || !view_tensor(call->positions, &sizes->positions)) return false;
-  if (!same_device(positions, &sizes->q)) return false;
+  if (!same_device(positions, first_of(sizes))) return false;
   if (positions->dtype != DTYPE_INT32 && positions->dtype != DTYPE_INT64) return false;
   if (site->positions == AT_OFFSETS) return positions->ndim == 1 && positions->shape[0] == sizes->batch;
   const int32_t axes = site->axes ? 1 : 0;
@@ -136,21 +142,60 @@ static bool read_positions(const Site* site, const Call* call, Sizes* sizes) {
   return positions->ndim == axes + 1 || positions->shape[axes] == 1 || positions->shape[axes] == sizes->batch;
 }
 
+/* The rows of a cache: as many numbers as there are tokens, side by side. */
+static bool read_rows(const Call* call, Sizes* sizes, int i) {
+  View* const rows = &sizes->rows[i];
+  if (!view_tensor(call->operand[i].rows, rows) || !same_device(rows, first_of(sizes))) return false;
+  if (rows->dtype != DTYPE_INT32 && rows->dtype != DTYPE_INT64) return false;
+  int64_t count = 1;
+  for (int32_t d = rows->ndim - 1; d >= 0; --d) {
+    if (rows->shape[d] != 1 && rows->strides[d] != count) return false;
+    count *= rows->shape[d];
+  }
+  return count == sizes->batch * sizes->tokens;
+}
+
+/* A tensor of the caller's that is written: of the input's shape, or with rows a cache of [rows, heads, lanes]. */
+static bool read_output(const Site* site, const Call* call, Sizes* sizes, int i) {
+  const View* const in = &sizes->in[i];
+  View* const out = &sizes->out[i];
+  if (!view_tensor(call->operand[i].out, out) || !same_device(out, in) || !is_float(out->dtype)) return false;
+  if (call->operand[i].rows != NULL) {
+    return out->ndim == 3 && out->shape[0] > 0 && out->shape[1] == size_at(in, site->head) &&
+           out->shape[2] == in->shape[site->lane] && read_rows(call, sizes, i);
+  }
+  if (out->ndim != in->ndim) return false;
+  for (int32_t d = 0; d < in->ndim; ++d) {
+    if (out->shape[d] != in->shape[d]) return false;
+  }
+  return true;
+}
+
+static bool read_operand(const Site* site, const Call* call, Sizes* sizes, int i) {
+  const View* const q = first_of(sizes);
+  View* const in = &sizes->in[i];
+  if (i != ROPEJIT_Q) {
+    if (!view_tensor(call->operand[i].in, in) || !same_device(in, q)) return false;
+    if (in->ndim != q->ndim || in->dtype != q->dtype) return false;
+    if (size_at(in, site->batch) != sizes->batch || size_at(in, site->token) != sizes->tokens) return false;
+  }
+  if (call->operand[i].out != NULL) return read_output(site, call, sizes, i);
+  sizes->out[i] = *in;
+  return call->operand[i].rows == NULL && i != ROPEJIT_V && (site->in_place || !call->stores);
+}
+
 static bool read_sizes(const Site* site, const Call* call, Sizes* sizes) {
-  const View* const q = &sizes->q;
+  const View* const q = first_of(sizes);
   if (!is_float(q->dtype) || q->ndim != site->ndim) return false;
   sizes->batch = size_at(q, site->batch);
   sizes->tokens = size_at(q, site->token);
-  if (call->k != NULL) {
-    const View* const k = &sizes->k;
-    if (!view_tensor(call->k, &sizes->k) || !same_device(k, q)) return false;
-    if (k->ndim != q->ndim || k->dtype != q->dtype) return false;
-    if (size_at(k, site->batch) != sizes->batch || size_at(k, site->token) != sizes->tokens) return false;
+  for (int i = 0; i < OPERANDS; ++i) {
+    if (call->operand[i].in != NULL && !read_operand(site, call, sizes, i)) return false;
   }
   return read_tables(site, call, sizes) && read_positions(site, call, sizes);
 }
 
-/* The launch's view of q or k. A dimension of size 1 has the stride that a gapless tensor has there, whatever torch
+/* The launch's view of an operand. A dimension of size 1 has the stride that a gapless tensor has there, whatever torch
  * says. */
 static ropejit_tensor tensor_of(const Site* site, const View* view) {
   ropejit_tensor tensor;
@@ -173,20 +218,45 @@ static bool is_gapless(const Site* site, const View* view) {
          tensor.batch_stride == view->shape[site->token] * heads * lanes && (uintptr_t)view->data % 16 == 0;
 }
 
+/* The launch's view of a cache. */
+static ropejit_tensor cache_of(const View* view) {
+  ropejit_tensor tensor = ropejit_contiguous(view->data);
+  if (view->shape[0] != 1) tensor.token_stride = view->strides[0];
+  if (view->shape[1] != 1) tensor.head_stride = view->strides[1];
+  if (view->shape[2] != 1) tensor.lane_stride = view->strides[2];
+  return tensor;
+}
+
+static bool is_gapless_cache(const View* view) {
+  return (view->shape[2] == 1 || view->strides[2] == 1) &&
+         (view->shape[1] == 1 || view->strides[1] == view->shape[2]) &&
+         (view->shape[0] == 1 || view->strides[0] == view->shape[1] * view->shape[2]) &&
+         (uintptr_t)view->data % 16 == 0;
+}
+
 static void fill_key(const Site* site, const Call* call, const Sizes* sizes, int64_t* key) {
-  const bool has_k = call->k != NULL;
-  key[KEY_DEVICE_TYPE] = sizes->q.device_type;
-  key[KEY_DEVICE] = sizes->q.device_id;
-  key[KEY_DTYPE] = sizes->q.dtype;
-  key[KEY_Q_HEADS] = size_at(&sizes->q, site->head);
-  key[KEY_Q_DIM] = sizes->q.shape[site->lane];
-  key[KEY_K_HEADS] = has_k ? size_at(&sizes->k, site->head) : 0;
-  key[KEY_K_DIM] = has_k ? sizes->k.shape[site->lane] : 0;
+  const View* const q = first_of(sizes);
+  key[KEY_DEVICE_TYPE] = q->device_type;
+  key[KEY_DEVICE] = q->device_id;
+  key[KEY_DTYPE] = q->dtype;
   key[KEY_TABLE_DTYPE] = site->tables == 0 ? DTYPE_OTHER : sizes->cos.dtype;
   key[KEY_TABLE_WIDTH] = site->tables == 0 ? 0 : sizes->cos.shape[sizes->cos.ndim - 1];
   key[KEY_POSITIONS_DTYPE] =
       site->positions == AT_IDS || site->positions == AT_OFFSETS ? sizes->positions.dtype : DTYPE_OTHER;
-  key[KEY_CONTIGUOUS] = is_gapless(site, &sizes->q) && (!has_k || is_gapless(site, &sizes->k));
+  key[KEY_CONTIGUOUS] = 1;
+  for (int i = 0; i < OPERANDS; ++i) {
+    const CallOperand* const operand = &call->operand[i];
+    int64_t* const own = key + KEY_OPERANDS + i * KEY_OPERAND_LENGTH;
+    memset(own, 0, KEY_OPERAND_LENGTH * sizeof *own);
+    if (operand->in == NULL) continue;
+    own[KEY_OF_HEADS] = size_at(&sizes->in[i], site->head);
+    own[KEY_OF_DIM] = sizes->in[i].shape[site->lane];
+    key[KEY_CONTIGUOUS] &= is_gapless(site, &sizes->in[i]);
+    if (operand->out == NULL) continue;
+    own[KEY_OF_OUT_DTYPE] = sizes->out[i].dtype;
+    if (operand->rows != NULL) own[KEY_OF_ROWS_DTYPE] = sizes->rows[i].dtype;
+    key[KEY_CONTIGUOUS] &= operand->rows != NULL ? is_gapless_cache(&sizes->out[i]) : is_gapless(site, &sizes->out[i]);
+  }
 }
 
 /* Borrowed from the site. */
@@ -326,43 +396,68 @@ static void fill_table(const Site* site, const Sizes* sizes, ropejit_args* args)
   args->table_batch_stride = cos->ndim == 3 && cos->shape[0] != 1 ? cos->strides[0] * numbers : 0;
 }
 
-/* Borrowed (in place) or new references, by what the site does. */
+/* What each operand is written to. Borrowed where the call or the site has it, else new references, which `made` says.
+ */
 typedef struct Outputs {
-  PyObject* q;
-  PyObject* k;
+  PyObject* tensor[OPERANDS];
+  bool made[OPERANDS];
 } Outputs;
 
-static void drop(const Site* site, const Outputs* outputs) {
-  if (site->in_place) return;
-  Py_XDECREF(outputs->q);
-  Py_XDECREF(outputs->k);
+static void drop(const Outputs* outputs) {
+  for (int i = 0; i < OPERANDS; ++i) {
+    if (outputs->made[i]) Py_XDECREF(outputs->tensor[i]);
+  }
 }
 
 /* False: an exception, and nothing is held. */
-static bool make_outputs(const Site* site, const Call* call, const Sizes* sizes, PyObject* dtype, Outputs* outputs,
-                         ropejit_args* args) {
-  outputs->q = call->q;
-  outputs->k = call->k;
-  if (site->in_place) return true;
-  outputs->q = allocate_like(call->q, &sizes->q, dtype);
-  outputs->k = outputs->q == NULL || call->k == NULL ? NULL : allocate_like(call->k, &sizes->k, dtype);
-  View view;
-  if (outputs->q != NULL && (call->k == NULL || outputs->k != NULL) && view_memory(outputs->q, &view)) {
-    args->q_out = tensor_of(site, &view);
-    if (call->k == NULL) return true;
-    if (view_memory(outputs->k, &view)) {
-      args->k_out = tensor_of(site, &view);
-      return true;
-    }
+static bool make_outputs(const Site* site, const Call* call, Sizes* sizes, PyObject* dtype, Outputs* outputs) {
+  memset(outputs, 0, sizeof *outputs);
+  for (int i = 0; i < OPERANDS; ++i) {
+    const CallOperand* const operand = &call->operand[i];
+    outputs->tensor[i] = operand->out != NULL ? operand->out : operand->in;
+    if (site->in_place || operand->in == NULL || operand->out != NULL) continue;
+    outputs->tensor[i] = allocate_like(operand->in, &sizes->in[i], dtype);
+    outputs->made[i] = true;
+    if (outputs->tensor[i] != NULL && view_memory(outputs->tensor[i], &sizes->out[i])) continue;
+    if (!PyErr_Occurred()) PyErr_SetString(PyExc_RuntimeError, "torch.empty_like gave what cannot be read");
+    drop(outputs);
+    return false;
   }
-  if (!PyErr_Occurred()) PyErr_SetString(PyExc_RuntimeError, "torch.empty_like gave what cannot be read");
-  drop(site, outputs);
-  return false;
+  return true;
+}
+
+/* How many there are. */
+static int fill_operands(const Site* site, const Call* call, const Sizes* sizes, ropejit_operand* operands) {
+  int count = 0;
+  for (int i = 0; i < OPERANDS; ++i) {
+    if (call->operand[i].in == NULL) continue;
+    ropejit_operand operand = ropejit_operand_of(i, NULL, NULL);
+    operand.in = tensor_of(site, &sizes->in[i]);
+    if (call->operand[i].rows != NULL) {
+      operand.out = cache_of(&sizes->out[i]);
+      operand.rows = sizes->rows[i].data;
+      operand.cache_rows = sizes->out[i].shape[0];
+    } else if (!site->in_place || call->operand[i].out != NULL) {
+      operand.out = tensor_of(site, &sizes->out[i]);
+    }
+    operands[count++] = operand;
+  }
+  return count;
 }
 
 /* So that autograd sees that what it may have saved was written to. */
 static bool tell_versions(const Outputs* outputs) {
-  PyObject* const tensors = outputs->k == NULL ? PyTuple_Pack(1, outputs->q) : PyTuple_Pack(2, outputs->q, outputs->k);
+  PyObject* written[OPERANDS];
+  Py_ssize_t count = 0;
+  for (int i = 0; i < OPERANDS; ++i) {
+    if (outputs->tensor[i] != NULL && !outputs->made[i]) written[count++] = outputs->tensor[i];
+  }
+  if (count == 0) return true;
+  PyObject* const tensors = PyTuple_New(count);
+  for (Py_ssize_t i = 0; tensors != NULL && i < count; ++i) {
+    Py_INCREF(written[i]);
+    PyTuple_SetItem(tensors, i, written[i]);
+  }
   PyObject* const done = tensors == NULL ? NULL : PyObject_CallFunctionObjArgs(torch.increment_version, tensors, NULL);
   Py_XDECREF(tensors);
   Py_XDECREF(done);
@@ -374,12 +469,12 @@ static PyObject* not_here(void) { Py_RETURN_NONE; }
 PyObject* rotate(Site* site, const Call* call) {
   if (torch.tensor_type == NULL) return PyErr_Format(PyExc_RuntimeError, "setup() has not been called");
   Sizes sizes;
-  if (!view_tensor(call->q, &sizes.q)) return not_here();
+  if (!view_tensor(call->operand[ROPEJIT_Q].in, &sizes.in[ROPEJIT_Q])) return not_here();
   if (!call->forced) {
     const int watching = torch_is_watching(call);
     if (watching != 0) return watching < 0 ? NULL : not_here();
   }
-  const int ready = device_is_ready(&sizes.q);
+  const int ready = device_is_ready(first_of(&sizes));
   if (ready <= 0) return ready < 0 ? NULL : not_here();
   if (!read_sizes(site, call, &sizes)) return not_here();
 
@@ -387,40 +482,40 @@ PyObject* rotate(Site* site, const Call* call) {
   fill_key(site, call, &sizes, key);
   PyObject* const kernel = kernel_for(site, key);
   if (kernel == NULL) return NULL;
-
-  ropejit_args args = ropejit_args_default();
-  args.q = tensor_of(site, &sizes.q);
-  if (call->k != NULL) args.k = tensor_of(site, &sizes.k);
-  args.batch = sizes.batch;
-  args.tokens = sizes.tokens;
-  args.ranks = site->ranks;
-  args.rank = site->rank;
-  fill_positions(site, call, &sizes, &args);
-  fill_table(site, &sizes, &args);
   Outputs outputs;
-  if (!make_outputs(site, call, &sizes, output_dtype_of(kernel), &outputs, &args)) return NULL;
+  if (!make_outputs(site, call, &sizes, output_dtype_of(kernel), &outputs)) return NULL;
 
   if (sizes.batch > 0 && sizes.tokens > 0) {
+    ropejit_operand operands[OPERANDS];
+    ropejit_args args = ropejit_args_default();
+    args.operands = operands;
+    args.operand_count = fill_operands(site, call, &sizes, operands);
+    args.batch = sizes.batch;
+    args.tokens = sizes.tokens;
+    args.ranks = site->ranks;
+    args.rank = site->rank;
+    fill_positions(site, call, &sizes, &args);
+    fill_table(site, &sizes, &args);
     void* stream = NULL;
-    if (!current_stream(&sizes.q, &stream)) {
-      drop(site, &outputs);
+    if (!current_stream(first_of(&sizes), &stream)) {
+      drop(&outputs);
       return NULL;
     }
     const ropejit_status status = ropejit_launch(kernel_of(kernel), &args, stream);
     if (status != ROPEJIT_OK) {
-      drop(site, &outputs);
+      drop(&outputs);
       /* A thread that has not used CUDA yet has no context: the long way sees to that, and tries again. */
       if (status == ROPEJIT_INVALID_ARGUMENT || call->last) return raise_status(status);
       return not_here();
     }
-    if (site->in_place && !tell_versions(&outputs)) return NULL;
+    if (!tell_versions(&outputs)) {
+      drop(&outputs);
+      return NULL;
+    }
   }
-  if (site->in_place) {
-    Py_INCREF(outputs.q);
-    Py_XINCREF(outputs.k);
-  }
-  PyObject* const result = PyTuple_Pack(2, outputs.q, outputs.k == NULL ? Py_None : outputs.k);
-  Py_DECREF(outputs.q);
-  Py_XDECREF(outputs.k);
+  PyObject* const q = outputs.tensor[ROPEJIT_Q];
+  PyObject* const k = outputs.tensor[ROPEJIT_K];
+  PyObject* const result = PyTuple_Pack(2, q, k == NULL ? Py_None : k);
+  drop(&outputs);
   return result;
 }

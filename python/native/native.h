@@ -15,7 +15,7 @@
 
 enum { MAX_DIMS = 8 };
 
-/* Numbers of dtypes, as Python knows them too (_sites.py). */
+/* Numbers of dtypes, as Python knows them too (_torch.py). */
 enum { DTYPE_OTHER = 0, DTYPE_BF16, DTYPE_FP16, DTYPE_FP32, DTYPE_INT32, DTYPE_INT64, DTYPE_COMPLEX64, DTYPES };
 
 /* What a tensor is. The arrays are the view's own. */

@@ -86,31 +86,60 @@ static void site_free(PyObject* object) {
 
 static PyObject* given(PyObject* argument) { return argument == Py_None ? NULL : argument; }
 
+/* What run and store have in common, from positions on. False: an exception. */
+static bool read_rest(Call* call, PyObject* const* arguments) {
+  call->positions = given(arguments[0]);
+  call->cos = given(arguments[1]);
+  call->sin = given(arguments[2]);
+  call->cu_seqlens = given(arguments[3]);
+  call->start = PyLong_AsLongLong(arguments[4]);
+  if (call->start == -1 && PyErr_Occurred()) return false;
+  const long flags = PyLong_AsLong(arguments[5]);
+  if (flags == -1 && PyErr_Occurred()) return false;
+  call->forced = (flags & 1) != 0;
+  call->last = (flags & 2) != 0;
+  return true;
+}
+
 static PyObject* site_run(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
   if (count != 8) {
     PyErr_SetString(PyExc_TypeError, "run(q, k, positions, cos, sin, cu_seqlens, start, flags)");
     return NULL;
   }
-  const int64_t start = PyLong_AsLongLong(arguments[6]);
-  if (start == -1 && PyErr_Occurred()) return NULL;
-  const long flags = PyLong_AsLong(arguments[7]);
-  if (flags == -1 && PyErr_Occurred()) return NULL;
-  const Call call = {arguments[0],
-                     given(arguments[1]),
-                     given(arguments[2]),
-                     given(arguments[3]),
-                     given(arguments[4]),
-                     given(arguments[5]),
-                     start,
-                     (flags & 1) != 0,
-                     (flags & 2) != 0};
-  return rotate((Site*)self, &call);
+  Call call;
+  memset(&call, 0, sizeof call);
+  call.operand[ROPEJIT_Q].in = arguments[0];
+  call.operand[ROPEJIT_K].in = given(arguments[1]);
+  return read_rest(&call, arguments + 2) ? rotate((Site*)self, &call) : NULL;
+}
+
+static PyObject* site_store(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+  if (count != 9 || !PyTuple_Check(arguments[0]) || !PyTuple_Check(arguments[1]) || !PyTuple_Check(arguments[2])) {
+    PyErr_SetString(PyExc_TypeError,
+                    "store((q, out, rows), (k, ...), (v, ...), positions, cos, sin, cu_seqlens, start, flags)");
+    return NULL;
+  }
+  Call call;
+  memset(&call, 0, sizeof call);
+  call.stores = true;
+  for (int i = 0; i < OPERANDS; ++i) {
+    CallOperand* const operand = &call.operand[i];
+    if (PyTuple_Size(arguments[i]) != 3) continue; /* () is none */
+    operand->in = PyTuple_GetItem(arguments[i], 0);
+    operand->out = given(PyTuple_GetItem(arguments[i], 1));
+    operand->rows = given(PyTuple_GetItem(arguments[i], 2));
+  }
+  if (call.operand[ROPEJIT_Q].in == NULL) return PyErr_Format(PyExc_ValueError, "q: found none, allowed: an operand");
+  return read_rest(&call, arguments + 3) ? rotate((Site*)self, &call) : NULL;
 }
 
 static PyMethodDef site_methods[] = {
     {"run", (PyCFunction)(void (*)(void))site_run, METH_FASTCALL,
      "run(q, k, positions, cos, sin, cu_seqlens, start, flags) -> (q, k), or None where only the long way will do.\n"
      "flags: 1: do not look at gradients and modes; 2: raise what fails"},
+    {"store", (PyCFunction)(void (*)(void))site_store, METH_FASTCALL,
+     "store(q, k, v, positions, cos, sin, cu_seqlens, start, flags) -> the same; q, k and v are (tensor, where it is\n"
+     "written or None, rows or None), or () for one that is not there"},
     {NULL, NULL, 0, NULL},
 };
 

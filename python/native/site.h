@@ -3,20 +3,24 @@
 
 #include "native.h"
 
-/* What decides which kernel serves a call. Python is given these numbers in this order (_sites.py). */
+enum { OPERANDS = ROPEJIT_V + 1 }; /* operands of a launch, at most; numbered by their names in ropejit.h */
+
+/* What decides which kernel serves a call. Python is given these numbers in this order (_templates.py). */
 enum {
   KEY_DEVICE_TYPE,
   KEY_DEVICE,
   KEY_DTYPE,
-  KEY_Q_HEADS,
-  KEY_Q_DIM,
-  KEY_K_HEADS, /* 0: without k */
-  KEY_K_DIM,
   KEY_TABLE_DTYPE, /* DTYPE_OTHER: without a table */
   KEY_TABLE_WIDTH, /* numbers a row, as the tensor has them */
   KEY_POSITIONS_DTYPE,
   KEY_CONTIGUOUS,
-  KEY_LENGTH
+  KEY_OPERANDS,     /* for each of q, k and v the four below */
+  KEY_OF_HEADS = 0, /* 0: it is not there */
+  KEY_OF_DIM,
+  KEY_OF_OUT_DTYPE,  /* of a tensor that the caller brought to be written; else DTYPE_OTHER */
+  KEY_OF_ROWS_DTYPE, /* DTYPE_OTHER: without rows of a cache */
+  KEY_OPERAND_LENGTH,
+  KEY_LENGTH = KEY_OPERANDS + OPERANDS * KEY_OPERAND_LENGTH
 };
 
 typedef struct Entry {
@@ -45,18 +49,24 @@ typedef struct Site {
   int64_t rank;  /* which of them this is */
 } Site;
 
+typedef struct CallOperand {
+  PyObject* in;   /* NULL: the call has no such operand */
+  PyObject* out;  /* NULL: as the site has it, over `in` or into a new tensor */
+  PyObject* rows; /* of the cache that `out` is; NULL: none */
+} CallOperand;
+
 typedef struct Call {
-  PyObject* q;
-  PyObject* k; /* NULL: none; so below */
-  PyObject* positions;
+  CallOperand operand[OPERANDS];
+  PyObject* positions; /* NULL: none; so below */
   PyObject* cos;
   PyObject* sin;
   PyObject* cu_seqlens;
   int64_t start;
+  bool stores; /* nothing is allocated: what is not in place has an output */
   bool forced; /* grad and modes were looked at already */
   bool last;   /* failures are raised: there is no other way left */
 } Call;
 
-/* A tuple (q, k or None) of what was rotated; None where this is no case for the short path, and nothing was done; NULL
- * and an exception. */
+/* A tuple of what q and k became, None for a k that is not there; Py_None where this is no case for the short path, and
+ * nothing was done; NULL and an exception. */
 PyObject* rotate(Site* site, const Call* call);

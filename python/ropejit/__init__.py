@@ -13,9 +13,10 @@ is valid and not built; ropejit.Error for what went wrong with device, driver or
 
 from ropejit._models import model_ropes
 from ropejit._native import version as _version
+from ropejit._operands import Operand
 from ropejit._ops import rope, rope_
 from ropejit._rotation import Rotation
 from ropejit._services import Error, forget_unused, library_path, serve_host
 
-__all__ = ["Error", "Rotation", "forget_unused", "library_path", "model_ropes", "rope", "rope_", "serve_host"]
+__all__ = ["Error", "Operand", "Rotation", "forget_unused", "library_path", "model_ropes", "rope", "rope_", "serve_host"]
 __version__ = _version()

@@ -3,6 +3,7 @@
 import torch
 
 from ropejit import _torch
+from ropejit._operands import NAMES
 from ropejit._services import host_is_served
 
 _WORDS = {"b": "batch", "s": "tokens", "h": "heads", "d": "lanes"}
@@ -13,10 +14,23 @@ def _refuse(name, found, allowed):
 
 
 def check_types(q, k, positions, cos, sin, cu_seqlens, start):
-    tensors = {"q": q, "k": k, "positions": positions, "cos": cos, "sin": sin, "cu_seqlens": cu_seqlens}
+    _check_types({"q": q, "k": k, "positions": positions, "cos": cos, "sin": sin, "cu_seqlens": cu_seqlens}, ("q",), start)
+
+
+def check_store_types(operands, positions, cos, sin, cu_seqlens, start):
+    tensors = {"positions": positions, "cos": cos, "sin": sin, "cu_seqlens": cu_seqlens}
+    needed = []
+    for name, operand in zip(NAMES, operands):
+        if operand:
+            tensors[name], tensors[f"{name}.output"], tensors[f"{name}.rows"] = operand
+            needed.append(name)
+    _check_types(tensors, needed, start)
+
+
+def _check_types(tensors, needed, start):
     for name, value in tensors.items():
-        if not isinstance(value, torch.Tensor) and (value is not None or name == "q"):
-            allowed = "a torch.Tensor" if name == "q" else "a torch.Tensor or None"
+        if not isinstance(value, torch.Tensor) and (value is not None or name in needed):
+            allowed = "a torch.Tensor" if name in needed else "a torch.Tensor or None"
             raise TypeError(f"{name}: found {type(value).__name__}, allowed: {allowed}")
         if value is not None and (value.layout is not torch.strided or value.is_nested):
             found = "a nested tensor" if value.is_nested else f"layout {value.layout}"
@@ -55,12 +69,56 @@ def check_memory(*tensors):
 
 def check(rotation, in_place, q, k, positions, cos, sin, cu_seqlens, start):
     """Raises for the first thing that keeps these arguments from being rotated."""
+    batch, tokens = _check_inputs(rotation, {"q": q} if k is None else {"q": q, "k": k}, in_place)
+    _check_tables(rotation, q, cos, sin, batch, tokens, start)
+    _check_positions(rotation, q, positions, cu_seqlens, batch, tokens)
+
+
+def check_store(rotation, operands, positions, cos, sin, cu_seqlens, start):
+    """The same of a store's operands."""
+    given = {name: operand for name, operand in zip(NAMES, operands) if operand}
+    q = given["q"][0]
+    batch, tokens = _check_inputs(rotation, {name: operand[0] for name, operand in given.items()}, False)
+    in_place = given["q"][1] is None
+    for name, (read, written, rows) in given.items():
+        if rows is not None:
+            _check_rows(name, rows, q, batch * tokens)
+        if written is None:
+            if name == "v" or rows is not None or not in_place:
+                _refuse(f"{name}.output", "None", "a tensor (in place are q and a k without rows, both or neither)")
+            _check_writable(name, read)
+            continue
+        if in_place and name == "k" and rows is None:
+            _refuse("k.output", "a tensor", "None, as q has, or rows of a cache")
+        _check_device(f"{name}.output", written, q)
+        _check_dtype(f"{name}.output", written, tuple(_torch.FLOATS.values()))
+        heads = read.shape[rotation.dims.index("h")] if "h" in rotation.dims else 1
+        lanes = read.shape[rotation.dims.index("d")]
+        shape = tuple(written.shape)
+        if rows is None and shape != tuple(read.shape):
+            _refuse(f"{name}.output", f"shape {shape}", f"{tuple(read.shape)}, as {name} has")
+        if rows is not None and (len(shape) != 3 or shape[0] < 1 or shape[1:] != (heads, lanes)):
+            _refuse(f"{name}.output", f"shape {shape}", f"a cache of [rows, {heads}, {lanes}]")
+        _check_writable(f"{name}.output", written)
+    _check_tables(rotation, q, cos, sin, batch, tokens, start)
+    _check_positions(rotation, q, positions, cu_seqlens, batch, tokens)
+
+
+def _check_rows(name, rows, q, tokens):
+    name = f"{name}.rows"
+    _check_device(name, rows, q)
+    _check_dtype(name, rows, (torch.int32, torch.int64))
+    if rows.numel() != tokens:
+        _refuse(name, f"{rows.numel()} numbers", f"{tokens}: one for each token")
+
+
+def _check_inputs(rotation, tensors, in_place):
+    """Batch and tokens, the same for all of these."""
     dims = rotation.dims
     order = f"{len(dims)} dimensions ({', '.join(_WORDS[letter] for letter in dims)})"
     sizes = {}
-    for name, tensor in (("q", q), ("k", k)):
-        if tensor is None:
-            continue
+    q = tensors["q"]
+    for name, tensor in tensors.items():
         _check_device(name, tensor, None if name == "q" else q)
         _check_dtype(name, tensor, tuple(_torch.FLOATS.values()) if name == "q" else (q.dtype,))
         _check_rank(name, tensor, (len(dims),), order)
@@ -71,9 +129,7 @@ def check(rotation, in_place, q, k, positions, cos, sin, cu_seqlens, start):
                 _refuse(name, f"no {_WORDS[letter]}", "1 or more")
         if in_place:
             _check_writable(name, tensor)
-    batch, tokens = sizes.get("b", 1), sizes["s"]
-    _check_tables(rotation, q, cos, sin, batch, tokens, start)
-    _check_positions(rotation, q, positions, cu_seqlens, batch, tokens)
+    return sizes.get("b", 1), sizes["s"]
 
 
 def _check_writable(name, tensor):

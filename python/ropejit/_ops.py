@@ -3,14 +3,16 @@
     ropejit::rope(q, k, spec, form, dims, ...) -> (Tensor, Tensor)
     ropejit::rope.one(q, spec, form, dims, ...) -> Tensor
     ropejit::rope_(q, k or None, spec, form, dims, ...) -> ()
+    ropejit::store(inputs, outputs, rows, names, spec, form, dims, ...) -> ()
 
 Spec and form go by value, as text: compile caches outlive processes. Eager calls do not come this way (Rotation has a
-shorter one); traces, modes and subclasses of tensors do.
+shorter one); traces, modes and subclasses of tensors do. torch leaves off trailing arguments that have their defaults:
+_complete puts them back.
 """
 
 import torch
 
-from ropejit import _plain, _templates
+from ropejit import _operands, _plain, _templates
 from ropejit._autograd import RotateByOperator, differentiates
 from ropejit._rotation import Rotation, rotation
 from ropejit._traces import copied
@@ -23,97 +25,114 @@ _tags = (torch.Tag.pt2_compliant_tag,)
 torch.library.define("ropejit::rope", f"(Tensor q, Tensor k, {_REST}) -> (Tensor, Tensor)", tags=_tags)
 torch.library.define("ropejit::rope.one", f"(Tensor q, {_REST}) -> Tensor", tags=_tags)
 torch.library.define("ropejit::rope_", f"(Tensor(a!) q, Tensor(b!)? k, {_REST}) -> ()", tags=_tags)
+torch.library.define(
+    "ropejit::store", f"(Tensor[] inputs, Tensor(a!)[] outputs, Tensor[] rows, str names, {_REST}) -> ()", tags=_tags
+)
 
 
-def _run(in_place, q, k, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start):
-    of = rotation(spec, form, dims, gathered)
-    return of.forced(in_place, q, k, positions, cos, sin, cu_seqlens, int(start))
+def _complete(spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
+    """The Rotation, and the arguments of a call of it after the operands."""
+    return rotation(spec, form, dims, gathered), (positions, cos, sin, cu_seqlens, start)
+
+
+def _run(in_place, q, k, *rest):
+    of, (*tensors, start) = _complete(*rest)
+    return of.forced(in_place, q, k, *tensors, int(start))
 
 
 @torch.library.impl("ropejit::rope", ("cpu", "cuda"))
-def _rope(q, k, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
-    return _run(False, q, k, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start)
+def _rope(q, k, *rest):
+    return _run(False, q, k, *rest)
 
 
 @torch.library.impl("ropejit::rope.one", ("cpu", "cuda"))
-def _rope_one(q, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
-    return _run(False, q, None, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start)[0]
+def _rope_one(q, *rest):
+    return _run(False, q, None, *rest)[0]
 
 
 @torch.library.impl("ropejit::rope_", ("cpu", "cuda"))
-def _rope_in_place(
-    q, k, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0
-):
-    _run(True, q, k, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start)
+def _rope_in_place(q, k, *rest):
+    _run(True, q, k, *rest)
+
+
+@torch.library.impl("ropejit::store", ("cpu", "cuda"))
+def _store(inputs, outputs, rows, names, *rest):
+    of, (*tensors, start) = _complete(*rest)
+    of.forced_store(_operands.from_lists(inputs, outputs, rows, names), *tensors, int(start))
 
 
 @torch.library.register_fake("ropejit::rope")
-def _fake(q, k, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
-    return rotation(spec, form, dims, gathered).shaped(q, k)
+def _fake(q, k, *rest):
+    return _complete(*rest)[0].shaped(q, k)
 
 
 @torch.library.register_fake("ropejit::rope.one")
-def _fake_one(q, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
-    return rotation(spec, form, dims, gathered).shaped(q, None)[0]
+def _fake_one(q, *rest):
+    return _complete(*rest)[0].shaped(q, None)[0]
 
 
 @torch.library.register_fake("ropejit::rope_")
-def _fake_in_place(
-    q, k, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0
-):
+def _fake_in_place(q, k, *rest):
+    return None
+
+
+@torch.library.register_fake("ropejit::store")
+def _fake_store(inputs, outputs, rows, names, *rest):
     return None
 
 
 # torch's own handling of the lazy bits takes no operator that writes over what may be None.
 @torch.library.impl("ropejit::rope_", ("Conjugate", "Negative"))
-def _rope_in_place_of_lazy(
-    q, k, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0
-):
-    rest = map(_plain.resolved, (positions, cos, sin, cu_seqlens))
+def _rope_in_place_of_lazy(q, k, spec, form, dims, gathered=False, *rest):
+    _, (*tensors, start) = _complete(spec, form, dims, gathered, *rest)
     memory = _plain.negated_back(q), _plain.negated_back(k)
-    torch.ops.ropejit.rope_.default(*memory, spec, form, dims, gathered, *rest, start)
+    torch.ops.ropejit.rope_.default(*memory, spec, form, dims, gathered, *map(_plain.resolved, tensors), start)
 
 
-def _differentiated(q, k, spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start):
+def _differentiated(q, k, *rest):
+    of, (positions, cos, sin, cu_seqlens, start) = _complete(*rest)
     for name, table in (("cos", cos), ("sin", sin)):
         if torch.is_grad_enabled() and table is not None and table.requires_grad:
             raise ValueError(f"{name}: found a tensor that requires grad, allowed: one that does not")
-    of = rotation(spec, form, dims, gathered)
     return RotateByOperator.apply(of, q, k, positions, cos, sin, cu_seqlens, start)
 
 
+def _tables(*rest):
+    return _complete(*rest)[1][1:3]
+
+
 @torch.library.impl("ropejit::rope", "Autograd")
-def _rope_and_gradient(
-    q, k, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0
-):
-    rest = spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start
-    if differentiates(q, k, cos, sin):
+def _rope_and_gradient(q, k, *rest):
+    if differentiates(q, k, *_tables(*rest)):
         return _differentiated(q, k, *rest)
     with torch._C._AutoDispatchBelowAutograd():
         return torch.ops.ropejit.rope.default(q, k, *rest)
 
 
 @torch.library.impl("ropejit::rope.one", "Autograd")
-def _rope_one_and_gradient(
-    q, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0
-):
-    rest = spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start
-    if differentiates(q, cos, sin):
+def _rope_one_and_gradient(q, *rest):
+    if differentiates(q, *_tables(*rest)):
         return _differentiated(q, None, *rest)[0]
     with torch._C._AutoDispatchBelowAutograd():
         return torch.ops.ropejit.rope.one(q, *rest)
 
 
 @torch.library.impl("ropejit::rope_", "Autograd")
-def _rope_in_place_and_gradient(
-    q, k, spec, form, dims, gathered=False, positions=None, cos=None, sin=None, cu_seqlens=None, start=0
-):
-    rest = spec, form, dims, gathered, positions, cos, sin, cu_seqlens, start
-    if differentiates(q, k, cos, sin):
-        copied(q, k, *rotation(spec, form, dims, gathered).by_operator(q, k, *rest[4:]))
+def _rope_in_place_and_gradient(q, k, *rest):
+    if differentiates(q, k, *_tables(*rest)):
+        of, others = _complete(*rest)
+        copied(q, k, *of.by_operator(q, k, *others))
         return
     with torch._C._AutoDispatchBelowAutograd():
         torch.ops.ropejit.rope_.default(q, k, *rest)
+
+
+@torch.library.impl("ropejit::store", "Autograd")
+def _store_without_gradient(inputs, outputs, rows, names, *rest):
+    if differentiates(*inputs, *outputs, *_tables(*rest)):
+        raise _operands.no_gradient()
+    with torch._C._AutoDispatchBelowAutograd():
+        torch.ops.ropejit.store.default(inputs, outputs, rows, names, *rest)
 
 
 def _of(spec, form, dims):

@@ -5,7 +5,7 @@ import operator
 
 import torch
 
-from ropejit import _autograd, _checks, _native, _plain, _templates, _torch, _traces
+from ropejit import _autograd, _checks, _native, _operands, _plain, _templates, _torch, _traces
 from ropejit._services import python_error
 
 _is_compiling = torch.compiler.is_compiling
@@ -38,8 +38,9 @@ class Rotation:
         self.axes = len(axes.get("sections", ())) if self.kind == "ids" else 0
         self.gathered = _gathered
         self.ranks, self.rank = _templates.ranks_of(form)
-        self._run = self._site(spec, form, False).run
-        self._run_in_place = self._site(spec, form, True).run
+        apart, over = self._site(spec, form, False), self._site(spec, form, True)
+        self._run, self._run_in_place = apart.run, over.run
+        self._store, self._store_in_place = apart.store, over.store
         self._adjoints = {}
         self._of_k = None
 
@@ -91,6 +92,55 @@ class Rotation:
         if result is not None:
             return result
         return self._long_way(q, k, positions, cos, sin, cu_seqlens, start, in_place=True)
+
+    def store(self, operands, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
+        """Rotates q and k and copies v to where a list of Operand says: into tensors of the caller's, or to rows of a
+        cache, in one launch. No gradients. The other arguments are those of a call."""
+        operands = _operands.by_name(operands)
+        if _is_compiling():
+            return _traces.traced_store(self, operands, positions, cos, sin, cu_seqlens, start)
+        run = self._store_in_place if operands[0][1] is None else self._store
+        try:
+            if run(*operands, positions, cos, sin, cu_seqlens, start, 0) is None:
+                self._store_slowly(operands, positions, cos, sin, cu_seqlens, start)
+        except (_native.NativeError, TypeError, OverflowError) as error:
+            raise self._store_explained(error, operands, positions, cos, sin, cu_seqlens, start) from None
+        return None
+
+    def _store_slowly(self, operands, *rest):
+        tensors = [tensor for operand in operands for tensor in operand] + list(rest[:4])
+        _checks.check_store_types(operands, *rest)
+        if _autograd.differentiates(*tensors):
+            raise _operands.no_gradient()
+        if _torch.is_watched() or not all(map(_plain.is_of_plain_type, tensors)):
+            return _traces.traced_store(self, operands, *rest)
+        return self.forced_store(operands, *rest)
+
+    def forced_store(self, operands, *rest):
+        """What operands come to, whatever autograd and modes may say."""
+        _checks.check_store(self, operands, *rest)
+        ready = _operands.in_memory(operands)
+        positions, cos, sin, cu_seqlens, start = rest
+        tables = _plain.alike(_plain.read_from(cos), _plain.read_from(sin))
+        positions = _plain.gapless(_plain.read_from(positions), self.kind)
+        cu_seqlens = _plain.gapless(_plain.read_from(cu_seqlens), "ragged")
+        run = self._store_in_place if operands[0][1] is None else self._store
+        try:
+            with _context_of(operands[0][0]):
+                done = run(*ready, positions, *tables, cu_seqlens, start, _FORCED | _LAST)
+        except _native.NativeError as error:
+            raise python_error(error) from None
+        if done is None:
+            raise ValueError("operands: found a combination of arguments that is not served")
+
+    def _store_explained(self, error, operands, *rest):
+        _checks.check_store_types(operands, *rest)
+        if not isinstance(error, _native.NativeError):
+            return error
+        invalid = python_error(error)
+        if isinstance(invalid, ValueError):
+            _checks.check_store(self, operands, *rest)
+        return invalid
 
     def forced(self, in_place, *arguments):
         """What arguments come to, whatever autograd and modes may say."""

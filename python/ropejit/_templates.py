@@ -86,21 +86,30 @@ def _fill(target, path, key, value):
         raise ValueError(f"{path}{key}: found {target[key]!r}, allowed: {value!r}, which is what the tensors have")
 
 
+_OPERANDS = ("q", "k", "v")
+_KEY_OPERANDS, _KEY_OPERAND_LENGTH = 7, 4  # as in site.h
+
+
 def make_kernel(spec, form, in_place, key):
     """The kernel for a Site's key (site.h), its spec and form dicts. Raises NativeError."""
-    (device_type, device, dtype, q_heads, q_dim, k_heads, k_dim, table_dtype, table_width, positions_dtype, gapless) = key
+    device_type, device, dtype, table_dtype, table_width, positions_dtype, gapless = key[:_KEY_OPERANDS]
     spec = dict(spec)
     form = {name: value for name, value in form.items() if name not in ("ranks", "rank")}
     spec.setdefault("schema", 1)
     _fill(spec, "spec.", "dtype", _torch.NAMES[dtype])
-    spec["q"] = dict(spec.get("q", {}))
-    _fill(spec["q"], "spec.q.", "heads", q_heads)
-    _fill(spec["q"], "spec.q.", "head_dim", q_dim)
-    k = dict(spec.pop("k", {}))
-    if k_heads > 0:
-        _fill(k, "spec.k.", "heads", k_heads)
-        _fill(k, "spec.k.", "head_dim", k_dim)
-        spec["k"] = k
+    for number, name in enumerate(_OPERANDS):
+        at = _KEY_OPERANDS + number * _KEY_OPERAND_LENGTH
+        heads, dim, out_dtype, rows_dtype = key[at : at + _KEY_OPERAND_LENGTH]
+        operand = dict(spec.pop(name, {}))
+        if heads == 0:
+            continue
+        _fill(operand, f"spec.{name}.", "heads", heads)
+        _fill(operand, f"spec.{name}.", "head_dim", dim)
+        if out_dtype != 0:
+            _fill(operand, f"spec.{name}.", "dtype_out", _torch.NAMES[out_dtype])
+        if rows_dtype != 0:
+            form[f"{name}_rows"] = "rows32" if rows_dtype == _torch.INT32 else "rows64"
+        spec[name] = operand
     if table_width > 0:
         is_complex = table_dtype == _torch.COMPLEX64
         _fill(form, "form.", "table_dtype", "fp32" if is_complex else _torch.NAMES[table_dtype])
@@ -111,7 +120,9 @@ def make_kernel(spec, form, in_place, key):
     form.setdefault("strides", "contiguous" if gapless else "free")
     if form["positions"] in ("ids", "offsets"):
         form["positions"] += "32" if positions_dtype == _torch.INT32 else "64"
-    output = output_dtype(spec)
+    written = {spec[name]["dtype_out"] for name in ("q", "k") if "dtype_out" in spec.get(name, {})}
+    # Of a store, tensors say themselves what is written.
+    output = _torch.FLOATS[written.pop()] if len(written) == 1 else None
     return service_for(device_type == 1, device).kernel(json.dumps(spec), json.dumps(form), output)
 
 

@@ -5,7 +5,7 @@ import re
 
 import torch
 
-from ropejit import _plain
+from ropejit import _operands, _plain
 from ropejit._services import Error
 
 _NAMES = ("q", "k", "positions", "cos", "sin", "cu_seqlens")
@@ -23,6 +23,9 @@ class Traced:
     def in_place(self, q, k=None, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
         return traced_in_place(self, q, k, positions, cos, sin, cu_seqlens, start)
 
+    def store(self, operands, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
+        return traced_store(self, _operands.by_name(operands), positions, cos, sin, cu_seqlens, start)
+
 
 def traced(of, q, k, positions, cos, sin, cu_seqlens, start):
     rest = (of.spec, of.form, of.dims, of.gathered, positions, cos, sin, cu_seqlens, start)
@@ -38,6 +41,11 @@ def traced_in_place(of, q, k, positions, cos, sin, cu_seqlens, start):
     rest = map(_plain.resolved, (positions, cos, sin, cu_seqlens))
     torch.ops.ropejit.rope_(q, k, of.spec, of.form, of.dims, of.gathered, *rest, start)
     return q, k
+
+
+def traced_store(of, operands, positions, cos, sin, cu_seqlens, start):
+    rest = map(_plain.resolved, (positions, cos, sin, cu_seqlens))
+    torch.ops.ropejit.store(*_operands.to_lists(operands), of.spec, of.form, of.dims, of.gathered, *rest, start)
 
 
 def copied(q, k, new_q, new_k):

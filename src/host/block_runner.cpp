@@ -15,7 +15,15 @@ namespace {
 
 constexpr unsigned kWarp = 32;
 
-enum class Wait { none, warp, block, done };
+/// Where a thread waits. Those of a warp go on together, from one place.
+enum class Wait {
+  none,
+  warp,
+  shuffle_given,  // its value is there for the others
+  shuffle_taken,  // it has read another's
+  block,
+  done,
+};
 
 struct SimulatedThread : HostThread {
   class Block* block_state = nullptr;
@@ -59,7 +67,7 @@ class Block {
     for (const SimulatedThread& thread : threads_) {
       if (thread.wait != Wait::done) return HostOutcome::deadlock;
     }
-    return misaligned_ ? HostOutcome::misaligned : HostOutcome::ok;
+    return defect_;
   }
 
  private:
@@ -99,23 +107,24 @@ class Block {
     fiber.resume();
   }
 
-  /// Nothing can run: lets go whichever barriers all their threads have reached (a thread that returned counts as
-  /// having reached every barrier, as on the GPU). False when there is none.
+  /// Nothing can run: lets go whichever barriers and shuffles all their threads have reached (a thread that returned
+  /// counts as having reached every one, as on the GPU). False when there is none.
   bool release() {
     bool all_at_block = true;
     bool any_at_block = false;
     for (std::size_t first = 0; first < threads_.size(); first += kWarp) {
-      bool all_at_warp = true;
-      bool any_at_warp = false;
+      Wait place = Wait::done;  // where those of the warp wait that have not returned
+      bool all_at_place = true;
       const std::size_t last = std::min(first + kWarp, threads_.size());
       for (std::size_t i = first; i < last; ++i) {
         const Wait wait = threads_[i].wait;
-        any_at_warp |= wait == Wait::warp;
-        all_at_warp &= wait == Wait::warp || wait == Wait::done;
+        if (wait == Wait::done) continue;
+        if (place == Wait::done) place = wait;
+        all_at_place &= wait == place;
         any_at_block |= wait == Wait::block;
-        all_at_block &= wait == Wait::block || wait == Wait::done;
+        all_at_block &= wait == Wait::block;
       }
-      if (any_at_warp && all_at_warp) make_ready(first, last);
+      if (all_at_place && place != Wait::done && place != Wait::block) make_ready(first, last);
     }
     if (any_at_block && all_at_block) make_ready(0, threads_.size());
     return !ready_.empty();
@@ -139,16 +148,21 @@ class Block {
 
   static unsigned long long shuffle(HostThread* self, unsigned long long value, unsigned lane) {
     SimulatedThread& thread = simulated(self);
+    Block& block = *thread.block_state;
     thread.shuffle_slot = value;
-    warp_barrier(self);
-    const std::vector<SimulatedThread>& threads = thread.block_state->threads_;
+    wait_at(self, Wait::shuffle_given);
     const std::size_t source = thread.thread.x / kWarp * kWarp + lane;
-    const unsigned long long result = source < threads.size() ? threads[source].shuffle_slot : 0;
-    warp_barrier(self);  // nobody overwrites a slot that another has yet to read
+    unsigned long long result = 0;
+    if (source < block.threads_.size() && block.threads_[source].wait != Wait::done) {
+      result = block.threads_[source].shuffle_slot;
+    } else {
+      block.defect_ = HostOutcome::no_source;
+    }
+    wait_at(self, Wait::shuffle_taken);  // nobody overwrites a slot that another has yet to read
     return result;
   }
 
-  static void misaligned_access(HostThread* self) { simulated(self).block_state->misaligned_ = true; }
+  static void misaligned_access(HostThread* self) { simulated(self).block_state->defect_ = HostOutcome::misaligned; }
 
   const HostEntry& entry_;
   std::vector<SimulatedThread> threads_;
@@ -156,7 +170,7 @@ class Block {
   std::vector<Fiber*> idle_;
   std::deque<SimulatedThread*> ready_;
   std::size_t next_ = 0;
-  bool misaligned_ = false;
+  HostOutcome defect_ = HostOutcome::ok;  // the last one seen
 };
 
 }  // namespace

@@ -22,9 +22,12 @@ struct HostEntry {
 /// What a launch on the host target can come to.
 enum class HostOutcome : int {
   ok = 0,
-  no_memory = 1,   ///< no stack for a fiber
-  deadlock = 2,    ///< every thread that has not returned waits at a barrier that not all reach: a defect of the kernel
+  no_memory = 1,  ///< no stack for a fiber
+  /// Every thread that has not returned waits, and not all of a warp or block at one place: a barrier or shuffle that
+  /// not all reach, a defect of the kernel.
+  deadlock = 2,
   misaligned = 3,  ///< an access that a GPU would have faulted on: a defect of the kernel
+  no_source = 4,   ///< a shuffle from a thread that has ended, or that the block does not have: a defect of the kernel
 };
 
 /// Runs all blocks of the grid. Reentrant; every call has its own state.

@@ -196,10 +196,11 @@ void ropejit_kernel_release(ropejit_kernel* kernel) { delete kernel; }
 ropejit_status ropejit_launch(const ropejit_kernel* kernel, const ropejit_args* args, void* stream) {
   if (kernel == nullptr) return fail(ErrorCode::invalid_argument, "kernel: found NULL, allowed: a kernel");
   if (args == nullptr) return fail(ErrorCode::invalid_argument, "args: found NULL, allowed: arguments");
-  if (const char* problem = ropejit::internal::why_unreadable(*args)) {
+  ropejit::RopeArgs launch;
+  if (const char* problem = ropejit::internal::read_args(*args, launch)) {
     return fail(ErrorCode::invalid_argument, problem);
   }
-  const ropejit::LaunchStatus status = kernel->kernel.launch(ropejit::internal::rope_args(*args), stream);
+  const ropejit::LaunchStatus status = kernel->kernel.launch(launch, stream);
   return status ? ROPEJIT_OK : fail(status);
 }
 

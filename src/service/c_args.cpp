@@ -1,8 +1,10 @@
 #include "service/c_args.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 
+#include "launch/operand_args.hpp"
 #include "service/c_struct.hpp"
 
 namespace ropejit::internal {
@@ -15,8 +17,13 @@ static_assert(ROPEJIT_POSITIONS_RAGGED == static_cast<int>(PositionSource::ragge
 static_assert(ROPEJIT_FLAG_NO_TABLE_ROW == kNoTableRow);
 static_assert(ROPEJIT_FLAG_NO_CACHE_ROW == kNoCacheRow);
 
+static_assert(ROPEJIT_Q == static_cast<int>(OperandName::q));
+static_assert(ROPEJIT_K == static_cast<int>(OperandName::k));
+static_assert(ROPEJIT_V == static_cast<int>(OperandName::v));
+
 // The first version ended behind `tokens`.
 constexpr GrowingStruct kArgs = {offsetof(ropejit_args, tokens) + sizeof(int64_t), sizeof(ropejit_args)};
+constexpr GrowingStruct kOperand = {offsetof(ropejit_operand, cache_rows) + sizeof(int64_t), sizeof(ropejit_operand)};
 
 TensorView view(const ropejit_tensor& tensor) noexcept {
   TensorView result;
@@ -28,61 +35,116 @@ TensorView view(const ropejit_tensor& tensor) noexcept {
   return result;
 }
 
-// Of a struct that has every member.
-RopeArgs converted(const ropejit_args& args) noexcept {
-  RopeArgs launch;
-  launch.q = view(args.q);
-  launch.k = view(args.k);
-  launch.q_out = view(args.q_out);
-  launch.k_out = view(args.k_out);
-  launch.positions.source = static_cast<PositionSource>(args.position_source);
-  launch.positions.ids = args.position_ids;
-  launch.positions.first = args.first_position;
-  launch.positions.batch_stride = args.position_batch_stride;
-  launch.positions.token_stride = args.position_token_stride;
-  launch.positions.cu_seqlens = args.cu_seqlens;
-  launch.positions.sequences = args.sequences;
-  launch.positions.axis_stride = args.position_axis_stride;
-  launch.positions.ranks = args.ranks == 0 ? 1 : args.ranks;
-  launch.positions.rank = args.rank;
-  launch.table.cos = args.table_cos;
-  launch.table.sin = args.table_sin;
-  launch.table.rows = args.table_rows;
-  launch.table.row_stride = args.table_row_stride;
-  launch.table.batch_stride = args.table_batch_stride;
-  launch.batch = args.batch;
-  launch.tokens = args.tokens;
-  launch.k_rows = args.k_rows;
-  launch.k_cache_rows = args.k_cache_rows;
-  launch.token_count = args.token_count;
-  launch.flags = args.flags;
-  return launch;
-}
+struct StructWords {
+  const char* no_version;
+  const char* too_large;
+  const char* unknown_member;
+};
 
-}  // namespace
-
-const char* why_unreadable(const ropejit_args& args) noexcept {
-  switch (fault_of(&args, args.size, kArgs)) {
+/// Null, or why a struct at `bytes` that says it has `size` bytes cannot be read.
+const char* why_unreadable(const void* bytes, std::size_t size, const GrowingStruct& known,
+                           const StructWords& words) noexcept {
+  switch (fault_of(bytes, size, known)) {
     case StructFault::none: break;
-    case StructFault::no_version:
-      return "args.size: found the size of no version of the struct, allowed: sizeof(ropejit_args)";
-    case StructFault::too_large: return "args.size: above 65536, allowed: sizeof(ropejit_args)";
-    case StructFault::unknown_member:
-      return "args: a member that this version of ropejit does not know is set, allowed: 0";
-  }
-  if (args.reserved != 0) return "args.reserved: not 0, allowed: 0";
-  if (args.position_source < ROPEJIT_POSITIONS_START || args.position_source > ROPEJIT_POSITIONS_RAGGED) {
-    return "args.position_source: unknown, allowed: one of the ROPEJIT_POSITIONS_ values";
+    case StructFault::no_version: return words.no_version;
+    case StructFault::too_large: return words.too_large;
+    case StructFault::unknown_member: return words.unknown_member;
   }
   return nullptr;
 }
 
-RopeArgs rope_args(const ropejit_args& args) noexcept {
-  if (args.size >= sizeof(ropejit_args)) return converted(args);
+const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArgs& out) noexcept {
+  if (operand.reserved != 0) return "args.operands: found a reserved that is not 0, allowed: 0";
+  if (operand.name < ROPEJIT_Q || operand.name > ROPEJIT_V) {
+    return "args.operands: found an unknown name, allowed: ROPEJIT_Q, ROPEJIT_K, ROPEJIT_V";
+  }
+  const unsigned bit = 1U << static_cast<unsigned>(operand.name);
+  if ((seen & bit) != 0) return "args.operands: found a name twice, allowed: each once";
+  seen |= bit;
+  const OperandMembers members = members_of(static_cast<OperandName>(operand.name));
+  out.*members.in = view(operand.in);
+  out.*members.out = view(operand.out);
+  if (members.rows != nullptr) {
+    out.*members.rows = operand.rows;
+    out.*members.cache_rows = operand.cache_rows;
+  } else if (operand.rows != nullptr) {
+    return "args.operands: found rows of q, allowed: null";
+  }
+  return nullptr;
+}
+
+const char* read_operands(const ropejit_args& args, RopeArgs& out) noexcept {
+  static constexpr StructWords kWords = {
+      "args.operands.size: found the size of no version of the struct, allowed: sizeof(ropejit_operand)",
+      "args.operands.size: found more than 65536, allowed: sizeof(ropejit_operand)",
+      "args.operands: found a member set that this version of ropejit does not know, allowed: 0"};
+  if (args.q.data != nullptr || args.k.data != nullptr || args.q_out.data != nullptr || args.k_out.data != nullptr ||
+      args.k_rows != nullptr) {
+    return "args.q, k, q_out, k_out or k_rows: found a pointer beside operands, allowed: null";
+  }
+  if (args.operand_count < 1 || args.operand_count > static_cast<std::int64_t>(kMostOperands)) {
+    return "args.operand_count: found other than 1 to 3, allowed: that";
+  }
+  unsigned seen = 0;
+  const auto* at = reinterpret_cast<const char*>(args.operands);
+  for (std::int64_t i = 0; i < args.operand_count; ++i) {
+    const auto& operand = *reinterpret_cast<const ropejit_operand*>(at);
+    if (const char* why = why_unreadable(at, operand.size, kOperand, kWords)) return why;
+    if (const char* why = read_operand(operand, seen, out)) return why;
+    at += operand.size;
+  }
+  return nullptr;
+}
+
+// Of a struct that has every member.
+const char* read_complete(const ropejit_args& args, RopeArgs& out) noexcept {
+  out.positions.source = static_cast<PositionSource>(args.position_source);
+  out.positions.ids = args.position_ids;
+  out.positions.first = args.first_position;
+  out.positions.batch_stride = args.position_batch_stride;
+  out.positions.token_stride = args.position_token_stride;
+  out.positions.cu_seqlens = args.cu_seqlens;
+  out.positions.sequences = args.sequences;
+  out.positions.axis_stride = args.position_axis_stride;
+  out.positions.ranks = args.ranks == 0 ? 1 : args.ranks;
+  out.positions.rank = args.rank;
+  out.table.cos = args.table_cos;
+  out.table.sin = args.table_sin;
+  out.table.rows = args.table_rows;
+  out.table.row_stride = args.table_row_stride;
+  out.table.batch_stride = args.table_batch_stride;
+  out.batch = args.batch;
+  out.tokens = args.tokens;
+  out.token_count = args.token_count;
+  out.flags = args.flags;
+  if (args.operands != nullptr) return read_operands(args, out);
+  if (args.operand_count != 0) return "args.operand_count: found other than 0 without operands, allowed: 0";
+  out.q = view(args.q);
+  out.k = view(args.k);
+  out.q_out = view(args.q_out);
+  out.k_out = view(args.k_out);
+  out.k_rows = args.k_rows;
+  out.k_cache_rows = args.k_cache_rows;
+  return nullptr;
+}
+
+}  // namespace
+
+const char* read_args(const ropejit_args& args, RopeArgs& out) noexcept {
+  static constexpr StructWords kWords = {
+      "args.size: found the size of no version of the struct, allowed: sizeof(ropejit_args)",
+      "args.size: above 65536, allowed: sizeof(ropejit_args)",
+      "args: a member that this version of ropejit does not know is set, allowed: 0"};
+  if (const char* why = why_unreadable(&args, args.size, kArgs, kWords)) return why;
+  if (args.reserved != 0) return "args.reserved: not 0, allowed: 0";
+  if (args.position_source < ROPEJIT_POSITIONS_START || args.position_source > ROPEJIT_POSITIONS_RAGGED) {
+    return "args.position_source: unknown, allowed: one of the ROPEJIT_POSITIONS_ values";
+  }
+  if (args.size >= sizeof(ropejit_args)) return read_complete(args, out);
   // Behind the caller's struct is whatever its program has there.
   ropejit_args complete = ropejit_args_default();
   std::memcpy(&complete, &args, args.size);
-  return converted(complete);
+  return read_complete(complete, out);
 }
 
 }  // namespace ropejit::internal

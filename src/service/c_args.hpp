@@ -1,4 +1,4 @@
-// What a caller of the C ABI passes to a launch, whichever version of the struct it was compiled with.
+// What a caller of the C ABI passes to a launch, whichever version of the structs it was compiled with.
 #pragma once
 
 #include "ropejit/ropejit.h"
@@ -6,11 +6,8 @@
 
 namespace ropejit::internal {
 
-/// Null, or why these arguments cannot be read at all: one line in static storage. Reads args.size bytes, no more.
-const char* why_unreadable(const ropejit_args& args) noexcept;
-
-/// The same launch in C++. Members that the caller's struct does not have yet take their defaults; those that only a
-/// later version has are left out. The arguments must be readable.
-RopeArgs rope_args(const ropejit_args& args) noexcept;
+/// The same launch in C++. Members that the caller's structs do not have yet take their defaults. Returns null, or why
+/// these arguments cannot be read: one line in static storage. Of each struct as many bytes are read as its size says.
+const char* read_args(const ropejit_args& args, RopeArgs& out) noexcept;
 
 }  // namespace ropejit::internal

@@ -80,6 +80,44 @@ TEST_CASE("A barrier that not all threads reach is an error on the host, not a h
   CHECK(run("if (threadIdx.x % 2) __syncthreads(); else __syncwarp(); out[threadIdx.x] = 1;", {1, 32}, out) != 0);
 }
 
+TEST_CASE("A shuffle from a lane that has ended, or that the block does not have, is an error on the host", "[host]") {
+  struct Row {
+    const char* body;
+    unsigned threads;
+    bool is_right;
+  };
+  const Row row = GENERATE(values<Row>({
+      {"if (threadIdx.x >= 16) return; out[threadIdx.x] = __shfl_xor_sync(0xffffu, threadIdx.x, 8);", 32, true},
+      {"if (threadIdx.x >= 16) return; out[threadIdx.x] = __shfl_xor_sync(0xffffu, threadIdx.x, 16);", 32, false},
+      {"if (threadIdx.x == 3) return; out[threadIdx.x] = __shfl_sync(~8u, threadIdx.x, 3);", 32, false},
+      {"if (threadIdx.x == 3) return; out[threadIdx.x] = __shfl_sync(~8u, threadIdx.x, 4);", 32, true},
+      // The second warp has 16 lanes.
+      {"out[threadIdx.x] = __shfl_sync(~0u, threadIdx.x, 15);", 48, true},
+      {"out[threadIdx.x] = __shfl_sync(~0u, threadIdx.x, 16);", 48, false},
+      // A lane that ends between two shuffles is there for the first.
+      {"u32 x = __shfl_xor_sync(~0u, threadIdx.x, 1); if (x == 0) return; out[threadIdx.x] = x;", 32, true},
+      {"u32 x = __shfl_xor_sync(~0u, threadIdx.x, 1); if (x == 0) return;"
+       "out[threadIdx.x] = __shfl_xor_sync(~0u, x, 1);",
+       32, false},
+  }));
+  CAPTURE(row.body);
+  std::vector<std::uint32_t> out(64);
+  CHECK((run(row.body, {1, row.threads}, out) == 0) == row.is_right);
+}
+
+TEST_CASE("A shuffle while another lane of the warp waits elsewhere is an error on the host", "[host]") {
+  const char* const body = GENERATE(
+      "if (threadIdx.x == 5) __syncwarp(); else out[threadIdx.x] = __shfl_sync(~0u, threadIdx.x, 0);",
+      "if (threadIdx.x == 5) __syncthreads(); else out[threadIdx.x] = __shfl_sync(~0u, threadIdx.x, 0);",
+      // As many waits on both sides, of different kinds.
+      "if (threadIdx.x == 5) { __syncwarp(); __syncwarp(); } else out[threadIdx.x] = __shfl_sync(~0u, threadIdx.x, 0);",
+      "if (threadIdx.x == 5) __syncwarp(); out[threadIdx.x] = __shfl_sync(~0u, threadIdx.x, 0);"
+      "if (threadIdx.x != 5) __syncwarp();");
+  CAPTURE(body);
+  std::vector<std::uint32_t> out(32);
+  CHECK(run(body, {1, 32}, out) != 0);
+}
+
 TEST_CASE("An access that a GPU would fault on fails a launch on the host too", "[host]") {
   std::vector<std::uint32_t> out(8);
   const char* const good = "ropejit::store_word(out, ropejit::load_word<8>(out + 2));";

@@ -19,7 +19,14 @@ static_assert(offsetof(ropejit_args, sequences) + sizeof(int64_t) == 280, "args.
 static_assert(offsetof(ropejit_args, position_axis_stride) == 280, "args.position_axis_stride");
 static_assert(offsetof(ropejit_args, k_rows) == 304, "args.k_rows");
 static_assert(offsetof(ropejit_args, token_count) == 320, "args.token_count");
-static_assert(offsetof(ropejit_args, flags) == 328 && sizeof(ropejit_args) == 336, "args.flags");
+static_assert(offsetof(ropejit_args, flags) == 328, "args.flags");
+static_assert(offsetof(ropejit_args, operands) == 336 && sizeof(ropejit_args) == 352, "args.operands");
+static_assert(offsetof(ropejit_operand, size) == 0, "operand.size");
+static_assert(offsetof(ropejit_operand, name) == 8, "operand.name");
+static_assert(offsetof(ropejit_operand, in) == 16, "operand.in");
+static_assert(offsetof(ropejit_operand, out) == 56, "operand.out");
+static_assert(offsetof(ropejit_operand, rows) == 96, "operand.rows");
+static_assert(offsetof(ropejit_operand, cache_rows) == 104 && sizeof(ropejit_operand) == 112, "operand.cache_rows");
 
 ropejit_status ropejit_test_session_in_c(const char* spec_json, float* q, int64_t tokens);
 

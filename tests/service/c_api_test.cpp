@@ -275,3 +275,60 @@ TEST_CASE("the last error belongs to a thread and outlives success") {
   CHECK(ropejit_last_error() == mine);
   ropejit_kernel_release(kernel);
 }
+
+TEST_CASE("q, k and v of one list: k and v go to the rows of a cache that two lists name, v as it is, strided") {
+  const char* const spec =
+      R"({"schema":1,"dtype":"fp32","q":{"heads":2,"head_dim":4},"k":{"heads":1,"head_dim":4},"v":{"heads":1,"head_dim":6}})";
+  const char* const form = R"({"positions":"start","strides":"free","k_rows":"rows32","v_rows":"rows64"})";
+  const Service service;
+  ropejit_kernel* kernel = nullptr;
+  const ropejit_status made = ropejit_get(service.handle, spec, form, &kernel);
+  INFO(ropejit_last_error());
+  REQUIRE(made == ROPEJIT_OK);
+
+  constexpr std::size_t kTokens = 3;
+  constexpr std::size_t kRows = 5;
+  constexpr std::size_t kVStride = 8;  // of a token's 6 lanes
+  std::vector<float> q(kTokens * 2 * 4, 1.0F);
+  std::vector<float> k(kTokens * 4, 1.0F);
+  std::vector<float> v(kTokens * kVStride);
+  for (std::size_t i = 0; i < v.size(); ++i) v[i] = static_cast<float>(i);
+  std::vector<float> k_cache(kRows * 4, -7.0F);
+  std::vector<float> v_cache(kRows * 6, -7.0F);
+  const std::int32_t k_rows[kTokens] = {4, -1, 0};
+  const std::int64_t v_rows[kTokens] = {2, 3, -1};
+
+  ropejit_operand operands[] = {ropejit_operand_of(ROPEJIT_V, v.data(), v_cache.data()),
+                                ropejit_operand_of(ROPEJIT_K, k.data(), k_cache.data()),
+                                ropejit_operand_of(ROPEJIT_Q, q.data(), nullptr)};
+  operands[0].in.token_stride = kVStride;
+  operands[0].rows = v_rows;
+  operands[0].cache_rows = kRows;
+  operands[1].rows = k_rows;
+  operands[1].cache_rows = kRows;
+  ropejit_args args = ropejit_args_default();
+  args.operands = operands;
+  args.operand_count = 3;
+  args.position_source = ROPEJIT_POSITIONS_START;
+  args.tokens = kTokens;
+  const ropejit_status launched = ropejit_launch(kernel, &args, nullptr);
+  INFO(ropejit_last_error());
+  REQUIRE(launched == ROPEJIT_OK);
+  ropejit_kernel_release(kernel);
+
+  for (std::size_t row = 0; row < kRows; ++row) {
+    CAPTURE(row);
+    const std::size_t token = row == 2 ? 0 : 1;
+    for (std::size_t lane = 0; lane < 6; ++lane) {
+      const bool is_written = row == 2 || row == 3;
+      CHECK(v_cache[row * 6 + lane] == (is_written ? v[token * kVStride + lane] : -7.0F));
+    }
+    const double position = row == 4 ? 0.0 : 2.0;
+    for (std::size_t pair = 0; pair < 2; ++pair) {
+      const double t = position * (pair == 0 ? 1.0 : 0.01);
+      const bool is_written = row == 4 || row == 0;
+      CHECK(std::fabs(k_cache[row * 4 + pair] - (is_written ? std::cos(t) - std::sin(t) : -7.0)) < 1e-6);
+    }
+  }
+  CHECK(std::fabs(q[2 * 2 * 4] - (std::cos(2.0) - std::sin(2.0))) < 1e-6);
+}

@@ -1,10 +1,12 @@
 // The growth of ropejit_args: programs that were compiled with an older header go on meaning what they meant.
 #include "service/c_args.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <iterator>
+#include <string>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -26,6 +28,20 @@ struct Older {
   std::vector<unsigned char> bytes;
 };
 
+const char* why_unreadable(const ropejit_args& args) {
+  RopeArgs ignored;
+  return read_args(args, ignored);
+}
+
+RopeArgs rope_args(const ropejit_args& args) {
+  RopeArgs read;
+  const char* const why = read_args(args, read);
+  INFO((why == nullptr ? "" : why));
+  REQUIRE(why == nullptr);
+  return read;
+}
+
+// All but operands, which stand for some of them.
 ropejit_args every_member_set() {
   static unsigned char memory[16];
   ropejit_args args = ropejit_args_default();
@@ -117,7 +133,7 @@ const LaterMember kLater[] = {
 TEST_CASE(
     "a caller of any version says what its struct has, and gets the defaults of the rest, whatever lies behind it") {
   const ropejit_args given = every_member_set();
-  REQUIRE(kFirstVersion + std::size(kLater) * 8 == sizeof(ropejit_args));
+  REQUIRE(kFirstVersion + std::size(kLater) * 8 == offsetof(ropejit_args, operands));
   for (std::size_t size = kFirstVersion; size <= sizeof(ropejit_args); size += 8) {
     const Older older(given, size);
     REQUIRE(why_unreadable(older.args()) == nullptr);
@@ -157,4 +173,145 @@ TEST_CASE("the defaults in C are the defaults in C++, and no ranks are one") {
   CHECK(rope_args(args).positions.ranks == 1);
   args.ranks = -3;  // for the launch to refuse
   CHECK(rope_args(args).positions.ranks == -3);
+}
+
+namespace {
+
+bool same_tensor(const TensorView& a, const ropejit_tensor& b) {
+  return a.data == b.data && a.batch_stride == b.batch_stride && a.token_stride == b.token_stride &&
+         a.head_stride == b.head_stride && a.lane_stride == b.lane_stride;
+}
+
+// Three operands, as a program whose structs are `size` bytes long has them: what is beyond ours is `fill`.
+class Operands {
+ public:
+  explicit Operands(std::size_t size, unsigned char fill = 0) : size_(size), bytes_(3 * size, fill) {
+    std::int64_t next = 500;
+    for (const std::int32_t name : {ROPEJIT_V, ROPEJIT_Q, ROPEJIT_K}) {
+      ropejit_operand operand = ropejit_operand_of(name, bytes_.data() + next, bytes_.data() + next + 1);
+      operand.size = size;
+      operand.in.token_stride = ++next;
+      operand.out.head_stride = ++next;
+      if (name != ROPEJIT_Q) operand.rows = bytes_.data() + ++next;
+      if (name != ROPEJIT_Q) operand.cache_rows = ++next;
+      set(static_cast<std::size_t>(name == ROPEJIT_V ? 0 : name + 1), operand);
+    }
+  }
+  void set(std::size_t i, const ropejit_operand& operand) {
+    std::memcpy(bytes_.data() + i * size_, &operand, std::min(size_, sizeof operand));
+  }
+  ropejit_operand get(std::size_t i) const {
+    ropejit_operand operand{};
+    std::memcpy(&operand, bytes_.data() + i * size_, std::min(size_, sizeof operand));
+    return operand;
+  }
+  ropejit_args args() const {
+    ropejit_args args = ropejit_args_default();
+    args.operands = reinterpret_cast<const ropejit_operand*>(bytes_.data());
+    args.operand_count = 3;
+    return args;
+  }
+
+ private:
+  std::size_t size_;
+  std::vector<unsigned char> bytes_;
+};
+
+}  // namespace
+
+TEST_CASE("a list of operands is read in any order, with structs of this version and of later ones") {
+  for (const std::size_t size : {sizeof(ropejit_operand), sizeof(ropejit_operand) + 8, sizeof(ropejit_operand) + 64}) {
+    CAPTURE(size);
+    const Operands operands(size);
+    const RopeArgs got = rope_args(operands.args());
+    CHECK(same_tensor(got.v, operands.get(0).in));
+    CHECK(same_tensor(got.v_out, operands.get(0).out));
+    CHECK(got.v_rows == operands.get(0).rows);
+    CHECK(got.v_cache_rows == operands.get(0).cache_rows);
+    CHECK(same_tensor(got.q, operands.get(1).in));
+    CHECK(same_tensor(got.q_out, operands.get(1).out));
+    CHECK(same_tensor(got.k, operands.get(2).in));
+    CHECK(same_tensor(got.k_out, operands.get(2).out));
+    CHECK(got.k_rows == operands.get(2).rows);
+    CHECK(got.k_cache_rows == operands.get(2).cache_rows);
+  }
+}
+
+TEST_CASE("operands that are not in a shorter list are left out") {
+  const Operands operands(sizeof(ropejit_operand));
+  ropejit_args args = operands.args();
+  args.operand_count = 2;
+  const RopeArgs got = rope_args(args);
+  CHECK(got.k.data == nullptr);
+  CHECK(got.k_out.data == nullptr);
+  CHECK(same_tensor(got.v, operands.get(0).in));
+}
+
+TEST_CASE("a list of operands that says something else than one launch is refused, with what is allowed") {
+  struct Row {
+    const char* words;
+    void (*spoil)(Operands& operands, ropejit_args& args);
+  };
+  const Row row = GENERATE(values<Row>({
+      {"args.operand_count", [](Operands&, ropejit_args& args) { args.operand_count = 0; }},
+      {"args.operand_count", [](Operands&, ropejit_args& args) { args.operand_count = 4; }},
+      {"args.operand_count", [](Operands&, ropejit_args& args) { args.operand_count = -1; }},
+      {"args.operand_count", [](Operands&, ropejit_args& args) { args.operands = nullptr; }},
+      {"beside operands", [](Operands&, ropejit_args& args) { args.q.data = &args; }},
+      {"beside operands", [](Operands&, ropejit_args& args) { args.k.data = &args; }},
+      {"beside operands", [](Operands&, ropejit_args& args) { args.q_out.data = &args; }},
+      {"beside operands", [](Operands&, ropejit_args& args) { args.k_out.data = &args; }},
+      {"beside operands", [](Operands&, ropejit_args& args) { args.k_rows = &args; }},
+      {"twice", [](Operands& operands, ropejit_args&) { operands.set(2, operands.get(0)); }},
+      {"rows of q",
+       [](Operands& operands, ropejit_args& args) {
+         ropejit_operand operand = operands.get(1);
+         operand.rows = &args;
+         operands.set(1, operand);
+       }},
+      {"unknown name",
+       [](Operands& operands, ropejit_args&) {
+         ropejit_operand operand = operands.get(1);
+         operand.name = 3;
+         operands.set(1, operand);
+       }},
+      {"unknown name",
+       [](Operands& operands, ropejit_args&) {
+         ropejit_operand operand = operands.get(0);
+         operand.name = -1;
+         operands.set(0, operand);
+       }},
+      {"reserved",
+       [](Operands& operands, ropejit_args&) {
+         ropejit_operand operand = operands.get(2);
+         operand.reserved = 1;
+         operands.set(2, operand);
+       }},
+      {"no version",
+       [](Operands& operands, ropejit_args&) {
+         ropejit_operand operand = operands.get(0);
+         operand.size = 0;
+         operands.set(0, operand);
+       }},
+      {"65536",
+       [](Operands& operands, ropejit_args&) {
+         ropejit_operand operand = operands.get(2);
+         operand.size = std::size_t{1} << 40;
+         operands.set(2, operand);
+       }},
+  }));
+  Operands operands(sizeof(ropejit_operand));
+  ropejit_args args = operands.args();
+  row.spoil(operands, args);
+  const char* const why = why_unreadable(args);
+  INFO(row.words);
+  REQUIRE(why != nullptr);
+  CAPTURE(why);
+  CHECK(std::string(why).find(row.words) != std::string::npos);
+}
+
+TEST_CASE("an operand of a later version that asks for what this one does not have is refused") {
+  const Operands operands(sizeof(ropejit_operand) + 16, 1);
+  CHECK(std::string(why_unreadable(operands.args())).find("this version of ropejit does not know") !=
+        std::string::npos);
 }

@@ -1,6 +1,6 @@
 /* The program itself, in the words of whichever ropejit.h was included before. CALLER is what its abi_caller is called,
  * and CALLER_NAME its name in words; FILL_MORE(args), where there is one, sets what the version has beyond the first.
- */
+ * WITH_OPERANDS: the version has them, and the program uses them. */
 #include "service/abi/caller.h"
 
 static const int64_t constants[] = {
@@ -24,10 +24,12 @@ static const int64_t constants[] = {
 
 static ropejit_args args_of(const abi_launch* launch) {
   ropejit_args args = ropejit_args_default();
+#ifndef WITH_OPERANDS
   args.q = ropejit_contiguous(launch->q);
   args.k = ropejit_contiguous(launch->k);
   args.q_out = ropejit_contiguous(launch->q_out);
   args.k_out = ropejit_contiguous(launch->k_out);
+#endif
   if (launch->ids == NULL) {
     args.position_source = ROPEJIT_POSITIONS_START;
   } else {
@@ -51,7 +53,13 @@ static int launch_once(const abi_launch* launch) {
   if (status == ROPEJIT_OK) status = ropejit_get(service, launch->spec, launch->form, &kernel);
   if (status == ROPEJIT_OK) {
     /* In memory of just that size: a library that reads on is seen by the address sanitizer. */
-    const ropejit_args args = args_of(launch);
+    ropejit_args args = args_of(launch);
+#ifdef WITH_OPERANDS
+    const ropejit_operand operands[] = {ropejit_operand_of(ROPEJIT_K, launch->k, launch->k_out),
+                                        ropejit_operand_of(ROPEJIT_Q, launch->q, launch->q_out)};
+    args.operands = operands;
+    args.operand_count = 2;
+#endif
     ropejit_args* const copy = malloc(sizeof args);
     *copy = args;
     status = ropejit_launch(kernel, copy, NULL);

@@ -8,4 +8,5 @@
 #define CALLER abi_next_caller
 #define CALLER_NAME "a later version"
 #endif
+#define WITH_OPERANDS
 #include "service/abi/caller_body.h"

@@ -5,4 +5,5 @@
 
 #define CALLER abi_present_caller
 #define CALLER_NAME "the present version"
+#define WITH_OPERANDS
 #include "service/abi/caller_body.h"
