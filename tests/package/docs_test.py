@@ -18,7 +18,7 @@ SOURCE = ("include/", "src/", "templates/", "tests/", "bench/peers/", "cache/rec
 
 
 def may_be_missing(path):
-    return path.suffix not in (".md", ".svg", ".txt") and f"{path}/".startswith(SOURCE)
+    return path.suffix not in (".md", ".svg") and f"{path}/".startswith(SOURCE)
 
 
 def wrong_links(docs, page):
