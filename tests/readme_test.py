@@ -34,6 +34,8 @@ from transformers.models.llama import modeling_llama
 
 device = "cuda" if torch.cuda.is_available() else "cpu"
 os.environ["ROPEJIT_DEVICE"] = "host" if device == "cpu" else "cuda"
+if device == "cpu":
+    os.environ["ROPEJIT_ON_MISS"] = "generic"  # the same bits, and nothing to compile
 torch.manual_seed(0)
 config = transformers.LlamaConfig(vocab_size=64, hidden_size=64, intermediate_size=64, num_hidden_layers=2,
                                   num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64)
