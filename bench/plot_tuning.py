@@ -14,10 +14,14 @@ import shlex
 import statistics
 import sys
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "peers"))
+
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+
+import light_svg
 
 DEFAULT_LIMIT = 1.15  # bench/size_class.hpp: an untuned default is to come this close to the best variant
 TIE = 1.012  # src/tune/search.hpp: nearer than this the tuner takes two variants for equals
@@ -44,7 +48,7 @@ def over_best(cell):
 
 
 def draw(classes, path):
-    plt.rcParams["svg.hashsalt"] = "ropejit"  # the same file from the same report
+    plt.rcParams.update(light_svg.SETTINGS)
     figure, axes = plt.subplots(figsize=(9, 4.5))
     for colour, (name, cells) in zip(plt.get_cmap("tab10").colors, classes.items()):
         sizes = [float(cell["MB"]) for cell in cells]
@@ -58,7 +62,8 @@ def draw(classes, path):
     axes.grid(True, which="both", alpha=0.25)
     axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     figure.tight_layout()
-    figure.savefig(path, metadata={"Date": None} if path.endswith(".svg") else None)
+    figure.savefig(path)
+    light_svg.lighten(path)
     plt.close(figure)
 
 

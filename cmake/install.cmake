@@ -1,5 +1,6 @@
 # cmake --install: both libraries, the headers, the program, a CMake package and a pkg-config file. All of it may be
-# moved as a whole. Components: ropejit_runtime (libropejit.so.X.Y), ropejit_development, ropejit_program.
+# moved as a whole. Components: ropejit_runtime (libropejit.so.X.Y), ropejit_development, ropejit_program,
+# ropejit_documentation.
 
 include(CMakePackageConfigHelpers)
 include(notices)
@@ -29,6 +30,23 @@ install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/ropejit" DESTINATION "${CMAKE_I
   COMPONENT ropejit_development)
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT ropejit_runtime)
 ropejit_install_notices("${CMAKE_INSTALL_DOCDIR}/linked-in" ropejit_runtime)
+# The pages, in the folders that they have in the source, so that the links between them lead on; with the programs, tables
+# and plots that they show. Links into the library's own source lead nowhere there (tests/package/docs_test.py).
+install(FILES "${PROJECT_SOURCE_DIR}/README.md" "${PROJECT_SOURCE_DIR}/CHANGELOG.md"
+  DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT ropejit_documentation)
+foreach(folder docs cache/manifests bench/results)
+  install(DIRECTORY "${PROJECT_SOURCE_DIR}/${folder}/" DESTINATION "${CMAKE_INSTALL_DOCDIR}/${folder}"
+    COMPONENT ropejit_documentation
+    FILES_MATCHING PATTERN "*.md" PATTERN "*.txt" PATTERN "*.svg" PATTERN "api" EXCLUDE)
+endforeach()
+foreach(page bench/README.md bench/peers/README.md cache/FORMAT.md python/README.md python/tests/others.md src/DESIGN.md
+    tests/reliability/README.md)
+  cmake_path(GET page PARENT_PATH folder)
+  install(FILES "${PROJECT_SOURCE_DIR}/${page}" DESTINATION "${CMAKE_INSTALL_DOCDIR}/${folder}"
+    COMPONENT ropejit_documentation)
+endforeach()
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/examples" DESTINATION "${CMAKE_INSTALL_DOCDIR}"
+  COMPONENT ropejit_documentation PATTERN "CMakeLists.txt" EXCLUDE)
 if(ROPEJIT_BUILD_CLI)
   install(TARGETS ropejit_cli RUNTIME COMPONENT ropejit_program)
 endif()

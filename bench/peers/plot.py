@@ -6,7 +6,8 @@
 Two for each shape: time over a copy of the same bytes against tokens, and bytes a second against size; a line a
 contestant, the middle 80 % of samples of ropejit's as a band where the lines tell. And one of each for a layout, of
 ropejit on all shapes. Reads JSON lines with cell, tokens, variant, us, floor_us and bytes; the shape is "shape" where a
-line has it, else the cell's name without its tokens. Needs matplotlib.
+line has it, else the cell's name without its tokens. With --shape it is that shape alone, and with --variants those
+lines alone. Needs matplotlib.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+import light_svg
 import report
 
 
@@ -84,6 +86,7 @@ def save(draw_one, groups, title, path):
     draw_one(axes, groups, title)
     figure.tight_layout()
     figure.savefig(path)
+    light_svg.lighten(path)
     plt.close(figure)
     print(path)
 
@@ -97,21 +100,32 @@ def main():
     parser.add_argument("files", nargs="+", metavar="FILE.jsonl")
     parser.add_argument("--out", default=".", help="the folder (.)")
     parser.add_argument("--format", choices=("svg", "png"), default="svg")
+    parser.add_argument("--shape", metavar="NAME", help="this shape alone, and no plots of the layouts")
+    parser.add_argument("--variants", metavar="NAME,...", help="these contestants alone")
     options = parser.parse_args()
-    plt.rcParams["svg.hashsalt"] = "ropejit"  # the same file from the same lines
+    plt.rcParams.update(light_svg.SETTINGS)
     out = pathlib.Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
     lines = [line for name in options.files for line in report.read(name)]
+    if options.variants is not None:
+        unknown = set(options.variants.split(",")) - {line["variant"] for line in lines}
+        if unknown:
+            parser.error(f"--variants: found {', '.join(sorted(unknown))}, which no line has")
+        lines = [line for line in lines if line["variant"] in options.variants.split(",")]
     kinds = (("over-copy", over_copy), ("throughput", throughput))
     shapes = series(lines, shape_of)
     if not shapes:
         parser.error(f"{', '.join(options.files)}: found no line with us and floor_us")
+    if options.shape is not None and options.shape not in shapes:
+        parser.error(f"--shape: found {options.shape}, allowed: {', '.join(shapes)}")
+    if options.shape is not None:
+        shapes = {options.shape: shapes[options.shape]}
     for shape, group in shapes.items():
         title = ", ".join([shape] + [group[0][key] for key in ("layout", "dtype", "placement") if key in group[0]])
         for kind, draw_one in kinds:
             path = out / f"{file_name(shape)}-{kind}.{options.format}"
             save(draw_one, series(group, lambda line: line["variant"]), title, path)
-    ours = [line for line in lines if line["variant"] == report.OURS[0]]
+    ours = [line for line in lines if line["variant"] == report.OURS[0] and options.shape is None]
     for layout, group in series(ours, lambda line: line.get("layout", "all")).items():
         for kind, draw_one in kinds:
             path = out / f"layout-{file_name(layout)}-{kind}.{options.format}"

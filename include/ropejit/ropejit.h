@@ -131,7 +131,7 @@ ROPEJIT_API ropejit_status ropejit_model_ropes(const char* config_json, const ch
 /* A kernel prepared for one spec and one form of launch. */
 typedef struct ropejit_kernel ropejit_kernel;
 
-/* spec_json: the model's RoPE, with "schema": 1 (README, "The spec as JSON").
+/* spec_json: the model's RoPE, with "schema": 1 (docs/spec-json.md).
  * form_json: NULL, or an object with any of the keys
  *   "placement"  "in_place" (default) or "out_of_place"
  *   "strides"    "contiguous" (default: a promise of gapless, 16-byte aligned tensors) or "free"

@@ -56,7 +56,7 @@ enum class Rounding {
 };
 
 /// Where the angle is rounded before cos and sin are taken of it. Models compute in fp32 and lose the angle at long
-/// positions: 0.06 at a million (README).
+/// positions: 0.06 at a million (docs/precision.md).
 enum class AngleRounding {
   exact,          ///< p * w_i modulo one turn, exactly
   fp32_inv_freq,  ///< w_i rounded to fp32, as Hugging Face keeps it; all else exact
@@ -106,7 +106,7 @@ struct ROPEJIT_EXPORT RopeSpec {
   /// Throws Error{invalid_argument} naming the first field that is out of range.
   void validate() const;
 
-  /// JSON with "schema": 1 and every field (the grammar: README, "The spec as JSON"); validated.
+  /// JSON with "schema": 1 and every field (the grammar: docs/spec-json.md); validated.
   /// Unknown keys, duplicate keys and anything out of range throw Error.
   static RopeSpec from_json(std::string_view text);
   std::string to_json() const;  ///< what from_json reads, every field

@@ -4,7 +4,7 @@
     rope = ropejit.Rotation({"layout": "split_half", "rope_theta": 500000.0}, {"positions": "ids"})
     q, k = rope(q, k, positions=position_ids)    # [batch, tokens, heads, head_dim], on a GPU
 
-What spec and form may say: README, "The spec as JSON" and "The launch form as JSON". What tensors say themselves
+What spec and form may say: docs/spec-json.md. What tensors say themselves
 (dtype, heads, head_dim, strides) is left out of both. Drop-ins for other libraries' functions: ropejit.dropin.
 
 Errors: TypeError and ValueError name the argument, what was found and what is allowed; NotImplementedError is for what

@@ -1,7 +1,7 @@
 """Specs and forms without what tensors say themselves: read, completed for tensors at hand, turned to their adjoints.
 
-A template is the spec's or form's JSON (README) where dtype, heads and head_dim, and of the form placement, strides,
-table_dtype and the width of positions, may be absent. What stands there all the same must be what the tensors say. A
+A template is the JSON of a spec or form (docs/spec-json.md) where dtype, heads and head_dim, and of the form placement,
+strides, table_dtype and the width of positions, may be absent. What stands there all the same must be what the tensors say. A
 form with context_parallel also has ranks and rank, which the library takes with each launch.
 """
 

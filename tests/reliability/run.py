@@ -3,10 +3,10 @@
 
 usage: run.py --bin FOLDER [--short | --long] [--only NAME[,NAME...]] [--gets N] [--json FILE]
   --bin FOLDER   where ropejit and ropejit_worker are
-  --short        a minute of everything (default); --long: the numbers of the README's table, some half an hour
+  --short        a minute of everything (default); --long: the numbers of README.md's table, some half an hour
   --only NAME    storm, kill, hostile, bare, faults, soak, deep, gets, fork
   --gets N       so many gets, for builds that take their time
-  --json FILE    what was found, for the README
+  --json FILE    what was found, for README.md
 
 Exit status: 0 all that ran is well, 1 something failed, 2 bad usage, 77 all that was asked for was skipped. Parts that
 need root (mounts, other users) are left out without it, with a message.
