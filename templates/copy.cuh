@@ -23,7 +23,7 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
   const i64 out_head = head_stride<C, O>(strides.out_head) * out_bytes;
   const char* const in = rows.in + group * in_head + lane * lane_stride<C>(strides.in_lane) * in_bytes;
   char* const out = rows.out + group * out_head + lane * lane_stride<C>(strides.out_lane) * out_bytes;
-  const auto has_head = [group](u32 h) {
+  const auto has_head = [&](u32 h) {
     return shape.heads % row.heads_per_thread == 0 || group + h * row.groups < shape.heads;
   };
   Word<row.word_lanes * in_bytes> word[row.heads_per_thread];

@@ -103,9 +103,17 @@ std::string digest_of(const Row& row, const char* arch) {
   return test::machine_code_digest(nvrtc_compiler(arch, std::nullopt)->compile(source).image, source.entry);
 }
 
-void write_golden(const std::string& nvrtc) {
+// "Build cuda_13.0.r13.0/compiler.36424714_0", as it stands in the library: its version alone does not say which code
+// comes out.
+std::string build_of(const NvrtcInfo& nvrtc) {
+  const std::string bytes = test::read_text(nvrtc.path);
+  const std::size_t at = bytes.find("Build cuda_");
+  return at == std::string::npos ? nvrtc.version : bytes.substr(at, bytes.find('\0', at) - at);
+}
+
+void write_golden(const std::string& head) {
   std::vector<Row> rows = drawn_rows();
-  std::string text = fmt::format("{{\"nvrtc\":\"{}\"}}\n", nvrtc);
+  std::string text = head + "\n";
   for (Row& row : rows) {
     for (const char* arch : kArchs) row.digests[arch] = digest_of(row, arch);
     text += text_of(row);
@@ -118,12 +126,13 @@ void write_golden(const std::string& nvrtc) {
 TEST_CASE("Kernels whose machine code is known compile to it", "[nvrtc]") {
   const NvrtcInfo nvrtc = nvrtc_info(std::nullopt);
   REQUIRE(nvrtc.available);
-  if (std::getenv("ROPEJIT_APPROVE") != nullptr) write_golden(nvrtc.version);
+  const std::string wanted = fmt::format(R"({{"nvrtc":"{}"}})", build_of(nvrtc));
+  if (std::getenv("ROPEJIT_APPROVE") != nullptr) write_golden(wanted);
   std::istringstream lines(test::read_test_file(kGolden));
   std::string head;
   std::getline(lines, head);
-  if (head != fmt::format("{{\"nvrtc\":\"{}\"}}", nvrtc.version)) {
-    WARN("the machine code of " << head << " is known, and NVRTC is " << nvrtc.version << ": not compared");
+  if (head != wanted) {
+    WARN("the machine code of " << head << " is known, and this is " << wanted << ": not compared");
     return;
   }
   const std::vector<Row> rows = golden_rows(lines);
@@ -155,9 +164,12 @@ TEST_CASE("The digest of machine code tells a changed constant, and not a change
 }
 
 // Two caches of one manifest, made before a change and after it (ropejit warm --out): ROPEJIT_CACHES=BEFORE:AFTER.
-TEST_CASE("Binaries of two caches have the same machine code", "[.caches]") {
+TEST_CASE("Binaries of two caches have the same machine code") {
   const char* const folders = std::getenv("ROPEJIT_CACHES");
-  REQUIRE(folders != nullptr);
+  if (folders == nullptr) {
+    WARN("no two caches to compare: ROPEJIT_CACHES is not set");
+    return;
+  }
   const std::string text = folders;
   const std::size_t colon = text.find(':');
   REQUIRE(colon != std::string::npos);

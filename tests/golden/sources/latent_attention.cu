@@ -18,24 +18,28 @@ extern "C" __device__ alignas(16) const ropejit::u64 rope_steps[32] = {
 namespace {
 constexpr ropejit::KernelConfig config = {
     .layout = ropejit::Layout::interleaved,
-    .layout_out = ropejit::Layout::interleaved,
     .element = ropejit::Element::bf16,
+    .negate_sin = false,
+    .scaled = false,
     .rotary_dim = 64,
-    .section_pairs = 32,
-    .q = {.heads = 16, .head_dim = 192, .first_lane = 128, .copies_still_lanes = true, .element_out = ropejit::Element::bf16},
-    .k = {.heads = 1, .head_dim = 576, .first_lane = 512, .copies_still_lanes = true, .element_out = ropejit::Element::bf16},
+    .operand = {
+        // q
+        {.heads = 16, .head_dim = 192, .first_lane = 128, .stages = {ropejit::Stage::rotate}, .out_of_place = true, .element_out = ropejit::Element::bf16, .rows = ropejit::CacheRows::none},
+        // k
+        {.heads = 1, .head_dim = 576, .first_lane = 512, .stages = {ropejit::Stage::rotate}, .out_of_place = true, .element_out = ropejit::Element::bf16, .rows = ropejit::CacheRows::none},
+    },
+    .operands = 2,
     .positions = ropejit::PositionSource::ids64,
-    .context_parallel = ropejit::ContextParallel::none,
+    .layout_out = ropejit::Layout::interleaved,
+    .section_pairs = 32,
+    .rounding = ropejit::Rounding::exact,
+    .sine = ropejit::Sine::polynomial16,
     .axes = 1,
+    .context_parallel = ropejit::ContextParallel::none,
     .angles = ropejit::AngleSource::computed,
     .table_element = ropejit::Element::fp32,
     .table_use = ropejit::TableUse::as_given,
-    .sine = ropejit::Sine::polynomial16,
-    .negate_sin = false,
-    .scaled = false,
-    .rounding = ropejit::Rounding::exact,
     .padding = ropejit::Padding::rotate,
-    .k_rows = ropejit::CacheRows::none,
     .counted = false,
     .overlaps_previous = false,
     .strides = ropejit::Strides::contiguous,
@@ -48,7 +52,7 @@ constexpr ropejit::KernelConfig config = {
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(config.threads())
-rope_interleaved_bf16_q16x192at128_k1x576at512_r64_outofplace_contiguous_ids64_flat_v16_h4_t128(const __grid_constant__ ropejit::LaunchParams params) {
+rope_interleaved_bf16_q16x192at128_k1x576at512_r64_outofplace_ids64_contiguous_flat_v16_h4_t128(const __grid_constant__ ropejit::LaunchParams params) {
   const ropejit::PlanData data = {rope_steps, nullptr, 0x1p+0f};
   ropejit::run_blocks<config, ropejit::Flat>(params, data);
 }

@@ -26,24 +26,28 @@ extern "C" __device__ alignas(16) const ropejit::u64 rope_steps[64] = {
 namespace {
 constexpr ropejit::KernelConfig config = {
     .layout = ropejit::Layout::split_half,
-    .layout_out = ropejit::Layout::split_half,
     .element = ropejit::Element::bf16,
+    .negate_sin = false,
+    .scaled = false,
     .rotary_dim = 128,
-    .section_pairs = 64,
-    .q = {.heads = 32, .head_dim = 128, .first_lane = 0, .copies_still_lanes = true, .element_out = ropejit::Element::bf16},
-    .k = {.heads = 8, .head_dim = 128, .first_lane = 0, .copies_still_lanes = true, .element_out = ropejit::Element::bf16},
+    .operand = {
+        // q
+        {.heads = 32, .head_dim = 128, .first_lane = 0, .stages = {ropejit::Stage::rotate}, .out_of_place = true, .element_out = ropejit::Element::bf16, .rows = ropejit::CacheRows::none},
+        // k
+        {.heads = 8, .head_dim = 128, .first_lane = 0, .stages = {ropejit::Stage::rotate}, .out_of_place = true, .element_out = ropejit::Element::bf16, .rows = ropejit::CacheRows::none},
+    },
+    .operands = 2,
     .positions = ropejit::PositionSource::start,
-    .context_parallel = ropejit::ContextParallel::none,
+    .layout_out = ropejit::Layout::split_half,
+    .section_pairs = 64,
+    .rounding = ropejit::Rounding::exact,
+    .sine = ropejit::Sine::polynomial16,
     .axes = 1,
+    .context_parallel = ropejit::ContextParallel::none,
     .angles = ropejit::AngleSource::computed,
     .table_element = ropejit::Element::fp32,
     .table_use = ropejit::TableUse::as_given,
-    .sine = ropejit::Sine::polynomial16,
-    .negate_sin = false,
-    .scaled = false,
-    .rounding = ropejit::Rounding::exact,
     .padding = ropejit::Padding::rotate,
-    .k_rows = ropejit::CacheRows::none,
     .counted = false,
     .overlaps_previous = false,
     .strides = ropejit::Strides::any,
@@ -56,7 +60,7 @@ constexpr ropejit::KernelConfig config = {
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(config.threads())
-rope_split_half_bf16_q32x128_k8x128_r128_outofplace_any_start_universal_v2_h4_t128(const __grid_constant__ ropejit::LaunchParams params) {
+rope_split_half_bf16_q32x128_k8x128_r128_outofplace_start_any_universal_v2_h4_t128(const __grid_constant__ ropejit::LaunchParams params) {
   const ropejit::PlanData data = {rope_steps, nullptr, 0x1p+0f};
   ropejit::run_blocks<config, ropejit::Flat>(params, data);
 }

@@ -522,24 +522,26 @@ extern "C" __device__ alignas(16) const ropejit::u64 rope_steps[2048] = {
 namespace {
 constexpr ropejit::KernelConfig config = {
     .layout = ropejit::Layout::interleaved,
-    .layout_out = ropejit::Layout::interleaved,
     .element = ropejit::Element::fp32,
+    .negate_sin = false,
+    .scaled = false,
     .rotary_dim = 4096,
-    .section_pairs = 2048,
-    .q = {.heads = 1, .head_dim = 4096, .first_lane = 0, .copies_still_lanes = true, .element_out = ropejit::Element::fp32},
-    .k = {.heads = 0, .head_dim = 0, .first_lane = 0, .copies_still_lanes = false, .element_out = ropejit::Element::bf16},
+    .operand = {
+        // q
+        {.heads = 1, .head_dim = 4096, .first_lane = 0, .stages = {ropejit::Stage::rotate}, .out_of_place = true, .element_out = ropejit::Element::fp32, .rows = ropejit::CacheRows::none},
+    },
+    .operands = 1,
     .positions = ropejit::PositionSource::start,
-    .context_parallel = ropejit::ContextParallel::none,
+    .layout_out = ropejit::Layout::interleaved,
+    .section_pairs = 2048,
+    .rounding = ropejit::Rounding::exact,
+    .sine = ropejit::Sine::polynomial,
     .axes = 1,
+    .context_parallel = ropejit::ContextParallel::none,
     .angles = ropejit::AngleSource::computed,
     .table_element = ropejit::Element::fp32,
     .table_use = ropejit::TableUse::as_given,
-    .sine = ropejit::Sine::polynomial,
-    .negate_sin = false,
-    .scaled = false,
-    .rounding = ropejit::Rounding::exact,
     .padding = ropejit::Padding::rotate,
-    .k_rows = ropejit::CacheRows::none,
     .counted = false,
     .overlaps_previous = false,
     .strides = ropejit::Strides::contiguous,
@@ -552,7 +554,7 @@ constexpr ropejit::KernelConfig config = {
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(config.threads())
-rope_interleaved_fp32_q1x4096_r4096_outofplace_contiguous_start_flat_v16_h1_t256(const __grid_constant__ ropejit::LaunchParams params) {
+rope_interleaved_fp32_q1x4096_r4096_outofplace_start_contiguous_flat_v16_h1_t256(const __grid_constant__ ropejit::LaunchParams params) {
   const ropejit::PlanData data = {rope_steps, nullptr, 0x1p+0f};
   ropejit::run_blocks<config, ropejit::Flat>(params, data);
 }

@@ -13,24 +13,28 @@ extern "C" __device__ alignas(16) const ropejit::u64 rope_steps[10] = {
 namespace {
 constexpr ropejit::KernelConfig config = {
     .layout = ropejit::Layout::split_half,
-    .layout_out = ropejit::Layout::split_half,
     .element = ropejit::Element::fp16,
+    .negate_sin = true,
+    .scaled = false,
     .rotary_dim = 20,
-    .section_pairs = 10,
-    .q = {.heads = 32, .head_dim = 80, .first_lane = 0, .copies_still_lanes = false, .element_out = ropejit::Element::fp16},
-    .k = {.heads = 32, .head_dim = 80, .first_lane = 0, .copies_still_lanes = false, .element_out = ropejit::Element::fp16},
+    .operand = {
+        // q
+        {.heads = 32, .head_dim = 80, .first_lane = 0, .stages = {ropejit::Stage::rotate}, .out_of_place = false, .element_out = ropejit::Element::fp16, .rows = ropejit::CacheRows::none},
+        // k
+        {.heads = 32, .head_dim = 80, .first_lane = 0, .stages = {ropejit::Stage::rotate}, .out_of_place = false, .element_out = ropejit::Element::fp16, .rows = ropejit::CacheRows::none},
+    },
+    .operands = 2,
     .positions = ropejit::PositionSource::ids32,
-    .context_parallel = ropejit::ContextParallel::none,
+    .layout_out = ropejit::Layout::split_half,
+    .section_pairs = 10,
+    .rounding = ropejit::Rounding::exact,
+    .sine = ropejit::Sine::polynomial16,
     .axes = 1,
+    .context_parallel = ropejit::ContextParallel::none,
     .angles = ropejit::AngleSource::computed,
     .table_element = ropejit::Element::fp32,
     .table_use = ropejit::TableUse::as_given,
-    .sine = ropejit::Sine::polynomial16,
-    .negate_sin = true,
-    .scaled = false,
-    .rounding = ropejit::Rounding::exact,
     .padding = ropejit::Padding::rotate,
-    .k_rows = ropejit::CacheRows::none,
     .counted = false,
     .overlaps_previous = false,
     .strides = ropejit::Strides::rows,
@@ -43,7 +47,7 @@ constexpr ropejit::KernelConfig config = {
 }  // namespace
 
 extern "C" __global__ void __launch_bounds__(config.threads())
-rope_split_half_fp16_q32x80_k32x80_r20_reversed_inplace_rows_ids32_flat_v4_h5_t32(const __grid_constant__ ropejit::LaunchParams params) {
+rope_split_half_fp16_reversed_q32x80_k32x80_r20_inplace_ids32_rows_flat_v4_h5_t32(const __grid_constant__ ropejit::LaunchParams params) {
   const ropejit::PlanData data = {rope_steps, nullptr, 0x1p+0f};
   ropejit::run_blocks<config, ropejit::Flat>(params, data);
 }
