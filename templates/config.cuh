@@ -3,6 +3,7 @@
 
 #include "launch_params.cuh"
 #include "row_split.cuh"
+#include "stage.cuh"
 
 namespace ropejit {
 
@@ -47,14 +48,6 @@ enum class TableUse : u32 {
 };
 // Where values are rounded on their way: RopeSpec::rounding.
 enum class Rounding : u32 { exact, p1, p2, p3 };
-// What is done to an operand's lanes between load and store, in the order of its list.
-enum class Stage : u32 {
-  none,  // past the end of a list
-  rotate,
-};
-// No constexpr variable: the compiler would keep one as data in every binary.
-enum : u32 { MostStages = 1 };
-
 // One written row of lanes of each head: q, k, v.
 struct OperandConfig {
   u32 heads;
@@ -72,6 +65,14 @@ struct OperandConfig {
     }
     return false;
   }
+  // Whether lanes that do not rotate change too: then they are written in place as well.
+  ROPEJIT_ANYWHERE constexpr bool changes_still_lanes() const {
+    for (const Stage one : stages) {
+      if (one != Stage::none && one != Stage::rotate) return true;
+    }
+    return false;
+  }
+  ROPEJIT_ANYWHERE constexpr bool writes_whole_rows() const { return out_of_place || changes_still_lanes(); }
 };
 
 ROPEJIT_ANYWHERE constexpr u32 bytes_of(Element element) { return element == Element::fp32 ? 4 : 2; }
@@ -115,7 +116,7 @@ struct KernelConfig {
   ROPEJIT_ANYWHERE constexpr bool rotates(u32 o) const { return operand[o].has(Stage::rotate); }
   ROPEJIT_ANYWHERE constexpr RowSplit split(u32 o) const {
     const OperandConfig& s = operand[o];
-    return split_row({s.heads, s.head_dim, s.first_lane, rotates(o) ? rotary_dim : 0, s.out_of_place},
+    return split_row({s.heads, s.head_dim, s.first_lane, rotates(o) ? rotary_dim : 0, s.writes_whole_rows()},
                      layout == Layout::interleaved, layout_out == Layout::interleaved, access_bytes / element_bytes(),
                      element_bytes(), strides != Strides::any, heads_per_thread);
   }

@@ -1,5 +1,5 @@
 // Operands that do not rotate: v, on its way to a cache or to a tensor of its own. No angles, positions or pairs: a
-// thread copies a word of each head of its group, converted where another type is written.
+// thread takes a word of each head of its group through the operand's stages.
 #pragma once
 
 #include "share.cuh"
@@ -34,15 +34,7 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
     if (!has_head(h)) continue;
-    char* const at = out + h * row.groups * out_head;
-    // What stays as it is is not unpacked: a NaN would lose its payload.
-    if constexpr (shape.element_out == C.element) {
-      store_word(at, word[h]);
-    } else {
-      float lanes[row.word_lanes];
-      unpack<C.element>(word[h], lanes, 0);
-      store_lanes<shape.element_out, row.word_lanes, C.access_bytes>(at, lanes, 0);
-    }
+    store_still_lanes<C, O, row.word_lanes>(out + h * row.groups * out_head, word[h]);
   }
 }
 

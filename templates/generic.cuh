@@ -195,15 +195,33 @@ struct PairBits {
   u32 second;
 };
 
-__device__ __forceinline__ PairBits turned(const GenericPlan& plan, u32 element_out, PairBits read, CosSin turn,
-                                           bool padded) {
+// One lane through the stages of the operand's list from `at` to before `end`, none of which is the rotation.
+__device__ __forceinline__ float after_stages(const GenericPlan& plan, const GenericOperand& shape, u32 at, u32 end,
+                                              float lane) {
+  visit_number<3>(plan.element, [&](auto element) {
+    constexpr Element E = static_cast<Element>(decltype(element)::number);
+    for (u32 i = at; i < end; ++i) lane = after_stage<E>(static_cast<Stage>(shape.stages[i]), lane);
+  });
+  return lane;
+}
+
+// The place of Stage::rotate in the operand's list, or its end.
+__device__ __forceinline__ u32 place_of_rotate(const GenericOperand& shape) {
+  u32 place = 0;
+  while (place < MostStages && shape.stages[place] != static_cast<u32>(Stage::rotate)) ++place;
+  return place;
+}
+
+__device__ __forceinline__ PairBits turned(const GenericPlan& plan, const GenericOperand& shape, PairBits read,
+                                           CosSin turn, bool padded) {
   // Elements that stay as they are are not unpacked: a NaN would lose its payload.
   if (padded && plan.padding == static_cast<u32>(Padding::keep) && plan.layout == plan.layout_out &&
-      element_out == plan.element) {
+      shape.element_out == plan.element) {
     return read;
   }
-  const float x = float_of(plan.element, read.first);
-  const float y = float_of(plan.element, read.second);
+  const u32 turning = place_of_rotate(shape);
+  const float x = after_stages(plan, shape, 0, turning, float_of(plan.element, read.first));
+  const float y = after_stages(plan, shape, 0, turning, float_of(plan.element, read.second));
   float first = 0;
   float second = 0;
   visit_number<4>(plan.rounding, [&](auto rounding) {
@@ -217,7 +235,17 @@ __device__ __forceinline__ PairBits turned(const GenericPlan& plan, u32 element_
     first = zero ? 0.0f : x;
     second = zero ? 0.0f : y;
   }
-  return {bits_of(element_out, first), bits_of(element_out, second)};
+  first = after_stages(plan, shape, turning + 1, MostStages, first);
+  second = after_stages(plan, shape, turning + 1, MostStages, second);
+  return {bits_of(shape.element_out, first), bits_of(shape.element_out, second)};
+}
+
+// An element that does not rotate.
+__device__ __forceinline__ u32 passed(const GenericPlan& plan, const GenericOperand& shape, bool changes, u32 bits) {
+  if (shape.element_out == plan.element && !changes) return bits;
+  const u32 turning = place_of_rotate(shape);
+  const float lane = after_stages(plan, shape, 0, turning, float_of(plan.element, bits));
+  return bits_of(shape.element_out, after_stages(plan, shape, turning + 1, MostStages, lane));
 }
 
 // The parameters of operand `o`.
@@ -227,9 +255,10 @@ __device__ __forceinline__ OperandParams operand_params(const MoreLaunchParams& 
   return params.more[o - 2];
 }
 
-__device__ __forceinline__ bool rotates(const GenericOperand& shape) {
+// Whether lanes that do not rotate change too.
+__device__ __forceinline__ bool changes_still_lanes(const GenericOperand& shape) {
   for (const u32 stage : shape.stages) {
-    if (stage == static_cast<u32>(Stage::rotate)) return true;
+    if (stage != static_cast<u32>(Stage::none) && stage != static_cast<u32>(Stage::rotate)) return true;
   }
   return false;
 }
@@ -242,7 +271,7 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
   __shared__ float sines[MostGenericPairs];
   __shared__ u32 held[2 * MostGenericPairs];  // a head's lanes as they were read, where the layout changes in place
   const TensorStrides& strides = operand.strides;
-  const u32 rotary_dim = rotates(shape) ? plan.rotary_dim : 0;
+  const u32 rotary_dim = place_of_rotate(shape) < MostStages ? plan.rotary_dim : 0;
   const u32 pairs = rotary_dim / 2;
   const i64 in_bytes = bytes_of(static_cast<Element>(plan.element));
   const i64 out_bytes = bytes_of(static_cast<Element>(shape.element_out));
@@ -270,6 +299,7 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
   const i64 in_lane = (in_place ? strides.out_lane : strides.in_lane) * in_bytes;
   const i64 out_head = strides.out_head * out_bytes;
   const i64 out_lane = strides.out_lane * out_bytes;
+  const bool changes = changes_still_lanes(shape);
 
   i64 position[MostAxes];
   generic_positions(params, plan, token, position);
@@ -308,17 +338,16 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
     }
     for (u32 pair = threadIdx.x; pair < pairs; pair += blockDim.x) {
       const PairBits bits = plan.by_rows != 0 ? PairBits{held[2 * pair], held[2 * pair + 1]} : read(pair);
-      const PairBits result = turned(plan, shape.element_out, bits, {cosines[pair], sines[pair]}, padded);
+      const PairBits result = turned(plan, shape, bits, {cosines[pair], sines[pair]}, padded);
       const PairLanes lanes = lanes_of_pair(plan.layout_out, plan, shape.first_lane, pair);
       store_bits(shape.element_out, to + lanes.first * out_lane, result.first);
       store_bits(shape.element_out, to + lanes.second * out_lane, result.second);
     }
-    if (in_place) continue;
+    if (in_place && !changes) continue;
     for (u32 n = threadIdx.x; n < shape.head_dim - rotary_dim; n += blockDim.x) {
       const u32 lane = n < shape.first_lane ? n : n + rotary_dim;
       const u32 bits = load_bits(plan.element, from + lane * in_lane);
-      store_bits(shape.element_out, to + lane * out_lane,
-                 shape.element_out == plan.element ? bits : bits_of(shape.element_out, float_of(plan.element, bits)));
+      store_bits(shape.element_out, to + lane * out_lane, passed(plan, shape, changes, bits));
     }
   }
 }

@@ -1,17 +1,19 @@
 // What the generic kernel (generic.cuh) reads of its plan, as the library writes it into the kernel's binary. Shared by
-// device code and by the library's host code: plain fixed-width members, no includes, the same layout on both sides.
+// device code and by the library's host code: plain fixed-width members, the same layout on both sides.
 #pragma once
+
+#include "stage.cuh"
 
 namespace ropejit {
 
-enum : unsigned { MostGenericPairs = 2048, MostGenericOperands = 3, MostGenericStages = 1 };
+enum : unsigned { MostGenericPairs = 2048, MostGenericOperands = 3 };
 
 // As OperandConfig of config.cuh.
 struct GenericOperand {
   unsigned heads;
   unsigned head_dim;
   unsigned first_lane;
-  unsigned stages[MostGenericStages];
+  unsigned stages[MostStages];
   unsigned out_of_place;
   unsigned element_out;
   unsigned rows;

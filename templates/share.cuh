@@ -89,7 +89,7 @@ __device__ __forceinline__ Rows rows_of(const LaunchParams& params, const Token&
   constexpr u32 in_bytes = C.element_bytes();
   constexpr u32 out_bytes = bytes_of(shape.element_out);
   const TensorStrides& strides = strides_of<O>(params);
-  // Of whole tokens.
+  // Byte offsets of the token's first element.
   u64 in = token.number * static_cast<u64>(shape.heads * shape.head_dim * in_bytes);
   u64 out = token.number * static_cast<u64>(shape.heads * shape.head_dim * out_bytes);
   if constexpr (C.strides != Strides::contiguous) {
@@ -239,9 +239,8 @@ template <KernelConfig C, u32 O>
 __device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, const Rows& rows, u32 item) {
   constexpr RowSplit row = C.split(O);
   if constexpr (row.still_words > 0) {
-    constexpr Element out = C.operand[O].element_out;
     constexpr u32 in_bytes = C.element_bytes();
-    constexpr u32 out_bytes = bytes_of(out);
+    constexpr u32 out_bytes = bytes_of(C.operand[O].element_out);
     constexpr u32 bytes = row.copy_lanes * in_bytes;
     constexpr u32 items = C.block(O).items;
     constexpr u32 words = C.operand[O].heads * row.still_words;
@@ -267,13 +266,7 @@ __device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, con
         const u32 n = item + (first + i) * items;
         if ((words % items == 0 && each % together == 0) || n < words) {
           char* const at = rows.out + n / row.still_words * out_head + still_lane<C, O>(n % row.still_words) * out_lane;
-          if constexpr (out == C.element) {
-            store_word(at, word[i]);
-          } else {
-            float lanes[row.copy_lanes];
-            unpack<C.element>(word[i], lanes, 0);
-            store_lanes<out, row.copy_lanes, C.access_bytes>(at, lanes, 0);
-          }
+          store_still_lanes<C, O, row.copy_lanes>(at, word[i]);
         }
       }
     };

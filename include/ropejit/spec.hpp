@@ -77,6 +77,9 @@ struct Operand {
   /// Element type that is written, absent: the spec's dtype. Another one out of place only (k also with k_rows, v
   /// always). Lanes that do not rotate are converted too.
   std::optional<DType> dtype_out = std::nullopt;
+  /// Whether its lanes are turned, absent: those of q and k are, those of v are not. Only k may say otherwise: with
+  /// false it is copied as v is, out of place or to k_rows, for layers whose keys do not rotate.
+  std::optional<bool> rotates = std::nullopt;
 };
 
 /// What it means stands at the top of this file, spec.hpp.

@@ -41,7 +41,7 @@ Regime adapted(Regime regime, const KernelClass& kernel_class) {
   const bool small = regime.from_bytes < kRegimes[2].from_bytes;
   // Threads that copy lanes too have enough to do with fewer heads.
   const PlanOperand& q = kernel_class.operands.front();
-  const bool copies = !q.in_place() && kernel_class.rotary_dim < q.head_dim;
+  const bool copies = q.writes_whole_rows() && kernel_class.rotary_dim < q.head_dim;
   if (copies) regime.heads = std::max(regime.heads / 4, 1U);
   if (!small && has_ragged_rows(kernel_class)) {
     regime.pairs = copies ? 1 : 2;

@@ -12,7 +12,7 @@ static_assert(kMostOperands == MostOperands, "the kernels' parameters have room 
 RowSplit split_of(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand) {
   const auto element = static_cast<std::uint32_t>(size_of(kernel_class.dtype));
   const RowShape row{operand.heads, operand.head_dim, operand.first_lane,
-                     operand.rotates() ? kernel_class.rotary_dim : 0, !operand.in_place()};
+                     operand.rotates() ? kernel_class.rotary_dim : 0, operand.writes_whole_rows()};
   return split_row(row, kernel_class.layout == Layout::interleaved, kernel_class.layout_out == Layout::interleaved,
                    variant.access_bytes / element, element, variant.family != Family::universal,
                    variant.heads_per_thread);
@@ -63,7 +63,7 @@ Work work_of(const KernelClass& kernel_class, const Variant& variant) {
 std::uint64_t bytes_per_token(const KernelClass& kernel_class) {
   std::uint64_t bytes = 0;
   for (const PlanOperand& operand : kernel_class.operands) {
-    const std::uint64_t lanes = operand.in_place() ? kernel_class.rotary_dim : operand.head_dim;
+    const std::uint64_t lanes = operand.writes_whole_rows() ? operand.head_dim : kernel_class.rotary_dim;
     bytes +=
         operand.heads * lanes * static_cast<std::uint64_t>(size_of(kernel_class.dtype) + size_of(operand.dtype_out));
   }

@@ -177,8 +177,9 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
       reinterpret_cast<std::uintptr_t>(side.out.data) % static_cast<std::uintptr_t>(side.out_shape.element) != 0) {
     return words.unaligned;
   }
-  const std::int64_t first = in_place ? operand.first_lane : 0;
-  const std::int64_t lanes = in_place ? kernel_class.rotary_dim : operand.head_dim;
+  const bool whole_rows = operand.writes_whole_rows();
+  const std::int64_t first = whole_rows ? 0 : operand.first_lane;
+  const std::int64_t lanes = whole_rows ? operand.head_dim : kernel_class.rotary_dim;
   side.reads = box_of(side.in, side.shape, first, lanes);
   side.writes = in_place ? side.reads : box_of(side.out, side.out_shape, first, lanes);
   const bool out_contiguous = is_contiguous(side.out, side.out_shape);

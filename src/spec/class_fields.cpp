@@ -14,11 +14,6 @@ std::uint32_t number_of(E value) {
   return static_cast<std::uint32_t>(value);
 }
 
-// "rotate", and in config.cuh "ropejit::Stage::rotate"; `none` is 0 there.
-const char* name_of(Stage) { return "rotate"; }
-std::uint32_t number_of_stage(Stage stage) { return 1 + number_of(stage); }
-constexpr std::size_t kMostStages = 1;
-
 const char* name_of(TableUse use) {
   constexpr const char* kNames[] = {"as_given", "inverse", "shift"};
   return kNames[number_of(use)];
@@ -36,9 +31,19 @@ std::string runs_text(const std::vector<std::uint8_t>& axes) {
   return text;
 }
 
-std::string store_text(const PlanOperand& operand) {
-  return fmt::format("{}x{}+{}:{}:{}", operand.heads, operand.head_dim, operand.first_lane,
-                     to_string(operand.placement), to_string(operand.dtype_out));
+// The stages, where they are not those of every operand of that name before there were others: "copied", "a_rotate".
+std::string stages_text(const PlanOperand& operand) {
+  const bool rotates_alone = operand.rotates() && operand.stages.size() == 1;
+  if (operand.name == OperandName::v ? operand.stages.empty() : rotates_alone) return {};
+  std::vector<const char*> words;
+  for (const Stage stage : operand.stages) words.push_back(word_of(stage));
+  return words.empty() ? "copied" : fmt::format("{}", fmt::join(words, "_"));
+}
+
+std::string operand_text(const PlanOperand& operand) {
+  const std::string stages = stages_text(operand);
+  return fmt::format("{}x{}+{}:{}:{}{}{}", operand.heads, operand.head_dim, operand.first_lane,
+                     to_string(operand.placement), to_string(operand.dtype_out), stages.empty() ? "" : ":", stages);
 }
 
 // As the class's text has it: q and k always, others where there are any.
@@ -46,7 +51,7 @@ std::string operands_text(const KernelClass& c) {
   std::string text;
   for (const OperandName name : {OperandName::q, OperandName::k, OperandName::v}) {
     const PlanOperand* const operand = c.find(name);
-    if (operand != nullptr) text += fmt::format(" {}={}", to_string(name), store_text(*operand));
+    if (operand != nullptr) text += fmt::format(" {}={}", to_string(name), operand_text(*operand));
     if (operand == nullptr && name == OperandName::k) text += " k=none";
   }
   return text;
@@ -54,7 +59,7 @@ std::string operands_text(const KernelClass& c) {
 
 std::string operand_config(const PlanOperand& operand) {
   std::vector<std::string> stages;
-  for (const Stage stage : operand.stages) stages.push_back(fmt::format("ropejit::Stage::{}", name_of(stage)));
+  for (const Stage stage : operand.stages) stages.push_back(fmt::format("ropejit::Stage::{}", word_of(stage)));
   return fmt::format(
       "\n        // {}\n        {{.heads = {}, .head_dim = {}, .first_lane = {}, .stages = {{{}}}, .out_of_place = {}, "
       ".element_out = ropejit::Element::{}, .rows = ropejit::CacheRows::{}}},",
@@ -67,7 +72,8 @@ std::string operand_name(const PlanOperand& operand, DType dtype) {
   if (operand.first_lane != 0) text += fmt::format("at{}", operand.first_lane);
   if (operand.dtype_out != dtype) text += fmt::format("to_{}", to_string(operand.dtype_out));
   if (operand.rows != CacheRows::none) text += fmt::format("_{}", to_string(operand.rows));
-  return text;
+  const std::string stages = stages_text(operand);
+  return stages.empty() ? text : fmt::format("{}_{}", text, stages);
 }
 
 /// Collects the fields.
@@ -163,8 +169,8 @@ void add_sine(Fields& fields, const KernelClass& c) {
 
 std::vector<std::uint32_t> operand_numbers(const PlanOperand& operand) {
   std::vector<std::uint32_t> words = {operand.heads, operand.head_dim, operand.first_lane};
-  for (std::size_t i = 0; i < kMostStages; ++i) {
-    words.push_back(i < operand.stages.size() ? number_of_stage(operand.stages[i]) : 0);
+  for (std::size_t i = 0; i < MostStages; ++i) {
+    words.push_back(i < operand.stages.size() ? number_of(operand.stages[i]) : 0);
   }
   words.insert(words.end(), {operand.in_place() ? 0U : 1U, number_of(operand.dtype_out), number_of(operand.rows)});
   return words;

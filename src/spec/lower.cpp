@@ -9,6 +9,7 @@
 #include "spec/axes.hpp"
 #include "spec/frequencies.hpp"
 #include "spec/names.hpp"
+#include "spec/operand_fields.hpp"
 #include "spec/read_spec.hpp"
 #include "support/usual_arithmetic.hpp"
 
@@ -33,6 +34,18 @@ void validate_together(const RopeSpec& spec, const LaunchForm& form) {
   }
 }
 
+/// The stages of an operand, in order.
+struct CollectStages {
+  OperandName name;
+  llvm::SmallVector<Stage, MostStages> stages;
+  void number(const char*, const std::int64_t&, const IntRange&, bool) {}
+  void dtype(const char*, const std::optional<DType>&) {}
+  void stage(const char*, const std::optional<bool>& value, Stage stage) {
+    const bool is_usual = stage == Stage::rotate && name != OperandName::v;
+    if (value.value_or(is_usual)) stages.push_back(stage);
+  }
+};
+
 PlanOperand lower_operand(OperandName name, const char* word, const Operand& operand, const RopeSpec& spec,
                           Placement placement, CacheRows rows) {
   PlanOperand lowered;
@@ -40,7 +53,9 @@ PlanOperand lower_operand(OperandName name, const char* word, const Operand& ope
   lowered.heads = static_cast<std::uint32_t>(operand.heads);
   lowered.head_dim = static_cast<std::uint32_t>(operand.head_dim);
   lowered.first_lane = static_cast<std::uint32_t>(operand.first_lane);
-  if (name != OperandName::v) lowered.stages = {Stage::rotate};
+  CollectStages collect{name, {}};
+  visit_fields(operand, collect);
+  lowered.stages = std::move(collect.stages);
   const bool apart = rows != CacheRows::none || name == OperandName::v;
   lowered.placement = apart ? Placement::out_of_place : placement;
   lowered.dtype_out = operand.dtype_out.value_or(spec.dtype);
@@ -48,6 +63,10 @@ PlanOperand lower_operand(OperandName name, const char* word, const Operand& ope
   if (lowered.in_place() && lowered.dtype_out != spec.dtype) {
     throw field_error(ErrorCode::invalid_argument, fmt::format("{}.dtype_out", word), to_string(lowered.dtype_out),
                       fmt::format("{} in place, or another out of place", to_string(spec.dtype)));
+  }
+  if (lowered.in_place() && lowered.stages.empty()) {
+    throw field_error(ErrorCode::invalid_argument, fmt::format("{}.rotates", word), "false",
+                      "true in place, or false out of place or with k_rows");
   }
   return lowered;
 }

@@ -12,11 +12,9 @@
 
 #include "ropejit/form.hpp"
 #include "ropejit/spec.hpp"
+#include "stage.cuh"
 
 namespace ropejit::internal {
-
-/// What is done to an operand's lanes between load and store. The order is that of templates/config.cuh, less `none`.
-enum class Stage { rotate };
 
 /// The tensors of a launch that a kernel may work on, by the names they have in RopeSpec and RopeArgs.
 enum class OperandName { q, k, v };
@@ -28,10 +26,10 @@ inline constexpr std::size_t kMostOperands = 3;
 /// One written row of lanes of each head: where its lanes come from, what is done to them, and where they go.
 struct PlanOperand {
   OperandName name = OperandName::q;
-  std::uint32_t heads = 0;       ///< 1 or more
-  std::uint32_t head_dim = 0;    ///< lanes of a head
-  std::uint32_t first_lane = 0;  ///< of those that rotate
-  llvm::SmallVector<Stage, 2> stages;
+  std::uint32_t heads = 0;                      ///< 1 or more
+  std::uint32_t head_dim = 0;                   ///< lanes of a head
+  std::uint32_t first_lane = 0;                 ///< of those that rotate
+  llvm::SmallVector<Stage, MostStages> stages;  ///< in order; empty: the lanes are copied
   // The store.
   Placement placement = Placement::in_place;
   DType dtype_out = DType::bf16;     ///< another than the class's dtype out of place only
@@ -39,6 +37,10 @@ struct PlanOperand {
 
   bool in_place() const { return placement == Placement::in_place; }
   bool rotates() const { return llvm::is_contained(stages, Stage::rotate); }
+  /// Lanes that do not rotate are written too. As OperandConfig of templates/config.cuh.
+  bool writes_whole_rows() const {
+    return !in_place() || llvm::any_of(stages, [](Stage one) { return one != Stage::rotate; });
+  }
 };
 
 /// What cos and sin of a caller's table become: the inverse of what the table says; or of length 1, a negative position

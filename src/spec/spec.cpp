@@ -8,6 +8,7 @@
 #include "spec/axes.hpp"
 #include "spec/limits.hpp"
 #include "spec/names.hpp"
+#include "spec/operand_fields.hpp"
 #include "spec/operand_text.hpp"
 #include "spec/scaling_rules.hpp"
 #include "support/field_error.hpp"
@@ -22,11 +23,24 @@ void require(std::int64_t value, const IntRange& range, const std::string& field
   throw field_error(ErrorCode::invalid_argument, field, fmt::format("{}", value), range.describe());
 }
 
-void validate_operand(const Operand& operand, const char* name) {
-  if (operand.dtype_out) require_enum(*operand.dtype_out, fmt::format("{}.dtype_out", name).c_str());
-  require(operand.heads, kHeads, fmt::format("{}.heads", name));
-  require(operand.head_dim, kHeadDim, fmt::format("{}.head_dim", name));
-  require(operand.first_lane, kFirstLane, fmt::format("{}.first_lane", name));
+struct RequireOperand {
+  const char* name;
+  void number(const char* key, const std::int64_t& value, const IntRange& range, bool) {
+    require(value, range, fmt::format("{}.{}", name, key));
+  }
+  void dtype(const char* key, const std::optional<DType>& value) {
+    if (value) require_enum(*value, fmt::format("{}.{}", name, key).c_str());
+  }
+  void stage(const char*, const std::optional<bool>&, Stage) {}
+};
+
+void validate_operand(const Operand& operand, const char* name, std::optional<bool> rotates) {
+  RequireOperand require_fields{name};
+  visit_fields(operand, require_fields);
+  if (rotates && operand.rotates.value_or(*rotates) != *rotates) {
+    throw field_error(ErrorCode::invalid_argument, fmt::format("{}.rotates", name), fmt::format("{}", *operand.rotates),
+                      fmt::format("{}", *rotates));
+  }
 }
 
 void validate_fit(const Operand& operand, std::int64_t rotary_dim, const char* name) {
@@ -73,6 +87,7 @@ std::string operand_to_string(const Operand& operand) {
   std::string text = fmt::format("{}x{}", operand.heads, operand.head_dim);
   if (operand.first_lane != 0) text += fmt::format("+{}", operand.first_lane);
   if (operand.dtype_out) text += fmt::format(" to {}", to_string(*operand.dtype_out));
+  if (operand.rotates == false) text += " as it is";
   return text;
 }
 
@@ -90,10 +105,10 @@ void RopeSpec::validate() const {
   if (!kTheta.contains(theta)) {
     throw field_error(ErrorCode::invalid_argument, "rope_theta", fmt::format("{}", theta), kTheta.describe());
   }
-  validate_operand(q, "q");
-  if (k) validate_operand(*k, "k");
+  validate_operand(q, "q", true);
+  if (k) validate_operand(*k, "k", std::nullopt);
   if (v) {
-    validate_operand(*v, "v");
+    validate_operand(*v, "v", false);
     require(v->first_lane, {0, 0}, "v.first_lane");
   }
   require(rotary_dim, kRotaryDim, "rotary_dim");
@@ -133,7 +148,8 @@ std::string RopeSpec::to_string() const {
 }
 
 bool operator==(const Operand& a, const Operand& b) noexcept {
-  return a.heads == b.heads && a.head_dim == b.head_dim && a.first_lane == b.first_lane && a.dtype_out == b.dtype_out;
+  return a.heads == b.heads && a.head_dim == b.head_dim && a.first_lane == b.first_lane && a.dtype_out == b.dtype_out &&
+         a.rotates == b.rotates;
 }
 
 bool operator==(const RopeSpec& a, const RopeSpec& b) noexcept {

@@ -6,6 +6,7 @@
 #include "ropejit/spec.hpp"
 #include "spec/limits.hpp"
 #include "spec/names.hpp"
+#include "spec/operand_fields.hpp"
 #include "spec/read_spec.hpp"
 #include "spec/scaling_rules.hpp"
 #include "support/field_error.hpp"
@@ -18,13 +19,45 @@ namespace {
 
 constexpr IntRange kSchema{1, 1};
 
+struct OperandKeys {
+  std::vector<std::string_view> keys;
+  void number(const char* key, std::int64_t&, const IntRange&, bool) { keys.emplace_back(key); }
+  void dtype(const char* key, std::optional<DType>&) { keys.emplace_back(key); }
+  void stage(const char* key, std::optional<bool>&, Stage) { keys.emplace_back(key); }
+};
+
+struct ReadOperand {
+  const ObjectReader& reader;
+  void number(const char* key, std::int64_t& value, const IntRange& range, bool required) {
+    value = required ? reader.get_int(key, range) : reader.find_int(key, range).value_or(value);
+  }
+  void dtype(const char* key, std::optional<DType>& value) { value = find_enum<DType>(reader, key); }
+  void stage(const char* key, std::optional<bool>& value, Stage) { value = reader.find_bool(key); }
+};
+
+struct WriteOperand {
+  std::string text;
+  void number(const char* key, const std::int64_t& value, const IntRange&, bool) { add(key, fmt::format("{}", value)); }
+  void dtype(const char* key, const std::optional<DType>& value) {
+    if (value) add(key, fmt::format(R"("{}")", to_string(*value)));
+  }
+  void stage(const char* key, const std::optional<bool>& value, Stage) {
+    if (value) add(key, fmt::format("{}", *value));
+  }
+
+ private:
+  void add(const char* key, const std::string& value) {
+    text += fmt::format(R"({}"{}":{})", text.empty() ? "{" : ",", key, value);
+  }
+};
+
 Operand read_operand(const ObjectReader& reader) {
-  reader.reject_unknown_keys({"heads", "head_dim", "first_lane", "dtype_out"});
   Operand operand;
-  operand.heads = reader.get_int("heads", kHeads);
-  operand.head_dim = reader.get_int("head_dim", kHeadDim);
-  operand.first_lane = reader.find_int("first_lane", kFirstLane).value_or(0);
-  operand.dtype_out = find_enum<DType>(reader, "dtype_out");
+  OperandKeys known;
+  visit_fields(operand, known);
+  reader.reject_unknown_keys(known.keys);
+  ReadOperand read{reader};
+  visit_fields(operand, read);
   return operand;
 }
 
@@ -72,10 +105,9 @@ Scaling read_strict_scaling(const ObjectReader& dict) {
 }
 
 std::string operand_to_json(const Operand& operand) {
-  std::string text =
-      fmt::format(R"({{"heads":{},"head_dim":{},"first_lane":{})", operand.heads, operand.head_dim, operand.first_lane);
-  if (operand.dtype_out) text += fmt::format(R"(,"dtype_out":"{}")", to_string(*operand.dtype_out));
-  return text + "}";
+  WriteOperand write;
+  visit_fields(operand, write);
+  return write.text + "}";
 }
 
 /// ,"key":"value" where it is not the default.

@@ -146,6 +146,7 @@ void Oracle::check_copy(const Operand& operand, const HeadRow& before, const Hea
 
 void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
                    const ElementIndex& index, Comparison& result) const {
+  if (operand.rotates == false) return check_copy(operand, before, after, index, result);
   const UsualRounding arithmetic;
   check_still(operand, before, after, index, result);
   const RoundingRule rounding = rule(operand);
@@ -181,6 +182,7 @@ void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& 
 
 void Oracle::check_padding(Padding padding, const Operand& operand, const HeadRow& before, const HeadRow& after,
                            const ElementIndex& index, Comparison& result) const {
+  if (operand.rotates == false) return check_copy(operand, before, after, index, result);
   const UsualRounding arithmetic;
   check_still(operand, before, after, index, result);
   const DType out = operand.dtype_out.value_or(spec_.dtype);

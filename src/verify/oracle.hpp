@@ -73,7 +73,8 @@ class Oracle {
   void expect(const Angles& angles, const Operand& operand, std::span<const double> in, std::span<double> out,
               std::span<double> bound) const;
 
-  /// Checks one head of `operand` and adds every lane to `result` under `index` (its lane is ignored). `before` is the
+  /// Checks one head of `operand`, which rotates unless it says otherwise, and adds every lane to `result` under
+  /// `index` (its lane is ignored). `before` is the
   /// head as it was given, in elements of spec().dtype, `after` as it came out, in those of operand.dtype_out where
   /// there is one. Thread-safe.
   void check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,

@@ -236,6 +236,9 @@ TEST_CASE("bad axes, roundings and output dtypes name their field") {
       {spec(R"("sine": "hardware")", R"(, "dtype_out": "fp8")"), "q.dtype_out", kRange},
       {spec(R"("sine": "hardware")", R"(, "dtype_out": 32)"), "q.dtype_out", kParse},
       {spec(R"("k": {"heads": 1, "head_dim": 16, "dtype_out": ""})"), "k.dtype_out", kRange},
+      {spec(R"("k": {"heads": 1, "head_dim": 16, "rotates": 0})"), "k.rotates", kParse},
+      {spec(R"("v": {"heads": 1, "head_dim": 16, "rotates": true})"), "v.rotates", kRange},
+      {spec(R"("v": {"head_dim": 16})"), "v.heads", kParse},
       {spec(R"("k": {"heads": 1, "head_dim": 16, "out": "fp32"})"), "k.out", kParse},
   };
   for (const BadText& row : rows) check_refused(row, RopeSpec::from_json);

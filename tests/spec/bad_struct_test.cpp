@@ -50,6 +50,20 @@ TEST_CASE("a bad struct names its field") {
       {"k.heads", [](RopeSpec& s) { s.k->heads = -1; }},
       {"k.head_dim", [](RopeSpec& s) { s.k->head_dim = 3; }},
       {"k.first_lane", [](RopeSpec& s) { s.k->first_lane = 4096; }},
+      {"q.rotates", [](RopeSpec& s) { s.q.rotates = false; }},
+      {"v.rotates",
+       [](RopeSpec& s) {
+         s.v = Operand{1, 64};
+         s.v->rotates = true;
+       }},
+      {"v.first_lane",
+       [](RopeSpec& s) {
+         s.v = Operand{1, 64, 2};
+       }},
+      {"v.heads",
+       [](RopeSpec& s) {
+         s.v = Operand{0, 64};
+       }},
       {"rotary_dim", [](RopeSpec& s) { s.k->head_dim = 64; }},
       {"rope_scaling.factor", [](RopeSpec& s) { s.scaling = LinearScaling{0}; }},
       {"rope_scaling.factor", [&](RopeSpec& s) { s.scaling = LinearScaling{nan}; }},

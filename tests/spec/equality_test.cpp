@@ -54,6 +54,8 @@ TEST_CASE("equality of specs looks at every field") {
   CHECK(other != spec);
   other = spec, other.sine = static_cast<Sine>(1 - static_cast<int>(spec.sine));
   CHECK(other != spec);
+  other = spec, other.q.rotates = true;
+  CHECK(other != spec);
   other = spec, other.q.dtype_out = spec.q.dtype_out == DType::fp32 ? DType::fp16 : DType::fp32;
   CHECK(other != spec);
   other = spec, other.layout_out = Layout::split_sections;

@@ -1,6 +1,9 @@
 // What spec and form cannot be together, and what of them is one plan.
 #include "spec/lower.hpp"
 
+#include <string>
+#include <vector>
+
 #include "ropejit/error.hpp"
 #include "spec/errors.hpp"
 #include "support/catch.hpp"
@@ -37,6 +40,8 @@ TEST_CASE("a spec and a form that do not go together are refused, naming the fie
   q_widened.q.dtype_out = DType::fp32;
   RopeSpec k_widened = small();
   k_widened.k->dtype_out = DType::fp32;
+  RopeSpec still_k = small();
+  still_k.k->rotates = false;
   RopeSpec without_k = small();
   without_k.k.reset();
   const LaunchForm in_place = LaunchForm::in_place_ids();
@@ -48,6 +53,7 @@ TEST_CASE("a spec and a form that do not go together are refused, naming the fie
       {q_widened, in_place, "q.dtype_out: found fp32, allowed: bf16 in place"},
       {k_widened, in_place, "k.dtype_out: found fp32, allowed: bf16 in place"},
       {q_widened, with(in_place, CacheRows::rows32), "q.dtype_out: found fp32"},
+      {still_k, in_place, "k.rotates: found false, allowed: true in place"},
       {without_k, with(in_place, CacheRows::rows64), "k_rows: found rows64, allowed: none for a spec without k"},
       {small(), with(in_place, ContextParallel::zigzag),
        "context_parallel: found zigzag, allowed: none with positions"},
@@ -115,4 +121,25 @@ TEST_CASE("a layout that changes in place is lowered, to kernels that read a row
   CHECK(lower(converting, LaunchForm::in_place_ids()).kernel_class.by_rows());
   CHECK_FALSE(lower(converting, LaunchForm::out_of_place_ids()).kernel_class.by_rows());
   CHECK_FALSE(lower(small(), LaunchForm::in_place_ids()).kernel_class.by_rows());
+}
+
+TEST_CASE("operands go through the stages that the spec gives them: q and k rotate, v does not, and k need not") {
+  RopeSpec spec = small();
+  spec.v = Operand{2, 24};
+  const LaunchForm form = LaunchForm::out_of_place_ids();
+  const auto stages_of = [&](OperandName name) {
+    const PlanOperand* const operand = lower(spec, form).kernel_class.find(name);
+    REQUIRE(operand != nullptr);
+    return std::vector<Stage>(operand->stages.begin(), operand->stages.end());
+  };
+  CHECK(stages_of(OperandName::q) == std::vector{Stage::rotate});
+  CHECK(stages_of(OperandName::k) == std::vector{Stage::rotate});
+  CHECK(stages_of(OperandName::v).empty());
+  const std::string rotating = to_string(lower(spec, form).kernel_class);
+  spec.q.rotates = spec.k->rotates = true;
+  spec.v->rotates = false;
+  CHECK(to_string(lower(spec, form).kernel_class) == rotating);
+  spec.k->rotates = false;
+  CHECK(stages_of(OperandName::k).empty());
+  CHECK(to_string(lower(spec, form).kernel_class) != rotating);
 }
