@@ -132,25 +132,9 @@ ROPEJIT_API ropejit_status ropejit_model_ropes(const char* config_json, const ch
 typedef struct ropejit_kernel ropejit_kernel;
 
 /* spec_json: the model's RoPE, with "schema": 1 (docs/spec-json.md).
- * form_json: NULL, or an object with any of the keys
- *   "placement"  "in_place" (default) or "out_of_place"
- *   "strides"    "contiguous" (default: a promise of gapless, 16-byte aligned tensors) or "free"
- *   "positions"  "start", "ids32", "ids64" (default), "offsets32", "offsets64" or "ragged": ROPEJIT_POSITIONS_...
- *   "angles"     "computed" (default: exact, from the spec), or the shape of the caller's cos and sin, of which a row
- *                has, with h = rotary_dim / 2: "half" (h each), "full" (rotary_dim each, the right half repeating the
- *                left), "repeated" (rotary_dim each, every number twice), "complex" (one tensor of pairs cos, sin),
- *                "cos_sin" (one tensor, h cosines and then h sines), "radians" (one tensor of angles)
- *   "table_dtype"  of the caller's cos and sin: "bf16", "fp16" or "fp32" (default, and the only one of radians)
- *   "padding"    what becomes of tokens at negative positions: "rotate" (default: nothing special), "zero" (lanes that
- *                rotate come out 0) or "keep" (they come out as they went in)
- *   "context_parallel"  which tokens of a sequence this rank holds, where positions are not ids: "none" (default),
- *                "contiguous" (of as many equal parts as there are ranks, its own) or "zigzag" (of twice as many, the
- *                one that far from the start and the one that far from the end)
- *   "k_rows"     "none" (default), "rows32" or "rows64": k is written to rows of a cache that its operand's rows name
- *   "counted"    true: the number of tokens is read from args.token_count, on the device; false is the default
- *   "overlaps_previous"  true: programmatic dependent launch: it may be dealt to the GPU while the launch before it on
- *                the stream is ending; false is the default
- *   "v_rows"     of specs with v, as "k_rows"
+ * form_json: NULL for the defaults, or an object whose keys are the members of LaunchForm (form.hpp, which says what each
+ * means; docs/spec-json.md, "The launch form as JSON"): how tensors are placed and strided, which of ROPEJIT_POSITIONS_...
+ * positions are, whether cos and sin are the caller's, which rows of a cache k and v go to.
  * May compile, which takes some hundred milliseconds; a second call with an equal spec and form does not.
  * *kernel is set to NULL on failure, else to a kernel that the caller releases. */
 ROPEJIT_API ropejit_status ropejit_get(ropejit_service* service, const char* spec_json, const char* form_json,
