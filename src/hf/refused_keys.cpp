@@ -1,13 +1,13 @@
-#include "hf/refused_keys.hpp"
-
+// Keys of a config.json that make the rotation another one than its family's.
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
-#include <algorithm>
-#include <iterator>
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include "hf/keys.hpp"
 #include "ropejit/error.hpp"
 #include "support/field_error.hpp"
 #include "support/range.hpp"
@@ -29,7 +29,7 @@ constexpr const char* kOneRotation = "a model whose layers share one rotation th
 enum class When { set, on, off, interleaves, halves };
 
 struct Hidden {
-  std::string_view key;  // with a final '*': every key that begins so
+  llvm::StringLiteral key;  // with a final '*': every key that begins so
   When when;
 };
 
@@ -69,12 +69,8 @@ constexpr Hidden kHidden[] = {
     {"yarn_only_types", When::set},
 };
 
-bool begins(std::string_view text, std::string_view with) { return text.substr(0, with.size()) == with; }
-
-bool matches(std::string_view key, std::string_view pattern) {
-  if (pattern.back() != '*') return key == pattern;
-  pattern.remove_suffix(1);
-  return begins(key, pattern);
+bool matches(llvm::StringRef key, llvm::StringRef pattern) {
+  return pattern.consume_back("*") ? key.starts_with(pattern) : key == pattern;
 }
 
 bool reads_neighbours(const HfFamily& family) { return family.deinterleaves || family.layout == Layout::interleaved; }
@@ -95,14 +91,14 @@ bool asks_for_other(When when, const llvm::json::Value& value, const HfFamily& f
 }
 
 // A key that, where it is set, makes the rotation depend on the layer or on something this version does not read.
-constexpr std::string_view kUnsupportedKeys[] = {
+constexpr llvm::StringLiteral kUnsupportedKeys[] = {
     "compress_rope_theta", "force_rope",     "global_head_dim",  "global_rope_theta", "layer_rope_theta",
     "local_rope_theta",    "no_rope_layers", "per_layer_config", "qk_rope_head_dim",  "rope_local_base_freq",
     "rope_ratio",          "swa_rope_theta", "xdrope_section",
 };
 
 // Whether the family gives the key a meaning that this version knows.
-bool is_known(const HfFamily& family, std::string_view key) {
+bool is_known(const HfFamily& family, llvm::StringRef key) {
   if (key == "qk_rope_head_dim") return family.latent || family.deepseek_v4;
   if (key == "no_rope_layers") return family.no_rope_list;
   if (key == "compress_rope_theta") return family.deepseek_v4;
@@ -111,15 +107,14 @@ bool is_known(const HfFamily& family, std::string_view key) {
 }
 
 // A model of the family that has no rotary embedding: its config turns it off, or does not turn it on.
-void require_rotation(const ObjectReader& config, const HfSwitch& rotates_if) {
-  const char* allowed = rotates_if.value == nullptr ? "true" : rotates_if.value;
-  config.pass_over({rotates_if.key});
-  const llvm::json::Value* value = config.object().get(rotates_if.key);
-  if (value == nullptr) throw missing_field(config.path(rotates_if.key), allowed);
-  const bool on =
-      rotates_if.value == nullptr ? value->getAsBoolean() == true : value->getAsString() == rotates_if.value;
+void require_rotation(const ObjectReader& config, const char* key, llvm::StringRef wanted) {
+  const llvm::StringRef allowed = wanted.empty() ? "true" : wanted;
+  config.pass_over({key});
+  const llvm::json::Value* value = config.object().get(key);
+  if (value == nullptr) throw missing_field(config.path(key), allowed);
+  const bool on = wanted.empty() ? value->getAsBoolean() == true : value->getAsString() == wanted;
   if (on) return;
-  throw field_error(ErrorCode::unsupported, config.path(rotates_if.key),
+  throw field_error(ErrorCode::unsupported, config.path(key),
                     fmt::format("{}, with which no layer rotates", describe(*value)), allowed);
 }
 
@@ -153,7 +148,7 @@ void require_own_name(const ObjectReader& config, const char* key, const char* o
 }  // namespace
 
 void refuse_hf_keys(const ObjectReader& config, const HfFamily& family) {
-  for (const std::string_view key : kUnsupportedKeys) {
+  for (const llvm::StringRef key : kUnsupportedKeys) {
     const llvm::json::Value* value = config.peek(key);
     if (value == nullptr || value->getAsBoolean() == false || value->getAsNumber() == 0 || is_known(family, key))
       continue;
@@ -164,19 +159,20 @@ void refuse_hf_keys(const ObjectReader& config, const HfFamily& family) {
     require_own_name(config, "rope_theta", "rotary_emb_base", 10000);
     require_own_name(config, "partial_rotary_factor", "rotary_pct", family.neox_fraction);
   }
-  if (family.rotates_if != nullptr) require_rotation(config, *family.rotates_if);
+  if (const HfSwitch* rotates_if = family.rotates_if) {
+    require_rotation(config, rotates_if->key, rotates_if->value == nullptr ? "" : rotates_if->value);
+  }
   check_position_kind(config, family);
 }
 
-bool names_hidden_function(std::string_view key) {
-  return std::any_of(std::begin(kHidden), std::end(kHidden), [&](const Hidden& row) { return matches(key, row.key); });
+bool names_hidden_function(llvm::StringRef key) {
+  return llvm::any_of(kHidden, [&](const Hidden& row) { return matches(key, row.key); });
 }
 
 void refuse_hidden_functions(const ObjectReader& config, const HfFamily& family) {
   std::map<std::string_view, const llvm::json::Value*> found;
   for (const auto& member : config.object()) {
-    const llvm::StringRef key = member.first;
-    const std::string_view name(key.data(), key.size());
+    const llvm::StringRef name = member.first;
     for (const Hidden& row : kHidden) {
       if (row.key == "no_rope_layer_interval" && family.no_rope_list) continue;
       if (matches(name, row.key) && asks_for_other(row.when, member.second, family)) found[name] = &member.second;

@@ -1,7 +1,9 @@
-#include "hf/scaling.hpp"
+// The scaling rule of a rope dictionary.
+#include <llvm/ADT/STLExtras.h>
 
 #include <optional>
 
+#include "hf/rope_dict.hpp"
 #include "ropejit/error.hpp"
 #include "spec/limits.hpp"
 #include "spec/scaling_rules.hpp"
@@ -10,20 +12,36 @@
 namespace ropejit::internal {
 namespace {
 
-class HfScalingReader {
+class ScalingReader {
  public:
-  HfScalingReader(const ObjectReader& dict, const HfScalingContext& context) : dict_(dict), context_(context) {}
+  ScalingReader(const ObjectReader& dict, const ObjectReader& config, const HfFamily& family, bool nested)
+      : dict_(dict), config_(config), family_(family), nested_(nested) {}
+
+  // The rule of that name, which `key` gives.
+  Scaling read(llvm::StringRef name, const char* key) const {
+    if (name == "su" || name == "longrope" || (name == "yarn" && family_.yarn_is_longrope)) return longrope();
+    if (name == "yarn") return yarn();
+    if (name == "llama3") return llama3();
+    if (name == "proportional") return proportional();
+    // M-RoPE's names for what is no scaling, and for what Hunyuan's dynamic is.
+    if (name == "mrope" && family_.axes) return NoScaling{};
+    if (name == "dynamic" || (name == "xdrope" && family_.axes && family_.alpha_is_ntk)) return dynamic();
+    return require_scaling_rule(name, dict_.path(key)).read(dict_);
+  }
+
+ private:
+  static constexpr PositiveRange kAlpha{PositiveRange{}.max, true};
 
   Scaling dynamic() const {
     // Hunyuan's configs say dynamic and mean a fixed stretch. Elsewhere transformers does not look at an alpha, while
     // vLLM does.
     if (dict_.find_number("alpha", kAlpha).value_or(0) != 0) {
-      if (context_.family.alpha_is_ntk) return NtkScaling{dict_.get_number("alpha", kFactor)};
+      if (family_.alpha_is_ntk) return NtkScaling{dict_.get_number("alpha", kFactor)};
       throw field_error(ErrorCode::unsupported, dict_.path("alpha"), describe(*dict_.find("alpha")),
                         "absent with dynamic scaling, but for Hunyuan's models");
     }
     const double factor = dict_.get_number("factor", kFactor);
-    return DynamicScaling{factor, context_.config.get_int("max_position_embeddings", kContextLength)};
+    return DynamicScaling{factor, config_.get_int("max_position_embeddings", kContextLength)};
   }
 
   Scaling llama3() const {
@@ -44,11 +62,11 @@ class HfScalingReader {
     rule.beta_fast = not_zero("beta_fast", rule.beta_fast);
     rule.beta_slow = not_zero("beta_slow", rule.beta_slow);
     // transformers looks for it beside the kinds of layers, not in their dictionaries.
-    if (!context_.nested) rule.truncate = dict_.find_bool("truncate").value_or(true);
+    if (!nested_) rule.truncate = dict_.find_bool("truncate").value_or(true);
     rule.attention_factor = dict_.find_number("attention_factor", kFactor);
     rule.mscale = dict_.find_number("mscale", kMscale).value_or(0);
     rule.mscale_all_dim = dict_.find_number("mscale_all_dim", kMscale).value_or(0);
-    rule.scale_softmax = context_.family.scales_softmax && rule.mscale_all_dim != 0;
+    rule.scale_softmax = family_.scales_softmax && rule.mscale_all_dim != 0;
     return rule;
   }
 
@@ -58,7 +76,7 @@ class HfScalingReader {
     rule.long_factor = read_number_list(dict_, "long_factor", kFactor);
     rule.original_max_position_embeddings = original_length(kLongRopeContextLength);
     rule.attention_factor = dict_.find_number("attention_factor", kFactor);
-    if (context_.family.longrope_mscales) {
+    if (family_.longrope_mscales) {
       rule.short_mscale = dict_.find_number("short_mscale", kFactor);
       rule.long_mscale = dict_.find_number("long_mscale", kFactor);
     }
@@ -71,25 +89,22 @@ class HfScalingReader {
   // Its partial_rotary_factor may stand in the config too, so that is for the reader of both.
   Scaling proportional() const { return ProportionalScaling{dict_.find_number("factor", kFactor).value_or(1.0), 1.0}; }
 
- private:
-  static constexpr PositiveRange kAlpha{PositiveRange{}.max, true};
-
   // Beside the kinds of layers the config's own value wins over the dictionary's; then max_position_embeddings stands
   // in for it.
   std::int64_t original_length(const IntRange& range) const {
     static constexpr const char* kKey = "original_max_position_embeddings";
-    if (!context_.nested) {
-      if (const auto length = context_.config.find_int(kKey, range)) return *length;
+    if (!nested_) {
+      if (const auto length = config_.find_int(kKey, range)) return *length;
     }
     if (const auto length = dict_.find_int(kKey, range)) return *length;
-    if (!context_.nested && context_.family.original_length != 0) return context_.family.original_length;
-    if (const auto length = context_.config.find_int("max_position_embeddings", range)) return *length;
+    if (!nested_ && family_.original_length != 0) return family_.original_length;
+    if (const auto length = config_.find_int("max_position_embeddings", range)) return *length;
     throw missing_field(dict_.path(kKey), range.describe());
   }
 
   // M / L, for a factor that is absent.
   double extension(std::int64_t original) const {
-    const auto length = context_.config.find_int("max_position_embeddings", kContextLength);
+    const auto length = config_.find_int("max_position_embeddings", kContextLength);
     if (!length) throw missing_field(dict_.path("factor"), kFactor.describe());
     return static_cast<double>(*length) / static_cast<double>(original);
   }
@@ -100,21 +115,31 @@ class HfScalingReader {
   }
 
   const ObjectReader& dict_;
-  const HfScalingContext& context_;
+  const ObjectReader& config_;
+  const HfFamily& family_;
+  bool nested_;
+};
+
+constexpr llvm::StringLiteral kNoScalingKeys[] = {
+    "interleaved", "mrope_interleaved", "mrope_section", "partial_rotary_factor",
+    "rope_theta",  "rope_type",         "type",          "xdrope_section",
 };
 
 }  // namespace
 
-Scaling read_hf_scaling(const ObjectReader& dict, std::string_view name, std::string_view name_field,
-                        const HfScalingContext& context) {
-  const HfScalingReader reader(dict, context);
-  if (name == "su" || (name == "yarn" && context.family.yarn_is_longrope)) return reader.longrope();
-  if (name == "dynamic") return reader.dynamic();
-  if (name == "llama3") return reader.llama3();
-  if (name == "longrope") return reader.longrope();
-  if (name == "proportional") return reader.proportional();
-  if (name == "yarn") return reader.yarn();
-  return require_scaling_rule(name, name_field).read(dict);
+Scaling read_hf_scaling(const ObjectReader& dict, const ObjectReader& config, const HfFamily& family, bool nested) {
+  // rope_type, or type in configs of older releases; transformers prefers the former too.
+  for (const char* key : {"rope_type", "type"}) {
+    const std::optional<std::string> name = dict.find_string(key, scaling_rule_names());
+    if (name) return ScalingReader(dict, config, family, nested).read(*name, key);
+  }
+  // Without a type, a dictionary may hold only what is no scaling.
+  for (const auto& member : dict.object()) {
+    if (!llvm::is_contained(kNoScalingKeys, llvm::StringRef(member.first))) {
+      throw missing_field(dict.path("rope_type"), scaling_rule_names());
+    }
+  }
+  return NoScaling{};
 }
 
 }  // namespace ropejit::internal

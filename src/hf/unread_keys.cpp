@@ -1,114 +1,171 @@
-#include "hf/unread_keys.hpp"
-
+// Keys of a config.json, and of its rope dictionaries, that nothing reads.
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
+#include <llvm/ADT/StringSwitch.h>
 
-#include <algorithm>
 #include <map>
-#include <string_view>
 
-#include "hf/refused_keys.hpp"
+#include "hf/keys.hpp"
+#include "spec/scaling_rules.hpp"
+#include "support/text.hpp"
 
 namespace ropejit::internal {
 namespace {
 
-constexpr std::string_view kOfRotation[] = {
+constexpr llvm::StringLiteral kOfRotation[] = {
     "alibi", "fope", "mscale", "nope", "position_embedding", "rope", "rotary", "theta", "xpos", "yarn",
 };
 
-constexpr std::string_view kOfHeads[] = {
+constexpr llvm::StringLiteral kOfHeads[] = {
     "attention_groups", "head_dim", "head_size", "heads", "kv_channels", "n_head", "query_group", "headdim",
 };
 
 // Heads of parts that do not rotate, or of what comes after the layers.
-constexpr std::string_view kOtherHeads[] = {
+constexpr llvm::StringLiteral kOtherHeads[] = {
     "audio",   "conf_", "conv",   "cross_", "decoder_", "depth", "encoder_", "image", "index", "linear",
     "lm_head", "mamba", "medusa", "moe",    "mtp",      "nextn", "pad_head", "ssm",   "visi",
 };
 
-constexpr std::string_view kSayNothing[] = {
+constexpr llvm::StringLiteral kSayNothing[] = {
     "max_position_embeddings", "original_max_position_embeddings", "pruned_heads", "use_3d_rope", "v_head_dim",
 };
 
-template <class Table>
-bool has_word_of(const Table& table, std::string_view text) {
-  return std::any_of(std::begin(table), std::end(table),
-                     [&](std::string_view word) { return text.find(word) != std::string_view::npos; });
+bool contains_any_of(llvm::StringRef text, llvm::ArrayRef<llvm::StringLiteral> parts) {
+  return llvm::any_of(parts, [&](llvm::StringRef part) { return text.contains(part); });
 }
 
-std::string in_small_letters(std::string_view key) {
-  std::string text(key);
-  for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return text;
-}
-
-bool speaks_of_it(std::string_view key) {
-  if (std::find(std::begin(kSayNothing), std::end(kSayNothing), key) != std::end(kSayNothing)) return false;
-  std::string text = in_small_letters(key);
+bool speaks_of_it(llvm::StringRef key) {
+  if (llvm::is_contained(kSayNothing, key)) return false;
+  std::string text = key.lower();
   for (const std::string_view other : {"propert", "europe"}) {
     for (std::size_t at; (at = text.find(other)) != std::string::npos;) text.erase(at, other.size());
   }
-  return has_word_of(kOfRotation, text) || (has_word_of(kOfHeads, text) && !has_word_of(kOtherHeads, text));
+  return contains_any_of(text, kOfRotation) || (contains_any_of(text, kOfHeads) && !contains_any_of(text, kOtherHeads));
 }
 
 // The value is one that a spec has where a key of that name would put it.
-bool is_in_spec(std::string_view key, double value, const RopeSpec& spec) {
-  const auto has = [&](std::string_view word) { return key.find(word) != std::string_view::npos; };
+bool is_in_spec(llvm::StringRef key, double value, const RopeSpec& spec) {
+  const auto has = [&](llvm::StringRef part) { return key.contains(part); };
   const double head_dim = static_cast<double>(spec.q.head_dim);
   const double lanes = static_cast<double>(spec.rotary_dim);
   if (has("head_dim") || has("headdim") || has("head_size") || has("kv_channels")) return value == head_dim;
   if (has("kv") || has("key_value") || has("group")) return spec.k && value == static_cast<double>(spec.k->heads);
-  if (has_word_of(kOfHeads, key)) return value == static_cast<double>(spec.q.heads);
+  if (contains_any_of(key, kOfHeads)) return value == static_cast<double>(spec.q.heads);
   if (has("theta") || has("base")) return value == spec.theta;
   if (has("dim")) return value == lanes;
   if (has("pct") || has("perc") || has("fraction") || has("partial")) return value * head_dim == lanes;
   return has("factor") && value == 1 && std::holds_alternative<NoScaling>(spec.scaling);
 }
 
-class UnreadKeys {
- public:
-  explicit UnreadKeys(const HfReading& reading) : reading_(reading) {}
+bool is_told(const ObjectReader& config, const std::string& key, const llvm::json::Value& value,
+             llvm::ArrayRef<ObjectReader> configs, const KeyLog& log, llvm::ArrayRef<RopeSpec> specs) {
+  if (says_nothing(value) || !speaks_of_it(key) || log.has(config.object(), key)) return false;
+  // A switch that was not refused stands as it does in what is built.
+  if ((value.getAsBoolean() || value.getAsNumber()) && names_hidden_function(key)) return false;
+  const ObjectReader& inner = configs.back();
+  const llvm::json::Value* same = inner.peek(key);
+  if (&inner.object() != &config.object() && same != nullptr && *same == value) return false;
+  const auto number = value.getAsNumber();
+  const std::string text = llvm::StringRef(key).lower();
+  return !number || llvm::none_of(specs, [&](const RopeSpec& spec) { return is_in_spec(text, *number, spec); });
+}
 
-  std::vector<std::string> lines() const {
-    std::vector<std::string> result;
-    std::vector<const llvm::json::Object*> seen;
-    for (const ObjectReader& config : reading_.configs) {
-      if (std::find(seen.begin(), seen.end(), &config.object()) != seen.end()) continue;
-      seen.push_back(&config.object());
-      std::map<std::string, std::string> sorted;
-      for (const auto& member : config.object()) {
-        const std::string key = llvm::StringRef(member.first).str();
-        if (is_told(config, key, member.second)) sorted[key] = line(config, key, member.second);
-      }
-      for (auto& [key, text] : sorted) result.push_back(std::move(text));
-    }
-    return result;
-  }
-
- private:
-  bool is_told(const ObjectReader& config, const std::string& key, const llvm::json::Value& value) const {
-    if (says_nothing(value) || !speaks_of_it(key) || reading_.log.has(config.object(), key)) return false;
-    // A switch that was not refused stands as it does in what is built.
-    if ((value.getAsBoolean() || value.getAsNumber()) && names_hidden_function(key)) return false;
-    const ObjectReader& inner = reading_.configs.back();
-    const llvm::json::Value* same = inner.peek(key);
-    if (&inner.object() != &config.object() && same != nullptr && *same == value) return false;
-    const auto number = value.getAsNumber();
-    const std::string text = in_small_letters(key);
-    return !number || std::none_of(reading_.specs.begin(), reading_.specs.end(),
-                                   [&](const RopeSpec& spec) { return is_in_spec(text, *number, spec); });
-  }
-
-  static std::string line(const ObjectReader& config, const std::string& key, const llvm::json::Value& value) {
-    return fmt::format("{}: found {}, which nothing reads in a model of this type", config.path(key), describe(value));
-  }
-
-  const HfReading& reading_;
+// Read whatever the rule: by this library, or by models in what they do beside the rotation. "interleaved" and "main"
+// and the like stand in published files.
+constexpr llvm::StringLiteral kAlways[] = {
+    "interleaved",
+    "llama_4_scaling_beta",
+    "max_position_embeddings",
+    "mrope_interleaved",
+    "mrope_section",
+    "rope_interleaved",
+    "partial_rotary_factor",
+    "rope_theta",
+    "rope_type",
+    "type",
+    "xdrope_section",
 };
+
+// Options of vLLM's and of our own dictionaries, which transformers does not have.
+constexpr llvm::StringLiteral kNotOfTransformers[] = {"attn_factor", "extrapolation_factor", "scale_softmax"};
+
+std::string rule_of(const ObjectReader& dict) {
+  for (const char* key : {"rope_type", "type"}) {
+    if (const auto name = dict.find_string(key, "a string")) return *name;
+  }
+  return "default";
+}
+
+// The name of the rule that reads a dictionary whose type is `name`.
+llvm::StringRef reader_of(llvm::StringRef name, const HfFamily& family) {
+  return llvm::StringSwitch<llvm::StringRef>(name)
+      .Case("su", "longrope")
+      .Case("yarn", family.yarn_is_longrope ? "longrope" : "yarn")
+      .Case("mrope", "default")
+      .Case("xdrope", "dynamic")
+      .Default(name);
+}
+
+bool is_read(llvm::StringRef rule, llvm::StringRef key, const HfFamily& family) {
+  if (llvm::is_contained(kAlways, key)) return true;
+  if (rule == "dynamic" && key == "alpha") return true;
+  // Hunyuan's files list yarn's options with dynamic.
+  if (rule == "dynamic" && family.alpha_is_ntk) rule = "yarn";
+  if (rule == "dynamic" && key == "original_max_position_embeddings") return true;
+  const ScalingRule* known = find_scaling_rule(rule);
+  if (known == nullptr) return true;
+  if (rule == "longrope" && (key == "short_mscale" || key == "long_mscale")) return family.longrope_mscales;
+  if (rule != "deepseek_yarn" && llvm::is_contained(kNotOfTransformers, key)) return false;
+  return llvm::is_contained(known->keys(), std::string_view(key)) ||
+         (rule == "yarn" && family.alpha_is_ntk && key == "factor");
+}
+
+void add_unread(const ObjectReader& dict, const HfFamily& family, std::map<std::string, std::string>& lines) {
+  const std::string name = rule_of(dict);
+  const llvm::StringRef rule = reader_of(name, family);
+  for (const auto& member : dict.object()) {
+    const std::string key = llvm::StringRef(member.first).str();
+    if (member.second.getAsObject() != nullptr || member.second.getAsNull() || is_read(rule, key, family)) continue;
+    const std::string field = excerpt(dict.path(key));
+    lines[field] = fmt::format("{}: found {}, which {} does not read", field, describe(member.second), rule.str());
+  }
+}
 
 }  // namespace
 
-std::vector<std::string> unread_keys(const HfReading& reading) { return UnreadKeys(reading).lines(); }
+std::vector<std::string> unread_keys(llvm::ArrayRef<ObjectReader> configs, const KeyLog& log,
+                                     llvm::ArrayRef<RopeSpec> specs) {
+  std::vector<std::string> result;
+  llvm::SmallVector<const llvm::json::Object*, 3> seen;
+  for (const ObjectReader& config : configs) {
+    if (llvm::is_contained(seen, &config.object())) continue;
+    seen.push_back(&config.object());
+    std::map<std::string, std::string> sorted;
+    for (const auto& member : config.object()) {
+      const std::string key = llvm::StringRef(member.first).str();
+      if (!is_told(config, key, member.second, configs, log, specs)) continue;
+      sorted[key] = fmt::format("{}: found {}, which nothing reads in a model of this type", config.path(key),
+                                describe(member.second));
+    }
+    for (auto& [key, text] : sorted) result.push_back(std::move(text));
+  }
+  return result;
+}
+
+std::vector<std::string> unread_rope_keys(const ObjectReader& config, const HfFamily& family) {
+  std::map<std::string, std::string> lines;
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    const std::optional<ObjectReader> dict = config.find_object(key);
+    if (!dict) continue;
+    add_unread(*dict, family, lines);
+    for (const auto& member : dict->object()) {
+      const std::string kind = llvm::StringRef(member.first).str();
+      if (member.second.getAsObject() != nullptr) add_unread(dict->get_object(kind), family, lines);
+    }
+  }
+  std::vector<std::string> result;
+  for (auto& [field, line] : lines) result.push_back(std::move(line));
+  return result;
+}
 
 }  // namespace ropejit::internal

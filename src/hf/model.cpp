@@ -1,17 +1,15 @@
-// What a Hugging Face config.json says about the rotary embeddings of a model, refused rather than guessed.
+#include "hf/model.hpp"
+
 #include <fmt/format.h>
+#include <llvm/ADT/StringSwitch.h>
 
 #include <map>
 #include <utility>
 
-#include "hf/axes.hpp"
-#include "hf/deepseek_v4.hpp"
-#include "hf/model.hpp"
+#include "hf/families.hpp"
+#include "hf/keys.hpp"
 #include "hf/operands.hpp"
-#include "hf/refused_keys.hpp"
 #include "hf/rope_dict.hpp"
-#include "hf/rope_keys.hpp"
-#include "hf/unread_keys.hpp"
 #include "ropejit/error.hpp"
 #include "spec/limits.hpp"
 #include "support/field_error.hpp"
@@ -21,8 +19,6 @@
 namespace ropejit {
 namespace internal {
 namespace {
-
-constexpr const char* kFull = "full_attention";
 
 // DeepSeek-V2's code has an ordinary attention too (DeepSeek-OCR): that of a Llama.
 HfFamily with_attention_of(const ObjectReader& config, HfFamily family) {
@@ -51,69 +47,17 @@ DType read_dtype(const ObjectReader& config, DType otherwise) {
   for (const char* key : {"dtype", "torch_dtype"}) {
     const std::optional<std::string> text = config.find_string(key, kAllowed);
     if (!text) continue;
-    std::string_view name = *text;
-    if (name.substr(0, 6) == "torch.") name.remove_prefix(6);
-    if (name == "bfloat16") return DType::bf16;
-    if (name == "float16") return DType::fp16;
-    if (name == "float32") return DType::fp32;
-    throw field_error(ErrorCode::unsupported, config.path(key), quoted(*text), kAllowed);
+    llvm::StringRef name = *text;
+    name.consume_front("torch.");
+    const auto dtype = llvm::StringSwitch<std::optional<DType>>(name)
+                           .Case("bfloat16", DType::bf16)
+                           .Case("float16", DType::fp16)
+                           .Case("float32", DType::fp32)
+                           .Default(std::nullopt);
+    if (!dtype) throw field_error(ErrorCode::unsupported, config.path(key), quoted(*text), kAllowed);
+    return *dtype;
   }
   return otherwise;
-}
-
-// What Gemma 4's class has where a config has no rope_parameters.
-HfRopeDict gemma_4_dict(const std::string& kind) {
-  HfRopeDict dict;
-  dict.of_layer_kind = true;
-  dict.theta = SourcedNumber{kind == kFull ? 1e6 : 1e4, "rope_parameters"};
-  if (kind == kFull) dict.scaling = ProportionalScaling{1.0, 0.25};
-  return dict;
-}
-
-// A family whose class knows thetas by kind of layer alone, in a config that has no such.
-void require_no_theta_for_all(const ObjectReader& config) {
-  for (const char* key : {"rope_theta", "partial_rotary_factor", "rope_parameters", "rope_scaling"}) {
-    const llvm::json::Value* value = config.find(key);
-    if (value == nullptr) continue;
-    throw field_error(ErrorCode::unsupported, config.path(key), describe(*value),
-                      "rope_parameters with an object for each kind of layer");
-  }
-}
-
-// The rope dictionary of the layers of one kind. `nested`: see find_nested_rope_dicts.
-HfRopeDict dict_of_kind(const ObjectReader& config, const HfFamily& family, const std::optional<ObjectReader>& nested,
-                        const std::string& kind) {
-  if (family.deepseek_v4) return deepseek_v4_dict(config, family, kind);
-  const bool has_dict = config.has("rope_parameters") || config.has("rope_scaling");
-  if (family.gemma_4 && !nested) {
-    require_no_theta_for_all(config);
-    return gemma_4_dict(kind);
-  }
-  if (!has_dict && family.needs_rope_dict) throw missing_field(config.path("rope_parameters"), "an object");
-  HfRopeDict dict;
-  if (nested) {
-    dict = read_nested_rope_dict(nested->get_object(kind), config, family);
-  } else {
-    if (family.two_thetas != nullptr && *family.two_thetas->full_key == '\0') require_no_theta_for_all(config);
-    dict = read_hf_rope_dict(config, family);
-    if (family.two_thetas == nullptr) return dict;
-    if (dict.theta) {
-      throw field_error(ErrorCode::unsupported, dict.theta->field, fmt::format("{}", dict.theta->value),
-                        "one for each kind of layer");
-    }
-    dict.of_layer_kind = true;
-    if (kind != kFull && !family.two_thetas->scales_local) dict.scaling = NoScaling{};
-  }
-  if (family.two_thetas == nullptr || dict.theta) return dict;
-  const bool full = kind == kFull;
-  const char* key = full ? family.two_thetas->full_key : family.two_thetas->local_key;
-  const double otherwise = full ? family.two_thetas->full : family.two_thetas->local;
-  if (*key != '\0') {
-    dict.theta = SourcedNumber{config.find_number(key, kTheta).value_or(otherwise), config.path(key)};
-  } else if (!nested) {
-    dict.theta = SourcedNumber{otherwise, config.path("rope_parameters")};
-  }
-  return dict;
 }
 
 }  // namespace
@@ -132,7 +76,7 @@ HfModel::HfModel(const llvm::json::Object& object, const std::optional<std::stri
 bool HfModel::rotates(std::size_t layer) const {
   if (!layers_[layer].rotates) return false;
   if (!nested_dicts_)
-    return layers_[layer].kind != kFull || family_.two_thetas == nullptr || family_.two_thetas->full != 0;
+    return layers_[layer].kind != "full_attention" || !family_.two_thetas || family_.two_thetas->full != 0;
   const llvm::json::Value* dict = nested_dicts_->object().get(layers_[layer].kind);
   return dict == nullptr || dict->kind() != llvm::json::Value::Null;
 }
@@ -151,11 +95,11 @@ RopeSpec HfModel::spec(const std::string& kind, const ModelOptions& options) con
   }
   if (family_.turns_back) spec.direction = Direction::adjoint;
   spec.dtype = dtype(options);
-  const HfRopeDict dict = dict_of_kind(config_, family_, nested_dicts_, kind);
+  const HfRopeDict dict = read_hf_rope_dict(config_, family_, nested_dicts_, kind);
   spec.scaling = dict.scaling;
   spec.theta = read_theta(config_, family_, dict);
   read_hf_operands(config_, family_, dict, kind, options.tp, spec);
-  if (family_.axes != nullptr) spec.axes = read_hf_axes(config_, family_, dict.sections, spec.rotary_dim);
+  if (family_.axes) spec.axes = read_hf_axes(config_, family_, dict.sections, spec.rotary_dim);
   const bool needs_length =
       std::holds_alternative<DynamicScaling>(spec.scaling) || std::holds_alternative<LongRopeScaling>(spec.scaling);
   if (needs_length) spec.max_length = options.max_model_len;
@@ -207,11 +151,11 @@ std::vector<std::string> HfModel::warnings(ModelOptions options) const {
   const std::vector<ObjectReader> configs{parts_.top, parts_.model, config_};
   // Where no layer rotates, nothing was read.
   if (!specs.empty()) {
-    for (std::string& line : unread_keys({configs, log_, specs})) lines.push_back(std::move(line));
+    for (std::string& line : unread_keys(configs, log_, specs)) lines.push_back(std::move(line));
   }
   for (std::string& line : unread_rope_keys(config_, family_)) lines.push_back(std::move(line));
   for (std::string& line : unbuilt_hf_parts(parts_)) lines.push_back(std::move(line));
-  if (const auto* heads = config_.peek("index_n_heads"); family_.indexer == nullptr && heads != nullptr) {
+  if (const auto* heads = config_.peek("index_n_heads"); !family_.indexer && heads != nullptr) {
     lines.push_back(fmt::format("{}: found {}, the indexer of a family whose indexer is not known",
                                 config_.path("index_n_heads"), describe(*heads)));
   }
