@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "hf/families.hpp"
+#include "hf/family.hpp"
 #include "ropejit/spec.hpp"
 #include "support/json.hpp"
 

@@ -1,10 +1,10 @@
 #include "hf/layers.hpp"
 
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 
-#include "hf/deepseek_v4.hpp"
 #include "ropejit/error.hpp"
 #include "spec/limits.hpp"
 #include "support/field_error.hpp"
@@ -18,7 +18,7 @@ constexpr const char* kSliding = "sliding_attention";
 constexpr const char* kLinear = "linear_attention";
 
 // Layers of these kinds have no attention that could rotate.
-constexpr std::string_view kStill[] = {"conv", kLinear, "mamba", "mlp", "recurrent"};
+constexpr llvm::StringLiteral kStill[] = {"conv", "linear_attention", "mamba", "mlp", "recurrent"};
 
 std::optional<std::int64_t> find_count(const ObjectReader& config) {
   for (const char* key : {"num_hidden_layers", "n_layer", "num_layers"}) {
@@ -68,7 +68,7 @@ std::vector<HfLayer> of_pattern(const ObjectReader& config, const HfFamily& fami
     const bool full = (family.full_first ? i : i + 1) % every == 0;
     layers.push_back(HfLayer{full ? kFull : family.others_are_linear ? kLinear : kSliding});
   }
-  if (family.last_is_full) layers.back().kind = kFull;
+  if (family.pattern_ends_full) layers.back().kind = kFull;
   return layers;
 }
 
@@ -177,8 +177,8 @@ void apply_indexer_types(const ObjectReader& config, bool every_fourth, std::vec
 
 std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& family, bool lenient) {
   const std::optional<std::int64_t> count = find_count(config);
-  const bool alike = !family.no_rope_list && !family.only_sliding_rotates && !family.others_are_linear &&
-                     !family.gemma_4 && !family.deepseek_v4 && family.two_thetas == nullptr;
+  const bool of_kinds = family.only_sliding_rotates || family.others_are_linear || family.two_thetas;
+  const bool alike = !of_kinds && !family.no_rope_list && family.rope_dict == nullptr;
   std::vector<HfLayer> layers;
   // Its name in the files of models that mix attention with state spaces (Zamba 2, Granite 4).
   const char* key = config.has("layers_block_type") && !config.has("layer_types") ? "layers_block_type" : "layer_types";
@@ -186,33 +186,32 @@ std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& 
     layers = of_layer_types(config, key, *types, count);
   } else if (!count && !(alike && lenient)) {
     throw missing_field(config.path("num_hidden_layers"), kLayers.describe());
-  } else if (family.deepseek_v4) {
-    layers = deepseek_v4_layers(config, *count);
+  } else if (family.layers != nullptr) {
+    layers = family.layers(config, *count);
   } else if (family.full_every != 0) {
     if (!count) throw missing_field(config.path("num_hidden_layers"), kLayers.describe());
     layers = of_pattern(config, family, *count);
   } else if (count && config.has(family.attention_layers_key)) {
     layers.assign(static_cast<std::size_t>(*count), HfLayer{kLinear});
     replace_named_layers(config, family.attention_layers_key, HfLayer{kFull}, layers);
-  } else if (family.only_sliding_rotates || family.others_are_linear || family.two_thetas != nullptr) {
+  } else if (of_kinds) {
     throw missing_field(config.path("layer_types"), "an array with an element a layer");
   } else {
     layers.assign(static_cast<std::size_t>(count.value_or(1)), HfLayer{});
   }
-  // Its class makes the last layer a full one, whatever the config says.
-  if (family.gemma_4) layers.back().kind = kFull;
+  if (family.ends_full) layers.back().kind = kFull;
   for (HfLayer& layer : layers) {
-    layer.rotates = std::find(std::begin(kStill), std::end(kStill), layer.kind) == std::end(kStill);
+    layer.rotates = !llvm::is_contained(kStill, layer.kind);
   }
   if (family.no_rope_list) apply_no_rope_layers(config, layers);
   if (family.only_sliding_rotates) apply_window(config, family, layers);
   if (family.dense_layers_rotate) turn_dense_layers(config, layers);
   // Layers whose keys come from an image (Llama 3.2 Vision).
   replace_named_layers(config, "cross_attention_layers", HfLayer{"cross_attention", false}, layers);
-  if (family.indexer == nullptr) return layers;
-  // DeepSeek-V4's choose among compressed keys, and only some layers have more of those than they attend to.
-  for (HfLayer& layer : layers) layer.has_indexer = !family.deepseek_v4 || layer.kind == "compressed_sparse_attention";
-  if (family.indexer_types) apply_indexer_types(config, family.every_fourth_indexer, layers);
+  if (!family.indexer) return layers;
+  const llvm::StringRef chooses = family.indexer->layer_kind;
+  for (HfLayer& layer : layers) layer.has_indexer = chooses.empty() || chooses == layer.kind;
+  if (family.indexer->has_types) apply_indexer_types(config, family.indexer->every_fourth, layers);
   return layers;
 }
 

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "hf/families.hpp"
+#include "hf/family.hpp"
 #include "support/json.hpp"
 
 namespace ropejit::internal {

@@ -6,7 +6,7 @@
 #include <map>
 #include <utility>
 
-#include "hf/families.hpp"
+#include "hf/family.hpp"
 #include "hf/keys.hpp"
 #include "hf/operands.hpp"
 #include "hf/rope_dict.hpp"
@@ -21,14 +21,14 @@ namespace internal {
 namespace {
 
 // DeepSeek-V2's code has an ordinary attention too (DeepSeek-OCR): that of a Llama.
-HfFamily with_attention_of(const ObjectReader& config, HfFamily family) {
+const HfFamily& with_attention_of(const ObjectReader& config, const HfFamily& family) {
   const std::optional<bool> latent = config.find_bool("use_mla");
   if (!latent || *latent == family.latent) return family;
   if (!family.latent_flag) {
     throw field_error(ErrorCode::unsupported, config.path("use_mla"), *latent ? "true" : "false",
                       family.latent ? "true, for this model type" : "false, for this model type");
   }
-  return HfFamily{};
+  return *find_hf_family("llama");
 }
 
 double read_theta(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict) {
@@ -37,7 +37,7 @@ double read_theta(const ObjectReader& config, const HfFamily& family, const HfRo
   take(theta, config, "rope_theta", kTheta);
   take(theta, config, "rotary_emb_base", kTheta);
   if (theta) return theta->value;
-  if (family.needs_theta) throw missing_field(config.path("rope_theta"), kTheta.describe());
+  if ((family.needs & needs_theta) != 0) throw missing_field(config.path("rope_theta"), kTheta.describe());
   return RopeSpec{}.theta;
 }
 
@@ -65,8 +65,7 @@ DType read_dtype(const ObjectReader& config, DType otherwise) {
 HfModel::HfModel(const llvm::json::Object& object, const std::optional<std::string>& as, bool lenient)
     : parts_(find_hf_parts(ObjectReader(object, {}, &log_))),
       config_(parts_.language),
-      type_(read_hf_model_type({parts_.top, parts_.model, config_}, as)),
-      family_(with_attention_of(config_, type_.family)) {
+      family_(with_attention_of(config_, read_hf_family({parts_.top, parts_.model, config_}, as, type_warnings_))) {
   refuse_hf_keys(config_, family_);
   for (const ObjectReader& config : {parts_.top, parts_.model, config_}) refuse_hidden_functions(config, family_);
   layers_ = read_hf_layers(config_, family_, lenient);
@@ -124,7 +123,9 @@ RopeSpec HfModel::indexer_spec(const std::string& kind, const ModelOptions& opti
   spec.k = Operand{1, head_dim, first};
   spec.layout_out.reset();
   spec.layout = family_.layout;
-  if (!family_.deepseek_v4 && config_.find_bool("indexer_rope_interleave").value_or(family_.indexer->deinterleaves)) {
+  bool deinterleaves = family_.indexer->deinterleaves;
+  if (family_.indexer->has_flag) deinterleaves = config_.find_bool("indexer_rope_interleave").value_or(deinterleaves);
+  if (deinterleaves) {
     spec.layout = Layout::interleaved;
     spec.layout_out = Layout::split_half;
   }
@@ -140,7 +141,7 @@ std::optional<HfVision> HfModel::vision(const ModelOptions& options) const {
 }
 
 std::vector<std::string> HfModel::warnings(ModelOptions options) const {
-  std::vector<std::string> lines = type_.warnings;
+  std::vector<std::string> lines = type_warnings_;
   options.tp = 1;
   std::map<std::string, RopeSpec> of_kinds;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
@@ -159,16 +160,7 @@ std::vector<std::string> HfModel::warnings(ModelOptions options) const {
     lines.push_back(fmt::format("{}: found {}, the indexer of a family whose indexer is not known",
                                 config_.path("index_n_heads"), describe(*heads)));
   }
-  if (family_.deepseek_v4) {
-    lines.emplace_back(
-        "model_type: DeepSeek-V4 also turns the attention's outputs back (the spec of q with direction inverse), and "
-        "compressed keys by positions of their own");
-  }
-  if (family_.alpha_is_ntk && family_.axes != nullptr) {
-    lines.emplace_back(
-        "model_type: HunYuan-VL's pairs are dealt to axes whole, as in Tencent's code and vLLM; transformers 5.24 "
-        "differs where a token's positions do");
-  }
+  if (*family_.warning != '\0') lines.emplace_back(family_.warning);
   return lines;
 }
 

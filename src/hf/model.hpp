@@ -6,11 +6,9 @@
 #include <string_view>
 #include <vector>
 
-#include "hf/families.hpp"
+#include "hf/family.hpp"
 #include "hf/layers.hpp"
-#include "hf/model_type.hpp"
 #include "hf/parts.hpp"
-#include "hf/vision.hpp"
 #include "ropejit/model.hpp"
 #include "support/json.hpp"
 
@@ -41,8 +39,8 @@ class HfModel {
   KeyLog log_;  // of the keys that the readers below were asked for
   HfParts parts_;
   ObjectReader config_;  // of the language model
-  HfModelType type_;
-  HfFamily family_;
+  std::vector<std::string> type_warnings_;
+  const HfFamily& family_;  // of the table
   std::vector<HfLayer> layers_;
   std::optional<ObjectReader> nested_dicts_;  // found once: it walks all layers
 };

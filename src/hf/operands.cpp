@@ -17,15 +17,10 @@ const char* key_of(const ObjectReader& config, const HfFamily& family, const cha
 }
 
 std::int64_t read_kv_heads(const ObjectReader& config, const HfFamily& family, std::int64_t q_heads) {
-  if (family.falcon_heads) {
-    config.pass_over({"num_kv_heads"});
-    const bool grouped_heads = config.find_bool("new_decoder_architecture").value_or(false);
-    if (!grouped_heads && config.find_bool("multi_query").value_or(true)) return 1;
-    return config.find_int("num_kv_heads", kHeads).value_or(q_heads);
-  }
-  if (family.needs_kv_heads) return config.get_int("num_key_value_heads", kHeads);
+  if (family.kv_heads != nullptr) return family.kv_heads(config, q_heads);
+  if ((family.needs & needs_kv_heads) != 0) return config.get_int("num_key_value_heads", kHeads);
   if (const auto heads = config.find_int("num_key_value_heads", kHeads)) return *heads;
-  return family.deepseek_v4 || config.find_bool("multi_query").value_or(false) ? 1 : q_heads;
+  return family.one_kv_head || config.find_bool("multi_query").value_or(false) ? 1 : q_heads;
 }
 
 std::int64_t read_head_dim(const ObjectReader& config, const HfFamily& family, std::int64_t q_heads) {
@@ -34,7 +29,7 @@ std::int64_t read_head_dim(const ObjectReader& config, const HfFamily& family, s
   for (const char* key : {"head_dim", family.head_dim_key}) {
     if (const auto head_dim = config.find_int(key, kHeadDim); head_dim && !family.shares_width) return *head_dim;
   }
-  if (family.needs_head_dim) throw missing_field(config.path("head_dim"), kHeadDim.describe());
+  if ((family.needs & needs_head_dim) != 0) throw missing_field(config.path("head_dim"), kHeadDim.describe());
   const char* key = key_of(config, family, "hidden_size", "n_embd");
   const std::int64_t hidden_size = config.get_int(key, kHiddenSize);
   if (hidden_size % q_heads != 0) {
@@ -69,9 +64,8 @@ std::int64_t read_rotary_dim(const ObjectReader& config, const HfFamily& family,
                              const std::optional<SourcedNumber>& fraction, std::int64_t head_dim) {
   std::optional<std::int64_t> of_fraction;
   if (fraction) of_fraction = rotary_dim_of_fraction(head_dim, fraction->value, fraction->field.c_str());
-  const char* key = family.deepseek_v4         ? "qk_rope_head_dim"
-                    : config.has("rotary_dim") ? "rotary_dim"
-                                               : family.lanes_key;
+  const auto [first, second] = family.lanes_keys;
+  const char* key = *second == '\0' || config.has(first) ? first : second;
   const std::optional<std::int64_t> lanes = config.find_int(key, IntRange{2, head_dim, true});
   if (lanes && of_fraction && *lanes != *of_fraction) {
     throw field_error(ErrorCode::invalid_argument, config.path(key), fmt::format("{}", *lanes),
@@ -79,9 +73,9 @@ std::int64_t read_rotary_dim(const ObjectReader& config, const HfFamily& family,
   }
   if (lanes) return *lanes;
   if (of_fraction) return *of_fraction;
-  if (family.needs_fraction) {
-    throw missing_field(config.path(family.gpt_j_names || family.deepseek_v4 ? key : "partial_rotary_factor"),
-                        family.gpt_j_names || family.deepseek_v4 ? kRotaryDim.describe() : kFraction.describe());
+  if ((family.needs & needs_lanes) != 0) throw missing_field(config.path(key), kRotaryDim.describe());
+  if ((family.needs & needs_fraction) != 0) {
+    throw missing_field(config.path("partial_rotary_factor"), kFraction.describe());
   }
   return head_dim;
 }
@@ -105,38 +99,6 @@ void read_latent_operands(const ObjectReader& config, RopeSpec& spec) {
   spec.k = Operand{1, latent + rotary_dim, latent};
 }
 
-struct HeadsOfKind {
-  std::int64_t head_dim;
-  std::int64_t kv_heads;
-};
-
-// What files of transformers 5 say of layers that differ from the rest: Gemma 4's full ones, which are all alike.
-HeadsOfKind of_differing_layers(const ObjectReader& layers, HeadsOfKind usual) {
-  std::optional<HeadsOfKind> heads;
-  for (const auto& member : layers.object()) {
-    const ObjectReader layer = layers.get_object(llvm::StringRef(member.first).str());
-    const HeadsOfKind found{layer.find_int("head_dim", kHeadDim).value_or(usual.head_dim),
-                            layer.find_int("num_key_value_heads", kHeads).value_or(usual.kv_heads)};
-    if (heads && (heads->head_dim != found.head_dim || heads->kv_heads != found.kv_heads)) {
-      throw field_error(ErrorCode::unsupported, layer.path("head_dim"),
-                        fmt::format("{} and {} key heads", found.head_dim, found.kv_heads),
-                        fmt::format("{} and {} as in another layer", heads->head_dim, heads->kv_heads));
-    }
-    heads = found;
-  }
-  return heads.value_or(usual);
-}
-
-// Gemma 4: full layers have heads of their own.
-HeadsOfKind of_gemma_4(const ObjectReader& config, const std::string& kind, HeadsOfKind usual) {
-  if (kind != "full_attention") return usual;
-  if (const auto layers = config.find_object("per_layer_config")) return of_differing_layers(*layers, usual);
-  usual.head_dim = config.find_int("global_head_dim", kHeadDim).value_or(512);
-  const bool own_heads = config.find_bool("attention_k_eq_v").value_or(false);
-  if (own_heads) usual.kv_heads = config.find_int("num_global_key_value_heads", kHeads).value_or(usual.kv_heads);
-  return usual;
-}
-
 }  // namespace
 
 std::int64_t share_q_heads(const std::string& field, std::int64_t heads, std::int64_t tp) {
@@ -151,8 +113,8 @@ void read_hf_operands(const ObjectReader& config, const HfFamily& family, const 
   const std::int64_t q_heads = config.get_int(heads_key, kHeads);
   spec.q.heads = share_q_heads(config.path(heads_key), q_heads, tp);
   if (family.latent) return read_latent_operands(config, spec);
-  HeadsOfKind heads{read_head_dim(config, family, q_heads), read_kv_heads(config, family, q_heads)};
-  if (family.gemma_4) heads = of_gemma_4(config, kind, heads);
+  HfHeads heads{read_head_dim(config, family, q_heads), read_kv_heads(config, family, q_heads)};
+  if (family.heads_of_kind != nullptr) heads = family.heads_of_kind(config, kind, heads);
   spec.q.head_dim = heads.head_dim;
   spec.k = Operand{share_kv_heads(config, heads.kv_heads, tp), heads.head_dim, 0};
   const std::optional<SourcedNumber> fraction = read_fraction(config, dict);

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <string>
 
-#include "hf/families.hpp"
+#include "hf/family.hpp"
 #include "hf/rope_dict.hpp"
 #include "ropejit/spec.hpp"
 #include "support/json.hpp"
@@ -16,7 +16,7 @@ namespace ropejit::internal {
 std::int64_t share_q_heads(const std::string& field, std::int64_t heads, std::int64_t tp);
 
 /// Sets q, k and rotary_dim; spec.scaling is set already, and takes the fraction where it is proportional. `kind` of
-/// layer: Gemma 4's have heads of their own.
+/// layer: those of a few families have heads of their own.
 void read_hf_operands(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict,
                       const std::string& kind, std::int64_t tp, RopeSpec& spec);
 

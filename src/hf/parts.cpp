@@ -2,14 +2,13 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
+#include <llvm/ADT/StringExtras.h>
 
-#include <algorithm>
-#include <iterator>
 #include <map>
 #include <optional>
-#include <string_view>
 
-#include "hf/known_types.hpp"
+#include "hf/family.hpp"
 #include "ropejit/error.hpp"
 #include "support/field_error.hpp"
 #include "support/text.hpp"
@@ -19,9 +18,10 @@ namespace {
 
 // What holds the parts where the top does not: the part that understands, the model that an adapter is laid around, the
 // one that speaks.
-constexpr const char* kWrappers[] = {"thinker_config", "vlm_config", "talker_config"};
+constexpr llvm::StringLiteral kWrappers[] = {"thinker_config", "vlm_config", "talker_config"};
 // The language model among the parts, under its names.
-constexpr const char* kLanguage[] = {"text_config", "llm_config", "language_config", "decoder_config", "decoder"};
+constexpr llvm::StringLiteral kLanguage[] = {"text_config", "llm_config", "language_config", "decoder_config",
+                                             "decoder"};
 
 // What may be said twice, and must then be the same.
 constexpr const char* kSaidTwice[] = {
@@ -40,9 +40,9 @@ constexpr const char* kSaidTwice[] = {
 
 // A part that rotates, as the class of its model has it where a file leaves the part's type or the part out.
 struct PartRow {
-  std::string_view model_type;
-  std::string_view key;
-  const char* part_type;
+  llvm::StringLiteral model_type;
+  llvm::StringLiteral key;
+  llvm::StringLiteral part_type;
 };
 
 constexpr PartRow kParts[] = {
@@ -64,7 +64,7 @@ constexpr PartRow kParts[] = {
 };
 
 // Parts that transformers 5.24 has without a rotation, beside the types of has_no_rope().
-constexpr std::string_view kStillParts[] = {
+constexpr llvm::StringLiteral kStillParts[] = {
     "audioflamingo3_encoder",
     "blip_2_qformer",
     "chameleon_vqgan",
@@ -99,9 +99,8 @@ bool describes_layers(const ObjectReader& config) {
   return config.peek("num_attention_heads") != nullptr || config.peek("n_head") != nullptr;
 }
 
-template <class Keys>
-std::optional<ObjectReader> first_object(const ObjectReader& config, const Keys& keys) {
-  for (const char* key : keys) {
+std::optional<ObjectReader> first_object(const ObjectReader& config, llvm::ArrayRef<llvm::StringLiteral> keys) {
+  for (const llvm::StringRef key : keys) {
     if (auto object = config.find_object(key)) return object;
   }
   return std::nullopt;
@@ -125,10 +124,10 @@ void require_layers(const HfParts& parts) {
     if (describes_layers(object)) others.push_back(excerpt(key));
   }
   if (others.empty()) return;
-  throw field_error(
-      ErrorCode::unsupported, "text_config",
-      fmt::format("nothing, but {} with attention of its own", fmt::join(others, ", ")),
-      fmt::format("one of {}, or such an object as a config.json of its own", fmt::join(kLanguage, ", ")));
+  throw field_error(ErrorCode::unsupported, "text_config",
+                    fmt::format("nothing, but {} with attention of its own", fmt::join(others, ", ")),
+                    fmt::format("one of {}, or such an object as a config.json of its own",
+                                llvm::join(llvm::ArrayRef(kLanguage), ", ")));
 }
 
 void require_one_tale(const HfParts& parts) {
@@ -163,34 +162,31 @@ bool speaks_of_rope(const ObjectReader& config, int depth) {
   return false;
 }
 
-const PartRow* find_row(std::string_view model_type, std::string_view key) {
-  const auto row = std::find_if(std::begin(kParts), std::end(kParts),
-                                [&](const PartRow& part) { return part.model_type == model_type && part.key == key; });
-  return row == std::end(kParts) ? nullptr : &*row;
+const PartRow* find_row(llvm::StringRef model_type, llvm::StringRef key) {
+  const auto* row =
+      llvm::find_if(kParts, [&](const PartRow& part) { return part.model_type == model_type && part.key == key; });
+  return row == std::end(kParts) ? nullptr : row;
 }
 
 // Whether a part of that type has a rotation of its own, by the tables; nothing for a type that no table knows.
-std::optional<bool> rotates(std::string_view part_type) {
-  const bool in_table = std::any_of(std::begin(kParts), std::end(kParts),
-                                    [&](const PartRow& part) { return part.part_type == part_type; });
-  if (in_table || is_hf_language_type(part_type)) return true;
-  const bool still = std::find(std::begin(kStillParts), std::end(kStillParts), part_type) != std::end(kStillParts);
-  return still || has_no_rope(part_type) ? std::optional(false) : std::nullopt;
+std::optional<bool> rotates(llvm::StringRef part_type) {
+  const bool in_table = llvm::any_of(kParts, [&](const PartRow& part) { return part.part_type == part_type; });
+  if (in_table || find_hf_family(part_type) != nullptr) return true;
+  return llvm::is_contained(kStillParts, part_type) || has_no_rope(part_type) ? std::optional(false) : std::nullopt;
 }
 
 // Members that are no parts, or have a place of their own.
-bool is_no_part(std::string_view key) {
-  constexpr std::string_view kNoParts[] = {"rope_parameters", "rope_scaling", "per_layer_config", "vision_config"};
-  const auto is_key = [&](std::string_view name) { return name == key; };
-  return std::any_of(std::begin(kNoParts), std::end(kNoParts), is_key);
+bool is_no_part(llvm::StringRef key) {
+  return has_word("rope_parameters rope_scaling per_layer_config vision_config", key);
 }
 
 // The words of a line for a part of that type, empty: nothing to tell.
 std::string why_told(const std::string& part_type, const ObjectReader& part) {
   const std::optional<bool> known = rotates(part_type);
   if (known == true) {
-    return fmt::format("found {}, whose rotation is not built{}", quoted(part_type),
-                       is_hf_language_type(part_type) ? "; that object can be read as a config.json of its own" : "");
+    return fmt::format(
+        "found {}, whose rotation is not built{}", quoted(part_type),
+        find_hf_family(part_type) != nullptr ? "; that object can be read as a config.json of its own" : "");
   }
   if (speaks_of_rope(part, 2)) return "found an object that speaks of a rotation, which is not built";
   if (known || part_type.empty()) return {};
@@ -202,11 +198,10 @@ void add_unbuilt(const ObjectReader& holder, const HfParts& parts, std::map<std:
   for (const auto& [key, part] : objects_of(holder)) {
     const llvm::json::Object* object = &part.object();
     if (object == &parts.model.object() || object == &parts.language.object() || is_no_part(key)) continue;
-    const bool is_language = std::find(std::begin(kLanguage), std::end(kLanguage), key) != std::end(kLanguage);
-    if (is_language && describes_layers(holder)) continue;  // said twice: require_one_tale
+    if (llvm::is_contained(kLanguage, key) && describes_layers(holder)) continue;  // said twice: require_one_tale
     const PartRow* row = find_row(type, key);
     std::string part_type = part.find_string("model_type", "a string").value_or("");
-    if (part_type.empty() && row != nullptr) part_type = row->part_type;
+    if (part_type.empty() && row != nullptr) part_type = row->part_type.str();
     std::string told = why_told(part_type, part);
     const std::string field = excerpt(holder.path(key));
     if (!told.empty()) lines[field] = fmt::format("{}: {}", field, told);
@@ -215,7 +210,7 @@ void add_unbuilt(const ObjectReader& holder, const HfParts& parts, std::map<std:
     if (row.model_type != type || holder.has(row.key)) continue;
     const std::string field = excerpt(holder.path(row.key));
     lines[field] =
-        fmt::format("{}: found nothing, which stands for {}, whose rotation is not built", field, row.part_type);
+        fmt::format("{}: found nothing, which stands for {}, whose rotation is not built", field, row.part_type.str());
   }
 }
 
@@ -224,7 +219,7 @@ void add_unbuilt(const ObjectReader& holder, const HfParts& parts, std::map<std:
 HfParts find_hf_parts(const ObjectReader& top) {
   const ObjectReader model = describes_layers(top) ? top : first_object(top, kWrappers).value_or(top);
   const ObjectReader language = describes_layers(model) ? model : first_object(model, kLanguage).value_or(model);
-  const HfParts parts{top, model, language};
+  HfParts parts{top, model, language};
   require_layers(parts);
   require_one_tale(parts);
   return parts;

@@ -99,11 +99,10 @@ constexpr llvm::StringLiteral kUnsupportedKeys[] = {
 
 // Whether the family gives the key a meaning that this version knows.
 bool is_known(const HfFamily& family, llvm::StringRef key) {
-  if (key == "qk_rope_head_dim") return family.latent || family.deepseek_v4;
+  if (has_word(family.own_keys, key)) return true;
+  if (key == "qk_rope_head_dim") return family.latent;
   if (key == "no_rope_layers") return family.no_rope_list;
-  if (key == "compress_rope_theta") return family.deepseek_v4;
-  if (key == "global_head_dim" || key == "per_layer_config") return family.gemma_4;
-  return family.two_thetas != nullptr && (key == family.two_thetas->full_key || key == family.two_thetas->local_key);
+  return family.two_thetas && (key == family.two_thetas->full_key || key == family.two_thetas->local_key);
 }
 
 // A model of the family that has no rotary embedding: its config turns it off, or does not turn it on.
@@ -159,9 +158,7 @@ void refuse_hf_keys(const ObjectReader& config, const HfFamily& family) {
     require_own_name(config, "rope_theta", "rotary_emb_base", 10000);
     require_own_name(config, "partial_rotary_factor", "rotary_pct", family.neox_fraction);
   }
-  if (const HfSwitch* rotates_if = family.rotates_if) {
-    require_rotation(config, rotates_if->key, rotates_if->value == nullptr ? "" : rotates_if->value);
-  }
+  if (*family.rotates_if_key != '\0') require_rotation(config, family.rotates_if_key, family.rotates_if_value);
   check_position_kind(config, family);
 }
 

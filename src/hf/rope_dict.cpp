@@ -8,7 +8,6 @@
 #include <numeric>
 #include <utility>
 
-#include "hf/deepseek_v4.hpp"
 #include "ropejit/error.hpp"
 #include "spec/limits.hpp"
 #include "spec/scaling_rules.hpp"
@@ -78,25 +77,6 @@ void refuse_nested(const ObjectReader& dict) {
                     "parameters for one kind of layer", "one rotation for all layers");
 }
 
-// For a family whose class knows thetas by kind of layer alone, in a config that has no such.
-void require_no_theta_for_all(const ObjectReader& config) {
-  for (const char* key : {"rope_theta", "partial_rotary_factor", "rope_parameters", "rope_scaling"}) {
-    const llvm::json::Value* value = config.find(key);
-    if (value == nullptr) continue;
-    throw field_error(ErrorCode::unsupported, config.path(key), describe(*value),
-                      "rope_parameters with an object for each kind of layer");
-  }
-}
-
-// What Gemma 4's class has where a config has no rope_parameters.
-HfRopeDict gemma_4_dict(const std::string& kind) {
-  HfRopeDict dict;
-  dict.of_layer_kind = true;
-  dict.theta = SourcedNumber{kind == kFull ? 1e6 : 1e4, "rope_parameters"};
-  if (kind == kFull) dict.scaling = ProportionalScaling{1.0, 0.25};
-  return dict;
-}
-
 // The dictionary of all layers.
 HfRopeDict dict_of_all_layers(const ObjectReader& config, const HfFamily& family) {
   HfRopeDict result;
@@ -160,15 +140,21 @@ HfRopeDict read_nested_rope_dict(const ObjectReader& dict, const ObjectReader& c
   return result;
 }
 
+void require_no_theta_for_all(const ObjectReader& config) {
+  for (const char* key : {"rope_theta", "partial_rotary_factor", "rope_parameters", "rope_scaling"}) {
+    const llvm::json::Value* value = config.find(key);
+    if (value == nullptr) continue;
+    throw field_error(ErrorCode::unsupported, config.path(key), describe(*value),
+                      "rope_parameters with an object for each kind of layer");
+  }
+}
+
 HfRopeDict read_hf_rope_dict(const ObjectReader& config, const HfFamily& family,
                              const std::optional<ObjectReader>& nested, const std::string& kind) {
-  if (family.deepseek_v4) return deepseek_v4_dict(config, family, kind);
+  if (family.rope_dict != nullptr) return family.rope_dict(config, family, nested, kind);
   const bool has_dict = config.has("rope_parameters") || config.has("rope_scaling");
-  if (family.gemma_4 && !nested) {
-    require_no_theta_for_all(config);
-    return gemma_4_dict(kind);
-  }
-  if (!has_dict && family.needs_rope_dict) throw missing_field(config.path("rope_parameters"), "an object");
+  if (!has_dict && (family.needs & needs_rope_dict) != 0)
+    throw missing_field(config.path("rope_parameters"), "an object");
   HfRopeDict dict;
   if (nested) {
     dict = read_nested_rope_dict(nested->get_object(kind), config, family);

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "hf/families.hpp"
+#include "hf/family.hpp"
 #include "hf/layers.hpp"
 #include "ropejit/axes.hpp"
 #include "ropejit/scaling.hpp"
@@ -42,6 +42,10 @@ std::optional<ObjectReader> find_nested_rope_dicts(const ObjectReader& config, c
 
 /// One of those.
 HfRopeDict read_nested_rope_dict(const ObjectReader& dict, const ObjectReader& config, const HfFamily& family);
+
+/// Throws Error{unsupported} where a config without dictionaries by kind of layer says a rotation for all layers, of a
+/// family whose class knows rotations by kind of layer alone.
+void require_no_theta_for_all(const ObjectReader& config);
 
 /// What holds for the layers of one kind. `nested`: what find_nested_rope_dicts found. Throws Error{unsupported} for a
 /// rope_type of a later version, for dictionaries nested by kind of layer that no layer has, and for several axes, or a

@@ -66,7 +66,7 @@ class ScalingReader {
     rule.attention_factor = dict_.find_number("attention_factor", kFactor);
     rule.mscale = dict_.find_number("mscale", kMscale).value_or(0);
     rule.mscale_all_dim = dict_.find_number("mscale_all_dim", kMscale).value_or(0);
-    rule.scale_softmax = family_.scales_softmax && rule.mscale_all_dim != 0;
+    rule.scale_softmax = family_.latent && rule.mscale_all_dim != 0;
     return rule;
   }
 
