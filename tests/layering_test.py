@@ -15,6 +15,7 @@ import tempfile
 BELOW = {
     "support": [],
     "spec": ["support"],
+    "hf": ["spec", "support"],
     "codegen": ["spec", "support"],
     "target": ["codegen", "spec", "support"],
 }
@@ -22,7 +23,7 @@ for peer in ("cuda", "host", "store"):
     BELOW[peer] = ["target", *BELOW["target"]]
 BELOW["launch"] = ["target", *BELOW["target"]]
 BELOW["tune"] = ["launch", "store", *BELOW["launch"]]
-BELOW["service"] = ["tune", "cuda", "host", *BELOW["tune"]]
+BELOW["service"] = ["tune", "cuda", "host", "hf", *BELOW["tune"]]
 BELOW["deploy"] = ["service", *BELOW["service"]]
 BELOW["builder"] = ["cuda", "host", *BELOW["target"]]  # programs that the build runs
 BELOW["verify"] = []  # the oracle: shares nothing with what it checks
@@ -171,6 +172,7 @@ def self_test():
         "templates/flat.cuh": "#pragma once\n",
         "src/support/hash.hpp": "#include <cstddef>\n",
         "src/spec/plan.hpp": '#include "support/hash.hpp"\n#include "ropejit/spec.hpp"\n',
+        "src/hf/model.hpp": '#include "spec/plan.hpp"\n',
         "src/service/service.hpp": '#include "spec/plan.hpp"\n',
         "src/verify/oracle.hpp": '#include "ropejit/spec.hpp"\n',
     }
@@ -180,9 +182,12 @@ def self_test():
         ("src/cuda/a.cpp", "#include <cuda.h>\n#include <nvrtc.h>\n", True),
         ("src/host/a.cpp", '#include "flat.cuh"\n#include <fmt/format.h>\n#include <llvm/ADT/StringMap.h>\n', True),
         ("templates/b.cuh", '#include "flat.cuh"\n', True),
+        ("src/service/a.cpp", '#include "hf/model.hpp"\n', True),
         ("include/ropejit/a.h", "#include <stdint.h>\n", True),
         ("src/spec/a.cpp", '// #include "service/service.hpp"\n/*\n#include "service/service.hpp"\n*/\n', True),
         ("src/support/a.cpp", '#include "spec/plan.hpp"\n', False),
+        ("src/spec/a.cpp", '#include "hf/model.hpp"\n', False),
+        ("src/codegen/a.cpp", '#include "hf/model.hpp"\n', False),
         ("src/spec/a.cpp", '#include "service/service.hpp"\n', False),
         ("src/spec/a.cpp", '  #  include "service/service.hpp"  // spaced\n', False),
         ("src/service/a.cpp", '#include "verify/oracle.hpp"\n', False),

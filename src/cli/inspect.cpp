@@ -8,8 +8,8 @@
 #include "cli/output.hpp"
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
+#include "hf/model_json.hpp"
 #include "spec/axes.hpp"
-#include "spec/model_json.hpp"
 #include "spec/scaling_rules.hpp"
 
 namespace ropejit::internal {

@@ -5,7 +5,7 @@
 #include <set>
 
 #include "deploy/shipped_manifests.hpp"
-#include "spec/hf_model.hpp"
+#include "hf/model.hpp"
 #include "spec/read_spec.hpp"
 #include "support/text.hpp"
 

@@ -3,13 +3,13 @@
 #include <new>
 #include <string>
 
+#include "hf/model_json.hpp"
 #include "ropejit/error.hpp"
 #include "ropejit/model.hpp"
 #include "ropejit/ropejit.h"
 #include "ropejit/service.hpp"
 #include "ropejit/version.hpp"
 #include "service/c_args.hpp"
-#include "spec/model_json.hpp"
 #include "spec/names.hpp"
 #include "support/json.hpp"
 

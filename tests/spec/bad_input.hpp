@@ -4,9 +4,9 @@
 #include <string>
 #include <string_view>
 
+#include "hf/sample_config.hpp"
 #include "ropejit/error.hpp"
 #include "spec/errors.hpp"
-#include "spec/sample_config.hpp"
 #include "support/catch.hpp"
 
 namespace ropejit::test {

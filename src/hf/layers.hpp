@@ -1,0 +1,22 @@
+// What a config.json says of a model's layers: their kinds, and which of them rotate.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "hf/family.hpp"
+#include "support/json.hpp"
+
+namespace ropejit::internal {
+
+struct HfLayer {
+  std::string kind = "attention";  ///< of layer_types
+  bool rotates = true;
+  bool has_indexer = false;
+};
+
+/// The layers in order. Throws Error naming what is missing: their number, or layer_types where the family has no
+/// pattern of its own. `lenient`: a model whose layers are all alike need not tell their number, and is given one.
+std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& family, bool lenient);
+
+}  // namespace ropejit::internal

@@ -1,0 +1,53 @@
+// A model's config.json: its language model, family and layers, and from them specs.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "hf/family.hpp"
+#include "hf/layers.hpp"
+#include "hf/parts.hpp"
+#include "ropejit/model.hpp"
+#include "support/json.hpp"
+
+namespace ropejit::internal {
+
+class HfModel {
+ public:
+  /// `object` must outlive it. `as`: ModelOptions::as. `lenient`: see read_hf_layers. Throws Error{unsupported} for a
+  /// model type that is not read, or a key that makes a model rotate in a way which this version does not build.
+  HfModel(const llvm::json::Object& object, const std::optional<std::string>& as, bool lenient);
+  HfModel(const HfModel&) = delete;
+  HfModel& operator=(const HfModel&) = delete;
+
+  const std::vector<HfLayer>& layers() const { return layers_; }
+  /// Whether the layer has a rotation at all.
+  bool rotates(std::size_t layer) const;
+  /// The rotation of layers of that kind, validated.
+  RopeSpec spec(const std::string& kind, const ModelOptions& options) const;
+  /// That of their indexers, which the family must have.
+  RopeSpec indexer_spec(const std::string& kind, const ModelOptions& options) const;
+  std::optional<HfVision> vision(const ModelOptions& options) const;
+  /// A line each; see ModelRopes::warnings. To be asked for last: what was not read until then, nothing reads.
+  std::vector<std::string> warnings(ModelOptions options) const;
+
+ private:
+  DType dtype(const ModelOptions& options) const;
+
+  KeyLog log_;  // of the keys that the readers below were asked for
+  HfParts parts_;
+  ObjectReader config_;  // of the language model
+  std::vector<std::string> type_warnings_;
+  const HfFamily& family_;  // of the table
+  std::vector<HfLayer> layers_;
+  std::optional<ObjectReader> nested_dicts_;  // found once: it walks all layers
+};
+
+/// ModelRopes::from_hf_config; `lenient`: see read_hf_layers.
+ModelRopes read_model_ropes(std::string_view text, const ModelOptions& options, bool lenient);
+/// The same for a config that is part of a larger document.
+ModelRopes read_model_ropes(const llvm::json::Object& config, const ModelOptions& options, bool lenient);
+
+}  // namespace ropejit::internal
