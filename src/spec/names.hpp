@@ -25,6 +25,8 @@ struct Named {
   E value;
   const char* name;
 };
+template <class E>
+Named(E, const char*) -> Named<E>;
 
 /// Every value of an enumeration, in order: said here alone.
 template <class E>

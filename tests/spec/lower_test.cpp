@@ -135,11 +135,11 @@ TEST_CASE("operands go through the stages that the spec gives them: q and k rota
   CHECK(stages_of(OperandName::q) == std::vector{Stage::rotate});
   CHECK(stages_of(OperandName::k) == std::vector{Stage::rotate});
   CHECK(stages_of(OperandName::v).empty());
-  const std::string rotating = to_string(lower(spec, form).kernel_class);
+  const std::string rotating = lower(spec, form).kernel_class.text();
   spec.q.rotates = spec.k->rotates = true;
   spec.v->rotates = false;
-  CHECK(to_string(lower(spec, form).kernel_class) == rotating);
+  CHECK(lower(spec, form).kernel_class.text() == rotating);
   spec.k->rotates = false;
   CHECK(stages_of(OperandName::k).empty());
-  CHECK(to_string(lower(spec, form).kernel_class) != rotating);
+  CHECK(lower(spec, form).kernel_class.text() != rotating);
 }
