@@ -6,7 +6,7 @@
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
-#include "cli/warm_selection.hpp"
+#include "cli/warm/selection.hpp"
 #include "ropejit/service.hpp"
 #include "support/text.hpp"
 

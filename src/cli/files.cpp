@@ -10,7 +10,7 @@
 #include <system_error>
 
 #include "ropejit/error.hpp"
-#include "store/output_file.hpp"
+#include "store/file/output.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {

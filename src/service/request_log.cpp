@@ -8,7 +8,7 @@
 #include <llvm/Support/JSON.h>
 #include <llvm/Support/raw_ostream.h>
 
-#include "store/output_file.hpp"
+#include "store/file/output.hpp"
 #include "support/json.hpp"
 
 namespace ropejit::internal {

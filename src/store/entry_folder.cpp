@@ -7,11 +7,11 @@
 #include <system_error>
 #include <utility>
 
-#include "store/atomic_file.hpp"
-#include "store/entry_format.hpp"
-#include "store/folder.hpp"
+#include "store/file/atomic.hpp"
+#include "store/file/folder.hpp"
+#include "store/file/read.hpp"
+#include "store/format/entry.hpp"
 #include "store/quarantine.hpp"
-#include "store/read_file.hpp"
 #include "support/hash.hpp"
 
 namespace ropejit::internal {

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "store/entry.hpp"
-#include "store/file_ops.hpp"
+#include "store/file/ops.hpp"
 #include "store/manifest.hpp"
 #include "store/trust.hpp"
 #include "support/per_process.hpp"

@@ -5,8 +5,8 @@
 
 #include <system_error>
 
-#include "store/file_lock.hpp"
-#include "store/folder.hpp"
+#include "store/file/folder.hpp"
+#include "store/file/lock.hpp"
 
 namespace ropejit::internal {
 namespace {

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-#include "store/file_ops.hpp"
+#include "store/file/ops.hpp"
 #include "store/trust.hpp"
 
 namespace ropejit::internal {

@@ -5,11 +5,11 @@
 #include <algorithm>
 #include <system_error>
 
-#include "store/atomic_file.hpp"
 #include "store/entry_folder.hpp"
-#include "store/folder.hpp"
-#include "store/output_file.hpp"
-#include "store/read_file.hpp"
+#include "store/file/atomic.hpp"
+#include "store/file/folder.hpp"
+#include "store/file/output.hpp"
+#include "store/file/read.hpp"
 #include "store/signature.hpp"
 #include "support/hash.hpp"
 

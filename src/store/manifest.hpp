@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "store/entry.hpp"
-#include "store/file_ops.hpp"
+#include "store/file/ops.hpp"
 #include "store/trust.hpp"
 
 namespace ropejit::internal {

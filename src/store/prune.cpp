@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "store/folder.hpp"
+#include "store/file/folder.hpp"
 
 namespace ropejit::internal {
 namespace {

@@ -11,7 +11,7 @@
 #include <optional>
 #include <string>
 
-#include "store/file_ops.hpp"
+#include "store/file/ops.hpp"
 #include "store/trust.hpp"
 
 namespace ropejit::internal {

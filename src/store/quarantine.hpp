@@ -3,8 +3,8 @@
 
 #include <string>
 
-#include "store/file_ops.hpp"
-#include "store/folder.hpp"
+#include "store/file/folder.hpp"
+#include "store/file/ops.hpp"
 #include "store/trust.hpp"
 
 namespace ropejit::internal {

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "store/folder.hpp"
+#include "store/file/folder.hpp"
 #include "store/manifest.hpp"
 
 namespace ropejit::internal {

@@ -9,10 +9,10 @@
 #include <string_view>
 #include <vector>
 
-#include "store/bundle.hpp"
+#include "store/bundle/bundle.hpp"
 #include "store/entry.hpp"
 #include "store/entry_folder.hpp"
-#include "store/file_ops.hpp"
+#include "store/file/ops.hpp"
 #include "store/trust.hpp"
 
 namespace ropejit::internal {

@@ -8,8 +8,8 @@
 #include <limits>
 #include <system_error>
 
-#include "store/file_ops.hpp"
-#include "store/read_file.hpp"
+#include "store/file/ops.hpp"
+#include "store/file/read.hpp"
 #include "store/signature.hpp"
 #include "support/field_error.hpp"
 #include "support/text.hpp"

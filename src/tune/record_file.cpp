@@ -8,10 +8,10 @@
 #include <system_error>
 #include <utility>
 
-#include "store/atomic_file.hpp"
-#include "store/file_lock.hpp"
-#include "store/folder.hpp"
-#include "store/output_file.hpp"
+#include "store/file/atomic.hpp"
+#include "store/file/folder.hpp"
+#include "store/file/lock.hpp"
+#include "store/file/output.hpp"
 #include "store/tier.hpp"
 
 namespace ropejit::internal {
