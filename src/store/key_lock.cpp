@@ -3,10 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <system_error>
-
 #include "store/file/folder.hpp"
-#include "store/file/lock.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -16,9 +13,7 @@ constexpr milliseconds kLongestPause{50};
 constexpr int kMaxReopened = 100;
 
 KeyLock unavailable(const char* what) {
-  const int error = errno;
-  return KeyLock::without(KeyLock::Outcome::unavailable,
-                          fmt::format("cannot {} a lock file: {}", what, std::generic_category().message(error)));
+  return KeyLock::without(KeyLock::Outcome::unavailable, failure(what, "a lock file"));
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <system_error>
 
 #include "store/entry_folder.hpp"
 #include "store/file/atomic.hpp"
@@ -147,8 +146,7 @@ ManifestWritten write_manifest(const FileOps& ops, const Trust& trust, const std
   // A signature goes before the manifest that it is no longer of: whoever reads in between refuses, rather than
   // guesses.
   if (retry_interrupted([&] { return ops.unlink(folder.get(), kSignatureName); }) != 0 && errno != ENOENT) {
-    written.problem =
-        fmt::format("cannot remove {}/{}: {}", folder.path, kSignatureName, std::generic_category().message(errno));
+    written.problem = failure("remove", fmt::format("{}/{}", folder.path, kSignatureName));
     return written;
   }
   written.problem = manifest.commit(text);

@@ -67,4 +67,13 @@ class Tier {
   mutable std::atomic<const Bundle*> bundle_{nullptr};  ///< set once; owned
 };
 
+struct Imported {
+  std::size_t written = 0;
+  std::size_t kept = 0;             ///< entries that were there, and whole
+  std::vector<std::string> failed;  ///< "KEY: why", for those that are not there now
+};
+
+/// Writes the entries that are not there yet, or not whole, each as the store writes. For a bundle that was verified.
+Imported import_entries(const Bundle& bundle, const Tier& into);
+
 }  // namespace ropejit::internal

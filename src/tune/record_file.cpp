@@ -10,7 +10,6 @@
 
 #include "store/file/atomic.hpp"
 #include "store/file/folder.hpp"
-#include "store/file/lock.hpp"
 #include "store/file/output.hpp"
 #include "store/tier.hpp"
 

@@ -6,7 +6,6 @@
 
 #include "fuzz/fuzzer.hpp"
 #include "store/bundle/bundle.hpp"
-#include "store/bundle/import.hpp"
 #include "store/format/entry.hpp"
 #include "store/intercepted_file_ops.hpp"
 #include "store/sample_entries.hpp"

@@ -9,7 +9,6 @@
 #include "cli/cache/cache.hpp"
 #include "cli/output.hpp"
 #include "store/bundle/bundle.hpp"
-#include "store/bundle/import.hpp"
 #include "store/bundle/writer.hpp"
 #include "support/split.hpp"
 #include "support/text.hpp"

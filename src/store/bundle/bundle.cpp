@@ -3,21 +3,15 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <system_error>
 #include <utility>
 
 #include "store/file/read.hpp"
-#include "store/file/read_range.hpp"
 #include "store/format/entry.hpp"
 #include "store/signature.hpp"
 #include "support/hash.hpp"
 
 namespace ropejit::internal {
 namespace {
-
-std::string failure(const char* what) {
-  return fmt::format("cannot {}: {}", what, std::generic_category().message(errno));
-}
 
 // Why a bundle that is whole is not trusted; nothing where it is.
 std::optional<Miss> miss_by_seal(const FileOps& ops, const Trust& trust, const std::string& path,
@@ -37,6 +31,16 @@ std::optional<Miss> miss_by_seal(const FileOps& ops, const Trust& trust, const s
 }
 
 }  // namespace
+
+std::string verify_bundle(const Bundle& bundle) {
+  for (const std::string& key : bundle.index().keys()) {
+    if (const ReadResult read = bundle.read_key(key); !read.entry) {
+      return fmt::format("entry {}: {}", key, read.miss.reason);
+    }
+  }
+  const TierRecords records = bundle.records();
+  return records.text || records.miss.kind == Miss::Kind::absent ? "" : records.miss.reason;
+}
 
 std::string signed_text_of_bundle(std::string_view digest) { return fmt::format("ropejit bundle {}\n", digest); }
 

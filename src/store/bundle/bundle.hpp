@@ -63,6 +63,9 @@ class Bundle {
   BundleIndex index_;
 };
 
+/// Reads every entry and the records. Empty where all are whole, else what is not, in one line.
+std::string verify_bundle(const Bundle& bundle);
+
 /// What a signature of a bundle is of: a text that names its digest.
 std::string signed_text_of_bundle(std::string_view digest);
 

@@ -3,22 +3,16 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <system_error>
 #include <utility>
 
 #include "store/file/output.hpp"
-#include "store/file/read_range.hpp"
+#include "store/file/read.hpp"
 #include "store/format/bundle.hpp"
 #include "store/format/entry.hpp"
 #include "store/signature.hpp"
 
 namespace ropejit::internal {
 namespace {
-
-std::string failure(const char* what, const std::string& path) {
-  const int error = errno;
-  return fmt::format("cannot {} {}: {}", what, path, std::generic_category().message(error));
-}
 
 // An entry as a bundle has it. What a time says is of one compile on one machine; the rest follows from the key and the
 // compiler.

@@ -6,7 +6,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <system_error>
 #include <utility>
 
 #include "support/hash.hpp"
@@ -17,11 +16,6 @@ namespace {
 constexpr int kMaxNameTries = 100;
 constexpr std::size_t kRandomBytes = 6;
 constexpr std::size_t kMostOfName = 200;
-
-std::string failure(const char* what, const std::string& path) {
-  const int error = errno;
-  return fmt::format("cannot {} {}: {}", what, path, std::generic_category().message(error));
-}
 
 // Names need only differ: a file that is there is never opened, and its folder is closed to others.
 std::string fresh_digits() {
@@ -91,15 +85,7 @@ std::string AtomicFile::fill(const std::function<std::string(const Put& put)>& c
   share_with_group(ops_, trust_, file.get(), 0660);
   if (old_) take_after(ops_, file.get(), *old_);
 
-  const Put put = [&](std::string_view bytes) -> std::string {
-    while (!bytes.empty()) {
-      const ssize_t done = retry_interrupted([&] { return ops_.write(file.get(), bytes.data(), bytes.size()); });
-      if (done < 0) return failure("write", path);
-      if (done == 0) return fmt::format("cannot write {}: the file system takes no more bytes", path);
-      bytes.remove_prefix(static_cast<std::size_t>(done));
-    }
-    return {};
-  };
+  const Put put = [&](std::string_view bytes) { return put_all(ops_, file.get(), bytes, path, "the file system"); };
   if (std::string problem = content(put); !problem.empty()) return problem;
   if (retry_interrupted([&] { return ops_.fsync(file.get()); }) != 0) return failure("sync", path);
   if (!file.close()) return failure("close", path);  // network file systems report a full disk here

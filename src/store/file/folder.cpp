@@ -4,18 +4,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <system_error>
 #include <utility>
 
 namespace ropejit::internal {
 namespace {
 
 constexpr int kFolderFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
-
-std::string failure(const char* what, const std::string& path) {
-  const int error = errno;
-  return fmt::format("cannot {} {}: {}", what, path, std::generic_category().message(error));
-}
 
 // "/a/b" -> "/a"; "/a" -> "/"; "a" -> ".".
 std::string parent_of(const std::string& path) {

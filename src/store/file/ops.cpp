@@ -2,15 +2,17 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <climits>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <system_error>
+#include <thread>
 
 #include "support/made_once.hpp"
 
@@ -85,6 +87,38 @@ const FileOps& system_file_ops() {
   // Never destroyed: a store of static lifetime may outlive other statics.
   static constinit MadeOnce<SystemFileOps> ops;
   return ops.get([] { return SystemFileOps(); });
+}
+
+std::string failure(std::string_view what, std::string_view path) {
+  const int error = errno;
+  return fmt::format("cannot {}{}{}: {}", what, path.empty() ? "" : " ", path, std::generic_category().message(error));
+}
+
+std::string put_all(const FileOps& ops, int file, std::string_view bytes, std::string_view path,
+                    std::string_view taker) {
+  while (!bytes.empty()) {
+    const ssize_t done = retry_interrupted([&] { return ops.write(file, bytes.data(), bytes.size()); });
+    if (done < 0) return failure("write", path);
+    if (done == 0) return fmt::format("cannot write {}: {} takes no more bytes", path, taker);
+    bytes.remove_prefix(static_cast<std::size_t>(done));
+  }
+  return {};
+}
+
+bool lock_until(const FileOps& ops, int file, std::chrono::steady_clock::time_point deadline,
+                std::chrono::milliseconds longest_pause) {
+  std::chrono::milliseconds pause{1};
+  while (retry_interrupted([&] { return ops.lock(file); }) != 0) {
+    if (errno != EWOULDBLOCK) return false;
+    const auto left = deadline - std::chrono::steady_clock::now();
+    if (left <= left.zero()) {
+      errno = EWOULDBLOCK;
+      return false;
+    }
+    std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(pause, left));
+    pause = std::min(pause * 3 / 2 + std::chrono::milliseconds(1), longest_pause);
+  }
+  return true;
 }
 
 }  // namespace ropejit::internal

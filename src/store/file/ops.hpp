@@ -8,8 +8,10 @@
 #include <sys/types.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -53,6 +55,20 @@ auto retry_interrupted(const Call& call) {
   for (int tries = 1; result == -1 && errno == EINTR && tries < 100; ++tries) result = call();
   return result;
 }
+
+/// "cannot open PATH: No such file or directory": `what` failed, and errno says why. Without a path "cannot open: ...".
+std::string failure(std::string_view what, std::string_view path = {});
+
+/// Writes all of `bytes`, whatever the system takes at a time. Empty on success, else what failed, in one line that
+/// names `path`; `taker`: what the line says of a file that takes no more, such as "the file system".
+std::string put_all(const FileOps& ops, int file, std::string_view bytes, std::string_view path,
+                    std::string_view taker);
+
+/// Takes FileOps::lock, asking again while somebody else has it, until `deadline`: by a clock that does not jump, and
+/// at least once. Polls, as a wait that the system makes could not be bounded; pauses grow to `longest_pause`. False
+/// with errno: EWOULDBLOCK where somebody has it still, else why there are no locks here.
+bool lock_until(const FileOps& ops, int file, std::chrono::steady_clock::time_point deadline,
+                std::chrono::milliseconds longest_pause);
 
 /// An open file or folder, closed on destruction. Whoever must know whether close worked calls close().
 class OpenFile {

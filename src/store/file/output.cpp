@@ -49,7 +49,7 @@ std::string in_its_place(const FileOps& ops, const Folder& folder, const std::st
   const std::string path = folder.path + "/" + name;
   struct stat status = {};
   if (retry_interrupted([&] { return ops.stat(folder.get(), name.c_str(), &status); }) != 0) {
-    return errno == ENOENT ? "" : fmt::format("cannot stat {}: {}", path, text_of(errno));
+    return errno == ENOENT ? "" : failure("stat", path);
   }
   if (S_ISREG(status.st_mode)) {
     if (file != nullptr) file->resemble(status);
@@ -72,7 +72,7 @@ void OutputFile::look() {
     folder_.path = split.has_parent_path() ? split.parent_path().string() : ".";
     folder_.file = open_folder_of(ops_, folder_.path);
     if (!folder_) {
-      return refuse(Kind::unreachable, fmt::format("cannot open folder {}: {}", folder_.path, text_of(errno)));
+      return refuse(Kind::unreachable, failure("open folder", folder_.path));
     }
     struct stat status = {};
     if (retry_interrupted([&] { return ops_.stat(folder_.get(), name_.c_str(), &status); }) != 0) {
@@ -183,21 +183,14 @@ std::string OutputFile::append(std::string_view bytes, mode_t mode) const {
   }
   constexpr int kFlags = O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   OpenFile file(ops_, retry_interrupted([&] { return ops_.open(folder_.get(), name_.c_str(), kFlags, mode); }));
-  if (!file) return fmt::format("cannot open {}: {}", path_, text_of(errno));
+  if (!file) return failure("open", path_);
   std::string problem = put(file, bytes);
-  if (!file.close() && problem.empty()) problem = fmt::format("cannot close {}: {}", path_, text_of(errno));
+  if (!file.close() && problem.empty()) problem = failure("close", path_);
   return problem;
 }
 
 std::string OutputFile::put(const OpenFile& file, std::string_view bytes) const {
-  const int to = file ? file.get() : descriptor_;
-  while (!bytes.empty()) {
-    const ssize_t done = retry_interrupted([&] { return ops_.write(to, bytes.data(), bytes.size()); });
-    if (done < 0) return fmt::format("cannot write {}: {}", path_, text_of(errno));
-    if (done == 0) return fmt::format("cannot write {}: it takes no more bytes", path_);
-    bytes.remove_prefix(static_cast<std::size_t>(done));
-  }
-  return {};
+  return put_all(ops_, file ? file.get() : descriptor_, bytes, path_, "it");
 }
 
 std::string OutputFile::write_through(const std::function<std::string(const AtomicFile::Put& put)>& content) const {
@@ -210,11 +203,11 @@ std::string OutputFile::write_through(const std::function<std::string(const Atom
       return fmt::format("{}: found a pipe that nobody reads, allowed: one with a reader", path_);
     }
     if (!file || retry_interrupted([&] { return ops_.wait_when_full(file.get()); }) < 0) {
-      return fmt::format("cannot open {}: {}", path_, text_of(errno));
+      return failure("open", path_);
     }
   }
   std::string problem = content([&](std::string_view bytes) { return put(file, bytes); });
-  if (!file.close() && problem.empty()) problem = fmt::format("cannot close {}: {}", path_, text_of(errno));
+  if (!file.close() && problem.empty()) problem = failure("close", path_);
   return problem;
 }
 

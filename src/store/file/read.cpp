@@ -3,18 +3,16 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <system_error>
 #include <utility>
 
 namespace ropejit::internal {
 namespace {
 
 FileContents failed(const char* what) {
-  const int error = errno;
   FileContents contents;
-  contents.absent = error == ENOENT;
-  contents.stale = error == ESTALE;
-  contents.problem = fmt::format("cannot {}: {}", what, std::generic_category().message(error));
+  contents.absent = errno == ENOENT;
+  contents.stale = errno == ESTALE;
+  contents.problem = failure(what);
   return contents;
 }
 
@@ -25,7 +23,28 @@ FileContents refuse(std::string problem) {
   return contents;
 }
 
+// By `read(to, left, done)`, as often as it takes, or until there is no more. False, with errno, where it fails.
+template <typename Read>
+bool fill(std::string& bytes, std::uint64_t count, const Read& read) {
+  bytes.resize(static_cast<std::size_t>(count));
+  std::size_t done = 0;
+  while (done < bytes.size()) {
+    const ssize_t got = retry_interrupted([&] { return read(bytes.data() + done, bytes.size() - done, done); });
+    if (got < 0) return false;
+    if (got == 0) break;
+    done += static_cast<std::size_t>(got);
+  }
+  bytes.resize(done);
+  return true;
+}
+
 }  // namespace
+
+bool read_range(const FileOps& ops, int file, std::string& bytes, std::uint64_t offset, std::uint64_t count) {
+  return fill(bytes, count, [&](char* to, std::size_t left, std::size_t done) {
+    return ops.read_at(file, to, left, static_cast<off_t>(offset + done));
+  });
+}
 
 FileContents read_file(const FileOps& ops, const Trust& trust, int folder, const std::string& name, std::uint64_t limit,
                        Links links) {
@@ -43,16 +62,10 @@ FileContents read_file(const FileOps& ops, const Trust& trust, int folder, const
   const auto size = static_cast<std::uint64_t>(status.st_size);
   if (size > limit) return refuse(fmt::format("{} bytes, allowed: at most {}", size, limit));
 
-  std::string bytes(static_cast<std::size_t>(size), '\0');
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const ssize_t got =
-        retry_interrupted([&] { return ops.read(file.get(), bytes.data() + done, bytes.size() - done); });
-    if (got < 0) return failed("read");
-    if (got == 0) break;  // shorter than it said: the checksum will tell
-    done += static_cast<std::size_t>(got);
-  }
-  bytes.resize(done);
+  // Where it is shorter than it said the checksum will tell.
+  std::string bytes;
+  const auto read = [&](char* to, std::size_t left, std::size_t) { return ops.read(file.get(), to, left); };
+  if (!fill(bytes, size, read)) return failed("read");
   contents.bytes = std::move(bytes);
   return contents;
 }

@@ -1,4 +1,4 @@
-// Reads a whole file of a cache directory, trusting nothing about it.
+// Reads a file of a cache directory, all of it or a part, trusting nothing about it.
 #pragma once
 
 #include <sys/stat.h>
@@ -26,6 +26,9 @@ struct FileContents {
   OpenFile file = {};  ///< open for reading
   struct stat status = {};
 };
+
+/// `count` bytes from `offset` on, or as many as there are. False, with errno, where a read fails.
+bool read_range(const FileOps& ops, int file, std::string& bytes, std::uint64_t offset, std::uint64_t count);
 
 /// What to do about a symbolic link in place of the file.
 enum class Links { refused, followed };

@@ -1,6 +1,8 @@
 #include "store/format/bundle.hpp"
 
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
+#include <llvm/ADT/Sequence.h>
 #include <llvm/ADT/StringExtras.h>
 
 #include <utility>
@@ -102,6 +104,12 @@ std::string_view BundleIndex::row(std::size_t number) const {
 
 std::string BundleIndex::key(std::size_t number) const { return hex_of(row(number).substr(0, kHashBytes)); }
 
+std::vector<std::string> BundleIndex::keys() const {
+  std::vector<std::string> keys;
+  for (std::size_t number = 0; number < size(); ++number) keys.push_back(key(number));
+  return keys;
+}
+
 std::uint64_t BundleIndex::bytes(std::size_t number) const { return number_at<std::uint64_t>(row(number), kBytesAt); }
 
 std::string_view BundleIndex::trailer(std::size_t number) const { return row(number).substr(kTrailerAt, kHashBytes); }
@@ -111,16 +119,8 @@ std::optional<std::size_t> BundleIndex::find(std::string_view key) const {
   if (key.size() != 2 * kHashBytes || !llvm::tryGetFromHex(llvm::StringRef(key.data(), key.size()), wanted)) {
     return std::nullopt;
   }
-  std::size_t first = 0;
-  for (std::size_t left = size(); left > 0;) {
-    const std::size_t half = left / 2;
-    if (row(first + half).substr(0, kHashBytes) < wanted) {
-      first += half + 1;
-      left -= half + 1;
-    } else {
-      left = half;
-    }
-  }
+  const auto is_before = [&](std::size_t number) { return row(number).substr(0, kHashBytes) < wanted; };
+  const std::size_t first = *llvm::partition_point(llvm::seq<std::size_t>(0, size()), is_before);
   if (first == size() || row(first).substr(0, kHashBytes) != wanted) return std::nullopt;
   return first;
 }

@@ -49,6 +49,7 @@ class BundleIndex {
   std::size_t size() const { return offsets_.size(); }
   /// 64 hex digits. Keys ascend with `number`, which is below size().
   std::string key(std::size_t number) const;
+  std::vector<std::string> keys() const;
   /// The place of a key of 64 hex digits among the others.
   std::optional<std::size_t> find(std::string_view key) const;
 

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <set>
 
-#include "store/bundle/import.hpp"
 #include "store/every_call.hpp"
 #include "store/faulty_file_ops.hpp"
 #include "store/sample_bundles.hpp"

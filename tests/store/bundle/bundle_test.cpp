@@ -11,7 +11,6 @@
 #include <filesystem>
 #include <thread>
 
-#include "store/bundle/import.hpp"
 #include "store/sample_bundles.hpp"
 #include "support/catch.hpp"
 #include "support/scratch_folder.hpp"

@@ -7,7 +7,6 @@
 #include <stdexcept>
 
 #include "store/bundle/bundle.hpp"
-#include "store/bundle/import.hpp"
 #include "store/sample_bundles.hpp"
 #include "support/catch.hpp"
 #include "support/scratch_folder.hpp"
