@@ -13,7 +13,6 @@
 #include "host/host_target.hpp"
 #include "ropejit/error.hpp"
 #include "support/parallel.hpp"
-#include "support/split.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {

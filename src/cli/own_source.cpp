@@ -18,7 +18,6 @@
 #include "support/parallel.hpp"
 #include "support/text.hpp"
 #include "tune/statistics.hpp"
-#include "tune/turns.hpp"
 
 namespace ropejit::internal {
 namespace {

@@ -17,12 +17,6 @@ constexpr std::size_t kHashDigits = 16;
 constexpr std::uint64_t kMostShards = 65'536;
 constexpr int kRefusalsInARow = 10;
 
-std::optional<std::uint64_t> whole_number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
-
 /// What came of an item.
 struct Outcome {
   enum class Kind : char { present = 'p', compiled = 'c', failed = 'f', refused = 'r' };
@@ -69,7 +63,7 @@ Outcome outcome_of(std::string_view text) {
     text.remove_prefix(std::min(end + 1, text.size()));
     return one;
   };
-  outcome.bytes = whole_number(field()).value_or(0);
+  outcome.bytes = number_in<std::uint64_t>(field()).value_or(0);
   outcome.entry = field();
   outcome.reason = field();
   outcome.log = text;
@@ -152,8 +146,8 @@ bool Shard::has(std::string_view key) const {
 
 Shard read_shard(std::string_view what, std::string_view text, Problems& problems) {
   const std::size_t slash = text.find('/');
-  const auto index = whole_number(text.substr(0, slash));
-  const auto count = slash == std::string_view::npos ? std::nullopt : whole_number(text.substr(slash + 1));
+  const auto index = number_in<std::uint64_t>(text.substr(0, slash));
+  const auto count = slash == std::string_view::npos ? std::nullopt : number_in<std::uint64_t>(text.substr(slash + 1));
   if (index && count && *count >= 1 && *count <= kMostShards && *index >= 1 && *index <= *count) {
     return {*index, *count};
   }

@@ -4,13 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <functional>
 #include <set>
 
 #include "deploy/build_archs.hpp"
 #include "spec/names.hpp"
-#include "support/split.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -152,13 +150,10 @@ void add_arch(const llvm::json::Value& value, const std::string& place, std::vec
 llvm::json::Object as_list(std::string_view name, std::string_view list) {
   llvm::json::Array array;
   for (const std::string_view part : split(list, ',')) {
-    const std::string word(part);
-    std::int64_t number = 0;
-    const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-    if (error == std::errc{} && stop == word.data() + word.size()) {
-      array.push_back(number);
+    if (const auto number = number_in<std::int64_t>(part)) {
+      array.push_back(*number);
     } else {
-      array.push_back(llvm::json::fixUTF8(word));
+      array.push_back(llvm::json::fixUTF8(std::string(part)));
     }
   }
   llvm::json::Object object;

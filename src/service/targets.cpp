@@ -1,6 +1,5 @@
 #include "service/targets.hpp"
 
-#include <charconv>
 #include <cstdlib>
 
 #include <fmt/format.h>
@@ -40,10 +39,8 @@ std::shared_ptr<const Target> open_target(const ServiceOptions& options) {
   }
   if (name == "cuda") return cuda_target(0, options.nvrtc);
   if (name.starts_with("cuda:")) {
-    int ordinal = -1;
-    const char* last = name.data() + name.size();
-    const auto [end, error] = std::from_chars(name.data() + 5, last, ordinal);
-    if (error == std::errc{} && end == last && ordinal >= 0) return cuda_target(ordinal, options.nvrtc);
+    const auto ordinal = number_in<int>(std::string_view(name).substr(5));
+    if (ordinal && *ordinal >= 0) return cuda_target(*ordinal, options.nvrtc);
   }
   throw Error(ErrorCode::invalid_argument, "device",
               fmt::format("device: found {}, allowed: auto, cuda, cuda:N or host", quoted(name)));

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 
 #include "store/key_lock.hpp"
@@ -20,11 +19,8 @@ std::string_view environment(const char* name) {
 }
 
 std::optional<std::uint64_t> whole_number(std::string_view text, std::uint64_t most) {
-  std::uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, problem] = std::from_chars(text.data(), end, number);
-  if (problem != std::errc() || stop != end || number > most) return std::nullopt;
-  return number;
+  const auto number = number_in<std::uint64_t>(text);
+  return number && *number <= most ? number : std::nullopt;
 }
 
 Error wrong(std::string_view field, std::string_view text, std::string_view allowed) {

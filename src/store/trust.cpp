@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <limits>
 #include <system_error>
 
@@ -44,12 +43,11 @@ Trust trust_named(std::string_view field, std::string_view text) {
   Trust trust;
   if (text == "owner") return trust;
   if (text.starts_with("gid:")) {
-    trust.kind = Trust::Kind::group;
-    const std::string_view digits = text.substr(4);
-    const auto [stop, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), trust.group);
+    const auto group = number_in<gid_t>(text.substr(4));
     // The last number stands for "no group" in the system's calls.
-    if (!digits.empty() && problem == std::errc() && stop == digits.data() + digits.size() &&
-        trust.group != std::numeric_limits<gid_t>::max()) {
+    if (group && *group != std::numeric_limits<gid_t>::max()) {
+      trust.kind = Trust::Kind::group;
+      trust.group = *group;
       return trust;
     }
   }

@@ -71,6 +71,7 @@ class RecordSet {
 
  private:
   void settle();
+  void put(TuningRecord record, bool (*goes_instead)(const TuningRecord& record, const TuningRecord& old));
 
   std::vector<TuningRecord> records_;
   std::vector<std::string> kept_lines_;

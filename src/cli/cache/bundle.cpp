@@ -10,7 +10,6 @@
 #include "cli/output.hpp"
 #include "store/bundle/bundle.hpp"
 #include "store/bundle/writer.hpp"
-#include "support/split.hpp"
 #include "support/text.hpp"
 #include "tune/record_file.hpp"
 

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <charconv>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -126,12 +125,9 @@ bool OutputFile::follow(std::string& path) {
 }
 
 bool OutputFile::take_descriptor() {
-  int number = -1;
-  const char* const end = name_.data() + name_.size();
-  const auto [stop, wrong] = std::from_chars(name_.data(), end, number);
+  const auto number = number_in<int>(name_);
   struct stat status = {};
-  if (wrong != std::errc() || stop != end) return false;
-  if (retry_interrupted([&] { return ops_.fstat(number, &status); }) != 0) return false;
+  if (!number || retry_interrupted([&] { return ops_.fstat(*number, &status); }) != 0) return false;
   // Written by its number: opened anew, a file would begin at its start again, and a socket cannot be.
   if (S_ISREG(status.st_mode) || S_ISCHR(status.st_mode)) {
     kind_ = Kind::device;
@@ -141,7 +137,7 @@ bool OutputFile::take_descriptor() {
     refuse(Kind::refused, fmt::format("found {}, allowed: {}", file_kind(status.st_mode), kAllowed));
     return true;
   }
-  descriptor_ = number;
+  descriptor_ = *number;
   return true;
 }
 
