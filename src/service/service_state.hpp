@@ -42,15 +42,18 @@ struct ServiceState {
   BackgroundTuner& tuner();
   BackgroundCompiler& compiler();
 
-  /// A kernel of the plan, with what is known and kept here.
-  Served make(const RotationPlan& plan, const FreshBinaries& fresh, const std::shared_ptr<StepBuffers>& buffers,
-              OnMiss when_missing);
+  /// What records say of a class on the device: RecordShelf::about, which reads files.
+  RecordSet known_of(const KernelClass& kernel_class);
+  /// A kernel of the plan, with what is `known` of its class and kept here.
+  std::shared_ptr<const PreparedKernel> make(const RotationPlan& plan, const RecordSet& known,
+                                             const FreshBinaries& fresh, const std::shared_ptr<StepBuffers>& buffers,
+                                             OnMiss when_missing);
 
   /// Writes down that this was asked for, where the user wants that.
-  void note_request(const RopeSpec& spec, const LaunchForm& form, const RotationPlan& plan);
+  void note_request(const RopeSpec& spec, const LaunchForm& form, const RotationPlan& plan, const RecordSet& known);
 
   /// Keeps what a tuner made until commit, or serves it at once, as the options say.
-  void offer(const std::shared_ptr<KernelCell>& cell, Served better);
+  void offer(const std::shared_ptr<KernelCell>& cell, std::shared_ptr<const PreparedKernel> better);
   std::size_t commit();
 
   const ServiceOptions options;
@@ -72,7 +75,7 @@ struct ServiceState {
     std::unique_ptr<BackgroundCompiler> compiler;
     std::unique_ptr<BackgroundTuner> tuner;
   };
-  using Offered = std::vector<std::pair<std::shared_ptr<KernelCell>, Served>>;
+  using Offered = std::vector<std::pair<std::shared_ptr<KernelCell>, std::shared_ptr<const PreparedKernel>>>;
 
   void take_up_what_is_left();
 

@@ -1,12 +1,11 @@
 #include "service/targets.hpp"
 
-#include <cstdlib>
-
 #include <fmt/format.h>
 
 #include "cuda/cuda_target.hpp"
 #include "host/host_target.hpp"
 #include "ropejit/error.hpp"
+#include "store/store_options.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -14,8 +13,8 @@ namespace {
 
 std::string device_name(const ServiceOptions& options) {
   if (options.device && !options.device->empty()) return *options.device;
-  const char* environment = std::getenv("ROPEJIT_DEVICE");
-  return environment != nullptr && *environment != '\0' ? environment : "auto";
+  const std::string_view named = environment("ROPEJIT_DEVICE");
+  return named.empty() ? "auto" : std::string(named);
 }
 
 }  // namespace

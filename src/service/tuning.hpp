@@ -14,8 +14,8 @@ namespace ropejit::internal {
 /// length. Of the same class.
 RotationPlan plan_to_time(const RopeSpec& spec, const LaunchForm& form);
 
-/// The sizes that the service is to tune a class for, and knows nothing exact about.
-std::vector<std::int64_t> sizes_to_tune(ServiceState& state, const KernelClass& kernel_class);
+/// The sizes that the service is to tune a class for, and of which what is `known` of it says nothing exact.
+std::vector<std::int64_t> sizes_to_tune(ServiceState& state, const KernelClass& kernel_class, const RecordSet& known);
 
 /// Tunes on this thread, with the device's primary context current. Records are kept; so are, for the caller, the
 /// winners' binaries. Nothing that goes wrong is an error: it is a warning.

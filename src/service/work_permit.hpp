@@ -29,6 +29,9 @@ class WorkPermit {
   bool is_stopped() const;
 
  private:
+  template <class Change>
+  void change(const Change& change);
+
   const double share_;
   const std::function<bool()> is_capturing_;
   mutable std::mutex mutex_;

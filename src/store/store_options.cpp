@@ -12,12 +12,6 @@
 namespace ropejit::internal {
 namespace {
 
-// An empty variable counts as unset, as XDG says of its own.
-std::string_view environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string_view() : std::string_view(value);
-}
-
 std::optional<std::uint64_t> whole_number(std::string_view text, std::uint64_t most) {
   const auto number = number_in<std::uint64_t>(text);
   return number && *number <= most ? number : std::nullopt;
@@ -28,6 +22,11 @@ Error wrong(std::string_view field, std::string_view text, std::string_view allo
 }
 
 }  // namespace
+
+std::string_view environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string_view() : std::string_view(value);
+}
 
 std::string cache_directory(const std::optional<std::string>& option) {
   if (option) return *option;

@@ -21,6 +21,9 @@ struct StoreOptions {
   Limits limits = {};                       ///< of the user's
 };
 
+/// A variable of the environment, as long as nobody changes it. An empty one counts as unset, as XDG says of its own.
+std::string_view environment(const char* name);
+
 /// The options that the environment asks for, with the directory of cache_directory(option):
 ///
 ///   ROPEJIT_CACHE_PATH       read-only directories and bundles with ':' between them

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "codegen/default_variant.hpp"
-#include "ropejit/service.hpp"
+#include "ropejit/info.hpp"
 #include "target/target.hpp"
 #include "tune/record_set.hpp"
 #include "tune/tuner.hpp"
