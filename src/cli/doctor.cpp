@@ -1,6 +1,7 @@
 // ropejit doctor: looks at everything that a service stands on, and says what is wrong and what to do about it.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -138,9 +139,8 @@ void add_tiers(const BinaryStore& store, std::vector<Finding>& findings) {
   const std::vector<TierFault> faults = store.faults();
   const std::vector<const Tier*> tiers = store.tiers();
   const auto add = [&](bool is_users, const std::string& path, const std::function<Finding()>& well) {
-    const auto fault = std::find_if(faults.begin(), faults.end(), [&](const TierFault& one) {
-      return one.path == path && one.is_written == is_users;
-    });
+    const auto fault =
+        llvm::find_if(faults, [&](const TierFault& one) { return one.path == path && one.is_written == is_users; });
     findings.push_back(
         look_at(is_users ? "cache" : "tier", [&] { return fault == faults.end() ? well() : faulty(*fault); }));
   };
@@ -208,24 +208,22 @@ std::string table_of(const std::vector<Finding>& findings) {
 }
 
 std::string json_of(const std::vector<Finding>& findings) {
-  return json_text([&](llvm::json::OStream& out) {
-    out.array([&] {
-      for (const Finding& finding : findings) {
-        out.object([&] {
-          attribute(out, "what", finding.what);
-          attribute(out, "verdict", to_string(finding.verdict));
-          attribute(out, "found", finding.found);
-          if (!finding.advice.empty()) attribute(out, "advice", finding.advice);
-        });
-      }
-    });
+  return json_array([&](llvm::json::OStream& out) {
+    for (const Finding& finding : findings) {
+      out.object([&] {
+        attribute(out, "what", finding.what);
+        attribute(out, "verdict", to_string(finding.verdict));
+        attribute(out, "found", finding.found);
+        if (!finding.advice.empty()) attribute(out, "advice", finding.advice);
+      });
+    }
   });
 }
 
 int run_doctor(const Arguments& arguments) {
   const std::vector<Finding> findings = examine(arguments);
   print(arguments.has("--json") ? json_of(findings) : table_of(findings));
-  return std::any_of(findings.begin(), findings.end(), [](const Finding& f) { return f.verdict == Verdict::broken; });
+  return llvm::any_of(findings, [](const Finding& f) { return f.verdict == Verdict::broken; });
 }
 
 }  // namespace
@@ -234,8 +232,7 @@ Command doctor_command() {
   return {"doctor",
           "looks at everything that a service stands on; status 1 where something is broken",
           {{"--cache-dir", "DIR", "the cache directory to look at (see `ropejit cache path`)"},
-           {"--json", "", "one JSON array on stdout"},
-           {"--help", "", "this text"}},
+           {"--json", "", "one JSON array on stdout"}},
           {},
           run_doctor};
 }

@@ -115,11 +115,10 @@ void Trial::refuse_what_does_not_fit() const {
   const double physical = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
   if (needed <= 0.9 * physical) return;
   constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-  throw Error(
-      ErrorCode::invalid_argument, "arguments",
-      fmt::format("--tokens: found {}, whose tensors need {:.1f} GiB of host memory to be checked, allowed: what "
-                  "fits into this machine's {:.1f} GiB",
-                  case_.tokens, needed / kGiB, physical / kGiB));
+  throw bad_argument(
+      "--tokens: found {}, whose tensors need {:.1f} GiB of host memory to be checked, allowed: what "
+      "fits into this machine's {:.1f} GiB",
+      case_.tokens, needed / kGiB, physical / kGiB);
 }
 
 Trial::Tensor Trial::make_tensor(const Operand& shape, std::uint64_t seed) const {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <charconv>
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -37,5 +38,9 @@ std::optional<Number> number_in(std::string_view text) {
 
 /// 65536 as "65,536", whatever the process's locale.
 std::string grouped(std::int64_t value);
+template <std::integral Number>
+std::string grouped(Number value) {
+  return grouped(static_cast<std::int64_t>(value));
+}
 
 }  // namespace ropejit::internal

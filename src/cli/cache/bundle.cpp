@@ -1,6 +1,7 @@
 // cache export, import: one file of a directory's entries and records, and back.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -25,25 +26,22 @@ class Archs {
     if (!list) return;
     for (const std::string_view name : split(*list, ',')) {
       if (name.empty()) {
-        throw bad_cache_usage(
-            fmt::format("--arch: found {}, allowed: names with commas between, e.g. sm_90,sm_100", quoted(*list)));
+        throw bad_argument("--arch: found {}, allowed: names with commas between, e.g. sm_90,sm_100", quoted(*list));
       }
       names_.push_back(as_stored(std::string(name)));
     }
   }
 
   bool has(std::string_view arch) const {
-    return names_.empty() ||
-           std::any_of(names_.begin(), names_.end(), [&](const std::string& name) { return is(name, arch); });
+    return names_.empty() || llvm::any_of(names_, [&](const std::string& name) { return is(name, arch); });
   }
 
   // Throws for one that is not among `present`: an image without the entries that it was to have is found too late.
   void expect_all(const std::set<std::string>& present) const {
     for (const std::string& name : names_) {
-      if (std::any_of(present.begin(), present.end(), [&](const std::string& arch) { return is(name, arch); }))
-        continue;
-      throw bad_cache_usage(fmt::format("--arch: found {}, allowed: what there are entries for: {}", quoted(name),
-                                        present.empty() ? "none" : fmt::format("{}", fmt::join(present, ", "))));
+      if (llvm::any_of(present, [&](const std::string& arch) { return is(name, arch); })) continue;
+      throw bad_argument("--arch: found {}, allowed: what there are entries for: {}", quoted(name),
+                         present.empty() ? "none" : fmt::format("{}", fmt::join(present, ", ")));
     }
   }
 
@@ -129,8 +127,7 @@ int cache_export(const BinaryStore& store, const Arguments& arguments) {
   request.accepts = [&] {
     archs.expect_all(present);
     if (wanted != 0 || !request.records.empty()) return;
-    throw bad_cache_usage(
-        fmt::format("export: {}: found nothing, allowed: entries or tuning records", store.directory()));
+    throw bad_argument("export: {}: found nothing, allowed: entries or tuning records", store.directory());
   };
   const BundleWritten written = write_bundle(system_file_ops(), *store.tiers().front(), request);
   if (!written.problem.empty()) {
@@ -140,24 +137,19 @@ int cache_export(const BinaryStore& store, const Arguments& arguments) {
   for (const std::string& entry : written.left_out) print_error_line("ropejit: left out: " + entry);
   std::string report;
   if (arguments.has("--json")) {
-    report = json_text([&](llvm::json::OStream& out) {
-      out.object([&] {
-        attribute(out, "path", request.path);
-        attribute(out, "digest", written.digest);
-        attribute(out, "entries", static_cast<std::int64_t>(written.entries));
-        attribute(out, "records", static_cast<std::int64_t>(lines_of(request.records)));
-        attribute(out, "bytes", static_cast<std::int64_t>(written.bytes));
-        attribute(out, "signed", !request.secret_key.empty());
-        out.attributeArray("left_out", [&] {
-          for (const std::string& entry : written.left_out) out.value(llvm::json::fixUTF8(entry));
-        });
-      });
+    report = json_object([&](llvm::json::OStream& out) {
+      attribute(out, "path", request.path);
+      attribute(out, "digest", written.digest);
+      attribute(out, "entries", written.entries);
+      attribute(out, "records", lines_of(request.records));
+      attribute(out, "bytes", written.bytes);
+      attribute(out, "signed", !request.secret_key.empty());
+      attribute_list(out, "left_out", written.left_out);
     });
   } else {
     report = fmt::format("{}, {}, {} bytes in {}{}\ndigest {}\n", counted(written.entries, "entry", "entries"),
-                         counted(lines_of(request.records), "tuning record", "tuning records"),
-                         grouped(static_cast<std::int64_t>(written.bytes)), request.path,
-                         request.secret_key.empty() ? "" : ", signed", written.digest);
+                         counted(lines_of(request.records), "tuning record", "tuning records"), grouped(written.bytes),
+                         request.path, request.secret_key.empty() ? "" : ", signed", written.digest);
   }
   // Where the bundle itself went there, what is said of it would be a part of it.
   written.to_standard_output ? print_error_text(report) : print(report);
@@ -172,7 +164,7 @@ int cache_import(const BinaryStore& store, const Arguments& arguments) {
   const std::string& path = arguments.positional()[1];
   const BundleOpened opened = opened_or_throw(trust, path);
   if (const std::string problem = verify_bundle(*opened.bundle); !problem.empty()) {
-    throw Error(ErrorCode::invalid_argument, "arguments", fmt::format("FILE: {}: {}", path, problem));
+    throw bad_argument("FILE: {}: {}", path, problem);
   }
   const TierRecords found = opened.bundle->records();
   RecordsRead records = parse_records(found.text.value_or(""), path);
@@ -194,17 +186,13 @@ int cache_import(const BinaryStore& store, const Arguments& arguments) {
     print_error_line(fmt::format("ropejit: and {} more", imported.failed.size() - kMostTold));
   }
   if (arguments.has("--json")) {
-    print(json_text([&](llvm::json::OStream& out) {
-      out.object([&] {
-        attribute(out, "path", store.directory());
-        attribute(out, "digest", opened.bundle->index().digest());
-        attribute(out, "written", static_cast<std::int64_t>(imported.written));
-        attribute(out, "kept", static_cast<std::int64_t>(imported.kept));
-        attribute(out, "records", static_cast<std::int64_t>(record_count));
-        out.attributeArray("failed", [&] {
-          for (const std::string& one : imported.failed) out.value(llvm::json::fixUTF8(one));
-        });
-      });
+    print(json_object([&](llvm::json::OStream& out) {
+      attribute(out, "path", store.directory());
+      attribute(out, "digest", opened.bundle->index().digest());
+      attribute(out, "written", imported.written);
+      attribute(out, "kept", imported.kept);
+      attribute(out, "records", record_count);
+      attribute_list(out, "failed", imported.failed);
     }));
   } else {
     print(fmt::format("{} written to {}, {} there already; {} merged\n", counted(imported.written, "entry", "entries"),

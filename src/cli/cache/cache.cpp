@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 
@@ -46,38 +47,35 @@ int run_cache(const Arguments& arguments) {
     if (word != verb.name) continue;
     for (const Verb& other : verbs()) {
       for (const std::string_view flag : other.flags) {
-        const bool own = std::find(verb.flags.begin(), verb.flags.end(), flag) != verb.flags.end();
+        const bool own = llvm::is_contained(verb.flags, flag);
         if (!own && arguments.has(flag)) {
-          throw bad_cache_usage(fmt::format("{}: {} belongs to {}", word, flag, other.name));
+          throw bad_argument("{}: {} belongs to {}", word, flag, other.name);
         }
       }
     }
     const std::size_t found = arguments.positional().size() - 1;
     if (found != verb.words) {
-      throw bad_cache_usage(
-          verb.words == 0 ? fmt::format("{}: found the word {}, allowed: none", word, quoted(arguments.positional()[1]))
-                          : fmt::format("{}: found nothing, allowed: {}", word, verb.word_is));
+      if (verb.words == 0) {
+        throw bad_argument("{}: found the word {}, allowed: none", word, quoted(arguments.positional()[1]));
+      }
+      throw bad_argument("{}: found nothing, allowed: {}", word, verb.word_is);
     }
     return verb.run(BinaryStore(store_options(arguments.text("--cache-dir"))), arguments);
   }
-  throw bad_cache_usage(
-      fmt::format("cache: found {}, allowed: {}", word.empty() ? "nothing" : quoted(word), fmt::join(names(), ", ")));
+  throw bad_argument("cache: found {}, allowed: {}", word.empty() ? "nothing" : quoted(word), fmt::join(names(), ", "));
 }
 
 }  // namespace
 
-Error bad_cache_usage(const std::string& message) { return {ErrorCode::invalid_argument, "arguments", message}; }
-
 void expect_directory(const BinaryStore& store) {
   if (!store.directory().empty()) return;
-  throw bad_cache_usage("cache: found no cache directory, allowed: --cache-dir, or ROPEJIT_CACHE_DIR or HOME set");
+  throw bad_argument("cache: found no cache directory, allowed: --cache-dir, or ROPEJIT_CACHE_DIR or HOME set");
 }
 
 void expect_no_bundle(const BinaryStore& store) {
   expect_directory(store);
   if (store.tiers().front()->state().kind != TierState::Kind::bundle) return;
-  throw bad_cache_usage(
-      fmt::format("cache: {}: found a bundle, allowed: a directory, as bundles are not changed", store.directory()));
+  throw bad_argument("cache: {}: found a bundle, allowed: a directory, as bundles are not changed", store.directory());
 }
 
 Command cache_command() {
@@ -93,8 +91,7 @@ Command cache_command() {
        {"--out", "FILE", "export: the bundle to make, or to replace"},
        {"--arch", "LIST", "export: only what is for these, as sm_90,sm_100 or 9.0,10.0 or host (all)"},
        {"--force", "", "export: replace a file that is no bundle"},
-       {"--json", "", "one JSON value on stdout"},
-       {"--help", "", "this text"}},
+       {"--json", "", "one JSON value on stdout"}},
       names(),
       run_cache,
       {"[KEY|FILE]"}};

@@ -4,7 +4,6 @@
 #include <string>
 
 #include "cli/arguments.hpp"
-#include "ropejit/error.hpp"
 #include "store/store.hpp"
 
 namespace ropejit::internal {
@@ -27,6 +26,5 @@ void expect_directory(const BinaryStore& store);
 void expect_no_bundle(const BinaryStore& store);
 /// The 32 bytes of the key that --sign names; empty where it was not given.
 std::string signing_key(const Arguments& arguments);
-Error bad_cache_usage(const std::string& message);
 
 }  // namespace ropejit::internal

@@ -16,22 +16,20 @@ constexpr std::size_t kKeyFileLimit = 65536;
 
 int tell(const BinaryStore& store, const Pruned& pruned, bool json) {
   if (json) {
-    print(json_text([&](llvm::json::OStream& out) {
-      out.object([&] {
-        attribute(out, "done", pruned.done);
-        attribute(out, "removed", static_cast<std::int64_t>(pruned.entries));
-        attribute(out, "removed_bytes", static_cast<std::int64_t>(pruned.bytes));
-        attribute(out, "kept", static_cast<std::int64_t>(pruned.kept));
-        attribute(out, "kept_bytes", static_cast<std::int64_t>(pruned.kept_bytes));
-        attribute(out, "leftovers", static_cast<std::int64_t>(pruned.leftovers));
-        attribute(out, "locks", static_cast<std::int64_t>(pruned.locks));
-        if (!pruned.problem.empty()) attribute(out, "problem", pruned.problem);
-      });
+    print(json_object([&](llvm::json::OStream& out) {
+      attribute(out, "done", pruned.done);
+      attribute(out, "removed", pruned.entries);
+      attribute(out, "removed_bytes", pruned.bytes);
+      attribute(out, "kept", pruned.kept);
+      attribute(out, "kept_bytes", pruned.kept_bytes);
+      attribute(out, "leftovers", pruned.leftovers);
+      attribute(out, "locks", pruned.locks);
+      if (!pruned.problem.empty()) attribute(out, "problem", pruned.problem);
     }));
   } else if (pruned.done) {
     print(fmt::format("removed {} of {} entries, {} bytes; {} bytes left in {}\n", pruned.entries,
-                      pruned.entries + pruned.kept, grouped(static_cast<std::int64_t>(pruned.bytes)),
-                      grouped(static_cast<std::int64_t>(pruned.kept_bytes)), store.directory()));
+                      pruned.entries + pruned.kept, grouped(pruned.bytes), grouped(pruned.kept_bytes),
+                      store.directory()));
   } else if (pruned.problem.empty()) {
     print(store.options().trust.sealed() ? "sealed by its manifest, left as it is\n"
                                          : "nothing to do: no directory yet, or another process is pruning it\n");
@@ -61,8 +59,7 @@ std::string signing_key(const Arguments& arguments) {
   if (!path) return {};
   std::string secret_key = read_secret_key(read_file("--sign", *path, kKeyFileLimit));
   if (!secret_key.empty()) return secret_key;
-  throw bad_cache_usage(
-      fmt::format("--sign: {}: found no key, allowed: an Ed25519 secret key in PEM or 64 hex digits", *path));
+  throw bad_argument("--sign: {}: found no key, allowed: an Ed25519 secret key in PEM or 64 hex digits", *path);
 }
 
 int cache_manifest(const BinaryStore& store, const Arguments& arguments) {
@@ -74,16 +71,12 @@ int cache_manifest(const BinaryStore& store, const Arguments& arguments) {
   if (!written.problem.empty()) throw Error(ErrorCode::io_error, "output", written.problem);
   for (const std::string& file : written.left_out) print_error_line("ropejit: left out: " + file);
   if (arguments.has("--json")) {
-    print(json_text([&](llvm::json::OStream& out) {
-      out.object([&] {
-        attribute(out, "path", written.path);
-        attribute(out, "digest", written.digest);
-        attribute(out, "files", static_cast<std::int64_t>(written.files));
-        attribute(out, "signed", !secret_key.empty());
-        out.attributeArray("left_out", [&] {
-          for (const std::string& file : written.left_out) out.value(llvm::json::fixUTF8(file));
-        });
-      });
+    print(json_object([&](llvm::json::OStream& out) {
+      attribute(out, "path", written.path);
+      attribute(out, "digest", written.digest);
+      attribute(out, "files", written.files);
+      attribute(out, "signed", !secret_key.empty());
+      attribute_list(out, "left_out", written.left_out);
     }));
   } else {
     print(written.digest + "\n");

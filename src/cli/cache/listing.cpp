@@ -26,7 +26,7 @@ const char* state_of(const EntryListing& entry) {
 void attributes(llvm::json::OStream& out, const EntryListing& entry) {
   attribute(out, "key", entry.key);
   attribute(out, "path", entry.path);
-  attribute(out, "bytes", static_cast<std::int64_t>(entry.bytes));
+  attribute(out, "bytes", entry.bytes);
   if (!entry.metadata) {
     attribute(out, "state", state_of(entry));
     attribute(out, "problem", entry.problem);
@@ -37,28 +37,19 @@ void attributes(llvm::json::OStream& out, const EntryListing& entry) {
   attribute(out, "entry", metadata.entry);
   attribute(out, "variant", metadata.variant);
   attribute(out, "compiler", metadata.compiler);
-  attribute(out, "registers", std::int64_t{metadata.registers});
-  attribute(out, "spill_bytes", std::int64_t{metadata.spill_bytes});
-  attribute(out, "stack_bytes", std::int64_t{metadata.stack_bytes});
+  attribute(out, "registers", metadata.registers);
+  attribute(out, "spill_bytes", metadata.spill_bytes);
+  attribute(out, "stack_bytes", metadata.stack_bytes);
   attribute(out, "compile_ms", metadata.compile_ms);
 }
 
 std::string line_of(const EntryListing& entry) {
-  return fmt::format("{}  {:>9}  {:<12}  {}\n", entry.key.substr(0, 12),
-                     grouped(static_cast<std::int64_t>(entry.bytes)),
+  return fmt::format("{}  {:>9}  {:<12}  {}\n", entry.key.substr(0, 12), grouped(entry.bytes),
                      entry.metadata ? excerpt(entry.metadata->arch) : state_of(entry),
                      entry.metadata ? excerpt(entry.metadata->entry, 200) : excerpt(entry.problem, 200));
 }
 
 std::string entries_of(std::size_t count) { return fmt::format("{} {}", count, count == 1 ? "entry" : "entries"); }
-
-std::string listing_json(const std::vector<EntryListing>& entries) {
-  return json_text([&](llvm::json::OStream& out) {
-    out.array([&] {
-      for (const EntryListing& entry : entries) out.object([&] { attributes(out, entry); });
-    });
-  });
-}
 
 std::string total(const std::string& directory, const std::vector<EntryListing>& entries) {
   std::size_t count = 0;
@@ -77,18 +68,14 @@ std::string total(const std::string& directory, const std::vector<EntryListing>&
 int cache_path(const BinaryStore& store, const Arguments& arguments) {
   const StoreOptions& options = store.options();
   if (arguments.has("--json")) {
-    print(json_text([&](llvm::json::OStream& out) {
-      out.object([&] {
-        if (options.directory.empty()) {
-          attribute_null(out, "path");
-        } else {
-          attribute(out, "path", options.directory);
-        }
-        out.attributeArray("read_only", [&] {
-          for (const std::string& directory : options.read_only) out.value(llvm::json::fixUTF8(directory));
-        });
-        attribute(out, "trust", to_string(options.trust));
-      });
+    print(json_object([&](llvm::json::OStream& out) {
+      if (options.directory.empty()) {
+        attribute_null(out, "path");
+      } else {
+        attribute(out, "path", options.directory);
+      }
+      attribute_list(out, "read_only", options.read_only);
+      attribute(out, "trust", to_string(options.trust));
     }));
     return 0;
   }
@@ -103,7 +90,9 @@ int cache_path(const BinaryStore& store, const Arguments& arguments) {
 int cache_ls(const BinaryStore& store, const Arguments& arguments) {
   const std::vector<EntryListing> entries = store.list();
   if (arguments.has("--json")) {
-    print(listing_json(entries));
+    print(json_array([&](llvm::json::OStream& out) {
+      for (const EntryListing& entry : entries) out.object([&] { attributes(out, entry); });
+    }));
     return 0;
   }
   std::string text;
@@ -119,26 +108,23 @@ int cache_show(const BinaryStore& store, const Arguments& arguments) {
   std::vector<EntryListing> entries = store.list();
   // One key may be in several directories: the first serves.
   std::erase_if(entries, [&](const EntryListing& entry) { return !entry.key.starts_with(prefix); });
-  if (entries.empty())
-    throw bad_cache_usage(fmt::format("show: no entry has a key that begins with {}", quoted(prefix)));
+  if (entries.empty()) throw bad_argument("show: no entry has a key that begins with {}", quoted(prefix));
   for (const EntryListing& entry : entries) {
     if (entry.key == entries[0].key) continue;
-    throw bad_cache_usage(fmt::format("show: {} begins several keys, {} and {}; allowed: one", quoted(prefix),
-                                      entries[0].key, entry.key));
+    throw bad_argument("show: {} begins several keys, {} and {}; allowed: one", quoted(prefix), entries[0].key,
+                       entry.key);
   }
   const EntryListing& entry = entries[0];
   const std::string preimage = entry.metadata ? entry.metadata->key_preimage : "";
   if (arguments.has("--json")) {
-    print(json_text([&](llvm::json::OStream& out) {
-      out.object([&] {
-        attributes(out, entry);
-        if (entry.metadata) attribute(out, "key_preimage", preimage);
-      });
+    print(json_object([&](llvm::json::OStream& out) {
+      attributes(out, entry);
+      if (entry.metadata) attribute(out, "key_preimage", preimage);
     }));
     return 0;
   }
-  std::string text = fmt::format("key       {}\npath      {}\nbytes     {}\n", entry.key, entry.path,
-                                 grouped(static_cast<std::int64_t>(entry.bytes)));
+  std::string text =
+      fmt::format("key       {}\npath      {}\nbytes     {}\n", entry.key, entry.path, grouped(entry.bytes));
   if (!entry.metadata) {
     print(text + fmt::format("{:<9} {}\n", state_of(entry), entry.problem));
     return 0;
@@ -164,13 +150,9 @@ int cache_verify(const BinaryStore& store, const Arguments& arguments) {
   // What a later version wrote is for that version to judge.
   std::erase_if(bad, [](const EntryListing& entry) { return entry.metadata || entry.kind == Miss::Kind::newer; });
   if (arguments.has("--json")) {
-    print(json_text([&](llvm::json::OStream& out) {
-      out.object([&] {
-        attribute(out, "entries", static_cast<std::int64_t>(entries.size()));
-        out.attributeArray("bad", [&] {
-          for (const EntryListing& entry : bad) out.object([&] { attributes(out, entry); });
-        });
-      });
+    print(json_object([&](llvm::json::OStream& out) {
+      attribute(out, "entries", entries.size());
+      attribute_objects(out, "bad", bad, [&](const EntryListing& entry) { attributes(out, entry); });
     }));
   } else {
     std::string text;

@@ -1,4 +1,4 @@
-#include "cli/records/listing.hpp"
+#include "cli/records/records.hpp"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "cli/records/pin.hpp"
+#include "cli/records/records.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "cli/records/listing.hpp"
+#include "cli/arguments.hpp"
 #include "ropejit/error.hpp"
 #include "ropejit/version.hpp"
 #include "support/text.hpp"
@@ -19,14 +19,12 @@ namespace {
 constexpr std::size_t kLeastClassDigits = 4;
 constexpr std::size_t kMostClassDigits = 32;
 
-Error bad_choice(const std::string& message) { return {ErrorCode::invalid_argument, "arguments", message}; }
-
 // The one class of the file whose hash begins with `prefix`.
 std::string find_class(const RecordSet& records, const std::string& prefix, const std::string& path) {
   if (prefix.size() < kLeastClassDigits || prefix.size() > kMostClassDigits ||
       prefix.find_first_not_of("0123456789abcdef") != std::string::npos) {
-    throw bad_choice(fmt::format("--class: found {}, allowed: {} to {} hex digits, the first of a class's hash",
-                                 quoted(prefix), kLeastClassDigits, kMostClassDigits));
+    throw bad_argument("--class: found {}, allowed: {} to {} hex digits, the first of a class's hash", quoted(prefix),
+                       kLeastClassDigits, kMostClassDigits);
   }
   std::set<std::string> all;
   std::set<std::string> matching;
@@ -35,12 +33,12 @@ std::string find_class(const RecordSet& records, const std::string& prefix, cons
     if (record.kernel_class.starts_with(prefix)) matching.insert(record.kernel_class);
   }
   if (matching.empty()) {
-    throw bad_choice(fmt::format("--class: found {}, allowed: one of the {} {} in {} (ropejit records ls)", prefix,
-                                 all.size(), all.size() == 1 ? "class" : "classes", excerpt(path, 200)));
+    throw bad_argument("--class: found {}, allowed: one of the {} {} in {} (ropejit records ls)", prefix, all.size(),
+                       all.size() == 1 ? "class" : "classes", excerpt(path, 200));
   }
   if (matching.size() > 1) {
-    throw bad_choice(fmt::format("--class: found {}, with which {} begin, allowed: digits enough to tell them apart",
-                                 prefix, fmt::join(matching, ", ")));
+    throw bad_argument("--class: found {}, with which {} begin, allowed: digits enough to tell them apart", prefix,
+                       fmt::join(matching, ", "));
   }
   return *matching.begin();
 }
@@ -100,9 +98,8 @@ std::string apply_pin(RecordSet& records, const PinChoice& choice, const std::st
     if (found != nullptr && found->pinned) text += unpin_one(records, *found);
   }
   if (text.empty()) {
-    throw bad_choice(
-        fmt::format("--tokens: found {}, at which nothing of class {} is pinned, allowed: the tokens of a pin",
-                    choice.tokens, kernel_class));
+    throw bad_argument("--tokens: found {}, at which nothing of class {} is pinned, allowed: the tokens of a pin",
+                       choice.tokens, kernel_class);
   }
   return text;
 }

@@ -1,6 +1,7 @@
 // Tuning records: shows, merges and compares them, and pins a person's choice.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -10,8 +11,7 @@
 #include "cli/command.hpp"
 #include "cli/files.hpp"
 #include "cli/output.hpp"
-#include "cli/records/listing.hpp"
-#include "cli/records/pin.hpp"
+#include "cli/records/records.hpp"
 #include "codegen/variant.hpp"
 #include "ropejit/error.hpp"
 #include "store/store_options.hpp"
@@ -20,8 +20,6 @@
 
 namespace ropejit::internal {
 namespace {
-
-Error bad_usage(const std::string& message) { return {ErrorCode::invalid_argument, "arguments", message}; }
 
 void tell(const std::vector<std::string>& problems) {
   for (const std::string& problem : problems) print_error_line("ropejit: " + problem);
@@ -57,14 +55,6 @@ void save(const Arguments& arguments, const std::string& path, const RecordSet& 
   file.is_standard_output() ? print_error_text(report) : print(report);
 }
 
-std::string json_array(const std::vector<TuningRecord>& records) {
-  return json_text([&](llvm::json::OStream& out) {
-    out.array([&] {
-      for (const TuningRecord& record : records) out.rawValue(to_json_line(record));
-    });
-  });
-}
-
 int list(const Arguments& arguments, const std::vector<std::string>& files) {
   RecordSet records;
   std::string where = fmt::format("{}", fmt::join(files, ", "));
@@ -76,7 +66,9 @@ int list(const Arguments& arguments, const std::vector<std::string>& files) {
     records = std::move(read.records);
   }
   if (arguments.has("--json")) {
-    print(json_array(records.all()));
+    print(json_array([&](llvm::json::OStream& out) {
+      for (const TuningRecord& record : records.all()) out.rawValue(to_json_line(record));
+    }));
     return 0;
   }
   const std::string last = fmt::format("{} in {}\n", count_of(records.all().size()),
@@ -86,7 +78,7 @@ int list(const Arguments& arguments, const std::vector<std::string>& files) {
 }
 
 int merge(const Arguments& arguments, const std::vector<std::string>& files) {
-  if (files.empty()) throw bad_usage("merge: found no files, allowed: one or more");
+  if (files.empty()) throw bad_argument("merge: found no files, allowed: one or more");
   const std::string out = arguments.required("--out", "records.jsonl");
   std::vector<RecordSet> sets;
   RecordSet merged;
@@ -114,29 +106,22 @@ int merge(const Arguments& arguments, const std::vector<std::string>& files) {
 }
 
 std::string json_of(const RecordsComparison& found) {
-  return json_text([&](llvm::json::OStream& out) {
+  return json_object([&](llvm::json::OStream& out) {
     const auto records = [&](const char* key, const std::vector<TuningRecord>& some) {
       out.attributeArray(key, [&] {
         for (const TuningRecord& record : some) out.rawValue(to_json_line(record));
       });
     };
-    out.object([&] {
-      records("only_a", found.only_a);
-      records("only_b", found.only_b);
-      out.attributeArray("other_variants", [&] {
-        for (const auto& [a, b] : found.other_variants) {
-          out.object([&, &a = a, &b = b] {
-            out.attributeBegin("a");
-            out.rawValue(to_json_line(a));
-            out.attributeEnd();
-            out.attributeBegin("b");
-            out.rawValue(to_json_line(b));
-            out.attributeEnd();
-          });
-        }
-      });
-      attribute(out, "same_variant", static_cast<std::int64_t>(found.same_variant));
+    records("only_a", found.only_a);
+    records("only_b", found.only_b);
+    attribute_objects(out, "other_variants", found.other_variants, [&](const auto& both) {
+      for (const auto& [key, record] : {std::pair("a", &both.first), std::pair("b", &both.second)}) {
+        out.attributeBegin(key);
+        out.rawValue(to_json_line(*record));
+        out.attributeEnd();
+      }
     });
+    attribute(out, "same_variant", found.same_variant);
   });
 }
 
@@ -157,7 +142,7 @@ std::string text_of(const RecordsComparison& found) {
 }
 
 int diff(const Arguments& arguments, const std::vector<std::string>& files) {
-  if (files.size() != 2) throw bad_usage(fmt::format("diff: found {} files, allowed: two, A and B", files.size()));
+  if (files.size() != 2) throw bad_argument("diff: found {} files, allowed: two, A and B", files.size());
   const RecordsComparison found = compare(read_named("A", files[0]), read_named("B", files[1]));
   print(arguments.has("--json") ? json_of(found) : text_of(found));
   return found.other_variants.empty() ? 0 : 1;
@@ -170,28 +155,27 @@ PinChoice read_choice(const Arguments& arguments) {
   choice.tokens = arguments.integer("--tokens", 1, 1, std::int64_t{1} << 53);
   choice.unpin = arguments.has("--unpin");
   if (choice.unpin) {
-    if (arguments.has("--variant")) throw bad_usage("--variant: found with --unpin, allowed: one of the two");
+    if (arguments.has("--variant")) throw bad_argument("--variant: found with --unpin, allowed: one of the two");
     return choice;
   }
   choice.variant = arguments.required("--variant", "flat_v16_h8_t128");
   if (!parse_variant(choice.variant)) {
-    throw bad_usage(fmt::format("--variant: found {}, allowed: a variant such as flat_v16_h8_t128",
-                                internal::quoted(choice.variant)));
+    throw bad_argument("--variant: found {}, allowed: a variant such as flat_v16_h8_t128",
+                       internal::quoted(choice.variant));
   }
   return choice;
 }
 
 int pin(const Arguments& arguments, const std::vector<std::string>& files) {
-  if (!files.empty())
-    throw bad_usage(fmt::format("pin: found the word {}, allowed: --file FILE", internal::quoted(files[0])));
+  if (!files.empty()) throw bad_argument("pin: found the word {}, allowed: --file FILE", internal::quoted(files[0]));
   const PinChoice choice = read_choice(arguments);
   std::string text;
   if (const std::optional<std::string> file = arguments.text("--file")) {
     const OutputFile out(system_file_ops(), *file);
     // It is read first: a pipe would keep that waiting, and what is written through has no records.
     if (out.kind() != OutputFile::Kind::file) {
-      throw bad_usage(out.problem().empty() ? fmt::format("--file: {}: found no regular file, allowed: one", *file)
-                                            : "--file: " + out.problem());
+      if (!out.problem().empty()) throw bad_argument("--file: {}", out.problem());
+      throw bad_argument("--file: {}: found no regular file, allowed: one", *file);
     }
     RecordSet records = read_named("--file", *file);
     text = apply_pin(records, choice, *file);
@@ -199,9 +183,8 @@ int pin(const Arguments& arguments, const std::vector<std::string>& files) {
   } else {
     const std::string path = own_path(arguments);
     if (read_records(system_file_ops(), path, own_trust(arguments)).absent) {
-      throw bad_usage(path.empty() ? "pin: there is no cache directory, allowed: --file FILE"
-                                   : fmt::format("pin: {} is not there: nothing was tuned yet, allowed: --file FILE",
-                                                 excerpt(path, 200)));
+      if (path.empty()) throw bad_argument("pin: there is no cache directory, allowed: --file FILE");
+      throw bad_argument("pin: {} is not there: nothing was tuned yet, allowed: --file FILE", excerpt(path, 200));
     }
     const auto pin_it = [&](RecordSet& records) { text = apply_pin(records, choice, path); };
     const RecordsUpdate update = update_records(system_file_ops(), path, pin_it, own_trust(arguments));
@@ -240,15 +223,15 @@ int run_records(const Arguments& arguments) {
   for (const Subcommand& each : subcommands()) {
     if (each.name != word) continue;
     for (const char* flag : {"--json", "--out", "--class", "--tokens", "--variant", "--unpin", "--file"}) {
-      if (arguments.has(flag) && std::find(each.flags.begin(), each.flags.end(), flag) == each.flags.end()) {
-        throw bad_usage(fmt::format("{}: found {}, allowed: {}, --cache-dir", word, flag, fmt::join(each.flags, ", ")));
+      if (arguments.has(flag) && !llvm::is_contained(each.flags, flag)) {
+        throw bad_argument("{}: found {}, allowed: {}, --cache-dir", word, flag, fmt::join(each.flags, ", "));
       }
     }
     words.erase(words.begin());
     return each.run(arguments, words);
   }
-  throw bad_usage(fmt::format("records: found {}, allowed: {}", word.empty() ? "nothing" : internal::quoted(word),
-                              fmt::join(names(), ", ")));
+  throw bad_argument("records: found {}, allowed: {}", word.empty() ? "nothing" : internal::quoted(word),
+                     fmt::join(names(), ", "));
 }
 
 }  // namespace
@@ -264,8 +247,7 @@ Command records_command() {
        {"--unpin", "", "pin: takes a pin back; one that was never timed is removed"},
        {"--file", "FILE", "pin: the file to change (the cache directory's)"},
        {"--cache-dir", "DIR", "whose file ls and pin mean ($ROPEJIT_CACHE_DIR, else ~/.cache/ropejit)"},
-       {"--json", "", "ls, diff: one JSON value on stdout"},
-       {"--help", "", "this text"}},
+       {"--json", "", "ls, diff: one JSON value on stdout"}},
       names(),
       run_records,
       {"[FILE...]"}};

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 #include <set>
@@ -30,9 +31,8 @@ std::string manifest_text(const std::string& name) {
   if (const auto shipped = shipped_manifest(name)) return std::string(*shipped);
   const bool is_path = name.find('/') != std::string::npos || name.ends_with(".json");
   if (is_path) return read_file("--manifest", name, kInputLimit);
-  throw Error(ErrorCode::invalid_argument, "arguments",
-              fmt::format("--manifest: found {}, allowed: {}, or a path with a slash or .json", quoted(name),
-                          fmt::join(shipped_manifest_names(), ", ")));
+  throw bad_argument("--manifest: found {}, allowed: {}, or a path with a slash or .json", quoted(name),
+                     fmt::join(shipped_manifest_names(), ", "));
 }
 
 WarmManifest read_manifest(const Arguments& arguments, Problems& problems) {
@@ -134,7 +134,7 @@ std::vector<DeviceKey> read_devices(const Arguments& arguments, const std::vecto
   const auto text = arguments.text("--device-key");
   if (!text) return {};
   const std::optional<DeviceKey> key = parse_device_key(*text);
-  if (key && std::find(archs.begin(), archs.end(), key->arch) != archs.end()) return {*key};
+  if (key && llvm::is_contained(archs, key->arch)) return {*key};
   problems.add(
       fmt::format("--device-key: found {}, allowed: ARCH/MULTIPROCESSORS/MEMORY_MHZ/MEMORY_BITS/L2_BYTES of {}",
                   quoted(*text), archs.empty() ? "an arch" : fmt::format("{}", fmt::join(archs, ", "))));

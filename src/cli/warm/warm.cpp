@@ -1,5 +1,6 @@
 // Makes the binaries of models ahead of time, for any architecture, without a device.
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -21,8 +22,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kFailuresShown = 20;
 constexpr int kBarCells = 30;
-
-std::string count_of(std::size_t count) { return grouped(static_cast<std::int64_t>(count)); }
 
 // One line that is drawn anew on a terminal; elsewhere a line now and then.
 class ProgressLine {
@@ -51,8 +50,8 @@ class ProgressLine {
  private:
   // What was there takes no time: the rest is judged by what was compiled.
   static std::string text(const WarmProgress& progress, double seconds) {
-    std::string line = fmt::format("{} of {}", count_of(progress.done()), count_of(progress.total));
-    if (!progress.failures.empty()) line += fmt::format(", {} failed", count_of(progress.failures.size()));
+    std::string line = fmt::format("{} of {}", grouped(progress.done()), grouped(progress.total));
+    if (!progress.failures.empty()) line += fmt::format(", {} failed", grouped(progress.failures.size()));
     if (progress.compiled > 0 && progress.done() < progress.total) {
       const double left =
           seconds / static_cast<double>(progress.compiled) * static_cast<double>(progress.total - progress.done());
@@ -91,7 +90,7 @@ BinaryStore open_store(const Arguments& arguments) {
     options.limits.max_age.reset();
   }
   if (options.directory.empty()) {
-    throw Error(ErrorCode::invalid_argument, "arguments", "--out: missing, and there is no cache directory");
+    throw bad_argument("--out: missing, and there is no cache directory");
   }
   return BinaryStore(options);
 }
@@ -107,74 +106,61 @@ void expect_usable(const Arguments& arguments, const BinaryStore& store) {
               fmt::format("{}: found a bundle, allowed: a directory", store.directory()));
 }
 
-void attribute_count(llvm::json::OStream& out, std::string_view key, std::size_t count) {
-  attribute(out, key, static_cast<std::int64_t>(count));
-}
-
 void selection_attributes(llvm::json::OStream& out, const Selection& selection) {
-  attribute_count(out, "models", selection.models);
-  attribute_count(out, "asked", selection.asked);
-  attribute_count(out, "plans", selection.list.plans.size());
-  attribute_count(out, "classes", selection.list.classes);
+  attribute(out, "models", selection.models);
+  attribute(out, "asked", selection.asked);
+  attribute(out, "plans", selection.list.plans.size());
+  attribute(out, "classes", selection.list.classes);
   out.attributeObject("entries_by_arch", [&] {
     for (std::size_t i = 0; i < selection.list.targets.size(); ++i) {
-      const auto count = std::count_if(selection.list.items.begin(), selection.list.items.end(),
-                                       [&](const WarmItem& item) { return item.target == i; });
-      attribute(out, selection.list.targets[i].build->arch(), static_cast<std::int64_t>(count));
+      const auto count = llvm::count_if(selection.list.items, [&](const WarmItem& item) { return item.target == i; });
+      attribute(out, selection.list.targets[i].build->arch(), count);
     }
   });
-  attribute_count(out, "entries", selection.list.items.size());
+  attribute(out, "entries", selection.list.items.size());
 }
 
 std::string selection_text(const Selection& selection) {
-  const std::string of = selection.models == 0 ? "" : fmt::format("{} models, ", count_of(selection.models));
+  const std::string of = selection.models == 0 ? "" : fmt::format("{} models, ", grouped(selection.models));
   const std::string shard =
       selection.shard.count == 1 ? "" : fmt::format(" in part {} of {}", selection.shard.index, selection.shard.count);
-  return fmt::format("{}{} plans of {} classes, {} archs: {} binaries{}", of, count_of(selection.list.plans.size()),
-                     count_of(selection.list.classes), selection.list.targets.size(),
-                     count_of(selection.list.items.size()), shard);
+  return fmt::format("{}{} plans of {} classes, {} archs: {} binaries{}", of, grouped(selection.list.plans.size()),
+                     grouped(selection.list.classes), selection.list.targets.size(),
+                     grouped(selection.list.items.size()), shard);
 }
 
 int dry_run(const Selection& selection, const BinaryStore& store, bool json) {
   const std::size_t missing = missing_items(selection.list, store).size();
   if (json) {
-    print(json_text([&](llvm::json::OStream& out) {
-      out.object([&] {
-        selection_attributes(out, selection);
-        attribute_count(out, "present", selection.list.items.size() - missing);
-        attribute_count(out, "missing", missing);
-      });
+    print(json_object([&](llvm::json::OStream& out) {
+      selection_attributes(out, selection);
+      attribute(out, "present", selection.list.items.size() - missing);
+      attribute(out, "missing", missing);
     }));
   } else {
     print(fmt::format("{}; {} of them are in {}, {} are to be compiled\n", selection_text(selection),
-                      count_of(selection.list.items.size() - missing), store.directory(), count_of(missing)));
+                      grouped(selection.list.items.size() - missing), store.directory(), grouped(missing)));
   }
   return 0;
 }
 
 std::string report_json(const Selection& selection, const BinaryStore& store, const WarmProgress& done, double seconds,
                         unsigned jobs) {
-  return json_text([&](llvm::json::OStream& out) {
-    out.object([&] {
-      attribute(out, "directory", store.directory());
-      selection_attributes(out, selection);
-      attribute_count(out, "present", done.present);
-      attribute_count(out, "compiled", done.compiled);
-      attribute_count(out, "failed", done.failures.size());
-      attribute(out, "given_up", done.given_up);
-      attribute(out, "compiled_bytes", static_cast<std::int64_t>(done.bytes));
-      attribute(out, "seconds", seconds, 4);
-      attribute(out, "jobs", std::int64_t{jobs});
-      out.attributeArray("failures", [&] {
-        for (const WarmFailure& failure : done.failures) {
-          out.object([&] {
-            attribute(out, "entry", failure.entry);
-            attribute(out, "arch", failure.arch);
-            attribute(out, "for", failure.what);
-            attribute(out, "reason", failure.reason);
-          });
-        }
-      });
+  return json_object([&](llvm::json::OStream& out) {
+    attribute(out, "directory", store.directory());
+    selection_attributes(out, selection);
+    attribute(out, "present", done.present);
+    attribute(out, "compiled", done.compiled);
+    attribute(out, "failed", done.failures.size());
+    attribute(out, "given_up", done.given_up);
+    attribute(out, "compiled_bytes", done.bytes);
+    attribute(out, "seconds", seconds, 4);
+    attribute(out, "jobs", jobs);
+    attribute_objects(out, "failures", done.failures, [&](const WarmFailure& failure) {
+      attribute(out, "entry", failure.entry);
+      attribute(out, "arch", failure.arch);
+      attribute(out, "for", failure.what);
+      attribute(out, "reason", failure.reason);
     });
   });
 }
@@ -185,7 +171,7 @@ void print_failures(const WarmProgress& done) {
     print_error_line(fmt::format("ropejit: {} for {} ({}): {}", all[i].entry, all[i].arch, all[i].what, all[i].reason));
   }
   if (all.size() > kFailuresShown) {
-    print_error_line(fmt::format("ropejit: and {} more failed", count_of(all.size() - kFailuresShown)));
+    print_error_line(fmt::format("ropejit: and {} more failed", grouped(all.size() - kFailuresShown)));
   }
   // The compiler's words once: most failures are one failure.
   for (const WarmFailure& failure : all) {
@@ -233,8 +219,8 @@ int run_warm(const Arguments& arguments) {
     print(report_json(selection, store, done, seconds, options.jobs));
   } else {
     print(fmt::format("{}: {} compiled ({} bytes of code), {} were there, {} failed; {}\n", store.directory(),
-                      count_of(done.compiled), grouped(static_cast<std::int64_t>(done.bytes)), count_of(done.present),
-                      count_of(done.failures.size()), duration(seconds * 1e6)));
+                      grouped(done.compiled), grouped(done.bytes), grouped(done.present), grouped(done.failures.size()),
+                      duration(seconds * 1e6)));
   }
   return done.failures.empty() && !done.given_up ? 0 : 1;
 }
@@ -242,14 +228,16 @@ int run_warm(const Arguments& arguments) {
 }  // namespace
 
 Command warm_command() {
-  std::vector<Flag> flags = selection_flags();
-  flags.push_back({"--jobs", "N", "processes that compile (as cores and memory allow)"});
-  flags.push_back({"--out", "DIR", "the cache directory to fill, without its limits (the user's, within them)"});
-  flags.push_back({"--dry-run", "", "says what there is to do, and does nothing"});
-  flags.push_back({"--list", "", "the shipped manifests, forms and models"});
-  flags.push_back({"--json", "", "one JSON object on stdout"});
-  flags.push_back({"--help", "", "this text"});
-  return {"warm",       "compiles models' kernels ahead of time, for any GPU, without one", flags, {}, run_warm,
+  return {"warm",
+          "compiles models' kernels ahead of time, for any GPU, without one",
+          joined({selection_flags(),
+                  {{"--jobs", "N", "processes that compile (as cores and memory allow)"},
+                   {"--out", "DIR", "the cache directory to fill, without its limits (the user's, within them)"},
+                   {"--dry-run", "", "says what there is to do, and does nothing"},
+                   {"--list", "", "the shipped manifests, forms and models"},
+                   {"--json", "", "one JSON object on stdout"}}}),
+          {},
+          run_warm,
           {"[FILE...]"}};
 }
 
