@@ -1,10 +1,10 @@
 #include "deploy/warm_model.hpp"
 
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <set>
 
-#include "deploy/shipped_manifests.hpp"
 #include "spec/hf_model.hpp"
 #include "spec/read_spec.hpp"
 #include "support/text.hpp"
@@ -13,6 +13,8 @@ namespace ropejit::internal {
 namespace {
 
 constexpr IntRange kSchema{1, 1};
+constexpr std::string_view kManifestSuffix = ".json";
+constexpr std::string_view kModelsFile = "models.json";
 
 WarmRope read_rope(const ObjectReader& reader) {
   WarmRope rope;
@@ -41,6 +43,22 @@ void read_ropes(const ObjectReader& reader, const std::string& where, WarmModel&
 }
 
 }  // namespace
+
+std::optional<std::string_view> shipped_manifest(std::string_view name) {
+  for (const TextFile& file : shipped_manifests()) {
+    if (file.name.size() == name.size() + kManifestSuffix.size() && file.name.starts_with(name)) return file.text;
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> shipped_manifest_names() {
+  std::vector<std::string> names;
+  for (const TextFile& file : shipped_manifests()) {
+    if (file.name != kModelsFile) names.emplace_back(file.name.substr(0, file.name.size() - kManifestSuffix.size()));
+  }
+  llvm::sort(names);
+  return names;
+}
 
 WarmModel read_warm_model(const llvm::json::Object& object, const std::string& where, Problems& problems) {
   const ObjectReader reader(object);

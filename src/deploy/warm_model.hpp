@@ -1,16 +1,29 @@
-// Models as manifests name them: a name, a family, and each rotation of theirs once, without a dtype.
+// Models as manifests name them: a name, a family, and each rotation of theirs once, without a dtype; and the
+// manifests that are shipped.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "codegen/kernel_source.hpp"
 #include "deploy/problems.hpp"
 #include "ropejit/model.hpp"
 #include "ropejit/spec.hpp"
 #include "support/json.hpp"
 
 namespace ropejit::internal {
+
+/// The files of cache/manifests/, embedded when the library was built: {"all.json", text}, models.json among them.
+std::span<const TextFile> shipped_manifests();
+
+/// The text of NAME.json; nothing where there is no such file.
+std::optional<std::string_view> shipped_manifest(std::string_view name);
+
+/// "all", "llama": those that a person can name, sorted; without models.json, which is what they are made of.
+std::vector<std::string> shipped_manifest_names();
 
 struct WarmRope {
   RopeSpec spec;            ///< its dtype is of no meaning

@@ -1,6 +1,7 @@
 #include "store/manifest.hpp"
 
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 
@@ -134,7 +135,7 @@ ManifestWritten write_manifest(const FileOps& ops, const Trust& trust, const std
   } else if (!records.absent) {
     written.left_out.push_back(fmt::format("{}: {}", kListedRecords, records.problem));
   }
-  std::sort(lines.begin(), lines.end());
+  llvm::sort(lines);
   std::string text;
   for (const std::string& line : lines) {
     const std::size_t space = line.rfind(' ');

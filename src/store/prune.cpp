@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 #include <array>
@@ -105,7 +106,7 @@ class Sweep {
   }
 
   void remove_entries() {
-    std::sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) { return a.used < b.used; });
+    llvm::sort(found_, [](const Found& a, const Found& b) { return a.used < b.used; });
     // The folders of those that go, opened once each, as they come; at most 256.
     std::array<Folder, 256> folders;
     for (const Found& entry : found_) {

@@ -155,9 +155,4 @@ std::optional<Advice> RecordSet::nearest(const DeviceKey& device, const KernelCl
   return Advice{*best, std::get<1>(best_distance), !std::get<0>(best_distance)};
 }
 
-void RecordSet::keep_line(std::string line) {
-  const auto at = llvm::lower_bound(kept_lines_, line);
-  if (at == kept_lines_.end() || *at != line) kept_lines_.insert(at, std::move(line));
-}
-
 }  // namespace ropejit::internal

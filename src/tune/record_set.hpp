@@ -64,9 +64,8 @@ class RecordSet {
   std::optional<Advice> nearest(const DeviceKey& device, const KernelClass& kernel_class, std::int64_t bytes_per_token,
                                 std::int64_t tokens) const;
 
-  /// A line that a later library wrote and this one cannot read (RecordLine::keep). It goes wherever the set goes.
-  void keep_line(std::string line);
-  /// Sorted, each once.
+  /// Lines that a later library wrote and this one cannot read (RecordLine::keep): sorted, each once. They go wherever
+  /// the set goes.
   const std::vector<std::string>& kept_lines() const { return kept_lines_; }
 
  private:

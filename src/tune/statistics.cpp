@@ -1,5 +1,7 @@
 #include "tune/statistics.hpp"
 
+#include <llvm/ADT/STLExtras.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -19,10 +21,10 @@ double quantile(const std::vector<double>& sorted, double fraction) {
 }  // namespace
 
 Summary summarize(std::vector<double> samples) {
-  std::sort(samples.begin(), samples.end());
+  llvm::sort(samples);
   Summary summary{quantile(samples, 0.5), quantile(samples, 0.25), quantile(samples, 0.75), 0, samples.size()};
   for (double& sample : samples) sample = std::abs(sample - summary.median);
-  std::sort(samples.begin(), samples.end());
+  llvm::sort(samples);
   summary.spread = quantile(samples, 0.5);
   return summary;
 }
@@ -32,7 +34,7 @@ std::vector<std::size_t> fastest(const std::vector<std::vector<double>>& samples
   for (const std::vector<double>& one : samples) medians.push_back(one.empty() ? HUGE_VAL : summarize(one).median);
   std::vector<std::size_t> places(samples.size());
   std::iota(places.begin(), places.end(), std::size_t{0});
-  std::stable_sort(places.begin(), places.end(), [&](std::size_t a, std::size_t b) { return medians[a] < medians[b]; });
+  llvm::stable_sort(places, [&](std::size_t a, std::size_t b) { return medians[a] < medians[b]; });
   places.resize(std::min(count, places.size()));
   return places;
 }

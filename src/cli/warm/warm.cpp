@@ -12,7 +12,7 @@
 #include "cli/output.hpp"
 #include "cli/warm/selection.hpp"
 #include "deploy/job_count.hpp"
-#include "deploy/shipped_manifests.hpp"
+#include "deploy/warm_model.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {

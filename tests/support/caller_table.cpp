@@ -1,4 +1,4 @@
-#include "verify/caller_table.hpp"
+#include "support/caller_table.hpp"
 
 #include <cmath>
 
