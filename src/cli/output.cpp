@@ -95,6 +95,10 @@ std::string json_number(double number, int digits) {
   return digits > 0 ? fmt::format("{:.{}g}", number, digits) : fmt::format("{}", number);
 }
 
+std::string counted(std::size_t count, const char* one, const char* many) {
+  return fmt::format("{} {}", count, count == 1 ? one : many);
+}
+
 std::string duration(double microseconds) {
   if (microseconds < 1) return fmt::format("{:.0f} ns", microseconds * 1e3);
   if (microseconds < 1e3) return fmt::format("{:.3g} us", microseconds);

@@ -51,6 +51,9 @@ void attribute_objects(llvm::json::OStream& json, std::string_view key, const Ra
 /// A number as a JSON value.
 std::string json_number(double number, int digits);
 
+/// "1 entry", "12 entries".
+std::string counted(std::size_t count, const char* one, const char* many);
+
 /// A duration for people: "740 ns", "23.8 us", "151 ms", "2.1 s".
 std::string duration(double microseconds);
 

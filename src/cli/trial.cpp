@@ -78,21 +78,15 @@ Trial::Trial(const Target& target, const Case& given, std::int64_t first_positio
   if (case_.spec.k) tensors_.push_back(make_tensor(*case_.spec.k, std::uint64_t{1} << 62));
   if (case_.form.positions == PositionSource::start) return;
 
-  const bool narrow = case_.form.positions == PositionSource::ids32;
-  std::vector<std::int32_t> ids32;
-  std::vector<std::int64_t> ids64;
-  for (std::int64_t axis = 0; axis < axes_of(case_.spec); ++axis) {
-    for (std::int64_t s = 0; s < case_.tokens; ++s) {
-      if (narrow) {
-        ids32.push_back(static_cast<std::int32_t>(position(axis, s)));
-      } else {
-        ids64.push_back(position(axis, s));
-      }
+  const auto upload_ids = [&](auto zero) {
+    std::vector<decltype(zero)> ids;
+    for (std::int64_t axis = 0; axis < axes_of(case_.spec); ++axis) {
+      for (std::int64_t s = 0; s < case_.tokens; ++s) ids.push_back(static_cast<decltype(zero)>(position(axis, s)));
     }
-  }
-  const std::size_t bytes = narrow ? 4 * ids32.size() : 8 * ids64.size();
-  ids_ = target_.allocate(bytes);
-  target_.upload(ids_.data(), narrow ? static_cast<const void*>(ids32.data()) : ids64.data(), bytes);
+    ids_ = target_.allocate(ids.size() * sizeof zero);
+    target_.upload(ids_.data(), ids.data(), ids.size() * sizeof zero);
+  };
+  case_.form.positions == PositionSource::ids32 ? upload_ids(std::int32_t{0}) : upload_ids(std::int64_t{0});
 }
 
 std::int64_t Trial::position(std::int64_t axis, std::int64_t token) const {

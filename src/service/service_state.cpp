@@ -81,10 +81,10 @@ ServiceState::~ServiceState() = default;
 
 std::shared_ptr<const Target> ServiceState::target() {
   bool is_new = false;
-  std::shared_ptr<const Target> device = opened_.with([&](Opened& opened) {
-    is_new = !opened.target;
-    if (is_new) opened.target = open_target(options);
-    return opened.target;
+  std::shared_ptr<const Target> device = opened_.with([&](std::shared_ptr<const Target>& opened) {
+    is_new = !opened;
+    if (is_new) opened = open_target(options);
+    return opened;
   });
   if (is_new) take_up_what_is_left();
   return device;

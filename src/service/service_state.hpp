@@ -68,9 +68,6 @@ struct ServiceState {
   KernelShelf kernels;  ///< by plan hash
 
  private:
-  struct Opened {
-    std::shared_ptr<const Target> target;
-  };
   struct Workers {
     std::unique_ptr<BackgroundCompiler> compiler;
     std::unique_ptr<BackgroundTuner> tuner;
@@ -79,7 +76,7 @@ struct ServiceState {
 
   void take_up_what_is_left();
 
-  PerProcess<Opened> opened_;
+  PerProcess<std::shared_ptr<const Target>> opened_;
   PerProcess<Offered> offered_;
   PerProcess<Workers> workers_;  ///< last: their threads use all of the above
 };

@@ -62,10 +62,8 @@ std::chrono::seconds day_count(std::string_view field, std::string_view text) {
 StoreOptions store_options(const std::optional<std::string>& option) {
   StoreOptions options;
   options.directory = cache_directory(option);
-  for (std::string_view rest = environment("ROPEJIT_CACHE_PATH"); !rest.empty();) {
-    const std::size_t end = std::min(rest.find(':'), rest.size());
-    if (end != 0) options.read_only.emplace_back(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+  for (const std::string_view path : split(environment("ROPEJIT_CACHE_PATH"), ':')) {
+    if (!path.empty()) options.read_only.emplace_back(path);
   }
   if (const std::string_view trust = environment("ROPEJIT_TRUST"); !trust.empty()) {
     options.trust = trust_named("ROPEJIT_TRUST", trust);

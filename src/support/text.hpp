@@ -29,10 +29,10 @@ std::vector<std::string_view> split(std::string_view text, char separator);
 
 /// The number that `text` is from its first character to its last; nothing where it is none, or beyond its type.
 template <typename Number>
-std::optional<Number> number_in(std::string_view text) {
+std::optional<Number> number_in(std::string_view text, int base = 10) {
   Number number = 0;
   const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  const auto [stop, error] = std::from_chars(text.data(), end, number, base);
   return error == std::errc() && stop == end ? std::optional(number) : std::nullopt;
 }
 

@@ -94,10 +94,6 @@ std::size_t lines_of(std::string_view text) {
   return static_cast<std::size_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
-std::string counted(std::size_t count, const char* one, const char* many) {
-  return fmt::format("{} {}", count, count == 1 ? one : many);
-}
-
 BundleOpened opened_or_throw(const Trust& trust, const std::string& path) {
   BundleOpened opened = Bundle::open(system_file_ops(), trust, path);
   if (opened.bundle) return opened;

@@ -49,8 +49,6 @@ std::string line_of(const EntryListing& entry) {
                      entry.metadata ? excerpt(entry.metadata->entry, 200) : excerpt(entry.problem, 200));
 }
 
-std::string entries_of(std::size_t count) { return fmt::format("{} {}", count, count == 1 ? "entry" : "entries"); }
-
 std::string total(const std::string& directory, const std::vector<EntryListing>& entries) {
   std::size_t count = 0;
   std::int64_t bytes = 0;
@@ -59,7 +57,7 @@ std::string total(const std::string& directory, const std::vector<EntryListing>&
     ++count;
     bytes += static_cast<std::int64_t>(entry.bytes);
   }
-  return fmt::format("{}, {} bytes, in {}\n", entries_of(count), grouped(bytes),
+  return fmt::format("{}, {} bytes, in {}\n", counted(count, "entry", "entries"), grouped(bytes),
                      directory.empty() ? "memory only" : directory);
 }
 
@@ -158,7 +156,7 @@ int cache_verify(const BinaryStore& store, const Arguments& arguments) {
     std::string text;
     for (const EntryListing& entry : bad)
       text += fmt::format("{}: {}: {}\n", entry.path, state_of(entry), entry.problem);
-    print(text + fmt::format("{}, {} bad\n", entries_of(entries.size()), bad.size()));
+    print(text + fmt::format("{}, {} bad\n", counted(entries.size(), "entry", "entries"), bad.size()));
   }
   return bad.empty() ? 0 : 1;
 }

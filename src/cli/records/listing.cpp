@@ -65,8 +65,6 @@ std::string records_table(const std::vector<TuningRecord>& records) {
   return text;
 }
 
-std::string count_of(std::size_t records) { return fmt::format("{} {}", records, records == 1 ? "record" : "records"); }
-
 std::string place_of(const TuningRecord& record) {
   return fmt::format("{} {} {} {}", to_string(record.device), record.kernel_class.substr(0, kClassDigits),
                      grouped(record.tokens), record.tokens == 1 ? "token" : "tokens");

@@ -71,7 +71,7 @@ int list(const Arguments& arguments, const std::vector<std::string>& files) {
     }));
     return 0;
   }
-  const std::string last = fmt::format("{} in {}\n", count_of(records.all().size()),
+  const std::string last = fmt::format("{} in {}\n", counted(records.all().size(), "record", "records"),
                                        where.empty() ? "no file: there is no cache directory" : where);
   print(records.empty() ? last : records_table(records.all()) + last);
   return 0;
@@ -96,10 +96,10 @@ int merge(const Arguments& arguments, const std::vector<std::string>& files) {
       text += fmt::format("{}: {}; not {} ({})\n", place_of(record), choice_of(*kept), choice_of(record), files[i]);
     }
   }
-  text += fmt::format("{} of {} {} in {}; on {} they disagreed\n", count_of(merged.all().size()), files.size(),
-                      files.size() == 1 ? "file" : "files", out, disagreed.size());
+  text += fmt::format("{} of {} in {}; on {} they disagreed\n", counted(merged.all().size(), "record", "records"),
+                      counted(files.size(), "file", "files"), out, disagreed.size());
   if (const std::size_t lines = merged.kept_lines().size(); lines != 0) {
-    text += fmt::format("{} {} of a later version kept as they are\n", lines, lines == 1 ? "line" : "lines");
+    text += counted(lines, "line", "lines") + " of a later version kept as they are\n";
   }
   save(arguments, out, merged, text);
   return 0;
@@ -137,8 +137,8 @@ std::string text_of(const RecordsComparison& found) {
     text += fmt::format("{}: A {}; B {}\n", place_of(a), choice_of(a), choice_of(b));
   }
   return text + fmt::format("{} with one variant, {} with two, {} in A alone, {} in B alone\n",
-                            count_of(found.same_variant), found.other_variants.size(), found.only_a.size(),
-                            found.only_b.size());
+                            counted(found.same_variant, "record", "records"), found.other_variants.size(),
+                            found.only_a.size(), found.only_b.size());
 }
 
 int diff(const Arguments& arguments, const std::vector<std::string>& files) {

@@ -14,9 +14,6 @@ namespace ropejit::internal {
 /// A line for each record, under a line of headings.
 std::string records_table(const std::vector<TuningRecord>& records);
 
-/// The number of records: "1 record", "12 records".
-std::string count_of(std::size_t records);
-
 /// "sm_90/132/2619/5120/52428800 0123456789ab 4,096 tokens": device, class and tokens.
 std::string place_of(const TuningRecord& record);
 
