@@ -36,7 +36,7 @@ struct Contender {
   KernelSource source;
   CompiledBinary binary;
   PreparedKernel kernel;
-  std::vector<ResolvedSteps> lengths;  ///< of a variant with steps in a buffer
+  std::vector<ResolvedSteps> lengths;  ///< the steps of a variant that reads them from a buffer
   Summary us;
 };
 

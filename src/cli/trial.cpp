@@ -96,7 +96,7 @@ std::int64_t Trial::position(std::int64_t axis, std::int64_t token) const {
 
 void Trial::refuse_what_does_not_fit() const {
   const RopeSpec& spec = case_.spec;
-  // Of the wider of what is read and written.
+  // What is read and what is written may differ in width: the wider counts.
   const auto bytes_of = [&](const Operand& shape) {
     const std::size_t widest = std::max(element_bytes(spec.dtype), element_bytes(shape.dtype_out.value_or(spec.dtype)));
     return static_cast<double>(elements(shape)) * static_cast<double>(widest);

@@ -27,7 +27,7 @@ std::optional<std::uint64_t> number_at(std::string_view text) {
   return error == std::errc{} && end != text.data() ? std::optional(value) : std::nullopt;
 }
 
-/// Of a file of lines "KEY value".
+/// The value of a key in a text of lines "KEY value".
 std::optional<std::uint64_t> value_of(const std::string& text, std::string_view key) {
   for (const std::string_view line : split(text, '\n')) {
     if (line.starts_with(key)) return number_at(line.substr(key.size()));

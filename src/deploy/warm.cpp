@@ -20,8 +20,8 @@ constexpr int kRefusalsInARow = 10;
 struct Outcome {
   enum class Kind : char { present = 'p', compiled = 'c', failed = 'f', refused = 'r' };
   Kind kind = Kind::present;
-  std::uint64_t bytes = 0;  ///< of compiled
-  std::string entry = {};   ///< of the other two, as what follows; refused: the directory did not take it
+  std::uint64_t bytes = 0;  ///< for compiled: the size of the image
+  std::string entry = {};   ///< for failed and refused, as what follows; refused: the directory did not take it
   std::string reason = {};
   std::string log = {};
 };

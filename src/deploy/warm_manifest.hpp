@@ -35,13 +35,13 @@ struct WarmManifest {
   std::vector<std::string> archs;  ///< as arch_named has them; may be empty
 };
 
-/// Of models, those that `known` has may be named. What is wrong goes to `problems`, all of it: the manifest is of use
+/// Models that `known` has may be named. What is wrong goes to `problems`, all of it: the manifest is of use
 /// only where there is none.
 WarmManifest read_warm_manifest(std::string_view text, const std::vector<WarmModel>& known, Problems& problems);
 
 /// "1,2,4,8" of a command line, as the manifest's key has it; `what` names it in messages.
 std::vector<std::int64_t> read_degrees(std::string_view what, std::string_view list, Problems& problems);
-/// The same for "bf16,fp16", for "vllm,hf" and for archs.
+/// These read "bf16,fp16", "vllm,hf" and archs likewise.
 std::vector<DType> read_dtypes(std::string_view what, std::string_view list, Problems& problems);
 std::vector<WarmForm> read_forms(std::string_view what, std::string_view list, Problems& problems);
 std::vector<std::string> read_archs(std::string_view what, std::string_view list, Problems& problems);

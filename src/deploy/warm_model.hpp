@@ -34,7 +34,7 @@ struct WarmModel {
   std::string name;
   std::string family;  ///< "llama"; may be empty
   std::vector<WarmRope> ropes;
-  std::vector<std::string> warnings;  ///< of its config: ModelRopes::warnings
+  std::vector<std::string> warnings;  ///< what reading its config warned of: ModelRopes::warnings
 };
 
 /// A model as a manifest, or the shipped list, has it; the grammar is in cache/manifests/README.md. What is wrong goes
@@ -49,7 +49,7 @@ std::vector<WarmRope> warm_ropes_of(const ModelRopes& model);
 /// unique.
 const std::vector<WarmModel>& shipped_models();
 
-/// The same for any text of that grammar.
+/// The models of any text of that grammar.
 std::vector<WarmModel> read_model_list(std::string_view text, Problems& problems);
 
 }  // namespace ropejit::internal

@@ -64,7 +64,7 @@ std::vector<RopeSpec> specs_of(RopeSpec spec, const WarmForm& form) {
   return {q, k};
 }
 
-// Of a line that ROPEJIT_RECORD wrote; none where it has none.
+// The variants of a line that ROPEJIT_RECORD wrote; none where it has none.
 std::vector<AskedVariant> read_variants(const llvm::json::Object& line, const std::string& arch) {
   std::vector<AskedVariant> asked;
   const llvm::json::Value* const value = line.get("variants");

@@ -47,7 +47,7 @@ class BackgroundTuner {
   /// nothing happens but a warning.
   void add(const RopeSpec& spec, const LaunchForm& form, const std::shared_ptr<KernelCell>& cell);
 
-  /// Of the permit (service/work_permit.hpp).
+  /// These are passed on to the permit (service/work_permit.hpp).
   void pause() { permit_.pause(); }
   void resume() { permit_.resume(); }
 

@@ -85,7 +85,7 @@ const char* read_operands(const ropejit_args& args, RopeArgs& out) noexcept {
   return nullptr;
 }
 
-// Of a struct that has every member.
+// The struct has every member.
 const char* read_complete(const ropejit_args& args, RopeArgs& out) noexcept {
   out.positions.source = static_cast<PositionSource>(args.position_source);
   out.positions.ids = args.position_ids;

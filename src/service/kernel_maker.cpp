@@ -78,8 +78,8 @@ std::optional<Error> compile_all(std::vector<Rung>& rungs, std::chrono::millisec
 
 bool may_compile(OnMiss on_miss) { return on_miss == OnMiss::compile || on_miss == OnMiss::background; }
 
-/// Of the variants that nobody chose the first that is stored: slower than one that was chosen, faster than the generic
-/// kernel. Looks for many files, so only where nothing is compiled, and no row has its binary.
+/// The first variant that is stored among those that nobody chose: slower than one that was chosen, faster than the
+/// generic kernel. Looks for many files, so only where nothing is compiled, and no row has its binary.
 std::optional<LoadedBinary> load_any(const RotationPlan& plan, const KernelParts& parts) {
   for (Variant variant : candidate_variants(plan.kernel_class)) {
     variant.buffered_steps = plan.needs_length;

@@ -28,7 +28,7 @@ struct KernelParts {
   Events& events;
   const RecordSet& records;
   const FreshBinaries& fresh;
-  std::shared_ptr<StepBuffers> buffers;  ///< of the kernel, also of what it was before
+  std::shared_ptr<StepBuffers> buffers;  ///< the kernel's, which it had before it is made anew, too
   OnMiss on_miss = OnMiss::compile;      ///< background: as generic
   std::chrono::milliseconds lock_bound;
 };

@@ -35,7 +35,7 @@ struct KernelState {
   RopeSpec spec;
   LaunchForm form;
   const PreparedKernel* at_get = nullptr;  ///< what served when this handle was made
-  KernelInfo info;                         ///< of that, as this get came by it
+  KernelInfo info;                         ///< what there is to say of that, as this get came by it
 };
 
 namespace {

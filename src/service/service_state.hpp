@@ -38,7 +38,7 @@ struct ServiceState {
   std::shared_ptr<const Target> target_of_background();
   /// In a child of fork: has its threads take up what is left, before the first get does. Throws as target() does.
   void go_on();
-  /// Of this process.
+  /// The threads of this process.
   BackgroundTuner& tuner();
   BackgroundCompiler& compiler();
 
@@ -57,10 +57,10 @@ struct ServiceState {
   std::size_t commit();
 
   const ServiceOptions options;
-  const bool frozen;  ///< of the options, or the environment, as the two that follow
+  const bool frozen;  ///< as the options or the environment say; the two that follow likewise
   const Tuning tuning;
   const OnMiss on_miss;
-  const std::chrono::milliseconds lock_bound;  ///< of a wait for another process that compiles the same
+  const std::chrono::milliseconds lock_bound;  ///< how long to wait for another process that compiles the same
   Events events;
   const BinaryStore store;
   RecordShelf records;

@@ -24,7 +24,7 @@ class WorkPermit {
   /// From when it returns until resume, the device has no work of the guest. Counted.
   void pause();
   void resume();
-  /// For good.
+  /// Lets the guest do no more work, for good.
   void stop();
   bool is_stopped() const;
 

@@ -23,7 +23,7 @@ struct TierState {
   enum class Kind { absent, directory, bundle } kind = Kind::absent;
   std::string problem = {};  ///< why nothing in it is used, in one line; what follows is empty then
   bool unsealed = false;     ///< the problem: a manifest is what is trusted, and there is none
-  // Of a bundle:
+  // What is known of a bundle:
   std::size_t entries = 0;
   bool has_records = false;
   std::string digest = {};  ///< 64 hex digits: what ROPEJIT_TRUST=digest: takes
@@ -39,15 +39,15 @@ class Tier {
 
   const std::string& path() const { return folder_.directory(); }
 
-  /// As those of EntryFolder and Bundle. A bundle that cannot be used is a miss for every entry; in a list it is one
-  /// line, without a key.
+  /// These read as those of EntryFolder and Bundle do. A bundle that cannot be used is a miss for every entry; in a
+  /// list it is one line, without a key.
   ReadResult read(std::string_view key_preimage) const;
   ReadResult read_key(std::string_view key) const;
   std::vector<EntryListing> list() const;
   std::vector<std::string> keys(std::string& problem) const;
   TierRecords records() const;
 
-  /// As that of EntryFolder; into a bundle nothing is written, and the reason says so.
+  /// Writes as EntryFolder does; into a bundle nothing is written, and the reason says so.
   std::string write(const Entry& entry) const;
 
   TierState state() const;

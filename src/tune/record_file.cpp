@@ -93,7 +93,7 @@ class Destination {
   const Trust& trust_;
   const std::string& path_;
   const Place place_;
-  Folder folder_;                    ///< of a cache directory
+  Folder folder_;                    ///< where the file is in a cache directory
   std::optional<OutputFile> named_;  ///< elsewhere
   std::string problem_;
 };

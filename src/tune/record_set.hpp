@@ -36,7 +36,7 @@ struct Advice {
 class RecordSet {
  public:
   RecordSet() = default;
-  /// As if each were added, and each line kept; for many at once.
+  /// The set that results when each record is added, and each line kept; for many at once.
   explicit RecordSet(std::vector<TuningRecord> records, std::vector<std::string> kept_lines = {});
 
   /// Where there is one of the same key (device, class, tokens), the one that goes before the other is kept.

@@ -93,7 +93,7 @@ class Search {
   void keep_faster(std::size_t count) {
     std::vector<std::size_t> sorted = running_;
     sort_by_speed(sorted);
-    // Of many that tie, no sample says who goes: the simplest is among them.
+    // No sample says which of many that tie should go, and the simplest is among them.
     const auto ties = [&](std::size_t i) {
       return !samples_[i].empty() && median(i) <= median(sorted.front()) * (1 + kUnsettled * options_.tie);
     };
@@ -124,7 +124,7 @@ class Search {
     }
   }
 
-  /// Of those as fast as sorted.front(), within the tie, the simplest.
+  /// The simplest of those that are as fast as sorted.front(), within the tie.
   std::size_t simplest_of_equals(const std::vector<std::size_t>& sorted) const {
     const double limit = median(sorted.front()) * (1 + options_.tie);
     std::size_t chosen = sorted.front();

@@ -9,7 +9,7 @@
 namespace ropejit::internal {
 namespace {
 
-/// Of sorted samples.
+/// The samples are sorted.
 double quantile(const std::vector<double>& sorted, double fraction) {
   if (sorted.empty()) return 0;
   const double place = fraction * static_cast<double>(sorted.size() - 1);

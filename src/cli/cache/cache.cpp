@@ -17,7 +17,7 @@ namespace {
 struct Verb {
   const char* name;
   int (*run)(const BinaryStore& store, const Arguments& arguments);
-  std::vector<std::string_view> flags;  ///< of its own
+  std::vector<std::string_view> flags;  ///< options that this verb alone takes
   std::size_t words;                    ///< that must follow it
   const char* word_is = "";             ///< what such a word is
 };

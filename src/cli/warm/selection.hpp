@@ -33,7 +33,7 @@ struct Selection {
 /// are followed.
 Selection read_selection(const Arguments& arguments, const BinaryStore& store, Problems& problems);
 
-/// Each on a line of stderr.
+/// Prints each on a line of stderr.
 void print_problems(const Problems& problems);
 
 /// The `warm` command that makes what the same selection lacks.

@@ -81,7 +81,7 @@ void print_list() {
   print(text);
 }
 
-// Of `warm --out` that directory alone, without limits; else what a service uses.
+// `warm --out` means that directory alone, without limits; else this is what a service uses.
 BinaryStore open_store(const Arguments& arguments) {
   StoreOptions options = store_options(arguments.text("--out"));
   if (arguments.has("--out")) {

@@ -43,7 +43,7 @@ class Bundle {
 
   /// Reads and verifies the entry of this preimage.
   ReadResult read(std::string_view key_preimage) const;
-  /// The same by its key: 64 hex digits.
+  /// Reads and verifies the entry of this key: 64 hex digits.
   ReadResult read_key(std::string_view key) const;
 
   /// Every entry, by key; what cannot be used is listed with its problem. Reads all of them.

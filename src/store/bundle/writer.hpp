@@ -1,6 +1,6 @@
 // Makes a bundle of a directory's entries, or of another bundle's.
 //
-// Of the same entries and records the bytes are the same, whoever makes it, when and where: entries stand in order of
+// The same entries and records give the same bytes, whoever makes them, when and where: entries stand in order of
 // key, and what differs between two compiles of one binary, the time that it took, is set to 0.
 #pragma once
 
@@ -18,7 +18,7 @@
 namespace ropejit::internal {
 
 struct BundleRequest {
-  std::string path;          ///< of the file to make, or what is written through (OutputFile); its folder is there
+  std::string path;          ///< the file to make, or what is written through (OutputFile); its folder is there
   std::string records = {};  ///< text of tuning records; empty: none
   /// Whether an entry goes into it; empty: all do.
   std::function<bool(const EntryMetadata& metadata)> wanted = {};
@@ -31,7 +31,7 @@ struct BundleRequest {
 struct BundleWritten {
   std::string digest;  ///< 64 hex digits: what ROPEJIT_TRUST=digest: takes
   std::size_t entries = 0;
-  std::uint64_t bytes = 0;            ///< of the file
+  std::uint64_t bytes = 0;            ///< the size of the file
   std::vector<std::string> left_out;  ///< entries that were listed and cannot be used, one line each
   std::string problem;                ///< one line where nothing was written
   bool in_the_way = false;            ///< the problem: PATH is something that is neither replaced nor written through

@@ -26,7 +26,7 @@ class FileOps {
   virtual ssize_t read_at(int file, void* to, std::size_t bytes, off_t offset) const = 0;  ///< pread
   virtual ssize_t write(int file, const void* from, std::size_t bytes) const = 0;
   virtual int fstat(int file, struct stat* result) const = 0;
-  virtual int stat(int folder, const char* name, struct stat* result) const = 0;  ///< of a link, not of its target
+  virtual int stat(int folder, const char* name, struct stat* result) const = 0;  ///< a link itself, not its target
   virtual int fsync(int file) const = 0;
   virtual int lock(int file) const = 0;    ///< flock(LOCK_EX | LOCK_NB)
   virtual int unlock(int file) const = 0;  ///< flock(LOCK_UN)

@@ -51,7 +51,7 @@ class OutputFile {
   const std::string& problem() const { return problem_; }
   /// Whether it is this process's standard output by another name.
   bool is_standard_output() const { return descriptor_ == 1; }
-  /// Of a file: the folder, and the name in it, behind all links; whether there is one by now.
+  /// Where a file is: its folder, and its name there, behind all links; and whether there is one by now.
   const Folder& folder() const { return folder_; }
   Folder& folder() { return folder_; }
   const std::string& name() const { return name_; }
@@ -82,8 +82,8 @@ class OutputFile {
   std::string problem_;
   Folder folder_;
   std::string name_;
-  int descriptor_ = -1;             ///< of this process, where the path leads to one
-  std::optional<struct stat> old_;  ///< of the file that is there
+  int descriptor_ = -1;             ///< the open file of this process that the path leads to, if it does
+  std::optional<struct stat> old_;  ///< what the file that is there has; nothing: there is none
 };
 
 }  // namespace ropejit::internal

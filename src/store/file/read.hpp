@@ -21,9 +21,9 @@ struct FileContents {
   bool refused = false;      ///< there is one, and it is not trusted
   bool stale = false;        ///< ESTALE: a network file system lost it; to open it anew may work
   std::string problem = {};  ///< one line, when bytes is empty
-  // Of what was read:
-  Folder folder = {};  ///< that it is in, open
-  OpenFile file = {};  ///< open for reading
+  // What was read:
+  Folder folder = {};  ///< the folder that the file is in, open
+  OpenFile file = {};  ///< the file, open for reading
   struct stat status = {};
 };
 

@@ -21,7 +21,7 @@ constexpr std::size_t kRecordsHashAt = 32;
 constexpr std::size_t kHashBytes = kChecksumBytes;
 static_assert(kRecordsHashAt + kHashBytes == kBundleHeaderBytes && kHashBytes == kBundleChecksumBytes);
 
-// Of a row.
+// Where things are in a row.
 constexpr std::size_t kTrailerAt = kHashBytes;
 constexpr std::size_t kBytesAt = 2 * kHashBytes;
 static_assert(kBytesAt + 8 == kBundleRowBytes && kHashBytes == kEntryTrailerBytes);

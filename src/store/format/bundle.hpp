@@ -84,7 +84,7 @@ struct BundleRow {
 
 struct EncodedBundleHead {
   std::string bytes;
-  std::uint64_t file_bytes = 0;  ///< of the whole bundle
+  std::uint64_t file_bytes = 0;  ///< the size of the whole bundle
   std::string digest;            ///< BundleIndex::digest()
 };
 

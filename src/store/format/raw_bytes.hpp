@@ -20,7 +20,7 @@ void append_number(std::string& bytes, Number number) {
   bytes.append(raw.data(), raw.size());
 }
 
-/// From sizeof(Number) bytes that are there.
+/// The number in sizeof(Number) bytes that are there.
 template <typename Number>
 Number number_at(std::string_view bytes, std::size_t offset) {
   return llvm::support::endian::read<Number>(bytes.data() + offset, llvm::endianness::little);
