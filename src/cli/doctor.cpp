@@ -112,8 +112,8 @@ Finding cache_writes(const BinaryStore& store) {
             "every process compiles anew; set ROPEJIT_CACHE_DIR"};
   }
   const KeyLock lock = store.lock("ropejit doctor", std::chrono::milliseconds(0));
-  if (lock.outcome() != KeyLock::Outcome::unavailable) return good(store.directory());
-  return {"", Verdict::poor, fmt::format("{}: {}", store.directory(), lock.reason()),
+  if (lock.outcome != KeyLock::Outcome::unavailable) return good(store.directory());
+  return {"", Verdict::poor, fmt::format("{}: {}", store.directory(), lock.reason),
           "processes that start together compile the same; what cannot be written is compiled anew in each"};
 }
 

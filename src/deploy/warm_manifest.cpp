@@ -191,9 +191,7 @@ std::string allowed_archs() { return fmt::format("{}, host", fmt::join(kArchs, "
 WarmManifest read_warm_manifest(std::string_view text, const std::vector<WarmModel>& known, Problems& problems) {
   WarmManifest manifest;
   problems.attempt("", [&] {
-    std::vector<std::string> twice;
-    const llvm::json::Object object = parse_json_object(text, twice);
-    for (std::string& line : twice) problems.add(std::move(line));
+    const llvm::json::Object object = parse_json_object(text, problems);
     const ObjectReader reader(object);
     constexpr std::string_view kKeys[] = {"schema",  "note",  "models",          "families", "dtypes",
                                           "layouts", "forms", "tensor_parallel", "archs"};

@@ -60,6 +60,13 @@ std::vector<std::string> shipped_manifest_names() {
   return names;
 }
 
+llvm::json::Object parse_json_object(std::string_view text, Problems& problems) {
+  std::vector<std::string> twice;
+  llvm::json::Object object = parse_json_object(text, twice);
+  for (std::string& line : twice) problems.add(std::move(line));
+  return object;
+}
+
 WarmModel read_warm_model(const llvm::json::Object& object, const std::string& where, Problems& problems) {
   const ObjectReader reader(object);
   WarmModel model;
@@ -102,9 +109,7 @@ std::vector<WarmRope> warm_ropes_of(const ModelRopes& model) {
 std::vector<WarmModel> read_model_list(std::string_view text, Problems& problems) {
   std::vector<WarmModel> models;
   problems.attempt("", [&] {
-    std::vector<std::string> twice;
-    const llvm::json::Object object = parse_json_object(text, twice);
-    for (std::string& line : twice) problems.add(std::move(line));
+    const llvm::json::Object object = parse_json_object(text, problems);
     const ObjectReader reader(object);
     problems.attempt("", [&] { reader.reject_unknown_keys({"schema", "note", "models"}); });
     problems.attempt("", [&] { reader.get_int("schema", kSchema); });

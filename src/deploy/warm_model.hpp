@@ -37,6 +37,9 @@ struct WarmModel {
   std::vector<std::string> warnings;  ///< what reading its config warned of: ModelRopes::warnings
 };
 
+/// The object that `text` is (support/json.hpp); equal keys in one object are problems.
+llvm::json::Object parse_json_object(std::string_view text, Problems& problems);
+
 /// A model as a manifest, or the shipped list, has it; the grammar is in cache/manifests/README.md. What is wrong goes
 /// to `problems`, with `where` before it; the model may then lack rotations.
 WarmModel read_warm_model(const llvm::json::Object& object, const std::string& where, Problems& problems);

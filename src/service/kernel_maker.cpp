@@ -84,9 +84,8 @@ std::optional<LoadedBinary> load_any(const RotationPlan& plan, const KernelParts
   for (Variant variant : candidate_variants(plan.kernel_class)) {
     variant.buffered_steps = plan.needs_length;
     Rung rung{BinarySource(plan, variant, *parts.target, parts.store, parts.events), std::nullopt};
-    rung.binary = rung.source.load_stored();
-    if (!rung.binary) rung.binary = load_buffered(plan, parts, rung);
-    if (rung.binary) return std::move(rung.binary);
+    if (auto found = rung.source.load_stored()) return found;
+    if (auto found = load_buffered(plan, parts, rung)) return found;
   }
   return std::nullopt;
 }

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <llvm/ADT/StringRef.h>
 #include <unistd.h>
 
 #include <limits>
@@ -53,10 +54,7 @@ Trust trust_named(std::string_view field, std::string_view text) {
   }
   if (text.starts_with("digest:")) {
     trust.kind = Trust::Kind::digest;
-    trust.digest = text.substr(7);
-    for (char& digit : trust.digest) {
-      if (digit >= 'A' && digit <= 'F') digit = static_cast<char>(digit - 'A' + 'a');
-    }
+    trust.digest = llvm::StringRef(text.data(), text.size()).drop_front(7).lower();
     if (trust.digest.size() == 64 && trust.digest.find_first_not_of("0123456789abcdef") == std::string::npos) {
       return trust;
     }

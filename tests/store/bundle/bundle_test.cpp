@@ -216,7 +216,7 @@ TEST_CASE("What is no bundle is none, and what cannot be used is tried again") {
   const BinaryStore as_directory(b.path);
   CHECK(as_directory.read("one").read_only);
   CHECK(as_directory.write(sample_entry("four")).find("found a bundle") != std::string::npos);
-  CHECK(as_directory.lock("four", std::chrono::milliseconds(0)).outcome() == KeyLock::Outcome::unavailable);
+  CHECK(as_directory.lock("four", std::chrono::milliseconds(0)).outcome == KeyLock::Outcome::unavailable);
   CHECK(as_directory.clear().entries == 0);
 }
 
