@@ -23,7 +23,6 @@
 #include "service/targets.hpp"
 #include "spec/lower.hpp"
 #include "tune/statistics.hpp"
-#include "tune/turns.hpp"
 
 namespace ropejit::bench {
 

@@ -9,7 +9,6 @@
 #include "spec/lower.hpp"
 #include "support/parallel.hpp"
 #include "tune/statistics.hpp"
-#include "tune/turns.hpp"
 
 namespace ropejit::bench {
 
@@ -68,12 +67,11 @@ Measurer::Measurer(const Target& target, std::vector<Cell> cells, MeasureOptions
       cells_(std::move(cells)),
       options_(std::move(options)),
       sizes_(CacheSizes::of(target)),
-      few_(is_host(target)),
-      arena_(target) {
+      few_(is_host(target)) {
   // Once as large as it gets: results of one run are of one allocation.
   std::size_t largest = 0;
   for (const Cell& cell : cells_) largest = std::max(largest, SetLayout::of(cell, options_.l2, sizes_).bytes());
-  arena_.take(largest);
+  memory_ = internal::memory_to_time_on(target_, largest);
 }
 
 Measurer::~Measurer() = default;
@@ -189,7 +187,7 @@ std::vector<std::vector<double>> Measurer::in_turns(const std::vector<Contender>
 std::vector<Record> Measurer::measure(const Cell& cell) {
   prepare(cell.what);
   const SetLayout layout = SetLayout::of(cell, options_.l2, sizes_);
-  const Tensors tensors(target_, arena_, cell, layout);
+  const Tensors tensors(target_, memory_, cell, layout);
   const Variant untuned = default_for(plan_, target_.multiprocessors(), cell.tokens);
 
   std::vector<Contender> all = contenders(cell, tensors, layout);
@@ -259,7 +257,7 @@ std::vector<Record> Measurer::measure(const Cell& cell) {
 void Measurer::run_once(const Cell& cell, const Variant& variant, int launches) {
   const RotationPlan plan = internal::lower(cell.what.spec(), cell.what.form());
   const std::vector<LoadedVariant> loaded = compile(plan, {variant});
-  const Tensors tensors(target_, arena_, cell, SetLayout::of(cell, options_.l2, sizes_));
+  const Tensors tensors(target_, memory_, cell, SetLayout::of(cell, options_.l2, sizes_));
   for (int i = 0; i < launches; ++i) launch_or_throw(loaded.front().kernel, tensors.args(i), nullptr);
   target_.synchronize();
 }

@@ -64,7 +64,7 @@ class Measurer {
   const MeasureOptions options_;
   const CacheSizes sizes_;
   const bool few_;  ///< a slow target: fewer of everything
-  Arena arena_;
+  internal::DeviceBuffer memory_;
   internal::DeviceBuffer flushed_;
   std::unique_ptr<internal::Replay> flush_;
   std::map<std::string, std::shared_ptr<const internal::LoadedKernel>> copy_kernels_;  ///< by entry

@@ -13,7 +13,7 @@
 #include "ropejit/error.hpp"
 #include "service/targets.hpp"
 #include "spec/lower.hpp"
-#include "store/output_file.hpp"
+#include "store/file/output.hpp"
 #include "tune/choice.hpp"
 #include "tune/record_file.hpp"
 #include "tune/tuner.hpp"

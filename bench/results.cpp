@@ -12,7 +12,7 @@
 #include <llvm/Support/raw_ostream.h>
 
 #include "ropejit/error.hpp"
-#include "store/output_file.hpp"
+#include "store/file/output.hpp"
 #include "support/json.hpp"
 #include "support/text.hpp"
 

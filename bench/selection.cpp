@@ -8,7 +8,6 @@
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "ropejit/error.hpp"
-#include "support/split.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::bench {

@@ -1,6 +1,5 @@
 #include "bench/shards.hpp"
 
-#include <charconv>
 #include <limits>
 #include <optional>
 
@@ -16,10 +15,8 @@ constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
 
 /// A number from 1 to kMost that is all of `text`.
 std::optional<std::int64_t> number(std::string_view text) {
-  std::int64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size() || value < 1 || value > kMost) return std::nullopt;
-  return value;
+  const auto value = internal::number_in<std::int64_t>(text);
+  return value && *value >= 1 && *value <= kMost ? value : std::nullopt;
 }
 
 Error bad(std::string_view flag, std::string_view found, std::string_view allowed) {

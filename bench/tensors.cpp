@@ -40,8 +40,9 @@ SetLayout SetLayout::of(const Cell& cell, L2 l2, const CacheSizes& sizes) {
   return {internal::WorkingSet::of(set_bytes, static_cast<double>(cell.bytes()), l2, sizes), q_bytes, k_bytes};
 }
 
-Tensors::Tensors(const internal::Target& target, Arena& arena, const Cell& cell, const SetLayout& layout)
-    : cell_(cell), layout_(layout), memory_(arena.take(layout.bytes())) {
+Tensors::Tensors(const internal::Target& target, const internal::DeviceBuffer& memory, const Cell& cell,
+                 const SetLayout& layout)
+    : cell_(cell), layout_(layout), memory_(static_cast<char*>(memory.data())) {
   const auto tokens = static_cast<std::size_t>(cell.tokens);
   std::vector<std::int64_t> ids(tokens * layout.sets);
   for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<std::int64_t>(i % tokens);

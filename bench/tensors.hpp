@@ -11,12 +11,10 @@
 #include "bench/cells.hpp"
 #include "ropejit/tensor.hpp"
 #include "target/target.hpp"
-#include "tune/arena.hpp"
 #include "tune/working_set.hpp"
 
 namespace ropejit::bench {
 
-using internal::Arena;
 using internal::CacheSizes;
 using internal::L2;
 
@@ -28,10 +26,12 @@ struct SetLayout : internal::WorkingSet {
   static SetLayout of(const Cell& cell, L2 l2, const CacheSizes& sizes);
 };
 
-/// A cell's tensors in an arena, with positions 0 to tokens - 1 and a table where the case reads one.
+/// A cell's tensors in memory of at least layout.bytes() bytes, with positions 0 to tokens - 1 and a table where the
+/// case reads one.
 class Tensors {
  public:
-  Tensors(const internal::Target& target, Arena& arena, const Cell& cell, const SetLayout& layout);
+  Tensors(const internal::Target& target, const internal::DeviceBuffer& memory, const Cell& cell,
+          const SetLayout& layout);
 
   RopeArgs args(int launch) const;
   /// What a copy of the same bytes reads and writes.

@@ -11,7 +11,7 @@ import re
 import sys
 import tempfile
 
-# A folder of src/ may include itself, the folders listed here, include/ and templates/.
+# A folder of src/ may include itself, the folders listed here, include/ and templates/. Folders in it are parts of it.
 BELOW = {
     "support": [],
     "spec": ["support"],
@@ -19,8 +19,9 @@ BELOW = {
     "codegen": ["spec", "support"],
     "target": ["codegen", "spec", "support"],
 }
-for peer in ("cuda", "host", "store"):
+for peer in ("cuda", "host"):
     BELOW[peer] = ["target", *BELOW["target"]]
+BELOW["store"] = ["support"]  # bytes under keys: it knows no plan and no device
 BELOW["launch"] = ["target", *BELOW["target"]]
 BELOW["tune"] = ["launch", "store", *BELOW["launch"]]
 BELOW["service"] = ["tune", "cuda", "host", "hf", *BELOW["tune"]]
@@ -185,6 +186,9 @@ def self_test():
         ("src/service/a.cpp", '#include "hf/model.hpp"\n', True),
         ("include/ropejit/a.h", "#include <stdint.h>\n", True),
         ("src/spec/a.cpp", '// #include "service/service.hpp"\n/*\n#include "service/service.hpp"\n*/\n', True),
+        ("src/store/file/a.cpp", '#include "support/hash.hpp"\n', True),
+        ("src/store/file/a.cpp", '#include "spec/plan.hpp"\n', False),
+        ("src/store/a.cpp", '#include "spec/plan.hpp"\n', False),
         ("src/support/a.cpp", '#include "spec/plan.hpp"\n', False),
         ("src/spec/a.cpp", '#include "hf/model.hpp"\n', False),
         ("src/codegen/a.cpp", '#include "hf/model.hpp"\n', False),

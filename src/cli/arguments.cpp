@@ -2,21 +2,18 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
-#include <charconv>
 
 #include "ropejit/error.hpp"
-#include "support/split.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
 namespace {
 
-Error bad_argument(const std::string& message) { return {ErrorCode::invalid_argument, "arguments", message}; }
-
 const Flag* find(const std::vector<Flag>& flags, std::string_view name) {
-  const auto found = std::find_if(flags.begin(), flags.end(), [&](const Flag& flag) { return flag.name == name; });
+  const auto found = llvm::find_if(flags, [&](const Flag& flag) { return flag.name == name; });
   return found == flags.end() ? nullptr : &*found;
 }
 
@@ -27,14 +24,17 @@ std::string names_of(const std::vector<Flag>& flags) {
 }
 
 std::optional<std::int64_t> whole_number(std::string_view text, std::int64_t least, std::int64_t most) {
-  std::int64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, problem] = std::from_chars(text.data(), end, number);
-  if (problem != std::errc() || stop != end || number < least || number > most) return std::nullopt;
-  return number;
+  const auto number = number_in<std::int64_t>(text);
+  return number && *number >= least && *number <= most ? number : std::nullopt;
 }
 
 }  // namespace
+
+std::vector<Flag> joined(std::initializer_list<std::vector<Flag>> lists) {
+  std::vector<Flag> all;
+  for (const std::vector<Flag>& list : lists) llvm::append_range(all, list);
+  return all;
+}
 
 Arguments::Arguments(std::string_view command, const std::vector<Flag>& flags,
                      const std::vector<std::string_view>& words, std::size_t max_positional)
@@ -43,7 +43,7 @@ Arguments::Arguments(std::string_view command, const std::vector<Flag>& flags,
     const std::string_view word = words[i];
     if (word.size() < 2 || word[0] != '-') {
       if (positional_.size() == max_positional) {
-        throw bad_argument(fmt::format("{}: found the word {}, allowed: {}", command, quoted(word), names_of(flags_)));
+        throw bad_argument("{}: found the word {}, allowed: {}", command, quoted(word), names_of(flags_));
       }
       positional_.emplace_back(word);
       continue;
@@ -52,20 +52,19 @@ Arguments::Arguments(std::string_view command, const std::vector<Flag>& flags,
     const std::string_view name = word.substr(0, equals);
     const Flag* flag = find(flags_, name);
     if (flag == nullptr) {
-      throw bad_argument(fmt::format("{}: unknown option {}, allowed: {}", command, excerpt(name), names_of(flags_)));
+      throw bad_argument("{}: unknown option {}, allowed: {}", command, excerpt(name), names_of(flags_));
     }
     std::string value;
     if (flag->value.empty()) {
-      if (equals != std::string_view::npos)
-        throw bad_argument(fmt::format("{}: takes no value, found {}", name, excerpt(word)));
+      if (equals != std::string_view::npos) throw bad_argument("{}: takes no value, found {}", name, excerpt(word));
     } else if (equals != std::string_view::npos) {
       value = word.substr(equals + 1);
     } else if (i + 1 < words.size() && words[i + 1].substr(0, 2) != "--") {
       value = words[++i];
     } else {
-      throw bad_argument(fmt::format("{}: the value is missing: {} {}", name, name, flag->value));
+      throw bad_argument("{}: the value is missing: {} {}", name, name, flag->value);
     }
-    if (!given_.emplace(name, value).second) throw bad_argument(fmt::format("{}: given twice", name));
+    if (!given_.emplace(name, value).second) throw bad_argument("{}: given twice", name);
   }
 }
 
@@ -92,8 +91,7 @@ std::int64_t Arguments::integer(std::string_view flag, std::int64_t otherwise, s
   const std::optional<std::string> given = text(flag);
   if (!given) return otherwise;
   if (const auto number = whole_number(*given, least, most)) return *number;
-  throw bad_argument(
-      fmt::format("{}: found {}, allowed: a whole number from {} to {}", flag, quoted(*given), least, most));
+  throw bad_argument("{}: found {}, allowed: a whole number from {} to {}", flag, quoted(*given), least, most);
 }
 
 std::vector<std::int64_t> Arguments::integers(std::string_view flag, std::int64_t least, std::int64_t most) const {
@@ -103,8 +101,8 @@ std::vector<std::int64_t> Arguments::integers(std::string_view flag, std::int64_
   for (const std::string_view word : split(*given, ',')) {
     const auto number = whole_number(word, least, most);
     if (!number) {
-      throw bad_argument(fmt::format("{}: found {}, allowed: whole numbers from {} to {} with commas between them",
-                                     flag, quoted(*given), least, most));
+      throw bad_argument("{}: found {}, allowed: whole numbers from {} to {} with commas between them", flag,
+                         quoted(*given), least, most);
     }
     numbers.push_back(*number);
   }
@@ -117,7 +115,7 @@ std::optional<std::size_t> Arguments::choice(std::string_view flag,
   if (!given) return std::nullopt;
   const auto found = std::find(allowed.begin(), allowed.end(), *given);
   if (found == allowed.end()) {
-    throw bad_argument(fmt::format("{}: found {}, allowed: {}", flag, quoted(*given), fmt::join(allowed, ", ")));
+    throw bad_argument("{}: found {}, allowed: {}", flag, quoted(*given), fmt::join(allowed, ", "));
   }
   return static_cast<std::size_t>(found - allowed.begin());
 }
@@ -125,7 +123,7 @@ std::optional<std::size_t> Arguments::choice(std::string_view flag,
 std::string Arguments::required(std::string_view flag, std::string_view example) const {
   std::optional<std::string> given = text(flag);
   if (!given || given->empty()) {
-    throw bad_argument(fmt::format("{}: missing; this command needs one, e.g. {} {}", flag, flag, example));
+    throw bad_argument("{}: missing; this command needs one, e.g. {} {}", flag, flag, example);
   }
   return *std::move(given);
 }

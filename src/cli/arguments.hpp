@@ -2,20 +2,35 @@
 // ropejit::Error{invalid_argument} with one line that names the option, what was found and what is allowed.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
+#include "ropejit/error.hpp"
+
 namespace ropejit::internal {
+
+/// Bad usage or bad input: a line that names the option, what was found and what is allowed.
+template <typename... Words>
+Error bad_argument(fmt::format_string<Words...> line, Words&&... words) {
+  return {ErrorCode::invalid_argument, "arguments", fmt::format(line, std::forward<Words>(words)...)};
+}
 
 struct Flag {
   std::string name;   ///< with its dashes: "--tokens"
   std::string value;  ///< what a value is called in the help: "N"; empty: a switch, which takes none
   std::string help;   ///< one line, with the default
 };
+
+/// The flags of all lists, in order.
+std::vector<Flag> joined(std::initializer_list<std::vector<Flag>> lists);
 
 class Arguments {
  public:

@@ -65,21 +65,18 @@ auto with_model_text(std::string_view what, const std::string& path, const Read&
   }
 }
 
-Error bad_choice(const std::string& message) { return {ErrorCode::invalid_argument, "arguments", message}; }
-
 RopeSpec spec_of_layer(const ModelRopes& model, std::int64_t layer, RopeRole role) {
   if (const RopeSpec* spec = model.find(layer, role)) return *spec;
-  throw bad_choice(fmt::format("--layer: found {}, where nothing of role {} rotates, allowed: a layer with a rotation",
-                               layer, to_string(role)));
+  throw bad_argument("--layer: found {}, where nothing of role {} rotates, allowed: a layer with a rotation", layer,
+                     to_string(role));
 }
 
 RopeSpec spec_of_role(const ModelRopes& model, RopeRole role) {
   if (role == RopeRole::main) return model.single();
   const std::vector<RopeSpec>& specs = model.specs(role);
   if (specs.size() == 1) return specs.front();
-  throw bad_choice(
-      fmt::format("--role: found {}, of which the model has {}, allowed: a role with one rotation, or --layer",
-                  to_string(role), specs.size()));
+  throw bad_argument("--role: found {}, of which the model has {}, allowed: a role with one rotation, or --layer",
+                     to_string(role), specs.size());
 }
 
 // The tokens that a config says its model takes.
@@ -123,7 +120,7 @@ ModelCase read_model_case(std::string_view what, const std::string& path, const 
     ModelCase result;
     if (has_schema(text)) {
       if (what == "--model" && arguments.has("--as")) {
-        throw bad_choice("--as: found with a spec, allowed: with a model's config.json");
+        throw bad_argument("--as: found with a spec, allowed: with a model's config.json");
       }
       result.spec = RopeSpec::from_json(text);
       return result;
@@ -165,8 +162,7 @@ RopeRole read_role(const Arguments& arguments) {
 }
 
 std::vector<Flag> case_flags() {
-  std::vector<Flag> flags = {{"--model", "FILE", "a Hugging Face config.json, or a spec (JSON with \"schema\")"}};
-  for (const Flag& flag : layer_flags()) flags.push_back(flag);
+  const std::vector<Flag> model = {{"--model", "FILE", "a Hugging Face config.json, or a spec (JSON with \"schema\")"}};
   const std::vector<Flag> others = {
       {"--tokens", "N", "tokens of a launch (4096)"},
       {"--dtype", "TYPE", "bf16, fp16 or fp32 (the model's)"},
@@ -180,8 +176,7 @@ std::vector<Flag> case_flags() {
       {"--strides", "KIND", "contiguous or free (contiguous)"},
       {"--positions", "KIND", "start, ids32 or ids64 (ids64)"},
   };
-  flags.insert(flags.end(), others.begin(), others.end());
-  return flags;
+  return joined({model, layer_flags(), others});
 }
 
 Case read_case(const Arguments& arguments) {
@@ -231,7 +226,7 @@ RotationPlan plan_of(const Case& given) {
 ModelRopes read_layers(const Arguments& arguments) {
   const std::string path = arguments.required("--model", "config.json");
   return with_model_text("--model", path, [&](const std::string& text) {
-    if (has_schema(text)) throw bad_choice("--layers: found a spec, allowed: a model's config.json");
+    if (has_schema(text)) throw bad_argument("--layers: found a spec, allowed: a model's config.json");
     ModelRopes model = ModelRopes::from_hf_config(text, read_model_options(arguments));
     warn_of_model(path, model.warnings());
     return model;
@@ -251,11 +246,10 @@ Variant read_variant(const Arguments& arguments, const KernelClass& kernel_class
   const std::string problem = variant ? why_illegal(kernel_class, *variant) : "not the name of a variant";
   if (problem.empty()) return *variant;
   const std::vector<Variant> space = variant_space(kernel_class);
-  throw Error(ErrorCode::invalid_argument, "arguments",
-              fmt::format("--variant: found {}: {}; allowed: FAMILY_vBYTES_hHEADS_tTHREADS, of flat, lanes "
-                          "and shared, {} here such as {}, and {}",
-                          quoted(*name), problem, space.size(), to_string(space.front()),
-                          to_string(universal_variant(kernel_class))));
+  throw bad_argument(
+      "--variant: found {}: {}; allowed: FAMILY_vBYTES_hHEADS_tTHREADS, of flat, lanes "
+      "and shared, {} here such as {}, and {}",
+      quoted(*name), problem, space.size(), to_string(space.front()), to_string(universal_variant(kernel_class)));
 }
 
 std::vector<Flag> service_flags() {

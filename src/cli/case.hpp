@@ -46,7 +46,7 @@ RopeRole read_role(const Arguments& arguments);
 /// --out-of-place, --strides, --positions.
 std::vector<Flag> case_flags();
 Case read_case(const Arguments& arguments);
-/// The same but --tokens, for commands in which that is something else.
+/// Reads all but --tokens, for commands in which that is something else.
 Case read_case_of_any_size(const Arguments& arguments);
 /// The case's plan. Throws Error{unsupported} where its scaling depends on a length that nobody gave: a program of one
 /// launch has no later moment to learn it.

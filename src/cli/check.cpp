@@ -6,7 +6,7 @@
 
 #include "cli/command.hpp"
 #include "cli/output.hpp"
-#include "cli/warm_selection.hpp"
+#include "cli/warm/selection.hpp"
 #include "ropejit/service.hpp"
 #include "support/text.hpp"
 
@@ -14,8 +14,6 @@ namespace ropejit::internal {
 namespace {
 
 constexpr std::size_t kShown = 10;
-
-std::string count_of(std::size_t count) { return grouped(static_cast<std::int64_t>(count)); }
 
 const std::string& arch_of(const WarmList& list, const MissingItem& missing) {
   return list.targets[list.items[missing.item].target].build->arch();
@@ -51,8 +49,8 @@ Served serve(const WarmList& list, const std::string& device, const std::optiona
 }
 
 std::string served_text(const Served& served) {
-  std::string text = fmt::format("{} plans served on {}, {} not\n", count_of(served.plans),
-                                 served.device.empty() ? "no device" : served.device, count_of(served.failures.size()));
+  std::string text = fmt::format("{} plans served on {}, {} not\n", grouped(served.plans),
+                                 served.device.empty() ? "no device" : served.device, grouped(served.failures.size()));
   for (std::size_t i = 0; i < std::min(kShown, served.failures.size()); ++i) text += served.failures[i] + "\n";
   return text;
 }
@@ -60,33 +58,25 @@ std::string served_text(const Served& served) {
 std::string report_json(const Selection& selection, const std::vector<MissingItem>& missing, const std::string& command,
                         const std::optional<Served>& served) {
   const WarmList& list = selection.list;
-  return json_text([&](llvm::json::OStream& out) {
-    out.object([&] {
-      attribute(out, "complete", missing.empty());
-      attribute(out, "plans", static_cast<std::int64_t>(list.plans.size()));
-      attribute(out, "entries", static_cast<std::int64_t>(list.items.size()));
-      attribute(out, "present", static_cast<std::int64_t>(list.items.size() - missing.size()));
-      out.attributeArray("missing", [&] {
-        for (const MissingItem& one : missing) {
-          const WarmItem& item = list.items[one.item];
-          out.object([&] {
-            attribute(out, "key", item.key);
-            attribute(out, "arch", arch_of(list, one));
-            attribute(out, "variant", to_string(item.variant));
-            attribute(out, "for", list.plans[item.plan].what);
-            attribute(out, "reason", one.reason);
-          });
-        }
-      });
-      if (!missing.empty()) attribute(out, "command", command);
-      if (!served) return;
-      out.attributeObject("serve", [&] {
-        attribute(out, "device", served->device);
-        attribute(out, "served", static_cast<std::int64_t>(served->plans));
-        out.attributeArray("failures", [&] {
-          for (const std::string& line : served->failures) out.value(line);
-        });
-      });
+  return json_object([&](llvm::json::OStream& out) {
+    attribute(out, "complete", missing.empty());
+    attribute(out, "plans", list.plans.size());
+    attribute(out, "entries", list.items.size());
+    attribute(out, "present", list.items.size() - missing.size());
+    attribute_objects(out, "missing", missing, [&](const MissingItem& one) {
+      const WarmItem& item = list.items[one.item];
+      attribute(out, "key", item.key);
+      attribute(out, "arch", arch_of(list, one));
+      attribute(out, "variant", to_string(item.variant));
+      attribute(out, "for", list.plans[item.plan].what);
+      attribute(out, "reason", one.reason);
+    });
+    if (!missing.empty()) attribute(out, "command", command);
+    if (!served) return;
+    out.attributeObject("serve", [&] {
+      attribute(out, "device", served->device);
+      attribute(out, "served", served->plans);
+      attribute_list(out, "failures", served->failures);
     });
   });
 }
@@ -97,14 +87,14 @@ std::string report_text(const Selection& selection, const std::vector<MissingIte
   std::map<std::string, std::size_t> by_arch;
   for (const MissingItem& one : missing) ++by_arch[arch_of(list, one)];
   std::string text =
-      fmt::format("{} of {} binaries are missing\n", count_of(missing.size()), count_of(list.items.size()));
-  for (const auto& [arch, count] : by_arch) text += fmt::format("  {:<12} {}\n", arch, count_of(count));
+      fmt::format("{} of {} binaries are missing\n", grouped(missing.size()), grouped(list.items.size()));
+  for (const auto& [arch, count] : by_arch) text += fmt::format("  {:<12} {}\n", arch, grouped(count));
   for (std::size_t i = 0; i < std::min(kShown, missing.size()); ++i) {
     const WarmItem& item = list.items[missing[i].item];
     text += fmt::format("{} {} for {}: {}\n", arch_of(list, missing[i]), to_string(item.variant),
                         list.plans[item.plan].what, missing[i].reason);
   }
-  if (missing.size() > kShown) text += fmt::format("and {} more\n", count_of(missing.size() - kShown));
+  if (missing.size() > kShown) text += fmt::format("and {} more\n", grouped(missing.size() - kShown));
   return text + fmt::format("to add them: {}\n", command);
 }
 
@@ -127,10 +117,10 @@ int run_check(const Arguments& arguments) {
     print(report_json(selection, missing, command, served));
   } else if (selection.list.items.empty()) {
     print(fmt::format("part {} of {} has none of the {} binaries\n", selection.shard.index, selection.shard.count,
-                      count_of(selection.of_all_shards)));
+                      grouped(selection.of_all_shards)));
   } else if (missing.empty()) {
-    print(fmt::format("all {} binaries of {} plans are there\n", count_of(selection.list.items.size()),
-                      count_of(selection.list.plans.size())));
+    print(fmt::format("all {} binaries of {} plans are there\n", grouped(selection.list.items.size()),
+                      grouped(selection.list.plans.size())));
   } else {
     print(report_text(selection, missing, command));
   }
@@ -141,15 +131,14 @@ int run_check(const Arguments& arguments) {
 }  // namespace
 
 Command check_command() {
-  std::vector<Flag> flags = selection_flags();
-  flags.push_back({"--cache-dir", "DIR",
-                   "the directory ($ROPEJIT_CACHE_DIR, else ~/.cache/ropejit); "
-                   "those of ROPEJIT_CACHE_PATH count too"});
-  flags.push_back(
-      {"--serve", "DEVICE", "and has a frozen service on this device (auto, cuda:N, host) get every kernel"});
-  flags.push_back({"--json", "", "one JSON object on stdout"});
-  flags.push_back({"--help", "", "this text"});
-  return {"check", "says whether a cache has all that models need", flags, {}, run_check, {"[FILE...]"}};
+  const std::vector<Flag> own = {
+      {"--cache-dir", "DIR",
+       "the directory ($ROPEJIT_CACHE_DIR, else ~/.cache/ropejit); those of ROPEJIT_CACHE_PATH count too"},
+      {"--serve", "DEVICE", "and has a frozen service on this device (auto, cuda:N, host) get every kernel"},
+      {"--json", "", "one JSON object on stdout"}};
+  return {
+      "check",      "says whether a cache has all that models need", joined({selection_flags(), own}), {}, run_check,
+      {"[FILE...]"}};
 }
 
 }  // namespace ropejit::internal

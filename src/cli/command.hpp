@@ -11,7 +11,7 @@ namespace ropejit::internal {
 struct Command {
   std::string name;
   std::string summary;                ///< one line
-  std::vector<Flag> flags;            ///< --help is added to every table
+  std::vector<Flag> flags;            ///< the program adds --help to them
   std::vector<std::string> subwords;  ///< words allowed after the name, one of which must be given: {"path", "ls"}
   /// Returns the exit status, 0 or 1; throws Error.
   int (*run)(const Arguments& arguments);

@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 #include <memory>
@@ -13,7 +14,6 @@
 #include "host/host_target.hpp"
 #include "ropejit/error.hpp"
 #include "support/parallel.hpp"
-#include "support/split.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -35,10 +35,9 @@ std::vector<std::string> read_archs(const Arguments& arguments) {
   std::vector<std::string> archs;
   for (const std::string_view arch : split(list, ',')) {
     if (arch.empty()) {
-      throw Error(ErrorCode::invalid_argument, "arguments",
-                  fmt::format("--arch: found {}, allowed: names with commas between, e.g. sm_80,sm_90", quoted(list)));
+      throw bad_argument("--arch: found {}, allowed: names with commas between, e.g. sm_80,sm_90", quoted(list));
     }
-    if (std::find(archs.begin(), archs.end(), arch) == archs.end()) archs.emplace_back(arch);
+    if (!llvm::is_contained(archs, arch)) archs.emplace_back(arch);
   }
   return archs;
 }
@@ -64,20 +63,18 @@ std::vector<Job> make_jobs(const std::vector<std::string>& archs, const std::str
 }
 
 std::string report_json(const std::vector<Job>& jobs) {
-  return json_text([&](llvm::json::OStream& out) {
-    out.array([&] {
-      for (const Job& job : jobs) {
-        out.object([&] {
-          attribute(out, "arch", job.arch);
-          attribute(out, "file", job.path);
-          attribute(out, "bytes", static_cast<std::int64_t>(job.binary.image.size()));
-          attribute(out, "registers", std::int64_t{job.binary.registers});
-          attribute(out, "spill_bytes", std::int64_t{job.binary.spill_bytes});
-          attribute(out, "compile_ms", job.binary.compile_ms);
-          attribute(out, "compiler", job.binary.compiler);
-        });
-      }
-    });
+  return json_array([&](llvm::json::OStream& out) {
+    for (const Job& job : jobs) {
+      out.object([&] {
+        attribute(out, "arch", job.arch);
+        attribute(out, "file", job.path);
+        attribute(out, "bytes", job.binary.image.size());
+        attribute(out, "registers", job.binary.registers);
+        attribute(out, "spill_bytes", job.binary.spill_bytes);
+        attribute(out, "compile_ms", job.binary.compile_ms);
+        attribute(out, "compiler", job.binary.compiler);
+      });
+    }
   });
 }
 
@@ -86,9 +83,9 @@ std::string report_table(const std::vector<Job>& jobs) {
   std::string text = fmt::format("{:<8} {:>9} {:>9} {:>11} {:>10}  {}\n", "arch", "bytes", "registers", "spill bytes",
                                  "compiled in", "file");
   for (const Job& job : jobs) {
-    text += fmt::format("{:<8} {:>9} {:>9} {:>11} {:>10}  {}\n", job.arch,
-                        grouped(static_cast<std::int64_t>(job.binary.image.size())), known(job.binary.registers),
-                        known(job.binary.spill_bytes), duration(job.binary.compile_ms * 1e3), job.path);
+    text += fmt::format("{:<8} {:>9} {:>9} {:>11} {:>10}  {}\n", job.arch, grouped(job.binary.image.size()),
+                        known(job.binary.registers), known(job.binary.spill_bytes),
+                        duration(job.binary.compile_ms * 1e3), job.path);
   }
   return text;
 }
@@ -114,13 +111,15 @@ int run_compile(const Arguments& arguments) {
 }  // namespace
 
 Command compile_command() {
-  std::vector<Flag> flags = case_flags();
-  flags.push_back(variant_flag());
-  flags.push_back({"--arch", "LIST", "what to compile for: sm_80,sm_90 (see `ropejit info`), or host"});
-  flags.push_back({"--out", "DIR", "where the binaries go"});
-  flags.push_back({"--json", "", "one JSON array on stdout"});
-  flags.push_back({"--help", "", "this text"});
-  return {"compile", "compiles a kernel into files, with no device", flags, {}, run_compile};
+  return {"compile",
+          "compiles a kernel into files, with no device",
+          joined({case_flags(),
+                  {variant_flag(),
+                   {"--arch", "LIST", "what to compile for: sm_80,sm_90 (see `ropejit info`), or host"},
+                   {"--out", "DIR", "where the binaries go"},
+                   {"--json", "", "one JSON array on stdout"}}}),
+          {},
+          run_compile};
 }
 
 }  // namespace ropejit::internal

@@ -167,43 +167,33 @@ std::string text_of(const Comparison& found, const Side& a, const Side& b) {
 }
 
 void attribute_fields(llvm::json::OStream& out, const char* key, const std::vector<Field>& fields) {
-  out.attributeArray(key, [&] {
-    for (const Field& field : fields) {
-      out.object([&] {
-        attribute(out, "field", field.name);
-        attribute(out, "a", field.a);
-        attribute(out, "b", field.b);
-      });
-    }
+  attribute_objects(out, key, fields, [&](const Field& field) {
+    attribute(out, "field", field.name);
+    attribute(out, "a", field.a);
+    attribute(out, "b", field.b);
   });
 }
 
 std::string json_of(const Comparison& found, const Side& a, const Side& b) {
-  return json_text([&](llvm::json::OStream& out) {
-    out.object([&] {
-      attribute(out, "same", found.same);
-      attribute(out, "plan_hash_a", a.plan.hash());
-      attribute(out, "plan_hash_b", b.plan.hash());
-      attribute_fields(out, "fields", found.fields);
-      attribute_fields(out, "explanations", explanations(a, b));
-      attribute(out, "pairs_compared", static_cast<std::int64_t>(found.compared));
-      out.attributeArray("pairs", [&] {
-        for (const Pair& pair : found.pairs) {
-          out.object([&] {
-            attribute(out, "pair", static_cast<std::int64_t>(pair.pair));
-            attribute(out, "a", pair.a, 17);
-            attribute(out, "b", pair.b, 17);
-            attribute(out, "relative", pair.relative());
-          });
-        }
-      });
-      if (found.max_length) attribute(out, "max_length", *found.max_length);
-      if (!found.max_length) attribute_null(out, "max_length");
-      if (found.pairs.empty() || !found.max_length) return attribute_null(out, "worst");
-      out.attributeObject("worst", [&] {
-        attribute(out, "pair", static_cast<std::int64_t>(found.worst_pair));
-        attribute(out, "radians", found.worst_angle);
-      });
+  return json_object([&](llvm::json::OStream& out) {
+    attribute(out, "same", found.same);
+    attribute(out, "plan_hash_a", a.plan.hash());
+    attribute(out, "plan_hash_b", b.plan.hash());
+    attribute_fields(out, "fields", found.fields);
+    attribute_fields(out, "explanations", explanations(a, b));
+    attribute(out, "pairs_compared", found.compared);
+    attribute_objects(out, "pairs", found.pairs, [&](const Pair& pair) {
+      attribute(out, "pair", pair.pair);
+      attribute(out, "a", pair.a, 17);
+      attribute(out, "b", pair.b, 17);
+      attribute(out, "relative", pair.relative());
+    });
+    if (found.max_length) attribute(out, "max_length", *found.max_length);
+    if (!found.max_length) attribute_null(out, "max_length");
+    if (found.pairs.empty() || !found.max_length) return attribute_null(out, "worst");
+    out.attributeObject("worst", [&] {
+      attribute(out, "pair", found.worst_pair);
+      attribute(out, "radians", found.worst_angle);
     });
   });
 }
@@ -231,8 +221,7 @@ RopeSpec resolved(RopeSpec spec, std::optional<std::int64_t> length) {
 int run_diff(const Arguments& arguments) {
   const std::vector<std::string>& files = arguments.positional();
   if (files.size() != 2) {
-    throw Error(ErrorCode::invalid_argument, "arguments",
-                fmt::format("diff: found {} files, allowed: two, A and B", files.size()));
+    throw bad_argument("diff: found {} files, allowed: two, A and B", files.size());
   }
   const ModelCase of_a = read_model_case("A", files[0], arguments);
   const ModelCase of_b = read_model_case("B", files[1], arguments);
@@ -247,13 +236,14 @@ int run_diff(const Arguments& arguments) {
 }  // namespace
 
 Command diff_command() {
-  std::vector<Flag> flags = layer_flags();
-  flags.push_back({"--max-length", "N", "tokens within which angles are compared (the longer model's)"});
-  flags.push_back({"--json", "", "one JSON object on stdout"});
-  flags.push_back({"--help", "", "this text"});
-  return {"diff",   "compares the rotations of two models, configs or specs; status 1 where they differ",
-          flags,    {},
-          run_diff, {"A", "B"}};
+  return {"diff",
+          "compares the rotations of two models, configs or specs; status 1 where they differ",
+          joined({layer_flags(),
+                  {{"--max-length", "N", "tokens within which angles are compared (the longer model's)"},
+                   {"--json", "", "one JSON object on stdout"}}}),
+          {},
+          run_diff,
+          {"A", "B"}};
 }
 
 }  // namespace ropejit::internal

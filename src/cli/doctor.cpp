@@ -1,11 +1,13 @@
 // ropejit doctor: looks at everything that a service stands on, and says what is wrong and what to do about it.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/command.hpp"
@@ -47,6 +49,9 @@ struct Finding {
   std::string advice;  ///< empty where all is well
 };
 
+Finding good(std::string found) { return {"", Verdict::good, std::move(found), {}}; }
+Finding poor(std::string found, std::string advice) { return {"", Verdict::poor, std::move(found), std::move(advice)}; }
+
 /// What `look` finds; an error that it throws is something broken.
 Finding look_at(const char* what, const std::function<Finding()>& look) {
   try {
@@ -60,23 +65,22 @@ Finding look_at(const char* what, const std::function<Finding()>& look) {
 
 Finding driver() {
   const CudaInfo info = cuda_info();
-  if (info.devices > 0) return {"", Verdict::good, fmt::format("CUDA {}, {} devices", info.driver, info.devices), {}};
+  if (info.devices > 0) return good(fmt::format("CUDA {}, {} devices", info.driver, info.devices));
   return {"", Verdict::poor, info.problem,
           "without a driver and a GPU only the host target runs; `ropejit compile` and warming work"};
 }
 
 Finding compiler() {
   const NvrtcInfo info = nvrtc_info(std::nullopt);
-  if (info.available) return {"", Verdict::good, fmt::format("NVRTC {}, {}", info.version, info.path), {}};
-  return {"", Verdict::poor, info.problem,
-          "without NVRTC nothing is compiled: what is not cached runs by the generic kernel"};
+  if (info.available) return good(fmt::format("NVRTC {}, {}", info.version, info.path));
+  return poor(info.problem, "without NVRTC nothing is compiled: what is not cached runs by the generic kernel");
 }
 
 Finding host_compiler() {
   try {
-    return {"", Verdict::good, HostCompiler(std::nullopt).version(), {}};
+    return good(HostCompiler(std::nullopt).version());
   } catch (const Error& error) {
-    return {"", Verdict::poor, error.what(), "needed by the host target alone"};
+    return poor(error.what(), "needed by the host target alone");
   }
 }
 
@@ -90,9 +94,9 @@ Finding generic_kernels() {
     if (generic_image_for(arch) == nullptr) missing = arch;
   }
   const std::string found = fmt::format("{}", fmt::join(archs, ", "));
-  if (missing.empty() && archs.size() > 1) return {"", Verdict::good, found, {}};
-  return {"", Verdict::poor, found,
-          fmt::format("none for {}: build the library where NVRTC is found", missing.empty() ? "GPUs" : missing)};
+  if (missing.empty() && archs.size() > 1) return good(found);
+  return poor(found,
+              fmt::format("none for {}: build the library where NVRTC is found", missing.empty() ? "GPUs" : missing));
 }
 
 Finding environment() {
@@ -108,8 +112,8 @@ Finding cache_writes(const BinaryStore& store) {
             "every process compiles anew; set ROPEJIT_CACHE_DIR"};
   }
   const KeyLock lock = store.lock("ropejit doctor", std::chrono::milliseconds(0));
-  if (lock.outcome() != KeyLock::Outcome::unavailable) return {"", Verdict::good, store.directory(), {}};
-  return {"", Verdict::poor, fmt::format("{}: {}", store.directory(), lock.reason()),
+  if (lock.outcome != KeyLock::Outcome::unavailable) return good(store.directory());
+  return {"", Verdict::poor, fmt::format("{}: {}", store.directory(), lock.reason),
           "processes that start together compile the same; what cannot be written is compiled anew in each"};
 }
 
@@ -124,13 +128,10 @@ Finding faulty(const TierFault& fault) {
 
 // One of ROPEJIT_CACHE_PATH that serves.
 Finding tier(const TierState& state) {
-  if (state.kind != TierState::Kind::bundle) return {"", Verdict::good, fmt::format("{}: a directory", state.path), {}};
-  return {"",
-          Verdict::good,
-          fmt::format("{}: a bundle of {} {}{}, digest {}", state.path, state.entries,
-                      state.entries == 1 ? "entry" : "entries", state.has_records ? " and tuning records" : "",
-                      state.digest),
-          {}};
+  if (state.kind != TierState::Kind::bundle) return good(fmt::format("{}: a directory", state.path));
+  return good(fmt::format("{}: a bundle of {} {}{}, digest {}", state.path, state.entries,
+                          state.entries == 1 ? "entry" : "entries", state.has_records ? " and tuning records" : "",
+                          state.digest));
 }
 
 // One finding for each tier, the user's first; that one also where there is none.
@@ -138,9 +139,8 @@ void add_tiers(const BinaryStore& store, std::vector<Finding>& findings) {
   const std::vector<TierFault> faults = store.faults();
   const std::vector<const Tier*> tiers = store.tiers();
   const auto add = [&](bool is_users, const std::string& path, const std::function<Finding()>& well) {
-    const auto fault = std::find_if(faults.begin(), faults.end(), [&](const TierFault& one) {
-      return one.path == path && one.is_written == is_users;
-    });
+    const auto fault =
+        llvm::find_if(faults, [&](const TierFault& one) { return one.path == path && one.is_written == is_users; });
     findings.push_back(
         look_at(is_users ? "cache" : "tier", [&] { return fault == faults.end() ? well() : faulty(*fault); }));
   };
@@ -151,30 +151,30 @@ void add_tiers(const BinaryStore& store, std::vector<Finding>& findings) {
 }
 
 Finding cache_entries(const BinaryStore& store) {
-  std::size_t good = 0;
+  std::size_t usable = 0;
   std::vector<std::string> bad;
   for (const EntryListing& entry : store.list()) {
     if (entry.metadata) {
-      ++good;
+      ++usable;
     } else if (entry.kind != Miss::Kind::newer) {
       bad.push_back(fmt::format("{}: {}", entry.path, entry.problem));
     }
   }
-  if (bad.empty()) return {"", Verdict::good, fmt::format("{} can be read", good), {}};
+  if (bad.empty()) return good(fmt::format("{} can be read", usable));
   return {"", Verdict::broken,
-          fmt::format("{} of {} cannot be used, the first: {}", bad.size(), good + bad.size(), bad[0]),
+          fmt::format("{} of {} cannot be used, the first: {}", bad.size(), usable + bad.size(), bad[0]),
           "`ropejit cache verify` lists them; they are compiled anew when they are wanted"};
 }
 
 Finding records(const BinaryStore& store) {
   const std::string path = records_path(store.directory());
-  if (path.empty()) return {"", Verdict::good, "none of the user's", {}};
+  if (path.empty()) return good("none of the user's");
   for (const TierFault& fault : store.faults()) {
     // What is wrong is said of the directory.
-    if (fault.is_written) return {"", Verdict::good, "none of the user's: its directory is not used", {}};
+    if (fault.is_written) return good("none of the user's: its directory is not used");
   }
   const RecordsRead read = read_records(system_file_ops(), path, store.options().trust);
-  if (read.problems.empty()) return {"", Verdict::good, fmt::format("{} of the user's", read.records.all().size()), {}};
+  if (read.problems.empty()) return good(fmt::format("{} of the user's", read.records.all().size()));
   return {"", Verdict::broken, read.problems.front(),
           "the next tuning rewrites the file without the lines that cannot be used"};
 }
@@ -208,24 +208,22 @@ std::string table_of(const std::vector<Finding>& findings) {
 }
 
 std::string json_of(const std::vector<Finding>& findings) {
-  return json_text([&](llvm::json::OStream& out) {
-    out.array([&] {
-      for (const Finding& finding : findings) {
-        out.object([&] {
-          attribute(out, "what", finding.what);
-          attribute(out, "verdict", to_string(finding.verdict));
-          attribute(out, "found", finding.found);
-          if (!finding.advice.empty()) attribute(out, "advice", finding.advice);
-        });
-      }
-    });
+  return json_array([&](llvm::json::OStream& out) {
+    for (const Finding& finding : findings) {
+      out.object([&] {
+        attribute(out, "what", finding.what);
+        attribute(out, "verdict", to_string(finding.verdict));
+        attribute(out, "found", finding.found);
+        if (!finding.advice.empty()) attribute(out, "advice", finding.advice);
+      });
+    }
   });
 }
 
 int run_doctor(const Arguments& arguments) {
   const std::vector<Finding> findings = examine(arguments);
   print(arguments.has("--json") ? json_of(findings) : table_of(findings));
-  return std::any_of(findings.begin(), findings.end(), [](const Finding& f) { return f.verdict == Verdict::broken; });
+  return llvm::any_of(findings, [](const Finding& f) { return f.verdict == Verdict::broken; });
 }
 
 }  // namespace
@@ -234,8 +232,7 @@ Command doctor_command() {
   return {"doctor",
           "looks at everything that a service stands on; status 1 where something is broken",
           {{"--cache-dir", "DIR", "the cache directory to look at (see `ropejit cache path`)"},
-           {"--json", "", "one JSON array on stdout"},
-           {"--help", "", "this text"}},
+           {"--json", "", "one JSON array on stdout"}},
           {},
           run_doctor};
 }

@@ -1,5 +1,6 @@
 // ropejit explain: which binary would serve a case, where each was looked for, and why every rung before it missed.
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 
@@ -39,26 +40,18 @@ std::string table_of(const KernelInfo& info) {
 }
 
 std::string json_of(const KernelInfo& info) {
-  return json_text([&](llvm::json::OStream& out) {
-    out.object([&] {
-      attribute(out, "device", info.device);
-      attribute(out, "arch", info.arch);
-      attribute(out, "class", info.class_hash);
-      attribute(out, "plan", info.plan_hash);
-      out.attributeArray("variants", [&] {
-        for (const VariantInfo& variant : info.variants) {
-          out.object([&] {
-            attribute(out, "variant", variant.variant);
-            attribute(out, "entry", variant.entry);
-            attribute(out, "min_tokens", variant.min_tokens);
-            attribute(out, "rung", to_string(variant.cache));
-            attribute(out, "chosen_by", to_string(variant.by));
-            out.attributeArray("missed", [&] {
-              for (const std::string& line : variant.missed) out.value(llvm::json::fixUTF8(line));
-            });
-          });
-        }
-      });
+  return json_object([&](llvm::json::OStream& out) {
+    attribute(out, "device", info.device);
+    attribute(out, "arch", info.arch);
+    attribute(out, "class", info.class_hash);
+    attribute(out, "plan", info.plan_hash);
+    attribute_objects(out, "variants", info.variants, [&](const VariantInfo& variant) {
+      attribute(out, "variant", variant.variant);
+      attribute(out, "entry", variant.entry);
+      attribute(out, "min_tokens", variant.min_tokens);
+      attribute(out, "rung", to_string(variant.cache));
+      attribute(out, "chosen_by", to_string(variant.by));
+      attribute_list(out, "missed", variant.missed);
     });
   });
 }
@@ -73,24 +66,22 @@ int run_explain(const Arguments& arguments) {
   const RopeKernel kernel = service.get(given.spec, given.form);
   const KernelInfo& info = kernel.info();
   print(arguments.has("--json") ? json_of(info) : table_of(info));
-  const bool whole = std::none_of(info.variants.begin(), info.variants.end(),
-                                  [](const VariantInfo& variant) { return variant.cache == CacheRung::generic; });
+  const bool whole =
+      llvm::none_of(info.variants, [](const VariantInfo& variant) { return variant.cache == CacheRung::generic; });
   return whole ? 0 : 1;
 }
 
 }  // namespace
 
 Command explain_command() {
-  std::vector<Flag> flags = case_flags();
-  for (Flag& flag : service_flags()) flags.push_back(std::move(flag));
-  flags.push_back({"--compile", "", "compile what is missing, as a runtime would (else nothing is made)"});
-  flags.push_back({"--json", "", "one JSON object on stdout"});
-  flags.push_back({"--help", "", "this text"});
   return {"explain",
           "says which binaries serve a case, where each was looked for, and why the rungs before missed; status 1 "
           "where the "
           "generic kernel has to serve",
-          flags,
+          joined({case_flags(),
+                  service_flags(),
+                  {{"--compile", "", "compile what is missing, as a runtime would (else nothing is made)"},
+                   {"--json", "", "one JSON object on stdout"}}}),
           {},
           run_explain};
 }

@@ -9,8 +9,9 @@
 #include <filesystem>
 #include <system_error>
 
+#include "cli/arguments.hpp"
 #include "ropejit/error.hpp"
-#include "store/output_file.hpp"
+#include "store/file/output.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -18,28 +19,12 @@ namespace {
 
 std::string text_of(int error_number) { return std::generic_category().message(error_number); }
 
-class Descriptor {
- public:
-  explicit Descriptor(int descriptor) : descriptor_(descriptor) {}
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (descriptor_ >= 0) ::close(descriptor_);
-  }
-  int get() const { return descriptor_; }
-
- private:
-  int descriptor_;
-};
-
 }  // namespace
 
 std::string read_file(std::string_view what, const std::string& path, std::size_t limit) {
-  const auto refuse = [&](const std::string& reason) {
-    return Error(ErrorCode::invalid_argument, "arguments", fmt::format("{}: {}: {}", what, path, reason));
-  };
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) throw refuse(text_of(errno));
+  const auto refuse = [&](const std::string& reason) { return bad_argument("{}: {}: {}", what, path, reason); };
+  const OpenFile file(system_file_ops(), ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) throw refuse(text_of(errno));
   struct stat status {};
   if (::fstat(file.get(), &status) != 0) throw refuse(text_of(errno));
   if (S_ISDIR(status.st_mode)) throw refuse("found a directory, allowed: a file");

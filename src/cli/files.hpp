@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "store/output_file.hpp"
+#include "store/file/output.hpp"
 
 namespace ropejit::internal {
 

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -82,8 +83,8 @@ Facts gather(const Arguments& arguments) {
   store.read_only.clear();  // of the user's directory alone
   const std::vector<EntryListing> entries = BinaryStore(std::move(store)).list();
   facts.cache_entries = entries.size();
-  facts.cache_damaged = static_cast<std::size_t>(
-      std::count_if(entries.begin(), entries.end(), [](const EntryListing& entry) { return !entry.metadata; }));
+  facts.cache_damaged =
+      static_cast<std::size_t>(llvm::count_if(entries, [](const EntryListing& entry) { return !entry.metadata; }));
   return facts;
 }
 
@@ -96,48 +97,40 @@ void text_or_null(llvm::json::OStream& out, std::string_view key, const std::str
 }
 
 std::string info_json(const Facts& facts) {
-  return json_text([&](llvm::json::OStream& out) {
-    out.object([&] {
-      attribute(out, "version", ROPEJIT_VERSION);
-      out.attributeObject("cuda", [&] {
-        text_or_null(out, "driver", facts.cuda.driver);
-        out.attributeArray("devices", [&] {
-          for (const DeviceLine& device : facts.devices) {
-            out.object([&] {
-              text_or_null(out, "name", device.name);
-              text_or_null(out, "arch", device.arch);
-              attribute(out, "multiprocessors", std::int64_t{device.multiprocessors});
-              text_or_null(out, "problem", device.problem);
-            });
-          }
-        });
-        text_or_null(out, "problem", facts.cuda.problem);
+  return json_object([&](llvm::json::OStream& out) {
+    attribute(out, "version", ROPEJIT_VERSION);
+    out.attributeObject("cuda", [&] {
+      text_or_null(out, "driver", facts.cuda.driver);
+      attribute_objects(out, "devices", facts.devices, [&](const DeviceLine& device) {
+        text_or_null(out, "name", device.name);
+        text_or_null(out, "arch", device.arch);
+        attribute(out, "multiprocessors", device.multiprocessors);
+        text_or_null(out, "problem", device.problem);
       });
-      out.attributeObject("nvrtc", [&] {
-        attribute(out, "available", facts.nvrtc.available);
-        text_or_null(out, "version", facts.nvrtc.version);
-        text_or_null(out, "path", facts.nvrtc.path);
-        out.attributeArray("archs", [&] {
-          for (const std::string& arch : facts.nvrtc.archs) out.value(arch);
-        });
-        text_or_null(out, "problem", facts.nvrtc.problem);
-      });
-      out.attributeObject("host_compiler", [&] {
-        text_or_null(out, "path", facts.host_compiler);
-        text_or_null(out, "version", facts.host_version);
-        text_or_null(out, "problem", facts.host_problem);
-      });
-      out.attributeObject("templates", [&] {
-        text_or_null(out, "folder", templates_folder());  // null: those embedded in the library
-        attribute(out, "files", static_cast<std::int64_t>(facts.templates));
-        text_or_null(out, "digest", facts.templates_digest);
-        text_or_null(out, "problem", facts.templates_problem);
-      });
-      out.attributeObject("cache", [&] {
-        text_or_null(out, "path", facts.cache_directory);
-        attribute(out, "entries", static_cast<std::int64_t>(facts.cache_entries));
-        attribute(out, "damaged", static_cast<std::int64_t>(facts.cache_damaged));
-      });
+      text_or_null(out, "problem", facts.cuda.problem);
+    });
+    out.attributeObject("nvrtc", [&] {
+      attribute(out, "available", facts.nvrtc.available);
+      text_or_null(out, "version", facts.nvrtc.version);
+      text_or_null(out, "path", facts.nvrtc.path);
+      attribute_list(out, "archs", facts.nvrtc.archs);
+      text_or_null(out, "problem", facts.nvrtc.problem);
+    });
+    out.attributeObject("host_compiler", [&] {
+      text_or_null(out, "path", facts.host_compiler);
+      text_or_null(out, "version", facts.host_version);
+      text_or_null(out, "problem", facts.host_problem);
+    });
+    out.attributeObject("templates", [&] {
+      text_or_null(out, "folder", templates_folder());  // null: those embedded in the library
+      attribute(out, "files", facts.templates);
+      text_or_null(out, "digest", facts.templates_digest);
+      text_or_null(out, "problem", facts.templates_problem);
+    });
+    out.attributeObject("cache", [&] {
+      text_or_null(out, "path", facts.cache_directory);
+      attribute(out, "entries", facts.cache_entries);
+      attribute(out, "damaged", facts.cache_damaged);
     });
   });
 }
@@ -185,8 +178,7 @@ Command info_command() {
   return {"info",
           "shows what there is to work with: driver, devices, compilers, cache",
           {{"--cache-dir", "DIR", "the cache to count (see `ropejit cache path`)"},
-           {"--json", "", "one JSON object on stdout"},
-           {"--help", "", "this text"}},
+           {"--json", "", "one JSON object on stdout"}},
           {},
           run_info};
 }

@@ -46,32 +46,30 @@ std::string unusual_text(const RopeSpec& spec) {
 }
 
 std::string inspect_json(const RopeSpec& spec, const RotationPlan& plan) {
-  return json_text([&](llvm::json::OStream& out) {
-    out.object([&] {
-      attribute(out, "layout", to_string(spec.layout));
-      attribute(out, "head_dim", spec.q.head_dim);
-      attribute(out, "rotary_dim", spec.rotary_dim);
-      attribute(out, "first_lane", spec.q.first_lane);
-      attribute(out, "q_heads", spec.q.heads);
-      attribute(out, "kv_heads", spec.k ? spec.k->heads : 0);
-      attribute(out, "dtype", to_string(spec.dtype));
-      add_unusual(out, spec);
-      attribute(out, "theta", spec.theta);
-      out.attributeBegin("scaling");
-      out.rawValue(scaling_to_json(spec.scaling));
-      out.attributeEnd();
-      out.attributeArray("inv_freq", [&] {
-        for (const double w : plan.inv_freq) out.rawValue(json_number(w, 17));
-      });
-      out.attributeArray("steps", [&] {
-        // Strings: most readers of JSON keep 53 bits of a number.
-        for (const std::uint64_t step : plan.steps) out.value(fmt::format("{}", step));
-      });
-      attribute(out, "attention_scale", plan.attention_scale);
-      attribute(out, "softmax_scale", spec.softmax_scale());
-      attribute(out, "class_hash", plan.kernel_class.hash());
-      attribute(out, "plan_hash", plan.hash());
+  return json_object([&](llvm::json::OStream& out) {
+    attribute(out, "layout", to_string(spec.layout));
+    attribute(out, "head_dim", spec.q.head_dim);
+    attribute(out, "rotary_dim", spec.rotary_dim);
+    attribute(out, "first_lane", spec.q.first_lane);
+    attribute(out, "q_heads", spec.q.heads);
+    attribute(out, "kv_heads", spec.k ? spec.k->heads : 0);
+    attribute(out, "dtype", to_string(spec.dtype));
+    add_unusual(out, spec);
+    attribute(out, "theta", spec.theta);
+    out.attributeBegin("scaling");
+    out.rawValue(scaling_to_json(spec.scaling));
+    out.attributeEnd();
+    out.attributeArray("inv_freq", [&] {
+      for (const double w : plan.inv_freq) out.rawValue(json_number(w, 17));
     });
+    out.attributeArray("steps", [&] {
+      // Strings: most readers of JSON keep 53 bits of a number.
+      for (const std::uint64_t step : plan.steps) out.value(fmt::format("{}", step));
+    });
+    attribute(out, "attention_scale", plan.attention_scale);
+    attribute(out, "softmax_scale", spec.softmax_scale());
+    attribute(out, "class_hash", plan.kernel_class.hash());
+    attribute(out, "plan_hash", plan.hash());
   });
 }
 
@@ -147,12 +145,13 @@ int run_inspect(const Arguments& arguments) {
 }  // namespace
 
 Command inspect_command() {
-  std::vector<Flag> flags = case_flags();
-  flags.push_back({"--layers", "", "the rotation of every layer of the model instead"});
-  flags.push_back({"--json", "", "one JSON object on stdout"});
-  flags.push_back({"--help", "", "this text"});
-  return {
-      "inspect", "shows what a model's RoPE is: its lanes, frequencies, hashes and variants", flags, {}, run_inspect};
+  return {"inspect",
+          "shows what a model's RoPE is: its lanes, frequencies, hashes and variants",
+          joined({case_flags(),
+                  {{"--layers", "", "the rotation of every layer of the model instead"},
+                   {"--json", "", "one JSON object on stdout"}}}),
+          {},
+          run_inspect};
 }
 
 }  // namespace ropejit::internal

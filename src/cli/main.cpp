@@ -2,6 +2,7 @@
 // 0 all is well, 1 the job failed, 2 bad usage or bad input.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -26,9 +27,12 @@ constexpr int kFailed = 1;
 constexpr int kBadInput = 2;
 
 std::vector<Command> all_commands() {
-  return {run_command(),      tune_command(),    inspect_command(), diff_command(),  source_command(),
-          variants_command(), compile_command(), info_command(),    cache_command(), warm_command(),
-          check_command(),    records_command(), explain_command(), doctor_command()};
+  std::vector<Command> all = {run_command(),     tune_command(),     inspect_command(), diff_command(),
+                              source_command(),  variants_command(), compile_command(), info_command(),
+                              cache_command(),   warm_command(),     check_command(),   records_command(),
+                              explain_command(), doctor_command()};
+  for (Command& command : all) command.flags.push_back({"--help", "", "this text"});
+  return all;
 }
 
 std::string usage() {
@@ -67,8 +71,6 @@ std::size_t words_allowed(const Command& command) {
   return command.files.size() + (command.subwords.empty() ? 0 : 1);
 }
 
-Error bad_usage(const std::string& message) { return {ErrorCode::invalid_argument, "arguments", message}; }
-
 int run_command_line(const std::vector<std::string_view>& words) {
   if (words.empty() || words[0] == "--help" || words[0] == "-h" || words[0] == "help") {
     print(usage());
@@ -79,16 +81,14 @@ int run_command_line(const std::vector<std::string_view>& words) {
     return 0;
   }
   const std::vector<Command> commands = all_commands();
-  const auto command = std::find_if(commands.begin(), commands.end(),
-                                    [&](const Command& candidate) { return candidate.name == words[0]; });
+  const auto command = llvm::find_if(commands, [&](const Command& candidate) { return candidate.name == words[0]; });
   if (command == commands.end()) {
     std::string allowed;
     for (const Command& candidate : commands) allowed += (allowed.empty() ? "" : ", ") + candidate.name;
-    throw bad_usage(fmt::format("command: found {}, allowed: {}", quoted(words[0]), allowed));
+    throw bad_argument("command: found {}, allowed: {}", quoted(words[0]), allowed);
   }
   const std::vector<std::string_view> rest(words.begin() + 1, words.end());
-  if (std::find(rest.begin(), rest.end(), "--help") != rest.end() ||
-      std::find(rest.begin(), rest.end(), "-h") != rest.end()) {
+  if (llvm::is_contained(rest, "--help") || llvm::is_contained(rest, "-h")) {
     print(usage(*command));
     return 0;
   }

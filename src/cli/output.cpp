@@ -15,6 +15,18 @@ namespace {
 
 llvm::StringRef ref(std::string_view text) { return {text.data(), text.size()}; }
 
+std::string json_text(llvm::function_ref<void(llvm::json::OStream&)> value) {
+  std::string text;
+  llvm::raw_string_ostream stream(text);
+  {
+    llvm::json::OStream json(stream, 2);
+    value(json);
+  }
+  stream << "\n";
+  stream.flush();
+  return text;
+}
+
 }  // namespace
 
 void print(std::string_view text) {
@@ -41,16 +53,12 @@ void print_error_line(std::string_view line) noexcept {
 
 void print_error_text(std::string_view text) noexcept { static_cast<void>(write_all(STDERR_FILENO, text)); }
 
-std::string json_text(llvm::function_ref<void(llvm::json::OStream&)> body) {
-  std::string text;
-  llvm::raw_string_ostream stream(text);
-  {
-    llvm::json::OStream json(stream, 2);
-    body(json);
-  }
-  stream << "\n";
-  stream.flush();
-  return text;
+std::string json_object(llvm::function_ref<void(llvm::json::OStream&)> body) {
+  return json_text([&](llvm::json::OStream& json) { json.object([&] { body(json); }); });
+}
+
+std::string json_array(llvm::function_ref<void(llvm::json::OStream&)> body) {
+  return json_text([&](llvm::json::OStream& json) { json.array([&] { body(json); }); });
 }
 
 void attribute(llvm::json::OStream& json, std::string_view key, std::string_view text) {
@@ -76,9 +84,19 @@ void attribute(llvm::json::OStream& json, std::string_view key, double number, i
 
 void attribute_null(llvm::json::OStream& json, std::string_view key) { json.attribute(ref(key), nullptr); }
 
+void attribute_list(llvm::json::OStream& json, std::string_view key, const std::vector<std::string>& texts) {
+  json.attributeArray(ref(key), [&] {
+    for (const std::string& text : texts) json.value(llvm::json::fixUTF8(text));
+  });
+}
+
 std::string json_number(double number, int digits) {
   if (!std::isfinite(number)) return "null";
   return digits > 0 ? fmt::format("{:.{}g}", number, digits) : fmt::format("{}", number);
+}
+
+std::string counted(std::size_t count, const char* one, const char* many) {
+  return fmt::format("{} {}", count, count == 1 ? one : many);
 }
 
 std::string duration(double microseconds) {

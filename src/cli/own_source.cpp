@@ -1,6 +1,7 @@
 #include "cli/own_source.hpp"
 
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 #include <array>
@@ -18,7 +19,6 @@
 #include "support/parallel.hpp"
 #include "support/text.hpp"
 #include "tune/statistics.hpp"
-#include "tune/turns.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -36,7 +36,7 @@ struct Contender {
   KernelSource source;
   CompiledBinary binary;
   PreparedKernel kernel;
-  std::vector<ResolvedSteps> lengths;  ///< of a variant with steps in a buffer
+  std::vector<ResolvedSteps> lengths;  ///< the steps of a variant that reads them from a buffer
   Summary us;
 };
 
@@ -53,15 +53,13 @@ struct Outcome {
   TrialResult check;
 };
 
-Error bad_argument(const std::string& message) { return {ErrorCode::invalid_argument, "arguments", message}; }
-
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
 std::string read_entry(const Arguments& arguments, const KernelSource& generated) {
   std::string entry = arguments.text("--entry").value_or(generated.entry);
   const bool digit = !entry.empty() && std::isdigit(static_cast<unsigned char>(entry.front())) != 0;
-  if (entry.empty() || digit || !std::all_of(entry.begin(), entry.end(), is_word)) {
-    throw bad_argument(fmt::format("--entry: found {}, allowed: the name of an extern \"C\" kernel", quoted(entry)));
+  if (entry.empty() || digit || !llvm::all_of(entry, is_word)) {
+    throw bad_argument("--entry: found {}, allowed: the name of an extern \"C\" kernel", quoted(entry));
   }
   return entry;
 }
@@ -122,35 +120,33 @@ void attribute_us(llvm::json::OStream& out, const Summary& us) {
 void attribute_contender(llvm::json::OStream& out, std::string_view key, const Contender& contender) {
   out.attributeObject(key, [&] {
     attribute_us(out, contender.us);
-    attribute(out, "registers", std::int64_t{contender.binary.registers});
-    attribute(out, "spill_bytes", std::int64_t{contender.binary.spill_bytes});
+    attribute(out, "registers", contender.binary.registers);
+    attribute(out, "spill_bytes", contender.binary.spill_bytes);
     attribute(out, "compile_ms", contender.binary.compile_ms);
   });
 }
 
 std::string outcome_json(const Outcome& outcome) {
   const Comparison both = outcome.check.both();
-  return json_text([&](llvm::json::OStream& out) {
-    out.object([&] {
-      attribute(out, "device", outcome.target->name());
-      attribute(out, "arch", outcome.target->arch());
-      attribute(out, "source", outcome.path);
-      attribute(out, "entry", outcome.mine.source.entry);
-      attribute(out, "variant", to_string(outcome.variant));
-      attribute(out, "tokens", outcome.given.tokens);
-      attribute(out, "positions_first", outcome.first);
-      attribute(out, "verified", outcome.check.passed());
-      if (!outcome.check.passed()) attribute(out, "problem", outcome.check.problem());
-      attribute(out, "max_abs_error", both.worst_error());
-      attribute(out, "bound", both.bound_at_worst());
-      attribute(out, "elements", both.count());
-      attribute(out, "wrong", both.failures());
-      attribute_contender(out, "mine", outcome.mine);
-      attribute_contender(out, "generated", outcome.generated);
-      out.attributeObject("copy", [&] {
-        attribute_us(out, outcome.copy_us);
-        attribute(out, "bytes", static_cast<std::int64_t>(outcome.copied_bytes));
-      });
+  return json_object([&](llvm::json::OStream& out) {
+    attribute(out, "device", outcome.target->name());
+    attribute(out, "arch", outcome.target->arch());
+    attribute(out, "source", outcome.path);
+    attribute(out, "entry", outcome.mine.source.entry);
+    attribute(out, "variant", to_string(outcome.variant));
+    attribute(out, "tokens", outcome.given.tokens);
+    attribute(out, "positions_first", outcome.first);
+    attribute(out, "verified", outcome.check.passed());
+    if (!outcome.check.passed()) attribute(out, "problem", outcome.check.problem());
+    attribute(out, "max_abs_error", both.worst_error());
+    attribute(out, "bound", both.bound_at_worst());
+    attribute(out, "elements", both.count());
+    attribute(out, "wrong", both.failures());
+    attribute_contender(out, "mine", outcome.mine);
+    attribute_contender(out, "generated", outcome.generated);
+    out.attributeObject("copy", [&] {
+      attribute_us(out, outcome.copy_us);
+      attribute(out, "bytes", outcome.copied_bytes);
     });
   });
 }
@@ -202,13 +198,13 @@ KernelSource read_own_source(const Arguments& arguments, const KernelSource& gen
   source.entry = read_entry(arguments, generated);
   source.text = read_file("--source", path, kSourceLimit);
   if (source.text.find('\0') != std::string::npos) {
-    throw bad_argument(fmt::format("--source: {}: found a NUL byte, allowed: text", excerpt(path, 4096)));
+    throw bad_argument("--source: {}: found a NUL byte, allowed: text", excerpt(path, 4096));
   }
   if (!has_word(source.text, source.entry)) {
     throw bad_argument(
-        fmt::format("--source: {}: found no {}, allowed: a text with that kernel (--variant and --entry "
-                    "decide its name; `ropejit source` prints one)",
-                    excerpt(path, 4096), source.entry));
+        "--source: {}: found no {}, allowed: a text with that kernel (--variant and --entry "
+        "decide its name; `ropejit source` prints one)",
+        excerpt(path, 4096), source.entry);
   }
   source.has_steps = generated.has_steps && has_word(source.text, kStepsSymbol);
   return source;

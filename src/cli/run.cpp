@@ -1,4 +1,5 @@
 #include <fmt/format.h>
+#include <llvm/ADT/ScopeExit.h>
 
 #include <algorithm>
 #include <chrono>
@@ -31,18 +32,11 @@ class Stages {
   template <typename Work>
   auto time(const std::string& name, const Work& work) {
     const auto begin = std::chrono::steady_clock::now();
-    const auto end = [&] {
+    const auto end = llvm::make_scope_exit([&] {
       const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - begin;
       all_.emplace_back(name, took.count());
-    };
-    if constexpr (std::is_void_v<decltype(work())>) {
-      work();
-      end();
-    } else {
-      auto result = work();
-      end();
-      return result;
-    }
+    });
+    return work();
   }
   const std::vector<std::pair<std::string, double>>& all() const { return all_; }
   double last_us() const { return all_.back().second; }
@@ -122,33 +116,31 @@ Outcome run_case(const Case& given, std::int64_t first, const ServiceOptions& op
 
 std::string outcome_json(const Outcome& outcome) {
   const Comparison both = outcome.check.both();
-  return json_text([&](llvm::json::OStream& out) {
-    out.object([&] {
-      attribute(out, "device", outcome.kernel.device);
-      attribute(out, "arch", outcome.kernel.arch);
-      attribute(out, "entry", outcome.variant.entry);
-      attribute(out, "variant", outcome.variant.variant);
-      attribute(out, "cache", to_string(outcome.variant.cache));
-      attribute(out, "compile_ms", outcome.variant.compile_ms);
-      attribute(out, "load_us", outcome.variant.load_us);
-      attribute(out, "launch_us", outcome.launch_us);
-      attribute(out, "gb_per_s", outcome.gb_per_s);
-      attribute(out, "max_abs_error", both.worst_error());
-      attribute(out, "bound", both.bound_at_worst());
-      attribute(out, "verified", outcome.check.passed());
-      if (!outcome.check.passed()) attribute(out, "problem", outcome.check.problem());
-      attribute(out, "error_over_bound", both.worst_ratio());
-      attribute(out, "elements", both.count());
-      attribute(out, "wrong", both.failures());
-      attribute(out, "tokens", outcome.given.tokens);
-      attribute(out, "positions_first", outcome.first);
-      attribute(out, "registers", std::int64_t{outcome.variant.registers});
-      attribute(out, "spill_bytes", std::int64_t{outcome.variant.spill_bytes});
-      attribute(out, "class_hash", outcome.kernel.class_hash);
-      attribute(out, "plan_hash", outcome.kernel.plan_hash);
-      out.attributeObject("stages_us", [&] {
-        for (const auto& [name, took] : outcome.stages.all()) attribute(out, name, took);
-      });
+  return json_object([&](llvm::json::OStream& out) {
+    attribute(out, "device", outcome.kernel.device);
+    attribute(out, "arch", outcome.kernel.arch);
+    attribute(out, "entry", outcome.variant.entry);
+    attribute(out, "variant", outcome.variant.variant);
+    attribute(out, "cache", to_string(outcome.variant.cache));
+    attribute(out, "compile_ms", outcome.variant.compile_ms);
+    attribute(out, "load_us", outcome.variant.load_us);
+    attribute(out, "launch_us", outcome.launch_us);
+    attribute(out, "gb_per_s", outcome.gb_per_s);
+    attribute(out, "max_abs_error", both.worst_error());
+    attribute(out, "bound", both.bound_at_worst());
+    attribute(out, "verified", outcome.check.passed());
+    if (!outcome.check.passed()) attribute(out, "problem", outcome.check.problem());
+    attribute(out, "error_over_bound", both.worst_ratio());
+    attribute(out, "elements", both.count());
+    attribute(out, "wrong", both.failures());
+    attribute(out, "tokens", outcome.given.tokens);
+    attribute(out, "positions_first", outcome.first);
+    attribute(out, "registers", outcome.variant.registers);
+    attribute(out, "spill_bytes", outcome.variant.spill_bytes);
+    attribute(out, "class_hash", outcome.kernel.class_hash);
+    attribute(out, "plan_hash", outcome.kernel.plan_hash);
+    out.attributeObject("stages_us", [&] {
+      for (const auto& [name, took] : outcome.stages.all()) attribute(out, name, took);
     });
   });
 }
@@ -197,8 +189,7 @@ int run_run(const Arguments& arguments) {
   if (arguments.has("--source")) return run_own_source(arguments, given, first);
   for (const char* flag : {"--variant", "--entry"}) {
     if (!arguments.has(flag)) continue;
-    throw Error(ErrorCode::invalid_argument, "arguments",
-                fmt::format("{}: found without --source, allowed: with it (else the size decides what runs)", flag));
+    throw bad_argument("{}: found without --source, allowed: with it (else the size decides what runs)", flag);
   }
   const Outcome outcome = run_case(given, first, read_options(arguments));
   print(arguments.has("--json") ? outcome_json(outcome) : outcome_table(outcome));
@@ -208,13 +199,15 @@ int run_run(const Arguments& arguments) {
 }  // namespace
 
 Command run_command() {
-  std::vector<Flag> flags = case_flags();
-  for (Flag& flag : service_flags()) flags.push_back(std::move(flag));
-  flags.push_back({"--first", "N", "position of the first token, may be negative (0)"});
-  for (Flag& flag : own_source_flags()) flags.push_back(std::move(flag));
-  flags.push_back({"--json", "", "one JSON object on stdout"});
-  flags.push_back({"--help", "", "this text"});
-  return {"run", "builds a model's kernel, launches it, checks every element and times it", flags, {}, run_run};
+  return {"run",
+          "builds a model's kernel, launches it, checks every element and times it",
+          joined({case_flags(),
+                  service_flags(),
+                  {{"--first", "N", "position of the first token, may be negative (0)"}},
+                  own_source_flags(),
+                  {{"--json", "", "one JSON object on stdout"}}}),
+          {},
+          run_run};
 }
 
 }  // namespace ropejit::internal

@@ -35,15 +35,11 @@ int run_source(const Arguments& arguments) {
     print(text);
     return 0;
   }
-  print(json_text([&](llvm::json::OStream& out) {
-    out.object([&] {
-      attribute(out, "entry", source.entry);
-      attribute(out, "variant", to_string(variant));
-      attribute(out, "source", source.text);
-      out.attributeArray("files", [&] {
-        for (const std::string& file : files) out.value(llvm::json::fixUTF8(file));
-      });
-    });
+  print(json_object([&](llvm::json::OStream& out) {
+    attribute(out, "entry", source.entry);
+    attribute(out, "variant", to_string(variant));
+    attribute(out, "source", source.text);
+    attribute_list(out, "files", files);
   }));
   return 0;
 }
@@ -51,12 +47,14 @@ int run_source(const Arguments& arguments) {
 }  // namespace
 
 Command source_command() {
-  std::vector<Flag> flags = case_flags();
-  flags.push_back(variant_flag());
-  flags.push_back({"--out", "DIR", "write the source and its templates there (print the source)"});
-  flags.push_back({"--json", "", "one JSON object on stdout"});
-  flags.push_back({"--help", "", "this text"});
-  return {"source", "prints the CUDA source that is generated", flags, {}, run_source};
+  return {"source",
+          "prints the CUDA source that is generated",
+          joined({case_flags(),
+                  {variant_flag(),
+                   {"--out", "DIR", "write the source and its templates there (print the source)"},
+                   {"--json", "", "one JSON object on stdout"}}}),
+          {},
+          run_source};
 }
 
 }  // namespace ropejit::internal

@@ -78,21 +78,15 @@ Trial::Trial(const Target& target, const Case& given, std::int64_t first_positio
   if (case_.spec.k) tensors_.push_back(make_tensor(*case_.spec.k, std::uint64_t{1} << 62));
   if (case_.form.positions == PositionSource::start) return;
 
-  const bool narrow = case_.form.positions == PositionSource::ids32;
-  std::vector<std::int32_t> ids32;
-  std::vector<std::int64_t> ids64;
-  for (std::int64_t axis = 0; axis < axes_of(case_.spec); ++axis) {
-    for (std::int64_t s = 0; s < case_.tokens; ++s) {
-      if (narrow) {
-        ids32.push_back(static_cast<std::int32_t>(position(axis, s)));
-      } else {
-        ids64.push_back(position(axis, s));
-      }
+  const auto upload_ids = [&](auto zero) {
+    std::vector<decltype(zero)> ids;
+    for (std::int64_t axis = 0; axis < axes_of(case_.spec); ++axis) {
+      for (std::int64_t s = 0; s < case_.tokens; ++s) ids.push_back(static_cast<decltype(zero)>(position(axis, s)));
     }
-  }
-  const std::size_t bytes = narrow ? 4 * ids32.size() : 8 * ids64.size();
-  ids_ = target_.allocate(bytes);
-  target_.upload(ids_.data(), narrow ? static_cast<const void*>(ids32.data()) : ids64.data(), bytes);
+    ids_ = target_.allocate(ids.size() * sizeof zero);
+    target_.upload(ids_.data(), ids.data(), ids.size() * sizeof zero);
+  };
+  case_.form.positions == PositionSource::ids32 ? upload_ids(std::int32_t{0}) : upload_ids(std::int64_t{0});
 }
 
 std::int64_t Trial::position(std::int64_t axis, std::int64_t token) const {
@@ -102,7 +96,7 @@ std::int64_t Trial::position(std::int64_t axis, std::int64_t token) const {
 
 void Trial::refuse_what_does_not_fit() const {
   const RopeSpec& spec = case_.spec;
-  // Of the wider of what is read and written.
+  // What is read and what is written may differ in width: the wider counts.
   const auto bytes_of = [&](const Operand& shape) {
     const std::size_t widest = std::max(element_bytes(spec.dtype), element_bytes(shape.dtype_out.value_or(spec.dtype)));
     return static_cast<double>(elements(shape)) * static_cast<double>(widest);
@@ -115,11 +109,10 @@ void Trial::refuse_what_does_not_fit() const {
   const double physical = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
   if (needed <= 0.9 * physical) return;
   constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
-  throw Error(
-      ErrorCode::invalid_argument, "arguments",
-      fmt::format("--tokens: found {}, whose tensors need {:.1f} GiB of host memory to be checked, allowed: what "
-                  "fits into this machine's {:.1f} GiB",
-                  case_.tokens, needed / kGiB, physical / kGiB));
+  throw bad_argument(
+      "--tokens: found {}, whose tensors need {:.1f} GiB of host memory to be checked, allowed: what "
+      "fits into this machine's {:.1f} GiB",
+      case_.tokens, needed / kGiB, physical / kGiB);
 }
 
 Trial::Tensor Trial::make_tensor(const Operand& shape, std::uint64_t seed) const {

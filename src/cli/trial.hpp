@@ -55,7 +55,7 @@ class Trial {
     DeviceBuffer in;
     DeviceBuffer out;  ///< empty in place
     DType dtype_out = DType::bf16;
-    std::size_t bytes_out = 0;  ///< of what is written, guards included
+    std::size_t bytes_out = 0;  ///< the size of what is written, guards included
   };
   Tensor make_tensor(const Operand& shape, std::uint64_t seed) const;
   void fill(Tensor& tensor, std::uint64_t seed) const;

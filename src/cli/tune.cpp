@@ -1,5 +1,6 @@
 // Finds the fastest variants of a model's kernel on the device at hand, and keeps them as records.
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 #include <memory>
@@ -34,8 +35,7 @@ std::string path_of(const Arguments& arguments, const BinaryStore& store) {
 }
 
 const TriedVariant* find_tried(const TunedSize& size, const Variant& variant) {
-  const auto found = std::find_if(size.tried.begin(), size.tried.end(),
-                                  [&](const TriedVariant& tried) { return tried.variant == variant; });
+  const auto found = llvm::find_if(size.tried, [&](const TriedVariant& tried) { return tried.variant == variant; });
   return found == size.tried.end() ? nullptr : &*found;
 }
 
@@ -129,14 +129,17 @@ Command tune_command() {
   for (Flag& flag : flags) {
     if (flag.name == "--tokens") flag = {"--tokens", "LIST", "sizes to tune for (1,4,16,64,256,1024,4096,16384,65536)"};
   }
-  for (Flag& flag : service_flags()) flags.push_back(std::move(flag));
-  flags.push_back({"--budget-ms", "N", "wall time for all sizes together (no limit)"});
-  flags.push_back({"--all", "", "time every legal variant, not the candidates alone"});
-  flags.push_back({"--records", "FILE", "where records go (the cache directory's own file)"});
-  flags.push_back({"--keep", "", "leave out sizes that the file has a record of: goes on where a run was cut off"});
-  flags.push_back({"--csv", "", "every variant that was timed, as CSV"});
-  flags.push_back({"--help", "", "this text"});
-  return {"tune", "finds the fastest variants on this device and keeps them as records", flags, {}, run_tune};
+  const std::vector<Flag> own = {
+      {"--budget-ms", "N", "wall time for all sizes together (no limit)"},
+      {"--all", "", "time every legal variant, not the candidates alone"},
+      {"--records", "FILE", "where records go (the cache directory's own file)"},
+      {"--keep", "", "leave out sizes that the file has a record of: goes on where a run was cut off"},
+      {"--csv", "", "every variant that was timed, as CSV"}};
+  return {"tune",
+          "finds the fastest variants on this device and keeps them as records",
+          joined({flags, service_flags(), own}),
+          {},
+          run_tune};
 }
 
 }  // namespace ropejit::internal

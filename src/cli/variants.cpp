@@ -1,6 +1,7 @@
 // The variants that a case may be computed by, and why one is not among them.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -30,11 +31,6 @@ struct Listed {
   Work work;
 };
 
-template <typename T>
-bool contains(const std::vector<T>& all, const T& one) {
-  return std::find(all.begin(), all.end(), one) != all.end();
-}
-
 // The space in its order, then what serves and is not of it. Serving ones as serving_variants has them for a plan whose
 // length is known.
 std::vector<Listed> list_variants(const KernelClass& kernel_class) {
@@ -43,7 +39,7 @@ std::vector<Listed> list_variants(const KernelClass& kernel_class) {
   const std::vector<VariantChoice> serving = default_variants(kernel_class, kAssumedMultiprocessors);
   std::vector<Variant> all = space;
   for (const VariantChoice& choice : serving) {
-    if (!contains(all, choice.variant)) all.push_back(choice.variant);
+    if (!llvm::is_contained(all, choice.variant)) all.push_back(choice.variant);
   }
   all.push_back(universal_variant(kernel_class));
 
@@ -51,8 +47,8 @@ std::vector<Listed> list_variants(const KernelClass& kernel_class) {
   for (const Variant& variant : all) {
     Listed one;
     one.variant = variant;
-    one.searched = contains(space, variant);
-    one.candidate = contains(candidates, variant);
+    one.searched = llvm::is_contained(space, variant);
+    one.candidate = llvm::is_contained(candidates, variant);
     for (const VariantChoice& choice : serving) {
       if (choice.variant == variant) one.serves_from.push_back(choice.min_tokens);
     }
@@ -75,8 +71,8 @@ std::string share_text(const BlockSplit& split) {
 }
 
 std::string variants_table(const KernelClass& kernel_class, const std::vector<Listed>& all) {
-  const auto searched = std::count_if(all.begin(), all.end(), [](const Listed& one) { return one.searched; });
-  const auto candidates = std::count_if(all.begin(), all.end(), [](const Listed& one) { return one.candidate; });
+  const auto searched = llvm::count_if(all, [](const Listed& one) { return one.searched; });
+  const auto candidates = llvm::count_if(all, [](const Listed& one) { return one.candidate; });
   std::string text =
       fmt::format("{}\n{} variants, {} of them candidates; what serves by default is for {} multiprocessors\n\n",
                   kernel_class.text(), searched, candidates, kAssumedMultiprocessors);
@@ -103,34 +99,28 @@ std::string variants_table(const KernelClass& kernel_class, const std::vector<Li
 
 void attribute_split(llvm::json::OStream& out, std::string_view key, const BlockSplit& split) {
   out.attributeObject(key, [&] {
-    attribute(out, "tokens", std::int64_t{split.tokens});
-    attribute(out, "parts", std::int64_t{split.parts});
+    attribute(out, "tokens", split.tokens);
+    attribute(out, "parts", split.parts);
   });
 }
 
 std::string variants_json(const KernelClass& kernel_class, const std::vector<Listed>& all) {
-  return json_text([&](llvm::json::OStream& out) {
-    out.object([&] {
-      attribute(out, "class", kernel_class.text());
-      attribute(out, "class_hash", kernel_class.hash());
-      attribute(out, "multiprocessors", std::int64_t{kAssumedMultiprocessors});
-      out.attributeArray("variants", [&] {
-        for (const Listed& one : all) {
-          out.object([&] {
-            attribute(out, "variant", to_string(one.variant));
-            attribute(out, "searched", one.searched);
-            attribute(out, "candidate", one.candidate);
-            out.attributeArray("serves_from", [&] {
-              for (const std::int64_t tokens : one.serves_from) out.value(tokens);
-            });
-            attribute(out, "serves_any_strides", one.serves_any_strides);
-            attribute(out, "threads", std::int64_t{one.work.threads});
-            for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
-              attribute_split(out, to_string(kernel_class.operands[i].name), one.work.operands[i].block);
-            }
-          });
-        }
+  return json_object([&](llvm::json::OStream& out) {
+    attribute(out, "class", kernel_class.text());
+    attribute(out, "class_hash", kernel_class.hash());
+    attribute(out, "multiprocessors", kAssumedMultiprocessors);
+    attribute_objects(out, "variants", all, [&](const Listed& one) {
+      attribute(out, "variant", to_string(one.variant));
+      attribute(out, "searched", one.searched);
+      attribute(out, "candidate", one.candidate);
+      out.attributeArray("serves_from", [&] {
+        for (const std::int64_t tokens : one.serves_from) out.value(tokens);
       });
+      attribute(out, "serves_any_strides", one.serves_any_strides);
+      attribute(out, "threads", one.work.threads);
+      for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+        attribute_split(out, to_string(kernel_class.operands[i].name), one.work.operands[i].block);
+      }
     });
   });
 }
@@ -138,10 +128,10 @@ std::string variants_json(const KernelClass& kernel_class, const std::vector<Lis
 Variant read_why_not(const Arguments& arguments) {
   const std::string name = arguments.text("--why-not").value_or("");
   if (const std::optional<Variant> variant = parse_variant(name)) return *variant;
-  throw Error(ErrorCode::invalid_argument, "arguments",
-              fmt::format("--why-not: found {}, allowed: FAMILY_vBYTES_hHEADS_tTHREADS[_buffer], of flat, "
-                          "lanes, shared and universal, such as flat_v16_h8_t128",
-                          quoted(name)));
+  throw bad_argument(
+      "--why-not: found {}, allowed: FAMILY_vBYTES_hHEADS_tTHREADS[_buffer], of flat, "
+      "lanes, shared and universal, such as flat_v16_h8_t128",
+      quoted(name));
 }
 
 // How far a variant gets, and why no further.
@@ -191,15 +181,13 @@ int explain(const Arguments& arguments, const KernelClass& kernel_class, std::in
                       serving_text(kernel_class, variant, tokens)));
     return 0;
   }
-  print(json_text([&](llvm::json::OStream& out) {
-    out.object([&] {
-      attribute(out, "variant", to_string(variant));
-      attribute(out, "legal", standing.kind != Standing::Kind::illegal);
-      attribute(out, "searched", standing.kind >= Standing::Kind::searched);
-      attribute(out, "candidate", standing.kind == Standing::Kind::candidate);
-      attribute(out, "reason", standing.reason);
-      attribute(out, "serves_by_default", to_string(default_variant_for(kernel_class, tokens)));
-    });
+  print(json_object([&](llvm::json::OStream& out) {
+    attribute(out, "variant", to_string(variant));
+    attribute(out, "legal", standing.kind != Standing::Kind::illegal);
+    attribute(out, "searched", standing.kind >= Standing::Kind::searched);
+    attribute(out, "candidate", standing.kind == Standing::Kind::candidate);
+    attribute(out, "reason", standing.reason);
+    attribute(out, "serves_by_default", to_string(default_variant_for(kernel_class, tokens)));
   }));
   return 0;
 }
@@ -218,13 +206,11 @@ int run_variants(const Arguments& arguments) {
 }  // namespace
 
 Command variants_command() {
-  std::vector<Flag> flags = case_flags();
-  flags.push_back({"--why-not", "ID", "why this variant is not legal, not searched or no candidate (list all)"});
-  flags.push_back({"--json", "", "one JSON object on stdout"});
-  flags.push_back({"--help", "", "this text"});
   return {"variants",
           "lists the ways a kernel can be computed, or says why one is not among them",
-          flags,
+          joined({case_flags(),
+                  {{"--why-not", "ID", "why this variant is not legal, not searched or no candidate (list all)"},
+                   {"--json", "", "one JSON object on stdout"}}}),
           {},
           run_variants};
 }

@@ -7,6 +7,8 @@
 #include <string_view>
 #include <thread>
 
+#include "support/text.hpp"
+
 namespace ropejit::internal {
 namespace {
 
@@ -25,13 +27,10 @@ std::optional<std::uint64_t> number_at(std::string_view text) {
   return error == std::errc{} && end != text.data() ? std::optional(value) : std::nullopt;
 }
 
-/// Of a file of lines "KEY value".
+/// The value of a key in a text of lines "KEY value".
 std::optional<std::uint64_t> value_of(const std::string& text, std::string_view key) {
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string_view line = std::string_view(text).substr(begin, end - begin);
+  for (const std::string_view line : split(text, '\n')) {
     if (line.starts_with(key)) return number_at(line.substr(key.size()));
-    begin = end + 1;
   }
   return std::nullopt;
 }

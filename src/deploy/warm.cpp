@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <optional>
 
 #include "deploy/warm_workers.hpp"
@@ -17,18 +16,12 @@ constexpr std::size_t kHashDigits = 16;
 constexpr std::uint64_t kMostShards = 65'536;
 constexpr int kRefusalsInARow = 10;
 
-std::optional<std::uint64_t> whole_number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return error == std::errc{} && end == text.data() + text.size() ? std::optional(value) : std::nullopt;
-}
-
 /// What came of an item.
 struct Outcome {
   enum class Kind : char { present = 'p', compiled = 'c', failed = 'f', refused = 'r' };
   Kind kind = Kind::present;
-  std::uint64_t bytes = 0;  ///< of compiled
-  std::string entry = {};   ///< of the other two, as what follows; refused: the directory did not take it
+  std::uint64_t bytes = 0;  ///< for compiled: the size of the image
+  std::string entry = {};   ///< for failed and refused, as what follows; refused: the directory did not take it
   std::string reason = {};
   std::string log = {};
 };
@@ -59,21 +52,10 @@ std::string to_text(const Outcome& outcome) {
 }
 
 Outcome outcome_of(std::string_view text) {
-  Outcome outcome;
-  if (text.empty()) return {Outcome::Kind::failed, 0, {}, "a worker said nothing"};
-  outcome.kind = static_cast<Outcome::Kind>(text.front());
-  text.remove_prefix(1);
-  const auto field = [&] {
-    const std::size_t end = std::min(text.find('\0'), text.size());
-    const std::string_view one = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    return one;
-  };
-  outcome.bytes = whole_number(field()).value_or(0);
-  outcome.entry = field();
-  outcome.reason = field();
-  outcome.log = text;
-  return outcome;
+  const std::vector<std::string_view> fields = split(text.substr(std::min<std::size_t>(1, text.size())), '\0');
+  if (fields.size() != 4) return {Outcome::Kind::failed, 0, {}, "a worker said nothing"};
+  return {static_cast<Outcome::Kind>(text.front()), number_in<std::uint64_t>(fields[0]).value_or(0),
+          std::string(fields[1]), std::string(fields[2]), std::string(fields[3])};
 }
 
 class Warming {
@@ -144,16 +126,13 @@ class Warming {
 }  // namespace
 
 bool Shard::has(std::string_view key) const {
-  std::uint64_t value = 0;
-  const std::string_view digits = key.substr(0, kHashDigits);
-  std::from_chars(digits.data(), digits.data() + digits.size(), value, 16);
-  return value % count == index - 1;
+  return number_in<std::uint64_t>(key.substr(0, kHashDigits), 16).value_or(0) % count == index - 1;
 }
 
 Shard read_shard(std::string_view what, std::string_view text, Problems& problems) {
   const std::size_t slash = text.find('/');
-  const auto index = whole_number(text.substr(0, slash));
-  const auto count = slash == std::string_view::npos ? std::nullopt : whole_number(text.substr(slash + 1));
+  const auto index = number_in<std::uint64_t>(text.substr(0, slash));
+  const auto count = slash == std::string_view::npos ? std::nullopt : number_in<std::uint64_t>(text.substr(slash + 1));
   if (index && count && *count >= 1 && *count <= kMostShards && *index >= 1 && *index <= *count) {
     return {*index, *count};
   }

@@ -13,8 +13,8 @@
 
 namespace ropejit::internal {
 
-/// Of `count` parts of a list the `index`-th, from 1 on. Which part an entry is in depends on its key alone: parts have
-/// nothing in common, and together are the whole, on whichever machines and in whichever order they are made.
+/// The `index`-th, from 1 on, of `count` parts of a list. Which part an entry is in depends on its key alone: parts
+/// have nothing in common, and together are the whole, on whichever machines and in whichever order they are made.
 struct Shard {
   std::uint64_t index = 1;
   std::uint64_t count = 1;
@@ -40,7 +40,7 @@ struct WarmProgress {
   std::size_t total = 0;
   std::size_t present = 0;   ///< were there already
   std::size_t compiled = 0;  ///< and kept
-  std::uint64_t bytes = 0;   ///< of the payloads that were kept
+  std::uint64_t bytes = 0;   ///< the size of the payloads that were kept
   std::vector<WarmFailure> failures;
   bool given_up = false;  ///< warm gave up, and the rest was not begun
 
@@ -65,7 +65,7 @@ WarmProgress warm(const WarmList& list, const BinaryStore& store, const WarmOpti
 
 struct MissingItem {
   std::size_t item = 0;  ///< into WarmList::items
-  std::string reason;    ///< of the first directory that was looked at
+  std::string reason;    ///< why the first directory that was looked at has it not
 };
 
 /// Those that no directory of the store has, in the list's order. Reads and verifies all others.

@@ -1,6 +1,8 @@
 #include "deploy/warm_form.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 
@@ -64,13 +66,13 @@ std::vector<FormPreset> make_presets() {
 }
 
 std::string names_of_presets() {
-  std::string names;
-  for (const FormPreset& preset : form_presets()) names += fmt::format("{}{}", names.empty() ? "" : ", ", preset.name);
-  return names;
+  std::vector<std::string_view> names;
+  for (const FormPreset& preset : form_presets()) names.push_back(preset.name);
+  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 void append(const WarmForm& form, std::vector<WarmForm>& forms) {
-  if (std::find(forms.begin(), forms.end(), form) == forms.end()) forms.push_back(form);
+  if (!llvm::is_contained(forms, form)) forms.push_back(form);
 }
 
 WarmForm read_object(llvm::json::Object object) {

@@ -33,7 +33,7 @@ struct WarmItem {
   std::size_t plan = 0;    ///< into WarmList::plans
   std::size_t target = 0;  ///< into WarmList::targets
   Variant variant;
-  std::string key;  ///< of the entry: 64 hex digits
+  std::string key;  ///< the entry's: 64 hex digits
 };
 
 /// What all of it comes to. Each entry once, whichever models, dtypes and layers share it.

@@ -2,15 +2,13 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
-#include <charconv>
-#include <functional>
 #include <set>
 
-#include "deploy/build_archs.hpp"
+#include "host/host_compiler.hpp"
 #include "spec/names.hpp"
-#include "support/split.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -19,48 +17,47 @@ namespace {
 constexpr IntRange kSchema{1, 1};
 constexpr IntRange kDegree{1, 1024};
 constexpr std::string_view kOwnLayout = "own";
+constexpr std::string_view kArchs[] = {"sm_75", "sm_80",  "sm_86",  "sm_87",  "sm_88",  "sm_89",
+                                       "sm_90", "sm_100", "sm_103", "sm_110", "sm_120", "sm_121"};
 
 std::string text_of(const llvm::json::Value& value) {
   const auto text = value.getAsString();
   return text ? text->str() : std::string();
 }
 
-// The elements of a list, one by one. What occurs twice is a problem.
-class List {
- public:
-  List(std::string_view name, Problems& problems) : name_(name), problems_(problems) {}
-
-  // `read` takes an element and its place, and tells of what is wrong with it.
-  void each(const ObjectReader& reader, bool required,
-            const std::function<void(const llvm::json::Value&, const std::string&)>& read) {
-    const llvm::json::Value* value = reader.find(name_);
-    if (value == nullptr && !required) return;
-    const llvm::json::Array* array = value == nullptr ? nullptr : value->getAsArray();
-    if (array == nullptr || array->empty()) {
-      const std::string found = value == nullptr ? "nothing" : array == nullptr ? describe(*value) : "an empty array";
-      problems_.add(fmt::format("{}: found {}, allowed: an array with one element or more", name_, found));
-      return;
-    }
-    for (std::size_t i = 0; i < array->size(); ++i) {
-      const llvm::json::Value& element = (*array)[i];
-      const std::string place = fmt::format("{}[{}]", name_, i);
-      const bool again = std::find(array->begin(), array->begin() + static_cast<std::ptrdiff_t>(i), element) !=
-                         array->begin() + static_cast<std::ptrdiff_t>(i);
-      if (again) {
-        problems_.add(fmt::format("{}: found {} a second time, allowed: once", place, describe(element)));
-      } else {
-        read(element, place);
-      }
+// The elements of a list, one by one: `read` takes an element and its place, and tells of what is wrong with it. What
+// occurs twice is a problem.
+void each_of(const ObjectReader& reader, std::string_view name, bool required, Problems& problems,
+             llvm::function_ref<void(const llvm::json::Value&, const std::string&)> read) {
+  const llvm::json::Value* value = reader.find(name);
+  if (value == nullptr && !required) return;
+  const llvm::json::Array* array = value == nullptr ? nullptr : value->getAsArray();
+  if (array == nullptr || array->empty()) {
+    const std::string found = value == nullptr ? "nothing" : array == nullptr ? describe(*value) : "an empty array";
+    problems.add(fmt::format("{}: found {}, allowed: an array with one element or more", name, found));
+    return;
+  }
+  for (std::size_t i = 0; i < array->size(); ++i) {
+    const auto element = array->begin() + static_cast<std::ptrdiff_t>(i);
+    const std::string place = fmt::format("{}[{}]", name, i);
+    if (std::find(array->begin(), element, *element) != element) {
+      problems.add(fmt::format("{}: found {} a second time, allowed: once", place, describe(*element)));
+    } else {
+      read(*element, place);
     }
   }
+}
 
- private:
-  std::string name_;
-  Problems& problems_;
-};
+// The same into `list`, by `add`.
+template <class T, class Add>
+void read_list(const ObjectReader& reader, std::string_view name, bool required, std::vector<T>& list,
+               Problems& problems, const Add& add) {
+  each_of(reader, name, required, problems,
+          [&](const llvm::json::Value& value, const std::string& place) { add(value, place, list, problems); });
+}
 
 const WarmModel* find_model(const std::vector<WarmModel>& models, std::string_view name) {
-  const auto found = std::find_if(models.begin(), models.end(), [&](const WarmModel& m) { return m.name == name; });
+  const auto found = llvm::find_if(models, [&](const WarmModel& m) { return m.name == name; });
   return found == models.end() ? nullptr : &*found;
 }
 
@@ -72,7 +69,7 @@ void add_model(const WarmModel& model, std::vector<WarmModel>& models) {
 void read_models(const ObjectReader& reader, const std::vector<WarmModel>& known, WarmManifest& manifest,
                  Problems& problems) {
   const bool required = !reader.has("families");
-  List("models", problems).each(reader, required, [&](const llvm::json::Value& value, const std::string& place) {
+  each_of(reader, "models", required, problems, [&](const llvm::json::Value& value, const std::string& place) {
     if (const llvm::json::Object* object = value.getAsObject()) {
       WarmModel model = read_warm_model(*object, place, problems);
       if (find_model(manifest.models, model.name) != nullptr) {
@@ -88,7 +85,7 @@ void read_models(const ObjectReader& reader, const std::vector<WarmModel>& known
   });
   std::set<std::string> families;
   for (const WarmModel& model : known) families.insert(model.family);
-  List("families", problems).each(reader, false, [&](const llvm::json::Value& value, const std::string& place) {
+  each_of(reader, "families", false, problems, [&](const llvm::json::Value& value, const std::string& place) {
     if (!families.contains(text_of(value))) {
       problems.add(fmt::format("{}: found {}, allowed: {}", place, describe(value), fmt::join(families, ", ")));
     }
@@ -141,7 +138,7 @@ void add_arch(const llvm::json::Value& value, const std::string& place, std::vec
   const std::optional<std::string> arch = arch_named(text_of(value));
   if (!arch) {
     problems.add(fmt::format("{}: found {}, allowed: {}", place, describe(value), allowed_archs()));
-  } else if (std::find(archs.begin(), archs.end(), *arch) != archs.end()) {
+  } else if (llvm::is_contained(archs, *arch)) {
     problems.add(fmt::format("{}: found {} a second time, allowed: once", place, *arch));
   } else {
     archs.push_back(*arch);
@@ -152,13 +149,10 @@ void add_arch(const llvm::json::Value& value, const std::string& place, std::vec
 llvm::json::Object as_list(std::string_view name, std::string_view list) {
   llvm::json::Array array;
   for (const std::string_view part : split(list, ',')) {
-    const std::string word(part);
-    std::int64_t number = 0;
-    const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), number);
-    if (error == std::errc{} && stop == word.data() + word.size()) {
-      array.push_back(number);
+    if (const auto number = number_in<std::int64_t>(part)) {
+      array.push_back(*number);
     } else {
-      array.push_back(llvm::json::fixUTF8(word));
+      array.push_back(llvm::json::fixUTF8(std::string(part)));
     }
   }
   llvm::json::Object object;
@@ -167,66 +161,69 @@ llvm::json::Object as_list(std::string_view name, std::string_view list) {
 }
 
 template <class T, class Add>
-std::vector<T> read_list(std::string_view what, std::string_view list, Problems& problems, const Add& add) {
+std::vector<T> read_words(std::string_view what, std::string_view list, Problems& problems, const Add& add) {
   const llvm::json::Object object = as_list(what, list);
   std::vector<T> read;
-  List(what, problems).each(ObjectReader(object), true, [&](const llvm::json::Value& value, const std::string& place) {
-    add(value, place, read, problems);
-  });
+  read_list(ObjectReader(object), what, true, read, problems, add);
   return read;
 }
 
 }  // namespace
 
+std::vector<std::string> build_archs() { return {std::begin(kArchs), std::end(kArchs)}; }
+
+std::optional<std::string> arch_named(std::string_view text) {
+  if (text == "host" || text == kHostArch) return std::string(kHostArch);
+  if (text.starts_with("sm_")) text.remove_prefix(3);
+  std::string digits(text);
+  // "9.0", "12.0": one digit behind the dot, and one dot.
+  if (const std::size_t dot = digits.find('.'); dot != std::string::npos) {
+    if (dot + 2 != digits.size()) return std::nullopt;
+    digits.erase(dot, 1);
+  }
+  const std::string name = "sm_" + digits;
+  if (!llvm::is_contained(kArchs, name)) return std::nullopt;
+  return name;
+}
+
+std::string allowed_archs() { return fmt::format("{}, host", fmt::join(kArchs, ", ")); }
+
 WarmManifest read_warm_manifest(std::string_view text, const std::vector<WarmModel>& known, Problems& problems) {
   WarmManifest manifest;
   problems.attempt("", [&] {
-    std::vector<std::string> twice;
-    const llvm::json::Object object = parse_json_object(text, twice);
-    for (std::string& line : twice) problems.add(std::move(line));
+    const llvm::json::Object object = parse_json_object(text, problems);
     const ObjectReader reader(object);
     constexpr std::string_view kKeys[] = {"schema",  "note",  "models",          "families", "dtypes",
                                           "layouts", "forms", "tensor_parallel", "archs"};
     for (const auto& [key, value] : object) {
       const std::string name = key.str();
-      if (std::find(std::begin(kKeys), std::end(kKeys), name) == std::end(kKeys)) {
+      if (!llvm::is_contained(kKeys, name)) {
         problems.add(fmt::format("{}: found an unknown key, allowed: {}", excerpt(name), fmt::join(kKeys, ", ")));
       }
     }
     problems.attempt("", [&] { reader.get_int("schema", kSchema); });
     read_models(reader, known, manifest, problems);
-    List("dtypes", problems).each(reader, true, [&](const llvm::json::Value& value, const std::string& place) {
-      add_dtype(value, place, manifest.dtypes, problems);
-    });
+    read_list(reader, "dtypes", true, manifest.dtypes, problems, add_dtype);
     if (reader.has("layouts")) manifest.layouts.clear();
-    List("layouts", problems).each(reader, false, [&](const llvm::json::Value& value, const std::string& place) {
-      add_layout(value, place, manifest.layouts, problems);
-    });
-    List("forms", problems).each(reader, true, [&](const llvm::json::Value& value, const std::string& place) {
-      read_warm_form(value, place, manifest.forms, problems);
-    });
+    read_list(reader, "layouts", false, manifest.layouts, problems, add_layout);
+    read_list(reader, "forms", true, manifest.forms, problems, read_warm_form);
     if (reader.has("tensor_parallel")) manifest.tensor_parallel.clear();
-    List("tensor_parallel", problems)
-        .each(reader, false, [&](const llvm::json::Value& value, const std::string& place) {
-          add_degree(value, place, manifest.tensor_parallel, problems);
-        });
-    List("archs", problems).each(reader, false, [&](const llvm::json::Value& value, const std::string& place) {
-      add_arch(value, place, manifest.archs, problems);
-    });
+    read_list(reader, "tensor_parallel", false, manifest.tensor_parallel, problems, add_degree);
+    read_list(reader, "archs", false, manifest.archs, problems, add_arch);
   });
   return manifest;
 }
 
 std::vector<std::int64_t> read_degrees(std::string_view what, std::string_view list, Problems& problems) {
-  return read_list<std::int64_t>(what, list, problems, add_degree);
+  return read_words<std::int64_t>(what, list, problems, add_degree);
 }
 
 std::vector<DType> read_dtypes(std::string_view what, std::string_view list, Problems& problems) {
-  return read_list<DType>(what, list, problems, add_dtype);
+  return read_words<DType>(what, list, problems, add_dtype);
 }
 
 std::vector<WarmForm> read_forms(std::string_view what, std::string_view list, Problems& problems) {
-  return read_list<WarmForm>(what, list, problems, read_warm_form);
+  return read_words<WarmForm>(what, list, problems, read_warm_form);
 }
 
 std::vector<std::string> read_archs(std::string_view what, std::string_view list, Problems& problems) {

@@ -1,10 +1,10 @@
 #include "deploy/warm_model.hpp"
 
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <set>
 
-#include "deploy/shipped_manifests.hpp"
 #include "hf/model.hpp"
 #include "spec/read_spec.hpp"
 #include "support/text.hpp"
@@ -13,6 +13,8 @@ namespace ropejit::internal {
 namespace {
 
 constexpr IntRange kSchema{1, 1};
+constexpr std::string_view kManifestSuffix = ".json";
+constexpr std::string_view kModelsFile = "models.json";
 
 WarmRope read_rope(const ObjectReader& reader) {
   WarmRope rope;
@@ -41,6 +43,29 @@ void read_ropes(const ObjectReader& reader, const std::string& where, WarmModel&
 }
 
 }  // namespace
+
+std::optional<std::string_view> shipped_manifest(std::string_view name) {
+  for (const TextFile& file : shipped_manifests()) {
+    if (file.name.size() == name.size() + kManifestSuffix.size() && file.name.starts_with(name)) return file.text;
+  }
+  return std::nullopt;
+}
+
+std::vector<std::string> shipped_manifest_names() {
+  std::vector<std::string> names;
+  for (const TextFile& file : shipped_manifests()) {
+    if (file.name != kModelsFile) names.emplace_back(file.name.substr(0, file.name.size() - kManifestSuffix.size()));
+  }
+  llvm::sort(names);
+  return names;
+}
+
+llvm::json::Object parse_json_object(std::string_view text, Problems& problems) {
+  std::vector<std::string> twice;
+  llvm::json::Object object = parse_json_object(text, twice);
+  for (std::string& line : twice) problems.add(std::move(line));
+  return object;
+}
 
 WarmModel read_warm_model(const llvm::json::Object& object, const std::string& where, Problems& problems) {
   const ObjectReader reader(object);
@@ -84,9 +109,7 @@ std::vector<WarmRope> warm_ropes_of(const ModelRopes& model) {
 std::vector<WarmModel> read_model_list(std::string_view text, Problems& problems) {
   std::vector<WarmModel> models;
   problems.attempt("", [&] {
-    std::vector<std::string> twice;
-    const llvm::json::Object object = parse_json_object(text, twice);
-    for (std::string& line : twice) problems.add(std::move(line));
+    const llvm::json::Object object = parse_json_object(text, problems);
     const ObjectReader reader(object);
     problems.attempt("", [&] { reader.reject_unknown_keys({"schema", "note", "models"}); });
     problems.attempt("", [&] { reader.get_int("schema", kSchema); });

@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 #include <map>
 
 #include "codegen/legality.hpp"
-#include "deploy/build_archs.hpp"
 #include "spec/lower.hpp"
 #include "spec/read_spec.hpp"
 #include "support/text.hpp"
@@ -34,7 +34,7 @@ class Collector {
 
   void leave_out(std::string why) {
     std::vector<std::string>& all = plans_.left_out;
-    if (std::find(all.begin(), all.end(), why) == all.end()) all.push_back(std::move(why));
+    if (!llvm::is_contained(all, why)) all.push_back(std::move(why));
   }
 
   WarmPlans take() && { return std::move(plans_); }
@@ -64,7 +64,7 @@ std::vector<RopeSpec> specs_of(RopeSpec spec, const WarmForm& form) {
   return {q, k};
 }
 
-// Of a line that ROPEJIT_RECORD wrote; none where it has none.
+// The variants of a line that ROPEJIT_RECORD wrote; none where it has none.
 std::vector<AskedVariant> read_variants(const llvm::json::Object& line, const std::string& arch) {
   std::vector<AskedVariant> asked;
   const llvm::json::Value* const value = line.get("variants");
@@ -102,8 +102,7 @@ std::string no_degree_fits(const WarmRope& rope, const std::vector<std::int64_t>
 }
 
 void expand_rope(const WarmManifest& manifest, const WarmModel& model, const WarmRope& rope, Collector& collector) {
-  if (std::none_of(manifest.tensor_parallel.begin(), manifest.tensor_parallel.end(),
-                   [&](std::int64_t degree) { return sharded(rope, degree).has_value(); })) {
+  if (llvm::none_of(manifest.tensor_parallel, [&](std::int64_t degree) { return sharded(rope, degree).has_value(); })) {
     collector.leave_out(fmt::format("{}: {}", excerpt(model.name), no_degree_fits(rope, manifest.tensor_parallel)));
   }
   for (const std::int64_t degree : manifest.tensor_parallel) {
@@ -157,10 +156,7 @@ Recorded read_recorded(std::string_view text, Problems& problems) {
   Recorded recorded;
   Collector collector(problems);
   std::size_t number = 0;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string_view line = text.substr(begin, end - begin);
-    begin = end + 1;
+  for (const std::string_view line : split(text, '\n')) {
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
     const std::string place = fmt::format("line {}", number);
@@ -187,12 +183,8 @@ Recorded read_recorded(std::string_view text, Problems& problems) {
       const RopeSpec read = read_spec(spec, {"schema"});
       collector.add(read, read_form(reader.get_object("form")), fmt::format("{}: {}", place, read.to_string()),
                     read_variants(object, *known));
-      if (std::find(recorded.archs.begin(), recorded.archs.end(), *known) == recorded.archs.end()) {
-        recorded.archs.push_back(*known);
-      }
-      if (std::find(recorded.devices.begin(), recorded.devices.end(), *key) == recorded.devices.end()) {
-        recorded.devices.push_back(*key);
-      }
+      if (!llvm::is_contained(recorded.archs, *known)) recorded.archs.push_back(*known);
+      if (!llvm::is_contained(recorded.devices, *key)) recorded.devices.push_back(*key);
     });
   }
   recorded.plans = std::move(collector).take();

@@ -22,7 +22,7 @@ struct AskedVariant {
 };
 
 struct WarmPlan {
-  RopeSpec spec;  ///< of the first that asked, as the form
+  RopeSpec spec;  ///< what the first that asked had; the form likewise
   LaunchForm form;
   RotationPlan plan;
   std::string what;  ///< for people, the first that asked: "meta-llama/Llama-2-7b-hf bf16 tp 2 in_place free ids64"

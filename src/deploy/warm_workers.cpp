@@ -15,40 +15,41 @@
 #include <cstdint>
 #include <cstring>
 #include <new>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include <fmt/format.h>
+
+#include <llvm/ADT/STLExtras.h>
+#include "support/write_all.hpp"
 
 namespace ropejit::internal {
 namespace {
 
 constexpr std::int64_t kNone = -1;
 
-/// In memory that all of them share.
-struct Shared {
-  std::atomic<std::uint64_t> next{0};
-};
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
+/// In memory that all of them share.
 class SharedCounter {
  public:
   SharedCounter() {
-    void* const place = ::mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (place != MAP_FAILED) shared_ = new (place) Shared;
+    void* const place = ::mmap(nullptr, sizeof *next_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (place != MAP_FAILED) next_ = new (place) std::atomic<std::uint64_t>(0);
   }
   ~SharedCounter() {
-    if (shared_ != nullptr) ::munmap(shared_, sizeof(Shared));
+    if (next_ != nullptr) ::munmap(next_, sizeof *next_);
   }
   SharedCounter(const SharedCounter&) = delete;
   SharedCounter& operator=(const SharedCounter&) = delete;
 
-  explicit operator bool() const { return shared_ != nullptr; }
-  std::uint64_t take() { return shared_->next++; }
-  void end_at(std::uint64_t count) { shared_->next = count; }
+  explicit operator bool() const { return next_ != nullptr; }
+  std::uint64_t take() { return (*next_)++; }
+  void end_at(std::uint64_t count) { *next_ = count; }
 
  private:
-  Shared* shared_ = nullptr;
+  std::atomic<std::uint64_t>* next_ = nullptr;
 };
 
 /// Before each message: of which item, and how long it is; kBegun: it is begun.
@@ -58,17 +59,7 @@ struct Head {
 };
 constexpr std::uint64_t kBegun = ~std::uint64_t{0};
 
-bool write_all(int file, const void* from, std::size_t count) {
-  const char* at = static_cast<const char*>(from);
-  while (count > 0) {
-    const ssize_t put = ::write(file, at, count);
-    if (put < 0 && errno == EINTR) continue;
-    if (put <= 0) return false;
-    at += put;
-    count -= static_cast<std::size_t>(put);
-  }
-  return true;
-}
+std::string_view bytes_of(const Head& head) { return {reinterpret_cast<const char*>(&head), sizeof head}; }
 
 [[noreturn]] void be_worker(const WorkerOptions& options, SharedCounter& counter, int to, pid_t parent) {
   // Not to go on without whoever wants it; the parent may have ended before this was said.
@@ -76,10 +67,10 @@ bool write_all(int file, const void* from, std::size_t count) {
   if (::getppid() != parent) ::_exit(1);
   for (std::uint64_t item = counter.take(); item < options.items; item = counter.take()) {
     Head head{item, kBegun};
-    if (!write_all(to, &head, sizeof head)) ::_exit(1);
+    if (write_all(to, bytes_of(head)) != 0) ::_exit(1);
     const std::string said = options.work(item);
     head.bytes = said.size();
-    if (!write_all(to, &head, sizeof head) || !write_all(to, said.data(), said.size())) ::_exit(1);
+    if (write_all(to, bytes_of(head)) != 0 || write_all(to, said) != 0) ::_exit(1);
   }
   ::_exit(0);
 }
@@ -126,7 +117,7 @@ class Pool {
       std::vector<pollfd> files;
       for (const Worker& worker : workers_) files.push_back({worker.from, POLLIN, 0});
       // poll leaves files out that are negative.
-      if (std::none_of(files.begin(), files.end(), [](const pollfd& file) { return file.fd >= 0; })) return true;
+      if (llvm::none_of(files, [](const pollfd& file) { return file.fd >= 0; })) return true;
       if (::poll(files.data(), files.size(), -1) < 0) continue;
       for (std::size_t i = 0; i < files.size(); ++i) {
         if (files[i].fd >= 0 && files[i].revents != 0) listen(i);

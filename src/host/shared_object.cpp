@@ -14,7 +14,7 @@
 
 #include "host/private_folder.hpp"
 #include "ropejit/error.hpp"
-#include "support/loading.hpp"
+#include "support/dynamic_library.hpp"
 #include "support/write_all.hpp"
 
 namespace ropejit::internal {

@@ -10,6 +10,7 @@
 #include "codegen/work.hpp"
 #include "launch/step_buffers.hpp"
 #include "ropejit/error.hpp"
+#include "ropejit/info.hpp"
 #include "ropejit/tensor.hpp"
 #include "spec/plan.hpp"
 #include "target/target.hpp"
@@ -35,6 +36,8 @@ struct PreparedKernel {
   bool needs_length = false;  ///< all of its variants read steps from a buffer, which the launch's length decides
   std::shared_ptr<StepBuffers> step_buffers;
   ResolvedSteps own_steps;  ///< of a plan that needs no length: for those of its variants that read steps from a buffer
+  KernelInfo info;          ///< its variants are the rows of the table and the universal entry; empty for trials
+  bool complete = true;     ///< every variant that was chosen is there, in its own form or in that of its class
 };
 
 /// A kernel of one variant, which is the universal entry too: for tensors that keep the form's promise.

@@ -73,7 +73,7 @@ ObtainedBinary BinarySource::obtain(std::chrono::milliseconds lock_bound) const 
   const KeyLock lock = store_.lock(keyed_.preimage, lock_bound);
   // Whoever had the lock before may have written what is wanted. Where the driver refused what was there, it would
   // again.
-  if (lock.outcome() != KeyLock::Outcome::unavailable && !refused_) {
+  if (lock.outcome != KeyLock::Outcome::unavailable && !refused_) {
     const double waited = ms_since(start);
     events_.count([&](ServiceStats& stats) {
       if (!lock.held()) ++stats.waits_timed_out;
@@ -87,8 +87,8 @@ ObtainedBinary BinarySource::obtain(std::chrono::milliseconds lock_bound) const 
       return read;
     }
   }
-  if (lock.outcome() == KeyLock::Outcome::timed_out) {
-    events_.warn(fmt::format("{} is compiled here, too: {}", entry(), lock.reason()));
+  if (lock.outcome == KeyLock::Outcome::timed_out) {
+    events_.warn(fmt::format("{} is compiled here, too: {}", entry(), lock.reason));
   }
   CompiledBinary compiled = compile();
   keep(compiled);

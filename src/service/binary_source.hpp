@@ -12,7 +12,7 @@
 
 #include "codegen/variant.hpp"
 #include "launch/prepared_kernel.hpp"
-#include "ropejit/service.hpp"
+#include "ropejit/info.hpp"
 #include "service/events.hpp"
 #include "service/keyed_source.hpp"
 #include "spec/plan.hpp"

@@ -1,11 +1,11 @@
 #include "service/c_args.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 #include "launch/operand_args.hpp"
-#include "service/c_struct.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -22,8 +22,19 @@ static_assert(ROPEJIT_K == static_cast<int>(OperandName::k));
 static_assert(ROPEJIT_V == static_cast<int>(OperandName::v));
 
 // The first version ended behind `tokens`.
-constexpr GrowingStruct kArgs = {offsetof(ropejit_args, tokens) + sizeof(int64_t), sizeof(ropejit_args)};
-constexpr GrowingStruct kOperand = {offsetof(ropejit_operand, cache_rows) + sizeof(int64_t), sizeof(ropejit_operand)};
+constexpr GrowingStruct kArgs = {offsetof(ropejit_args, tokens) + sizeof(int64_t), sizeof(ropejit_args),
+                                 "args.size: found the size of no version of the struct, allowed: sizeof(ropejit_args)",
+                                 "args.size: above 65536, allowed: sizeof(ropejit_args)",
+                                 "args: a member that this version of ropejit does not know is set, allowed: 0"};
+constexpr GrowingStruct kOperand = {
+    offsetof(ropejit_operand, cache_rows) + sizeof(int64_t), sizeof(ropejit_operand),
+    "args.operands.size: found the size of no version of the struct, allowed: sizeof(ropejit_operand)",
+    "args.operands.size: found more than 65536, allowed: sizeof(ropejit_operand)",
+    "args.operands: found a member set that this version of ropejit does not know, allowed: 0"};
+
+// Structs grow by whole words, so no version ends within one.
+constexpr std::size_t kWord = 8;
+constexpr std::size_t kLargest = 65536;
 
 TensorView view(const ropejit_tensor& tensor) noexcept {
   TensorView result;
@@ -33,24 +44,6 @@ TensorView view(const ropejit_tensor& tensor) noexcept {
   result.head_stride = tensor.head_stride;
   result.lane_stride = tensor.lane_stride;
   return result;
-}
-
-struct StructWords {
-  const char* no_version;
-  const char* too_large;
-  const char* unknown_member;
-};
-
-/// Null, or why a struct at `bytes` that says it has `size` bytes cannot be read.
-const char* why_unreadable(const void* bytes, std::size_t size, const GrowingStruct& known,
-                           const StructWords& words) noexcept {
-  switch (fault_of(bytes, size, known)) {
-    case StructFault::none: break;
-    case StructFault::no_version: return words.no_version;
-    case StructFault::too_large: return words.too_large;
-    case StructFault::unknown_member: return words.unknown_member;
-  }
-  return nullptr;
 }
 
 const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArgs& out) noexcept {
@@ -74,10 +67,6 @@ const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArg
 }
 
 const char* read_operands(const ropejit_args& args, RopeArgs& out) noexcept {
-  static constexpr StructWords kWords = {
-      "args.operands.size: found the size of no version of the struct, allowed: sizeof(ropejit_operand)",
-      "args.operands.size: found more than 65536, allowed: sizeof(ropejit_operand)",
-      "args.operands: found a member set that this version of ropejit does not know, allowed: 0"};
   if (args.q.data != nullptr || args.k.data != nullptr || args.q_out.data != nullptr || args.k_out.data != nullptr ||
       args.k_rows != nullptr) {
     return "args.q, k, q_out, k_out or k_rows: found a pointer beside operands, allowed: null";
@@ -89,14 +78,14 @@ const char* read_operands(const ropejit_args& args, RopeArgs& out) noexcept {
   const auto* at = reinterpret_cast<const char*>(args.operands);
   for (std::int64_t i = 0; i < args.operand_count; ++i) {
     const auto& operand = *reinterpret_cast<const ropejit_operand*>(at);
-    if (const char* why = why_unreadable(at, operand.size, kOperand, kWords)) return why;
+    if (const char* why = why_unreadable(at, operand.size, kOperand)) return why;
     if (const char* why = read_operand(operand, seen, out)) return why;
     at += operand.size;
   }
   return nullptr;
 }
 
-// Of a struct that has every member.
+// The struct has every member.
 const char* read_complete(const ropejit_args& args, RopeArgs& out) noexcept {
   out.positions.source = static_cast<PositionSource>(args.position_source);
   out.positions.ids = args.position_ids;
@@ -130,12 +119,17 @@ const char* read_complete(const ropejit_args& args, RopeArgs& out) noexcept {
 
 }  // namespace
 
+const char* why_unreadable(const void* bytes, std::size_t size, const GrowingStruct& known_as) noexcept {
+  if (size < known_as.first || size % kWord != 0) return known_as.no_version;
+  if (size > kLargest) return known_as.too_large;
+  const auto* const first = static_cast<const unsigned char*>(bytes);
+  const bool is_zero = size <= known_as.known ||
+                       std::all_of(first + known_as.known, first + size, [](unsigned char byte) { return byte == 0; });
+  return is_zero ? nullptr : known_as.unknown_member;
+}
+
 const char* read_args(const ropejit_args& args, RopeArgs& out) noexcept {
-  static constexpr StructWords kWords = {
-      "args.size: found the size of no version of the struct, allowed: sizeof(ropejit_args)",
-      "args.size: above 65536, allowed: sizeof(ropejit_args)",
-      "args: a member that this version of ropejit does not know is set, allowed: 0"};
-  if (const char* why = why_unreadable(&args, args.size, kArgs, kWords)) return why;
+  if (const char* why = why_unreadable(&args, args.size, kArgs)) return why;
   if (args.reserved != 0) return "args.reserved: not 0, allowed: 0";
   if (args.position_source < ROPEJIT_POSITIONS_START || args.position_source > ROPEJIT_POSITIONS_RAGGED) {
     return "args.position_source: unknown, allowed: one of the ROPEJIT_POSITIONS_ values";

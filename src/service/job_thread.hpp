@@ -25,7 +25,7 @@ class JobThread {
   /// Until all jobs are done, or so many seconds have passed. True: all are done.
   bool wait(double seconds);
 
-  /// For good; waits for the job in hand.
+  /// Ends the thread for good; waits for the job in hand.
   void stop();
 
   /// To be called from a job once it has loaded libraries: at exit the thread then ends before they are taken down.

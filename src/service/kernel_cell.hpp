@@ -8,26 +8,18 @@
 #include <utility>
 
 #include "launch/prepared_kernel.hpp"
-#include "ropejit/service.hpp"
 
 namespace ropejit::internal {
-
-/// A kernel, and what there is to say of it. Immutable.
-struct Served {
-  std::shared_ptr<const PreparedKernel> kernel;
-  KernelInfo info;
-  bool complete = true;  ///< every variant that was chosen is there, in its own form or in that of its class
-};
 
 /// Thread-safe, without a lock, so that a fork leaves a child nothing that is half done. A kernel that was served once
 /// lives as long as the cell: a launch may be reading it. They are few: what is put is better than what was there.
 class KernelCell {
  public:
-  explicit KernelCell(Served first) { put(std::move(first)); }
+  explicit KernelCell(std::shared_ptr<const PreparedKernel> first) { put(std::move(first)); }
   ~KernelCell() {
     for (const Link* link = current_.load(std::memory_order_acquire); link != nullptr;) {
       const std::unique_ptr<const Link> last(link);
-      if (was_launched(*last->served.kernel)) last->served.kernel->step_buffers->set_launched();
+      if (was_launched(*last->kernel)) last->kernel->step_buffers->set_launched();
       link = last->before;
     }
   }
@@ -44,10 +36,10 @@ class KernelCell {
   }
 
   /// One atomic load: part of the hot path.
-  const Served& current() const noexcept { return current_.load(std::memory_order_acquire)->served; }
+  const PreparedKernel& current() const noexcept { return *current_.load(std::memory_order_acquire)->kernel; }
 
   /// Serves from now on: later launches take it, those that have begun keep theirs.
-  void put(Served next) {
+  void put(std::shared_ptr<const PreparedKernel> next) {
     auto link = std::make_unique<Link>(Link{std::move(next), current_.load()});
     while (!current_.compare_exchange_weak(link->before, link.get(), std::memory_order_acq_rel)) {
     }
@@ -63,7 +55,7 @@ class KernelCell {
   static constexpr std::chrono::seconds kBetweenTries{10};
 
   struct Link {
-    const Served served;
+    const std::shared_ptr<const PreparedKernel> kernel;
     const Link* before;
   };
 

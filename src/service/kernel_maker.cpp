@@ -1,6 +1,5 @@
 #include "service/kernel_maker.hpp"
 
-#include <algorithm>
 #include <functional>
 #include <future>
 #include <optional>
@@ -9,6 +8,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include "codegen/candidates.hpp"
 #include "codegen/generic.hpp"
@@ -78,15 +78,14 @@ std::optional<Error> compile_all(std::vector<Rung>& rungs, std::chrono::millisec
 
 bool may_compile(OnMiss on_miss) { return on_miss == OnMiss::compile || on_miss == OnMiss::background; }
 
-/// Of the variants that nobody chose the first that is stored: slower than one that was chosen, faster than the generic
-/// kernel. Looks for many files, so only where nothing is compiled, and no row has its binary.
+/// The first variant that is stored among those that nobody chose: slower than one that was chosen, faster than the
+/// generic kernel. Looks for many files, so only where nothing is compiled, and no row has its binary.
 std::optional<LoadedBinary> load_any(const RotationPlan& plan, const KernelParts& parts) {
   for (Variant variant : candidate_variants(plan.kernel_class)) {
     variant.buffered_steps = plan.needs_length;
     Rung rung{BinarySource(plan, variant, *parts.target, parts.store, parts.events), std::nullopt};
-    rung.binary = rung.source.load_stored();
-    if (!rung.binary) rung.binary = load_buffered(plan, parts, rung);
-    if (rung.binary) return std::move(rung.binary);
+    if (auto found = rung.source.load_stored()) return found;
+    if (auto found = load_buffered(plan, parts, rung)) return found;
   }
   return std::nullopt;
 }
@@ -131,58 +130,37 @@ VariantInfo generic_info(const std::vector<std::string>& missed) {
   return info;
 }
 
-/// Rows of the table, with what there is to say of each; the universal entry last.
-class Table {
- public:
-  Table(const RotationPlan& plan, const KernelParts& parts) : plan_(plan), parts_(parts) {}
+/// A row of the table, with what there is to say of it; the universal entry is added last, as a row.
+void add_row(PreparedKernel& kernel, std::int64_t min_tokens, PreparedVariant row, VariantInfo info) {
+  row.min_tokens = info.min_tokens = min_tokens;
+  kernel.table.push_back(std::move(row));
+  kernel.info.variants.push_back(std::move(info));
+}
 
-  void add(const ServingChoice& choice, const LoadedBinary& binary) {
-    VariantInfo info = binary.info;
-    info.by = choice.by;
-    info.octaves = choice.octaves;
-    info.tuned_tokens = choice.tuned_tokens;
-    push(prepared_variant(plan_.kernel_class, binary.variant, choice.min_tokens, binary.kernel), std::move(info),
-         choice.min_tokens);
-  }
-  void add(const ServingChoice& choice, const PreparedVariant& generic, const std::vector<std::string>& missed) {
-    push(generic, generic_info(missed), choice.min_tokens);
-  }
+void add_row(PreparedKernel& kernel, const ServingChoice& choice, const LoadedBinary& binary) {
+  VariantInfo info = binary.info;
+  info.by = choice.by;
+  info.octaves = choice.octaves;
+  info.tuned_tokens = choice.tuned_tokens;
+  add_row(kernel, choice.min_tokens, prepared_variant(kernel.kernel_class, binary.variant, 0, binary.kernel),
+          std::move(info));
+}
 
-  Served finish() && {
-    Served made;
-    auto kernel = std::make_shared<PreparedKernel>();
-    kernel->target = parts_.target;
-    kernel->kernel_class = plan_.kernel_class;
-    kernel->table = std::move(rows_);
-    kernel->universal = std::move(kernel->table.back());
-    kernel->table.pop_back();
-    kernel->needs_length = plan_.needs_length;
-    kernel->step_buffers = parts_.buffers;
-    const auto is_buffered = [](const PreparedVariant& row) { return row.variant.buffered_steps; };
-    const bool buffered =
-        is_buffered(kernel->universal) || std::any_of(kernel->table.begin(), kernel->table.end(), is_buffered);
-    if (buffered && !plan_.needs_length) kernel->own_steps = parts_.buffers->of(plan_);
-    made.info.device = parts_.target->name();
-    made.info.arch = parts_.target->arch();
-    made.info.class_hash = plan_.kernel_class.hash();
-    made.info.plan_hash = plan_.hash();
-    made.info.variants = std::move(infos_);
-    made.kernel = std::move(kernel);
-    return made;
-  }
-
- private:
-  void push(PreparedVariant row, VariantInfo info, std::int64_t min_tokens) {
-    row.min_tokens = info.min_tokens = min_tokens;
-    rows_.push_back(std::move(row));
-    infos_.push_back(std::move(info));
-  }
-
-  const RotationPlan& plan_;
-  const KernelParts& parts_;
-  std::vector<PreparedVariant> rows_;
-  std::vector<VariantInfo> infos_;
-};
+/// What all rows have in common, once they are there.
+void finish(PreparedKernel& kernel, const RotationPlan& plan, const KernelParts& parts) {
+  const bool buffered =
+      llvm::any_of(kernel.table, [](const PreparedVariant& row) { return row.variant.buffered_steps; });
+  if (buffered && !plan.needs_length) kernel.own_steps = parts.buffers->of(plan);
+  kernel.universal = std::move(kernel.table.back());
+  kernel.table.pop_back();
+  kernel.target = parts.target;
+  kernel.needs_length = plan.needs_length;
+  kernel.step_buffers = parts.buffers;
+  kernel.info.device = parts.target->name();
+  kernel.info.arch = parts.target->arch();
+  kernel.info.class_hash = plan.kernel_class.hash();
+  kernel.info.plan_hash = plan.hash();
+}
 
 /// For a row whose own binary is missing, that of the nearest row that has one: slower than it, faster than the generic
 /// kernel. Of no use to the universal entry, which takes what no row does.
@@ -203,7 +181,7 @@ const LoadedBinary* nearest_row(const std::vector<ServingChoice>& choices, std::
 
 }  // namespace
 
-Served make_kernel(const RotationPlan& plan, const KernelParts& parts) {
+std::shared_ptr<const PreparedKernel> make_kernel(const RotationPlan& plan, const KernelParts& parts) {
   const std::vector<ServingChoice> choices =
       serving_choices(plan, device_key_of(*parts.target), parts.target->multiprocessors(), parts.records);
   std::vector<Rung> rungs;
@@ -234,15 +212,15 @@ Served make_kernel(const RotationPlan& plan, const KernelParts& parts) {
     return other ? &*other : binary_of(choices.back());
   };
   std::optional<PreparedVariant> generic;
-  bool complete = true;
-  Table table(plan, parts);
+  auto kernel = std::make_shared<PreparedKernel>();
+  kernel->kernel_class = plan.kernel_class;
   for (std::size_t row = 0; row < choices.size(); ++row) {
     const LoadedBinary* binary = binary_of(choices[row]);
-    if (binary == nullptr) complete = false;
+    if (binary == nullptr) kernel->complete = false;
     if (binary == nullptr) binary = nearest_row(choices, row, binary_of);
     if (binary == nullptr) binary = stand_in(row);
     if (binary != nullptr) {
-      table.add(choices[row], *binary);
+      add_row(*kernel, choices[row], *binary);
       continue;
     }
     const Rung& missing = rungs[places.at(choices[row].variant)];
@@ -251,11 +229,10 @@ Served make_kernel(const RotationPlan& plan, const KernelParts& parts) {
       if (!generic) refuse(plan, parts, missing, failure);
       tell_of_generic(parts, missing);
     }
-    table.add(choices[row], *generic, missing.source.missed());
+    add_row(*kernel, choices[row].min_tokens, *generic, generic_info(missing.source.missed()));
   }
-  Served made = std::move(table).finish();
-  made.complete = complete;
-  return made;
+  finish(*kernel, plan, parts);
+  return kernel;
 }
 
 }  // namespace ropejit::internal

@@ -8,10 +8,9 @@
 #include <memory>
 
 #include "codegen/variant.hpp"
-#include "launch/step_buffers.hpp"
+#include "launch/prepared_kernel.hpp"
 #include "ropejit/options.hpp"
 #include "service/events.hpp"
-#include "service/kernel_cell.hpp"
 #include "spec/plan.hpp"
 #include "store/store.hpp"
 #include "target/target.hpp"
@@ -29,13 +28,13 @@ struct KernelParts {
   Events& events;
   const RecordSet& records;
   const FreshBinaries& fresh;
-  std::shared_ptr<StepBuffers> buffers;  ///< of the kernel, also of what it was before
+  std::shared_ptr<StepBuffers> buffers;  ///< the kernel's, which it had before it is made anew, too
   OnMiss on_miss = OnMiss::compile;      ///< background: as generic
   std::chrono::milliseconds lock_bound;
 };
 
 /// Each binary once; those to be compiled side by side. Loads on this thread, into its current context. Throws Error:
 /// compile_failed where nothing else serves either, not_cached.
-Served make_kernel(const RotationPlan& plan, const KernelParts& parts);
+std::shared_ptr<const PreparedKernel> make_kernel(const RotationPlan& plan, const KernelParts& parts);
 
 }  // namespace ropejit::internal

@@ -65,7 +65,7 @@ class KernelShelf {
   };
   struct Place {
     Node* node = nullptr;                ///< null while it is made
-    std::shared_future<CellPtr> flight;  ///< of whoever makes it
+    std::shared_future<CellPtr> flight;  ///< what whoever makes it will hand over
   };
   struct Index {
     std::map<std::string, Place> places;

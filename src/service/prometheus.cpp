@@ -12,7 +12,8 @@ namespace {
 struct Counter {
   const char* name;  // without "ropejit_" and "_total"
   const char* help;
-  std::uint64_t ServiceStats::*value;
+  std::uint64_t ServiceStats::*count;
+  double ServiceStats::*milliseconds = nullptr;  // in place of a count
 };
 constexpr Counter kCounters[] = {
     {"gets", "Kernels returned by get.", &ServiceStats::gets},
@@ -35,17 +36,9 @@ constexpr Counter kCounters[] = {
     {"classes_tuned", "Kernel classes tuned.", &ServiceStats::classes_tuned},
     {"kernels_forgotten", "Kernels let go, by forget or for the bound.", &ServiceStats::kernels_forgotten},
     {"warnings", "Warnings given.", &ServiceStats::warnings},
-};
-
-struct Time {
-  const char* name;
-  const char* help;
-  double ServiceStats::*milliseconds;
-};
-constexpr Time kTimes[] = {
-    {"compile_seconds", "Time of all compiles, added up.", &ServiceStats::compile_ms},
-    {"load_seconds", "Time of reading, checking and loading binaries.", &ServiceStats::load_ms},
-    {"wait_seconds", "Time of waits for locks of binaries.", &ServiceStats::wait_ms},
+    {"compile_seconds", "Time of all compiles, added up.", nullptr, &ServiceStats::compile_ms},
+    {"load_seconds", "Time of reading, checking and loading binaries.", nullptr, &ServiceStats::load_ms},
+    {"wait_seconds", "Time of waits for locks of binaries.", nullptr, &ServiceStats::wait_ms},
 };
 
 }  // namespace
@@ -54,12 +47,12 @@ std::string prometheus_text(const ServiceStats& stats, const std::string& labels
   const internal::UsualArithmetic arithmetic;
   const std::string braces = labels.empty() ? std::string() : fmt::format("{{{}}}", labels);
   std::string text;
-  const auto add = [&](const char* name, const char* help, const std::string& value) {
+  for (const Counter& counter : kCounters) {
+    const std::string value = counter.count != nullptr ? fmt::format("{}", stats.*counter.count)
+                                                       : fmt::format("{:.6f}", stats.*counter.milliseconds / 1e3);
     text += fmt::format("# HELP ropejit_{0}_total {1}\n# TYPE ropejit_{0}_total counter\nropejit_{0}_total{2} {3}\n",
-                        name, help, braces, value);
-  };
-  for (const Counter& counter : kCounters) add(counter.name, counter.help, fmt::format("{}", stats.*counter.value));
-  for (const Time& time : kTimes) add(time.name, time.help, fmt::format("{:.6f}", stats.*time.milliseconds / 1e3));
+                        counter.name, counter.help, braces, value);
+  }
   return text;
 }
 

@@ -5,10 +5,11 @@
 #include <algorithm>
 
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 #include <llvm/Support/JSON.h>
 #include <llvm/Support/raw_ostream.h>
 
-#include "store/output_file.hpp"
+#include "store/file/output.hpp"
 #include "support/json.hpp"
 
 namespace ropejit::internal {
@@ -27,7 +28,7 @@ std::string request_line(const RopeSpec& spec, const LaunchForm& form, const Dev
   std::vector<std::string> variants;
   for (const ServingChoice& choice : choices) {
     std::string name = to_string(choice.variant);
-    if (std::find(variants.begin(), variants.end(), name) == variants.end()) variants.push_back(std::move(name));
+    if (!llvm::is_contained(variants, name)) variants.push_back(std::move(name));
   }
   llvm::json::Array names;
   for (const std::string& name : variants) names.push_back(name);

@@ -1,41 +1,64 @@
 #include "ropejit/service.hpp"
 
+#include <array>
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
-#include "service/background_compiler.hpp"
-#include "service/background_tuner.hpp"
-#include "service/kernel_maker.hpp"
-#include "service/kernel_state.hpp"
+#include "service/background.hpp"
 #include "service/service_state.hpp"
 #include "service/tuning.hpp"
 #include "spec/limits.hpp"
 #include "spec/lower.hpp"
+#include "spec/names.hpp"
 #include "support/field_error.hpp"
 #include "support/usual_arithmetic.hpp"
 #include "tune/choice.hpp"
 
 namespace ropejit {
 namespace internal {
+
+template <>
+inline constexpr std::array kNames<ChosenBy>{Named{ChosenBy::untuned, "untuned"}, Named{ChosenBy::near, "near"},
+                                             Named{ChosenBy::exact, "exact"}};
+template <>
+inline constexpr std::array kNames<CacheRung>{Named{CacheRung::memory, "memory"}, Named{CacheRung::disk, "disk"},
+                                              Named{CacheRung::shared, "shared"}, Named{CacheRung::miss, "miss"},
+                                              Named{CacheRung::generic, "generic"}};
+
+/// What one RopeKernel handle shares with its copies: the kernel, and how its get came by it.
+struct KernelState {
+  std::shared_ptr<const KernelCell> cell;
+  std::vector<ResolvedSteps> lengths;  ///< by up_to, where the scaling depends on a length
+  RopeSpec spec;
+  LaunchForm form;
+  const PreparedKernel* at_get = nullptr;  ///< what served when this handle was made
+  KernelInfo info;                         ///< what there is to say of that, as this get came by it
+};
+
 namespace {
 
 std::shared_ptr<KernelCell> make_cell(const RopeSpec& spec, const LaunchForm& form, const RotationPlan& plan,
                                       ServiceState& state) {
   const std::shared_ptr<const Target> target = state.target();
+  RecordSet known = state.known_of(plan.kernel_class);
   FreshBinaries fresh;
   if (state.tuning == Tuning::on_demand && !target->is_capturing()) {
     TuneOptions options;
-    options.tokens = sizes_to_tune(state, plan.kernel_class);
+    options.tokens = sizes_to_tune(state, plan.kernel_class, known);
     options.budget_s = state.options.tuning_budget_ms / 1e3;
-    if (!options.tokens.empty()) fresh = tune_class_aside(state, plan_to_time(spec, form), options);
+    if (!options.tokens.empty()) {
+      fresh = tune_class_aside(state, plan_to_time(spec, form), options);
+      known = state.known_of(plan.kernel_class);
+    }
   }
-  state.note_request(spec, form, plan);
+  state.note_request(spec, form, plan, known);
   const auto buffers = std::make_shared<StepBuffers>(target);
-  auto cell = std::make_shared<KernelCell>(state.make(plan, fresh, buffers, state.on_miss));
+  auto cell = std::make_shared<KernelCell>(state.make(plan, known, fresh, buffers, state.on_miss));
   if (!cell->current().complete && state.on_miss == OnMiss::background) state.compiler().add(plan, cell);
-  if (state.tuning == Tuning::background && !sizes_to_tune(state, plan.kernel_class).empty()) {
+  if (state.tuning == Tuning::background && !sizes_to_tune(state, plan.kernel_class, known).empty()) {
     state.tuner().add(spec, form, cell);
   }
   return cell;
@@ -46,8 +69,8 @@ void complete(const RotationPlan& plan, const std::shared_ptr<KernelCell>& cell,
   if (cell->current().complete || !cell->is_due()) return;
   if (state.on_miss == OnMiss::background) return state.compiler().add(plan, cell);
   try {
-    Served made = state.make(plan, {}, cell->current().kernel->step_buffers, state.on_miss);
-    if (made.complete) cell->put(std::move(made));
+    auto made = state.make(plan, state.known_of(plan.kernel_class), {}, cell->current().step_buffers, state.on_miss);
+    if (made->complete) cell->put(std::move(made));
   } catch (const Error& error) {
     state.events.warn(error.what());
   }
@@ -58,25 +81,8 @@ void complete(const RotationPlan& plan, const std::shared_ptr<KernelCell>& cell,
 
 inline namespace v0 {
 
-const char* to_string(ChosenBy by) noexcept {
-  switch (by) {
-    case ChosenBy::untuned: return "untuned";
-    case ChosenBy::near: return "near";
-    case ChosenBy::exact: return "exact";
-  }
-  return "?";
-}
-
-const char* to_string(CacheRung rung) noexcept {
-  switch (rung) {
-    case CacheRung::memory: return "memory";
-    case CacheRung::disk: return "disk";
-    case CacheRung::shared: return "shared";
-    case CacheRung::miss: return "miss";
-    case CacheRung::generic: return "generic";
-  }
-  return "?";
-}
+const char* to_string(ChosenBy by) noexcept { return internal::name_of(by); }
+const char* to_string(CacheRung rung) noexcept { return internal::name_of(rung); }
 
 RopeService::RopeService(ServiceOptions options)
     : state_(std::make_shared<internal::ServiceState>(std::move(options))) {}
@@ -99,10 +105,8 @@ RopeKernel RopeService::get(const RopeSpec& spec, const LaunchForm& form) const 
 
   if (was_there) internal::complete(plan, cell, *state_);
   auto state = std::make_shared<internal::KernelState>();
-  const internal::Served& served = cell->current();
-  if (served.kernel->needs_length) {
-    state->lengths = internal::steps_by_length(spec, form, *served.kernel->step_buffers);
-  }
+  const internal::PreparedKernel& served = cell->current();
+  if (served.needs_length) state->lengths = internal::steps_by_length(spec, form, *served.step_buffers);
   state->spec = spec;
   state->form = form;
   state->at_get = &served;
@@ -159,7 +163,7 @@ RopeKernel& RopeKernel::operator=(RopeKernel&&) noexcept = default;
 LaunchStatus RopeKernel::launch(const RopeArgs& args, void* stream) const noexcept {
   if (!state_)
     return {ErrorCode::not_prepared, 0, "the kernel handle is empty, allowed: one that RopeService::get returned"};
-  return internal::launch_prepared(*state_->cell->current().kernel, state_->lengths, args, stream);
+  return internal::launch_prepared(state_->cell->current(), state_->lengths, args, stream);
 }
 
 namespace {
@@ -176,7 +180,7 @@ RopeKernel RopeKernel::at_length(std::int64_t length) const {
     throw internal::field_error(ErrorCode::invalid_argument, "length", fmt::format("{}", length),
                                 internal::kContextLength.describe());
   }
-  const internal::PreparedKernel& kernel = *state.cell->current().kernel;
+  const internal::PreparedKernel& kernel = state.cell->current();
   if (!kernel.needs_length) return *this;
   auto resolved = std::make_shared<internal::KernelState>(state);
   resolved->spec.max_length = length;
@@ -186,13 +190,13 @@ RopeKernel RopeKernel::at_length(std::int64_t length) const {
 
 const VariantInfo& RopeKernel::variant_for(std::int64_t tokens) const {
   const internal::KernelState& state = require(state_);
-  const internal::Served& served = state.cell->current();
+  const internal::PreparedKernel& served = state.cell->current();
   const KernelInfo& info = &served == state.at_get ? state.info : served.info;
-  return info.variants[internal::row_for(*served.kernel, tokens)];
+  return info.variants[internal::row_for(served, tokens)];
 }
 const KernelInfo& RopeKernel::info() const {
   const internal::KernelState& state = require(state_);
-  const internal::Served& served = state.cell->current();
+  const internal::PreparedKernel& served = state.cell->current();
   return &served == state.at_get ? state.info : served.info;
 }
 const RopeSpec& RopeKernel::spec() const { return require(state_).spec; }

@@ -1,15 +1,13 @@
 #include "service/service_state.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "codegen/template_folder.hpp"
 #include "ropejit/error.hpp"
-#include "service/background_compiler.hpp"
-#include "service/background_tuner.hpp"
+#include "service/background.hpp"
 #include "service/targets.hpp"
 #include "spec/lower.hpp"
 #include "spec/names.hpp"
@@ -22,54 +20,41 @@
 namespace ropejit::internal {
 namespace {
 
+void expect(bool is_allowed, const char* what, const std::string& found, const char* allowed) {
+  if (!is_allowed) throw field_error(ErrorCode::invalid_argument, what, found, allowed);
+}
+
 /// The option, else what the variable names, else `usual`.
 template <class Choice>
 Choice choice_of(const std::optional<Choice>& option, const char* variable, Choice usual) {
   if (option) return *option;
-  const char* const value = std::getenv(variable);
-  return value == nullptr || *value == '\0' ? usual : enum_named<Choice>(variable, value);
+  const std::string_view value = environment(variable);
+  return value.empty() ? usual : enum_named<Choice>(variable, value);
 }
 
 bool is_frozen(const std::optional<bool>& option) {
   if (option) return *option;
-  const char* const value = std::getenv("ROPEJIT_FROZEN");
-  const std::string_view text = value == nullptr ? "" : value;
-  if (text != "" && text != "0" && text != "1") {
-    throw field_error(ErrorCode::invalid_argument, "ROPEJIT_FROZEN", quoted(text), "0 or 1");
-  }
+  const std::string_view text = environment("ROPEJIT_FROZEN");
+  expect(text.empty() || text == "0" || text == "1", "ROPEJIT_FROZEN", quoted(text), "0 or 1");
   return text == "1";
 }
 
 void check_frozen(Tuning tuning, OnMiss on_miss) {
-  if (tuning != Tuning::off) {
-    throw field_error(ErrorCode::invalid_argument, "tuning", to_string(tuning), "off, where the service is frozen");
-  }
-  if (on_miss != OnMiss::error && on_miss != OnMiss::generic) {
-    throw field_error(ErrorCode::invalid_argument, "on_miss", to_string(on_miss),
-                      "error or generic, where the service is frozen");
-  }
-  if (!templates_folder().empty()) {
-    throw field_error(ErrorCode::invalid_argument, "ROPEJIT_TEMPLATES", quoted(templates_folder()),
-                      "none, where the service is frozen");
-  }
+  expect(tuning == Tuning::off, "tuning", to_string(tuning), "off, where the service is frozen");
+  expect(on_miss == OnMiss::error || on_miss == OnMiss::generic, "on_miss", to_string(on_miss),
+         "error or generic, where the service is frozen");
+  expect(templates_folder().empty(), "ROPEJIT_TEMPLATES", quoted(templates_folder()),
+         "none, where the service is frozen");
 }
 
 void check(const ServiceOptions& options) {
-  if (!(options.tuning_share > 0 && options.tuning_share <= 1)) {
-    throw field_error(ErrorCode::invalid_argument, "tuning_share", fmt::format("{}", options.tuning_share),
-                      "above 0, up to 1");
-  }
-  if (!(options.tuning_budget_ms > 0)) {
-    throw field_error(ErrorCode::invalid_argument, "tuning_budget_ms", fmt::format("{}", options.tuning_budget_ms),
-                      "above 0");
-  }
-  if (options.most_kernels < 0) {
-    throw field_error(ErrorCode::invalid_argument, "most_kernels", fmt::format("{}", options.most_kernels),
-                      "0 (no bound) or more");
-  }
+  const auto text = [](auto number) { return fmt::format("{}", number); };
+  expect(options.tuning_share > 0 && options.tuning_share <= 1, "tuning_share", text(options.tuning_share),
+         "above 0, up to 1");
+  expect(options.tuning_budget_ms > 0, "tuning_budget_ms", text(options.tuning_budget_ms), "above 0");
+  expect(options.most_kernels >= 0, "most_kernels", text(options.most_kernels), "0 (no bound) or more");
   for (const std::int64_t tokens : options.tuning_tokens) {
-    if (tokens >= 1 && tokens < (std::int64_t{1} << 31)) continue;
-    throw field_error(ErrorCode::invalid_argument, "tuning_tokens", fmt::format("{}", tokens), "1 to 2147483647");
+    expect(tokens >= 1 && tokens < (std::int64_t{1} << 31), "tuning_tokens", text(tokens), "1 to 2147483647");
   }
 }
 
@@ -96,10 +81,10 @@ ServiceState::~ServiceState() = default;
 
 std::shared_ptr<const Target> ServiceState::target() {
   bool is_new = false;
-  std::shared_ptr<const Target> device = opened_.with([&](Opened& opened) {
-    is_new = !opened.target;
-    if (is_new) opened.target = open_target(options);
-    return opened.target;
+  std::shared_ptr<const Target> device = opened_.with([&](std::shared_ptr<const Target>& opened) {
+    is_new = !opened;
+    if (is_new) opened = open_target(options);
+    return opened;
   });
   if (is_new) take_up_what_is_left();
   return device;
@@ -139,22 +124,26 @@ BackgroundCompiler& ServiceState::compiler() {
   });
 }
 
-Served ServiceState::make(const RotationPlan& plan, const FreshBinaries& fresh,
-                          const std::shared_ptr<StepBuffers>& buffers, OnMiss when_missing) {
-  const std::shared_ptr<const Target> device = target();
-  const RecordSet known = records.about(device_key_of(*device), plan.kernel_class);
-  return make_kernel(plan, {device, store, events, known, fresh, buffers, when_missing, lock_bound});
+RecordSet ServiceState::known_of(const KernelClass& kernel_class) {
+  return records.about(device_key_of(*target()), kernel_class);
 }
 
-void ServiceState::note_request(const RopeSpec& spec, const LaunchForm& form, const RotationPlan& plan) {
+std::shared_ptr<const PreparedKernel> ServiceState::make(const RotationPlan& plan, const RecordSet& known,
+                                                         const FreshBinaries& fresh,
+                                                         const std::shared_ptr<StepBuffers>& buffers,
+                                                         OnMiss when_missing) {
+  return make_kernel(plan, {target(), store, events, known, fresh, buffers, when_missing, lock_bound});
+}
+
+void ServiceState::note_request(const RopeSpec& spec, const LaunchForm& form, const RotationPlan& plan,
+                                const RecordSet& known) {
   if (!requests.is_on()) return;
   const std::shared_ptr<const Target> device = target();
   const DeviceKey key = device_key_of(*device);
-  const RecordSet known = records.about(key, plan.kernel_class);
   requests.add(request_line(spec, form, key, serving_choices(plan, key, device->multiprocessors(), known)));
 }
 
-void ServiceState::offer(const std::shared_ptr<KernelCell>& cell, Served better) {
+void ServiceState::offer(const std::shared_ptr<KernelCell>& cell, std::shared_ptr<const PreparedKernel> better) {
   if (!options.swap_when_tuned) {
     return offered_.with([&](Offered& offered) { offered.emplace_back(cell, std::move(better)); });
   }

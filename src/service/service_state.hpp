@@ -38,26 +38,29 @@ struct ServiceState {
   std::shared_ptr<const Target> target_of_background();
   /// In a child of fork: has its threads take up what is left, before the first get does. Throws as target() does.
   void go_on();
-  /// Of this process.
+  /// The threads of this process.
   BackgroundTuner& tuner();
   BackgroundCompiler& compiler();
 
-  /// A kernel of the plan, with what is known and kept here.
-  Served make(const RotationPlan& plan, const FreshBinaries& fresh, const std::shared_ptr<StepBuffers>& buffers,
-              OnMiss when_missing);
+  /// What records say of a class on the device: RecordShelf::about, which reads files.
+  RecordSet known_of(const KernelClass& kernel_class);
+  /// A kernel of the plan, with what is `known` of its class and kept here.
+  std::shared_ptr<const PreparedKernel> make(const RotationPlan& plan, const RecordSet& known,
+                                             const FreshBinaries& fresh, const std::shared_ptr<StepBuffers>& buffers,
+                                             OnMiss when_missing);
 
   /// Writes down that this was asked for, where the user wants that.
-  void note_request(const RopeSpec& spec, const LaunchForm& form, const RotationPlan& plan);
+  void note_request(const RopeSpec& spec, const LaunchForm& form, const RotationPlan& plan, const RecordSet& known);
 
   /// Keeps what a tuner made until commit, or serves it at once, as the options say.
-  void offer(const std::shared_ptr<KernelCell>& cell, Served better);
+  void offer(const std::shared_ptr<KernelCell>& cell, std::shared_ptr<const PreparedKernel> better);
   std::size_t commit();
 
   const ServiceOptions options;
-  const bool frozen;  ///< of the options, or the environment, as the two that follow
+  const bool frozen;  ///< as the options or the environment say; the two that follow likewise
   const Tuning tuning;
   const OnMiss on_miss;
-  const std::chrono::milliseconds lock_bound;  ///< of a wait for another process that compiles the same
+  const std::chrono::milliseconds lock_bound;  ///< how long to wait for another process that compiles the same
   Events events;
   const BinaryStore store;
   RecordShelf records;
@@ -65,18 +68,15 @@ struct ServiceState {
   KernelShelf kernels;  ///< by plan hash
 
  private:
-  struct Opened {
-    std::shared_ptr<const Target> target;
-  };
   struct Workers {
     std::unique_ptr<BackgroundCompiler> compiler;
     std::unique_ptr<BackgroundTuner> tuner;
   };
-  using Offered = std::vector<std::pair<std::shared_ptr<KernelCell>, Served>>;
+  using Offered = std::vector<std::pair<std::shared_ptr<KernelCell>, std::shared_ptr<const PreparedKernel>>>;
 
   void take_up_what_is_left();
 
-  PerProcess<Opened> opened_;
+  PerProcess<std::shared_ptr<const Target>> opened_;
   PerProcess<Offered> offered_;
   PerProcess<Workers> workers_;  ///< last: their threads use all of the above
 };

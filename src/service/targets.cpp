@@ -1,13 +1,11 @@
 #include "service/targets.hpp"
 
-#include <charconv>
-#include <cstdlib>
-
 #include <fmt/format.h>
 
 #include "cuda/cuda_target.hpp"
 #include "host/host_target.hpp"
 #include "ropejit/error.hpp"
+#include "store/store_options.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -15,8 +13,8 @@ namespace {
 
 std::string device_name(const ServiceOptions& options) {
   if (options.device && !options.device->empty()) return *options.device;
-  const char* environment = std::getenv("ROPEJIT_DEVICE");
-  return environment != nullptr && *environment != '\0' ? environment : "auto";
+  const std::string_view named = environment("ROPEJIT_DEVICE");
+  return named.empty() ? "auto" : std::string(named);
 }
 
 }  // namespace
@@ -40,10 +38,8 @@ std::shared_ptr<const Target> open_target(const ServiceOptions& options) {
   }
   if (name == "cuda") return cuda_target(0, options.nvrtc);
   if (name.starts_with("cuda:")) {
-    int ordinal = -1;
-    const char* last = name.data() + name.size();
-    const auto [end, error] = std::from_chars(name.data() + 5, last, ordinal);
-    if (error == std::errc{} && end == last && ordinal >= 0) return cuda_target(ordinal, options.nvrtc);
+    const auto ordinal = number_in<int>(std::string_view(name).substr(5));
+    if (ordinal && *ordinal >= 0) return cuda_target(*ordinal, options.nvrtc);
   }
   throw Error(ErrorCode::invalid_argument, "device",
               fmt::format("device: found {}, allowed: auto, cuda, cuda:N or host", quoted(name)));

@@ -1,4 +1,4 @@
-// From a device's name to a target.
+// Opens the target that a device's name means.
 #pragma once
 
 #include <memory>

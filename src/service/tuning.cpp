@@ -8,25 +8,19 @@
 #include "tune/choice.hpp"
 
 namespace ropejit::internal {
-namespace {
-
-constexpr std::int64_t kSomeLength = 4096;
-
-}  // namespace
 
 RotationPlan plan_to_time(const RopeSpec& spec, const LaunchForm& form) {
   RotationPlan plan = lower(spec, form);
   if (!plan.needs_length) return plan;
   RopeSpec settled = spec;
-  settled.max_length = kSomeLength;
+  settled.max_length = 4096;
   return lower(settled, form);
 }
 
-std::vector<std::int64_t> sizes_to_tune(ServiceState& state, const KernelClass& kernel_class) {
+std::vector<std::int64_t> sizes_to_tune(ServiceState& state, const KernelClass& kernel_class, const RecordSet& known) {
   const std::vector<std::int64_t>& wanted =
       state.options.tuning_tokens.empty() ? usual_sizes() : state.options.tuning_tokens;
-  const DeviceKey device = device_key_of(*state.target());
-  return untuned_sizes(kernel_class, device, state.records.about(device, kernel_class), wanted);
+  return untuned_sizes(kernel_class, device_key_of(*state.target()), known, wanted);
 }
 
 FreshBinaries tune_class(ServiceState& state, const RotationPlan& plan, const TuneOptions& options) {

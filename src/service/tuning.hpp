@@ -11,17 +11,17 @@
 namespace ropejit::internal {
 
 /// The plan to time for `spec`: its own, or where its numbers depend on a length that nobody has given, that of some
-/// length. Of the same class.
+/// length. Both are of one class.
 RotationPlan plan_to_time(const RopeSpec& spec, const LaunchForm& form);
 
-/// The sizes that the service is to tune a class for, and knows nothing exact about.
-std::vector<std::int64_t> sizes_to_tune(ServiceState& state, const KernelClass& kernel_class);
+/// The sizes that the service is to tune a class for, and of which what is `known` of it says nothing exact.
+std::vector<std::int64_t> sizes_to_tune(ServiceState& state, const KernelClass& kernel_class, const RecordSet& known);
 
 /// Tunes on this thread, with the device's primary context current. Records are kept; so are, for the caller, the
 /// winners' binaries. Nothing that goes wrong is an error: it is a warning.
 FreshBinaries tune_class(ServiceState& state, const RotationPlan& plan, const TuneOptions& options);
 
-/// The same on a thread of its own, for callers whose current context must stay: waits for it.
+/// Tunes on a thread of its own, for callers whose current context must stay: waits for it.
 FreshBinaries tune_class_aside(ServiceState& state, const RotationPlan& plan, const TuneOptions& options);
 
 }  // namespace ropejit::internal

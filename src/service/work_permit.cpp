@@ -21,12 +21,17 @@ bool WorkPermit::wait(double device_us) {
   return !stopped_;
 }
 
-void WorkPermit::rest() {
+template <class Change>
+void WorkPermit::change(const Change& change) {
   {
     const std::lock_guard lock(mutex_);
-    at_work_ = false;
+    change();
   }
   changed_.notify_all();
+}
+
+void WorkPermit::rest() {
+  change([this] { at_work_ = false; });
 }
 
 void WorkPermit::pause() {
@@ -36,19 +41,11 @@ void WorkPermit::pause() {
 }
 
 void WorkPermit::resume() {
-  {
-    const std::lock_guard lock(mutex_);
-    --pauses_;
-  }
-  changed_.notify_all();
+  change([this] { --pauses_; });
 }
 
 void WorkPermit::stop() {
-  {
-    const std::lock_guard lock(mutex_);
-    stopped_ = true;
-  }
-  changed_.notify_all();
+  change([this] { stopped_ = true; });
 }
 
 bool WorkPermit::is_stopped() const {

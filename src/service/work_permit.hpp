@@ -24,11 +24,14 @@ class WorkPermit {
   /// From when it returns until resume, the device has no work of the guest. Counted.
   void pause();
   void resume();
-  /// For good.
+  /// Lets the guest do no more work, for good.
   void stop();
   bool is_stopped() const;
 
  private:
+  template <class Change>
+  void change(const Change& change);
+
   const double share_;
   const std::function<bool()> is_capturing_;
   mutable std::mutex mutex_;

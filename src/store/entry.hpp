@@ -9,7 +9,7 @@
 
 namespace ropejit::internal {
 
-/// Of the tuning records of a directory or a bundle.
+/// The most that the tuning records of a directory or a bundle may take.
 inline constexpr std::uint64_t kMaxRecordsBytes = std::uint64_t{64} << 20;
 
 /// What an entry says about itself.
@@ -69,8 +69,8 @@ struct TierRecords {
 
 struct EntryListing {
   std::string key;        ///< 64 hex digits
-  std::string directory;  ///< of the cache
-  std::string path;       ///< of the file
+  std::string directory;  ///< the cache that the entry is in
+  std::string path;       ///< the file that holds the entry
   std::uint64_t bytes = 0;
   std::optional<EntryMetadata> metadata;  ///< empty: damaged, newer, unreadable or refused; `problem` says why
   Miss::Kind kind = Miss::Kind::absent;   ///< meaningful where metadata is empty

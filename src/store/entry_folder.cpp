@@ -1,17 +1,15 @@
 #include "store/entry_folder.hpp"
 
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
-#include <algorithm>
 #include <ctime>
-#include <system_error>
 #include <utility>
 
-#include "store/atomic_file.hpp"
-#include "store/entry_format.hpp"
-#include "store/folder.hpp"
-#include "store/quarantine.hpp"
-#include "store/read_file.hpp"
+#include "store/file/atomic.hpp"
+#include "store/file/folder.hpp"
+#include "store/file/read.hpp"
+#include "store/format/entry.hpp"
 #include "support/hash.hpp"
 
 namespace ropejit::internal {
@@ -21,6 +19,7 @@ constexpr std::string_view kSuffix = ".rje";
 constexpr std::string_view kRecordsName = "records.jsonl";
 constexpr std::size_t kKeyDigits = 64;
 constexpr std::size_t kShardDigits = 2;
+constexpr std::size_t kMaxQuarantined = 16;  // the newest so many stay
 constexpr std::time_t kStampSeconds = 24 * 60 * 60;
 
 std::string name_of(std::string_view key) { return fmt::format("{}{}", key, kSuffix); }
@@ -29,9 +28,9 @@ std::string listed_path(std::string_view key) { return fmt::format("entries/{}/{
 
 bool is_hex(std::string_view text) { return text.find_first_not_of("0123456789abcdef") == std::string_view::npos; }
 
-Miss miss_of(FileContents file) {
+Miss miss_of(const FileContents& file) {
   if (file.absent) return {Miss::Kind::absent, "no such entry"};
-  return {file.refused ? Miss::Kind::refused : Miss::Kind::unreadable, std::move(file.problem)};
+  return {file.refused ? Miss::Kind::refused : Miss::Kind::unreadable, file.problem};
 }
 
 }  // namespace
@@ -59,31 +58,44 @@ void EntryFolder::stamp(const FileContents& file) const {
   if (age > kStampSeconds || age < -kStampSeconds) retry_interrupted([&] { return ops_->touch(file.file.get()); });
 }
 
+// Moves a damaged entry to where nobody reads it again, if it is still the file that was read: another process may have
+// replaced it by a good one. False where it stays: the next write replaces it.
+bool EntryFolder::quarantine(const FileContents& file, const std::string& name) const {
+  const Folder folder = make_folder(*ops_, trust_, directory_, {"v1", "quarantine"});
+  if (!folder) return false;
+  struct stat now = {};
+  if (retry_interrupted([&] { return ops_->stat(file.folder.get(), name.c_str(), &now); }) != 0) return false;
+  if (now.st_ino != file.status.st_ino || now.st_dev != file.status.st_dev) return false;
+
+  // Names begin with the time, so that their order is by age.
+  const std::string to = fmt::format("{:012}-{}", static_cast<std::int64_t>(std::time(nullptr)), name);
+  const auto move = [&] { return ops_->rename(file.folder.get(), name.c_str(), folder.get(), to.c_str()); };
+  if (retry_interrupted(move) != 0) return false;
+
+  std::vector<std::string> names;
+  if (retry_interrupted([&] { return ops_->list_directory(folder.get(), names); }) != 0) return true;
+  llvm::sort(names);
+  for (std::size_t i = 0; i + kMaxQuarantined < names.size(); ++i) {
+    retry_interrupted([&] { return ops_->unlink(folder.get(), names[i].c_str()); });
+  }
+  return true;
+}
+
+FileContents EntryFolder::file_of(std::string_view key) const {
+  return read_file(*ops_, trust_, directory_, {"v1", "entries", shard_of(key)}, name_of(key), kMaxEntryBytes);
+}
+
 ReadResult EntryFolder::read(std::string_view key_preimage) const {
   const std::string key = entry_key(key_preimage);
-  const std::string name = name_of(key);
-  ReadResult result;
-  FileContents file = read_file(*ops_, trust_, directory_, {"v1", "entries", shard_of(key)}, name, kMaxEntryBytes);
-  if (!file.bytes) {
-    result.miss = miss_of(std::move(file));
-  } else if (std::optional<Miss> miss = miss_by_seal(listed_path(key), *file.bytes)) {
-    result.miss = *std::move(miss);
-  } else {
-    result = decode_entry(*file.bytes);
-    if (result.entry && result.entry->metadata.key_preimage != key_preimage) {
-      result.entry.reset();
-      result.miss = {Miss::Kind::damaged, "the entry is of another key"};
-    }
-    if (result.entry) {
-      result.found_in = directory_;
-      result.read_only = read_only_;
-      if (may_change()) stamp(file);
-      return result;
-    }
-    if (may_change() && result.miss.kind == Miss::Kind::damaged) {
-      result.quarantined = quarantine(*ops_, trust_, directory_, file.folder, name, file.status);
-    }
+  const FileContents file = file_of(key);
+  ReadResult result = judge(file, key);
+  if (result.entry) {
+    result.found_in = directory_;
+    result.read_only = read_only_;
+    if (may_change()) stamp(file);
+    return result;
   }
+  if (may_change() && result.miss.kind == Miss::Kind::damaged) result.quarantined = quarantine(file, name_of(key));
   result.misses.push_back({directory_, result.miss});
   return result;
 }
@@ -110,7 +122,7 @@ std::string EntryFolder::each_file(const std::function<void(const Folder& shard,
   std::string problem;
   const auto list = [&](const Folder& folder, std::vector<std::string>& names) {
     if (retry_interrupted([&] { return ops_->list_directory(folder.get(), names); }) == 0 || !problem.empty()) return;
-    problem = fmt::format("cannot list folder {}: {}", folder.path, std::generic_category().message(errno));
+    problem = failure("list folder", folder.path);
   };
   const Folder top = open_folder(*ops_, trust_, directory_, {"v1", "entries"});
   if (!top) return top.absent ? "" : top.problem;
@@ -135,10 +147,10 @@ std::string EntryFolder::each_file(const std::function<void(const Folder& shard,
 }
 
 // What a file holds that is to be the entry of this key. The miss of an entry that is whole is meaningless.
-ReadResult EntryFolder::judge(FileContents file, std::string_view key) const {
+ReadResult EntryFolder::judge(const FileContents& file, std::string_view key) const {
   ReadResult result;
   if (!file.bytes) {
-    result.miss = miss_of(std::move(file));
+    result.miss = miss_of(file);
   } else if (std::optional<Miss> sealed = miss_by_seal(listed_path(key), *file.bytes)) {
     result.miss = *std::move(sealed);
   } else {
@@ -158,31 +170,27 @@ std::vector<EntryListing> EntryFolder::list() const {
     listing.key = key;
     listing.directory = directory_;
     listing.path = folder.path + "/" + name_of(key);
-    FileContents file = read_file(*ops_, trust_, folder.get(), name_of(key), kMaxEntryBytes);
+    const FileContents file = read_file(*ops_, trust_, folder.get(), name_of(key), kMaxEntryBytes);
     if (file.absent) return;  // removed since the folder was read
     if (file.bytes) listing.bytes = file.bytes->size();
-    ReadResult read = judge(std::move(file), key);
+    ReadResult read = judge(file, key);
     if (read.entry) listing.metadata = std::move(read.entry->metadata);
     listing.kind = read.miss.kind;
     listing.problem = std::move(read.miss.reason);
     listings.push_back(std::move(listing));
   }));
-  std::sort(listings.begin(), listings.end(),
-            [](const EntryListing& a, const EntryListing& b) { return a.key < b.key; });
+  llvm::sort(listings, [](const EntryListing& a, const EntryListing& b) { return a.key < b.key; });
   return listings;
 }
 
 std::vector<std::string> EntryFolder::keys(std::string& problem) const {
   std::vector<std::string> keys;
   problem = each_file([&](const Folder&, const std::string& key) { keys.push_back(key); });
-  std::sort(keys.begin(), keys.end());
+  llvm::sort(keys);
   return keys;
 }
 
-ReadResult EntryFolder::read_key(std::string_view key) const {
-  return judge(read_file(*ops_, trust_, directory_, {"v1", "entries", shard_of(key)}, name_of(key), kMaxEntryBytes),
-               key);
-}
+ReadResult EntryFolder::read_key(std::string_view key) const { return judge(file_of(key), key); }
 
 TierRecords EntryFolder::records() const {
   TierRecords records;
@@ -190,7 +198,7 @@ TierRecords EntryFolder::records() const {
   FileContents file =
       read_file(*ops_, trust_, directory_, {"v1", "records"}, std::string(kRecordsName), kMaxRecordsBytes);
   if (!file.bytes) {
-    records.miss = miss_of(std::move(file));
+    records.miss = miss_of(file);
   } else if (std::optional<Miss> sealed = miss_by_seal(kListedRecords, *file.bytes)) {
     records.miss = *std::move(sealed);
   } else {

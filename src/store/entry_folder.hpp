@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "store/entry.hpp"
-#include "store/file_ops.hpp"
+#include "store/file/ops.hpp"
 #include "store/manifest.hpp"
 #include "store/trust.hpp"
 #include "support/per_process.hpp"
@@ -49,8 +49,10 @@ class EntryFolder {
   bool may_change() const { return !read_only_ && !trust_.sealed(); }
   std::string each_file(const std::function<void(const Folder& shard, const std::string& key)>& use) const;
   std::optional<Miss> miss_by_seal(std::string_view path, std::string_view bytes) const;
-  ReadResult judge(FileContents file, std::string_view key) const;
+  FileContents file_of(std::string_view key) const;
+  ReadResult judge(const FileContents& file, std::string_view key) const;
   void stamp(const FileContents& file) const;
+  bool quarantine(const FileContents& file, const std::string& name) const;
 
   std::string directory_;
   Trust trust_;

@@ -3,10 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 
-#include <system_error>
-
-#include "store/file_lock.hpp"
-#include "store/folder.hpp"
+#include "store/file/folder.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -15,11 +12,7 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLongestPause{50};
 constexpr int kMaxReopened = 100;
 
-KeyLock unavailable(const char* what) {
-  const int error = errno;
-  return KeyLock::without(KeyLock::Outcome::unavailable,
-                          fmt::format("cannot {} a lock file: {}", what, std::generic_category().message(error)));
-}
+KeyLock unavailable(const char* what) { return {KeyLock::Outcome::unavailable, failure(what, "a lock file")}; }
 
 }  // namespace
 
@@ -29,7 +22,7 @@ KeyLock lock_key(const FileOps& ops, const Trust& trust, const std::string& dire
   const std::string name = fmt::format("{}.lock", key);
   for (int tries = 0; tries < kMaxReopened; ++tries) {
     const Folder folder = make_folder(ops, trust, directory, {"v1", "locks", key.substr(0, 2)});
-    if (!folder) return KeyLock::without(KeyLock::Outcome::unavailable, folder.problem);
+    if (!folder) return {KeyLock::Outcome::unavailable, folder.problem};
     // For writing: network file systems lock nothing else exclusively. Never waits, whatever lies there.
     OpenFile file(ops, retry_interrupted([&] {
                     return ops.open(folder.get(), name.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK,
@@ -40,16 +33,15 @@ KeyLock lock_key(const FileOps& ops, const Trust& trust, const std::string& dire
 
     if (!lock_until(ops, file.get(), deadline, kLongestPause)) {
       if (errno != EWOULDBLOCK) return unavailable("lock");
-      return KeyLock::without(KeyLock::Outcome::timed_out,
-                              fmt::format("another process has the lock after {} ms", bound.count()));
+      return {KeyLock::Outcome::timed_out, fmt::format("another process has the lock after {} ms", bound.count())};
     }
     file.set_locked();
     struct stat status = {};
     if (retry_interrupted([&] { return ops.fstat(file.get(), &status); }) != 0) return unavailable("stat");
-    if (status.st_nlink > 0) return KeyLock::taken(std::move(file));
+    if (status.st_nlink > 0) return {KeyLock::Outcome::held, {}, std::move(file)};
     // Pruned while this waited: others lock another file by now.
   }
-  return KeyLock::without(KeyLock::Outcome::unavailable, "the lock file is removed again and again");
+  return {KeyLock::Outcome::unavailable, "the lock file is removed again and again"};
 }
 
 }  // namespace ropejit::internal

@@ -9,34 +9,23 @@
 #include <string>
 #include <string_view>
 
-#include "store/file_ops.hpp"
+#include "store/file/ops.hpp"
 #include "store/trust.hpp"
 
 namespace ropejit::internal {
 
-class KeyLock {
- public:
+struct KeyLock {
   enum class Outcome {
     held,         ///< until this is destroyed
     timed_out,    ///< another process has it still
-    unavailable,  ///< there are no locks here: no directory, a read-only one, a file system without; reason() says
-                  ///< which
+    unavailable,  ///< there are no locks here: no directory, a read-only one, a file system without
   };
 
-  static KeyLock taken(OpenFile file) { return {Outcome::held, std::move(file), {}}; }
-  static KeyLock without(Outcome outcome, std::string reason) { return {outcome, {}, std::move(reason)}; }
+  Outcome outcome = Outcome::unavailable;
+  std::string reason = {};  ///< one line where it is not held
+  OpenFile file = {};       ///< closing it frees the lock
 
-  Outcome outcome() const { return outcome_; }
-  bool held() const { return outcome_ == Outcome::held; }
-  const std::string& reason() const { return reason_; }  ///< one line where it is not held
-
- private:
-  KeyLock(Outcome outcome, OpenFile file, std::string reason)
-      : outcome_(outcome), file_(std::move(file)), reason_(std::move(reason)) {}
-
-  Outcome outcome_;
-  OpenFile file_;  ///< closing it frees the lock
-  std::string reason_;
+  bool held() const { return outcome == Outcome::held; }
 };
 
 /// Waits for `bound` at most, by a clock that does not jump; 0 asks once. Polls, as a wait that the system makes could

@@ -1,15 +1,15 @@
 #include "store/manifest.hpp"
 
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
-#include <system_error>
 
-#include "store/atomic_file.hpp"
 #include "store/entry_folder.hpp"
-#include "store/folder.hpp"
-#include "store/output_file.hpp"
-#include "store/read_file.hpp"
+#include "store/file/atomic.hpp"
+#include "store/file/folder.hpp"
+#include "store/file/output.hpp"
+#include "store/file/read.hpp"
 #include "store/signature.hpp"
 #include "support/hash.hpp"
 
@@ -135,7 +135,7 @@ ManifestWritten write_manifest(const FileOps& ops, const Trust& trust, const std
   } else if (!records.absent) {
     written.left_out.push_back(fmt::format("{}: {}", kListedRecords, records.problem));
   }
-  std::sort(lines.begin(), lines.end());
+  llvm::sort(lines);
   std::string text;
   for (const std::string& line : lines) {
     const std::size_t space = line.rfind(' ');
@@ -147,8 +147,7 @@ ManifestWritten write_manifest(const FileOps& ops, const Trust& trust, const std
   // A signature goes before the manifest that it is no longer of: whoever reads in between refuses, rather than
   // guesses.
   if (retry_interrupted([&] { return ops.unlink(folder.get(), kSignatureName); }) != 0 && errno != ENOENT) {
-    written.problem =
-        fmt::format("cannot remove {}/{}: {}", folder.path, kSignatureName, std::generic_category().message(errno));
+    written.problem = failure("remove", fmt::format("{}/{}", folder.path, kSignatureName));
     return written;
   }
   written.problem = manifest.commit(text);

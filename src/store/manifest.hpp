@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "store/entry.hpp"
-#include "store/file_ops.hpp"
+#include "store/file/ops.hpp"
 #include "store/trust.hpp"
 
 namespace ropejit::internal {
@@ -48,7 +48,7 @@ std::optional<Miss> miss_by_manifest(const ManifestRead& read, std::string_view 
 
 struct ManifestWritten {
   std::string digest;                 ///< 64 hex digits: what ROPEJIT_TRUST=digest: takes
-  std::string path;                   ///< of the manifest
+  std::string path;                   ///< where the manifest is
   std::size_t files = 0;              ///< that it lists
   std::vector<std::string> left_out;  ///< files that are there and not trusted or not whole, one line each
   std::string problem;                ///< one line where nothing was written

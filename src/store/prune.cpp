@@ -2,16 +2,16 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
 #include <array>
 #include <ctime>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
-#include "store/folder.hpp"
+#include "store/file/folder.hpp"
 
 namespace ropejit::internal {
 namespace {
@@ -53,7 +53,7 @@ class Sweep {
     if (!folder) {
       if (!folder.absent) tell(folder.problem);
     } else if (retry_interrupted([&] { return ops_.list_directory(folder.get(), names); }) != 0) {
-      tell(fmt::format("cannot list {}: {}", folder.path, std::generic_category().message(errno)));
+      tell(failure("list", folder.path));
     }
     return names;
   }
@@ -72,7 +72,7 @@ class Sweep {
 
   bool remove(const Folder& folder, const std::string& name) {
     if (retry_interrupted([&] { return ops_.unlink(folder.get(), name.c_str()); }) == 0 || errno == ENOENT) return true;
-    tell(fmt::format("cannot remove {}/{}: {}", folder.path, name, std::generic_category().message(errno)));
+    tell(failure("remove", folder.path + "/" + name));
     return false;
   }
 
@@ -106,7 +106,7 @@ class Sweep {
   }
 
   void remove_entries() {
-    std::sort(found_.begin(), found_.end(), [](const Found& a, const Found& b) { return a.used < b.used; });
+    llvm::sort(found_, [](const Found& a, const Found& b) { return a.used < b.used; });
     // The folders of those that go, opened once each, as they come; at most 256.
     std::array<Folder, 256> folders;
     for (const Found& entry : found_) {
@@ -188,8 +188,7 @@ Pruned prune(const FileOps& ops, const Trust& trust, const std::string& director
     return nothing;
   }
   const auto fail = [&](const char* what) {
-    nothing.problem =
-        fmt::format("cannot {} {}/{}: {}", what, folder.path, kLockName, std::generic_category().message(errno));
+    nothing.problem = failure(what, fmt::format("{}/{}", folder.path, kLockName));
     return nothing;
   };
   // The stamp of the last pruning is the time of the lock's file. Asked before it is opened: this is done often.

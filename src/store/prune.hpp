@@ -11,13 +11,14 @@
 #include <optional>
 #include <string>
 
-#include "store/file_ops.hpp"
+#include "store/file/ops.hpp"
 #include "store/trust.hpp"
 
 namespace ropejit::internal {
 
 struct Limits {
-  std::uint64_t max_bytes = std::uint64_t{1} << 30;  ///< of all entries; beyond it the least recently used go
+  std::uint64_t max_bytes = std::uint64_t{1}
+                            << 30;  ///< what all entries may take; beyond it the least recently used go
   std::optional<std::chrono::seconds> max_age = {};  ///< since the last use; nothing: entries do not grow old
   std::chrono::seconds spared{600};                  ///< what was written or stamped within this time stays
   std::chrono::seconds interval{600};                ///< between prunings that nobody asked for

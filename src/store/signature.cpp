@@ -1,5 +1,6 @@
 #include "store/signature.hpp"
 
+#include <llvm/ADT/StringRef.h>
 #include <sodium.h>
 
 #include <array>
@@ -20,11 +21,7 @@ constexpr std::string_view kSecretPrefix("\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x
 const unsigned char* raw(std::string_view bytes) { return reinterpret_cast<const unsigned char*>(bytes.data()); }
 unsigned char* raw(std::string& bytes) { return reinterpret_cast<unsigned char*>(bytes.data()); }
 
-std::string_view trimmed(std::string_view text) {
-  const std::size_t begin = text.find_first_not_of(" \t\r\n");
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(" \t\r\n") + 1 - begin);
-}
+std::string_view trimmed(std::string_view text) { return llvm::StringRef(text.data(), text.size()).trim(" \t\r\n"); }
 
 std::string from_hex(std::string_view text) {
   std::string key(kKeyBytes, '\0');

@@ -77,9 +77,9 @@ std::string BinaryStore::write(const Entry& entry) const {
 }
 
 KeyLock BinaryStore::lock(std::string_view key_preimage, std::chrono::milliseconds bound) const {
-  if (directory().empty()) return KeyLock::without(KeyLock::Outcome::unavailable, "no cache directory");
+  if (directory().empty()) return {KeyLock::Outcome::unavailable, "no cache directory"};
   if (options().trust.sealed()) {
-    return KeyLock::without(KeyLock::Outcome::unavailable, "the cache directory is sealed by its manifest");
+    return {KeyLock::Outcome::unavailable, "the cache directory is sealed by its manifest"};
   }
   return lock_key(stack_->ops, options().trust, directory(), entry_key(key_preimage), bound);
 }

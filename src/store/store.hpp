@@ -1,6 +1,6 @@
 // BinaryStore: where binaries are kept: the user's directory, which is read and written, and any number of read-only
-// ones or bundles (store/bundle.hpp), which are looked at after it, in order. Bytes only: it knows no plan and no
-// device.
+// ones or bundles (store/bundle/bundle.hpp), which are looked at after it, in order. Bytes only: it knows no plan and
+// no device.
 //
 // Nothing that goes wrong here is an error for the caller: a read is a hit or a miss with its reason, a write
 // succeeds or says why not. Thread-safe, and safe beside other processes on the same directories: an entry is
@@ -16,7 +16,7 @@
 #include <vector>
 
 #include "store/entry.hpp"
-#include "store/file_ops.hpp"
+#include "store/file/ops.hpp"
 #include "store/key_lock.hpp"
 #include "store/manifest.hpp"
 #include "store/prune.hpp"

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 
 #include "store/key_lock.hpp"
@@ -13,18 +12,9 @@
 namespace ropejit::internal {
 namespace {
 
-// An empty variable counts as unset, as XDG says of its own.
-std::string_view environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value == nullptr ? std::string_view() : std::string_view(value);
-}
-
 std::optional<std::uint64_t> whole_number(std::string_view text, std::uint64_t most) {
-  std::uint64_t number = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, problem] = std::from_chars(text.data(), end, number);
-  if (problem != std::errc() || stop != end || number > most) return std::nullopt;
-  return number;
+  const auto number = number_in<std::uint64_t>(text);
+  return number && *number <= most ? number : std::nullopt;
 }
 
 Error wrong(std::string_view field, std::string_view text, std::string_view allowed) {
@@ -32,6 +22,11 @@ Error wrong(std::string_view field, std::string_view text, std::string_view allo
 }
 
 }  // namespace
+
+std::string_view environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string_view() : std::string_view(value);
+}
 
 std::string cache_directory(const std::optional<std::string>& option) {
   if (option) return *option;
@@ -67,10 +62,8 @@ std::chrono::seconds day_count(std::string_view field, std::string_view text) {
 StoreOptions store_options(const std::optional<std::string>& option) {
   StoreOptions options;
   options.directory = cache_directory(option);
-  for (std::string_view rest = environment("ROPEJIT_CACHE_PATH"); !rest.empty();) {
-    const std::size_t end = std::min(rest.find(':'), rest.size());
-    if (end != 0) options.read_only.emplace_back(rest.substr(0, end));
-    rest.remove_prefix(std::min(end + 1, rest.size()));
+  for (const std::string_view path : split(environment("ROPEJIT_CACHE_PATH"), ':')) {
+    if (!path.empty()) options.read_only.emplace_back(path);
   }
   if (const std::string_view trust = environment("ROPEJIT_TRUST"); !trust.empty()) {
     options.trust = trust_named("ROPEJIT_TRUST", trust);

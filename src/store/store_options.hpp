@@ -16,10 +16,13 @@ namespace ropejit::internal {
 struct StoreOptions {
   std::string directory;                    ///< the user's: read and written; empty: memory only
   std::vector<std::string> read_only = {};  ///< directories and bundles, looked at after it, in order; never changed
-  bool first_is_users = false;              ///< of read_only: the user's, which need not be there (only_read)
-  Trust trust = {};                         ///< of all of them
-  Limits limits = {};                       ///< of the user's
+  bool first_is_users = false;  ///< the first of read_only is the user's, which need not be there (only_read)
+  Trust trust = {};             ///< whose files all of them may hold
+  Limits limits = {};           ///< what the user's directory may take
 };
+
+/// A variable of the environment, as long as nobody changes it. An empty one counts as unset, as XDG says of its own.
+std::string_view environment(const char* name);
 
 /// The options that the environment asks for, with the directory of cache_directory(option):
 ///

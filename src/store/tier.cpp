@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "store/folder.hpp"
+#include "store/file/folder.hpp"
 #include "store/manifest.hpp"
 
 namespace ropejit::internal {
@@ -73,14 +73,9 @@ std::vector<EntryListing> Tier::list() const {
 std::vector<std::string> Tier::keys(std::string& problem) const {
   const Look found = look();
   if (found.bundle == nullptr && !found.is_file) return folder_.keys(problem);
-  std::vector<std::string> keys;
-  if (found.bundle == nullptr) {
-    problem = fmt::format("{}: {}", path(), found.miss.reason);
-    return keys;
-  }
-  const BundleIndex& index = found.bundle->index();
-  for (std::size_t number = 0; number < index.size(); ++number) keys.push_back(index.key(number));
-  return keys;
+  if (found.bundle != nullptr) return found.bundle->index().keys();
+  problem = fmt::format("{}: {}", path(), found.miss.reason);
+  return {};
 }
 
 TierRecords Tier::records() const {
@@ -100,6 +95,24 @@ std::string Tier::write(const Entry& entry) const {
   if (!found.is_file) return problem;
   if (found.bundle == nullptr) return fmt::format("{}: {}", path(), found.miss.reason);
   return fmt::format("{}: found a bundle, allowed: a directory, as nothing is written to bundles", path());
+}
+
+Imported import_entries(const Bundle& bundle, const Tier& into) {
+  Imported imported;
+  for (const std::string& key : bundle.index().keys()) {
+    if (into.read_key(key).entry) {
+      ++imported.kept;
+      continue;
+    }
+    const ReadResult read = bundle.read_key(key);
+    const std::string problem = read.entry ? into.write(*read.entry) : read.miss.reason;
+    if (problem.empty()) {
+      ++imported.written;
+    } else {
+      imported.failed.push_back(fmt::format("{}: {}", key, problem));
+    }
+  }
+  return imported;
 }
 
 TierState Tier::state() const {

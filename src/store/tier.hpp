@@ -9,10 +9,10 @@
 #include <string_view>
 #include <vector>
 
-#include "store/bundle.hpp"
+#include "store/bundle/bundle.hpp"
 #include "store/entry.hpp"
 #include "store/entry_folder.hpp"
-#include "store/file_ops.hpp"
+#include "store/file/ops.hpp"
 #include "store/trust.hpp"
 
 namespace ropejit::internal {
@@ -23,7 +23,7 @@ struct TierState {
   enum class Kind { absent, directory, bundle } kind = Kind::absent;
   std::string problem = {};  ///< why nothing in it is used, in one line; what follows is empty then
   bool unsealed = false;     ///< the problem: a manifest is what is trusted, and there is none
-  // Of a bundle:
+  // What is known of a bundle:
   std::size_t entries = 0;
   bool has_records = false;
   std::string digest = {};  ///< 64 hex digits: what ROPEJIT_TRUST=digest: takes
@@ -39,15 +39,15 @@ class Tier {
 
   const std::string& path() const { return folder_.directory(); }
 
-  /// As those of EntryFolder and Bundle. A bundle that cannot be used is a miss for every entry; in a list it is one
-  /// line, without a key.
+  /// These read as those of EntryFolder and Bundle do. A bundle that cannot be used is a miss for every entry; in a
+  /// list it is one line, without a key.
   ReadResult read(std::string_view key_preimage) const;
   ReadResult read_key(std::string_view key) const;
   std::vector<EntryListing> list() const;
   std::vector<std::string> keys(std::string& problem) const;
   TierRecords records() const;
 
-  /// As that of EntryFolder; into a bundle nothing is written, and the reason says so.
+  /// Writes as EntryFolder does; into a bundle nothing is written, and the reason says so.
   std::string write(const Entry& entry) const;
 
   TierState state() const;
@@ -66,5 +66,14 @@ class Tier {
   const FileOps* ops_;
   mutable std::atomic<const Bundle*> bundle_{nullptr};  ///< set once; owned
 };
+
+struct Imported {
+  std::size_t written = 0;
+  std::size_t kept = 0;             ///< entries that were there, and whole
+  std::vector<std::string> failed;  ///< "KEY: why", for those that are not there now
+};
+
+/// Writes the entries that are not there yet, or not whole, each as the store writes. For a bundle that was verified.
+Imported import_entries(const Bundle& bundle, const Tier& into);
 
 }  // namespace ropejit::internal

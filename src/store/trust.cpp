@@ -2,14 +2,14 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <llvm/ADT/StringRef.h>
 #include <unistd.h>
 
-#include <charconv>
 #include <limits>
 #include <system_error>
 
-#include "store/file_ops.hpp"
-#include "store/read_file.hpp"
+#include "store/file/ops.hpp"
+#include "store/file/read.hpp"
 #include "store/signature.hpp"
 #include "support/field_error.hpp"
 #include "support/text.hpp"
@@ -44,21 +44,17 @@ Trust trust_named(std::string_view field, std::string_view text) {
   Trust trust;
   if (text == "owner") return trust;
   if (text.starts_with("gid:")) {
-    trust.kind = Trust::Kind::group;
-    const std::string_view digits = text.substr(4);
-    const auto [stop, problem] = std::from_chars(digits.data(), digits.data() + digits.size(), trust.group);
+    const auto group = number_in<gid_t>(text.substr(4));
     // The last number stands for "no group" in the system's calls.
-    if (!digits.empty() && problem == std::errc() && stop == digits.data() + digits.size() &&
-        trust.group != std::numeric_limits<gid_t>::max()) {
+    if (group && *group != std::numeric_limits<gid_t>::max()) {
+      trust.kind = Trust::Kind::group;
+      trust.group = *group;
       return trust;
     }
   }
   if (text.starts_with("digest:")) {
     trust.kind = Trust::Kind::digest;
-    trust.digest = text.substr(7);
-    for (char& digit : trust.digest) {
-      if (digit >= 'A' && digit <= 'F') digit = static_cast<char>(digit - 'A' + 'a');
-    }
+    trust.digest = llvm::StringRef(text.data(), text.size()).drop_front(7).lower();
     if (trust.digest.size() == 64 && trust.digest.find_first_not_of("0123456789abcdef") == std::string::npos) {
       return trust;
     }

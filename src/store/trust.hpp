@@ -19,10 +19,10 @@ namespace ropejit::internal {
 struct Trust {
   enum class Kind { owner, group, digest, key };
   Kind kind = Kind::owner;
-  gid_t group = 0;         ///< of `group`
-  std::string digest;      ///< of `digest`: 64 hex digits
-  std::string public_key;  ///< of `key`: 32 bytes
-  std::string key_file;    ///< of `key`: where they came from
+  gid_t group = 0;         ///< for `group`: its number
+  std::string digest;      ///< for `digest`: 64 hex digits
+  std::string public_key;  ///< for `key`: 32 bytes
+  std::string key_file;    ///< for `key`: where those bytes came from
 
   /// By a manifest: the owner of a file does not matter, and nothing is written.
   bool sealed() const { return kind == Kind::digest || kind == Kind::key; }

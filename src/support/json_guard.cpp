@@ -1,6 +1,7 @@
 #include "support/json_guard.hpp"
 
 #include <fmt/format.h>
+#include <llvm/Support/ConvertUTF.h>
 #include <llvm/Support/JSON.h>
 
 #include <optional>
@@ -17,37 +18,15 @@ namespace {
 constexpr std::string_view kBareNumbers[] = {"Infinity", "-Infinity", "NaN"};
 
 void append_utf8(std::string& out, std::uint32_t code_point) {
-  const auto put = [&](std::uint32_t byte) { out.push_back(static_cast<char>(static_cast<unsigned char>(byte))); };
-  if (code_point < 0x80) {
-    put(code_point);
-  } else if (code_point < 0x800) {
-    put(0xC0 | (code_point >> 6));
-    put(0x80 | (code_point & 0x3F));
-  } else if (code_point < 0x10000) {
-    put(0xE0 | (code_point >> 12));
-    put(0x80 | ((code_point >> 6) & 0x3F));
-    put(0x80 | (code_point & 0x3F));
-  } else {
-    put(0xF0 | (code_point >> 18));
-    put(0x80 | ((code_point >> 12) & 0x3F));
-    put(0x80 | ((code_point >> 6) & 0x3F));
-    put(0x80 | (code_point & 0x3F));
-  }
+  char bytes[UNI_MAX_UTF8_BYTES_PER_CODE_POINT];
+  char* end = bytes;
+  llvm::ConvertCodePointToUTF8(code_point, end);
+  out.append(bytes, end);
 }
 
 // The four hex digits at the front of `text`.
 std::optional<std::uint32_t> hex4(std::string_view text) {
-  if (text.size() < 4) return std::nullopt;
-  std::uint32_t value = 0;
-  for (const char c : text.substr(0, 4)) {
-    const int digit = c >= '0' && c <= '9'   ? c - '0'
-                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                             : -1;
-    if (digit < 0) return std::nullopt;
-    value = value * 16 + static_cast<std::uint32_t>(digit);
-  }
-  return value;
+  return text.size() < 4 ? std::nullopt : number_in<std::uint32_t>(text.substr(0, 4), 16);
 }
 
 // A key as the parser will see it, so that "a" and "\u0061" are known to be equal. A half of a surrogate pair

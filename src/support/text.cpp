@@ -65,6 +65,16 @@ std::string excerpt(std::string_view text, std::size_t limit) {
 
 std::string quoted(std::string_view text, std::size_t limit) { return fmt::format("\"{}\"", excerpt(text, limit - 2)); }
 
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (std::size_t end = text.find(separator); end != std::string_view::npos; end = text.find(separator)) {
+    parts.push_back(text.substr(0, end));
+    text.remove_prefix(end + 1);
+  }
+  parts.push_back(text);
+  return parts;
+}
+
 std::string grouped(std::int64_t value) {
   std::string digits = fmt::format("{}", value);
   const std::size_t first = digits[0] == '-' ? 1 : 0;

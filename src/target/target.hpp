@@ -24,7 +24,7 @@ namespace ropejit::internal {
 struct CompiledBinary {
   std::string image;
   std::string compiler;  ///< "NVRTC 13.0", "g++ (Debian 12.2.0-14) 12.2.0": metadata, never part of a key
-  int registers = -1;    ///< of a thread; -1: not known
+  int registers = -1;    ///< what a thread takes; -1: not known
   int spill_bytes = -1;  ///< stores and loads together; -1: not known
   int stack_bytes = -1;  ///< local memory of a thread; -1: not known
   double compile_ms = 0;
@@ -45,7 +45,7 @@ struct LaunchGeometry {
 class Recorder {
  public:
   virtual ~Recorder() = default;
-  /// Of device memory. Throws Error.
+  /// Copies device memory. Throws Error.
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
 };
 

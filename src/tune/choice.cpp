@@ -78,21 +78,19 @@ std::vector<ServingChoice> serving_choices(const RotationPlan& plan, const Devic
 
 std::vector<std::int64_t> untuned_sizes(const KernelClass& kernel_class, const DeviceKey& device,
                                         const RecordSet& records, const std::vector<std::int64_t>& sizes) {
-  std::vector<std::int64_t> left;
-  for (const std::int64_t tokens : sizes) {
+  std::vector<std::int64_t> left = sizes;
+  std::erase_if(left, [&](std::int64_t tokens) {
     const auto advice = advice_at(kernel_class, device, records, tokens);
-    if (!advice || !is_exact(*advice)) left.push_back(tokens);
-  }
+    return advice && is_exact(*advice);
+  });
   return left;
 }
 
 std::vector<std::int64_t> sizes_without_record(const KernelClass& kernel_class, const DeviceKey& device,
                                                const RecordSet& records, const std::vector<std::int64_t>& sizes) {
   const std::string hash = kernel_class.hash();
-  std::vector<std::int64_t> left;
-  for (const std::int64_t tokens : sizes) {
-    if (records.find(device, hash, tokens) == nullptr) left.push_back(tokens);
-  }
+  std::vector<std::int64_t> left = sizes;
+  std::erase_if(left, [&](std::int64_t tokens) { return records.find(device, hash, tokens) != nullptr; });
   return left;
 }
 

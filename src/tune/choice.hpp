@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "codegen/default_variant.hpp"
-#include "ropejit/service.hpp"
+#include "ropejit/info.hpp"
 #include "target/target.hpp"
 #include "tune/record_set.hpp"
 #include "tune/tuner.hpp"
@@ -18,7 +18,7 @@ DeviceKey device_key_of(const Target& target);
 struct ServingChoice : VariantChoice {
   ChosenBy by = ChosenBy::untuned;
   double octaves = 0;             ///< the farthest that a size of the row is from the launches that were timed
-  std::int64_t tuned_tokens = 0;  ///< of those launches, for the middle of the row; 0 where untuned
+  std::int64_t tuned_tokens = 0;  ///< how many those launches had, for the middle of the row; 0 where untuned
 };
 
 /// As serving_variants (codegen/default_variant.hpp), with what the records know: rows by min_tokens, and the universal
@@ -26,7 +26,7 @@ struct ServingChoice : VariantChoice {
 std::vector<ServingChoice> serving_choices(const RotationPlan& plan, const DeviceKey& device,
                                            std::uint32_t multiprocessors, const RecordSet& records);
 
-/// Of `sizes` those that the records say nothing exact about.
+/// Those of `sizes` that the records say nothing exact about.
 std::vector<std::int64_t> untuned_sizes(const KernelClass& kernel_class, const DeviceKey& device,
                                         const RecordSet& records, const std::vector<std::int64_t>& sizes);
 

@@ -5,7 +5,6 @@
 #include <llvm/Support/raw_ostream.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "codegen/variant.hpp"
@@ -26,12 +25,6 @@ constexpr std::string_view kNameCharacters = "abcdefghijklmnopqrstuvwxyz01234567
 
 bool consists_of(std::string_view text, std::string_view characters) {
   return text.find_first_not_of(characters) == std::string_view::npos;
-}
-
-template <typename Number>
-bool read_number(std::string_view text, Number& number) {
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  return error == std::errc{} && end == text.data() + text.size();
 }
 
 std::string get_hash(const ObjectReader& object, std::string_view key) {
@@ -84,23 +77,14 @@ std::string to_string(const DeviceKey& key) {
 }
 
 std::optional<DeviceKey> parse_device_key(std::string_view text) {
-  std::string_view parts[5];
-  std::string_view rest = text;
-  for (std::size_t i = 0; i < 4; ++i) {
-    const std::size_t slash = rest.find('/');
-    if (slash == std::string_view::npos) return std::nullopt;
-    parts[i] = rest.substr(0, slash);
-    rest.remove_prefix(slash + 1);
-  }
-  parts[4] = rest;
-  DeviceKey key;
-  key.arch = parts[0];
+  const std::vector<std::string_view> parts = split(text, '/');
+  if (parts.size() != 5) return std::nullopt;
+  const auto number = [&](std::size_t part) { return number_in<std::uint32_t>(parts[part]); };
+  const auto l2_bytes = number_in<std::uint64_t>(parts[4]);
+  if (!number(1) || !number(2) || !number(3) || !l2_bytes) return std::nullopt;
+  const DeviceKey key{std::string(parts[0]), *number(1), *number(2), *number(3), *l2_bytes};
   if (key.arch.empty() || key.arch.size() > kMaxNameBytes ||
       !consists_of(key.arch, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.")) {
-    return std::nullopt;
-  }
-  if (!read_number(parts[1], key.multiprocessors) || !read_number(parts[2], key.memory_mhz) ||
-      !read_number(parts[3], key.memory_bits) || !read_number(parts[4], key.l2_bytes)) {
     return std::nullopt;
   }
   // Other spellings of the same numbers ("0132") would be keys that nobody finds.

@@ -37,7 +37,7 @@ struct TuningRecord {
   std::string kin;                   ///< kin_of(kernel_class)
   std::string what;                  ///< KernelClass::text(): for people
   std::int64_t bytes_per_token = 0;  ///< read and written: what distance between kin is measured by
-  std::int64_t tokens = 0;           ///< of the launches that were timed
+  std::int64_t tokens = 0;           ///< how many the launches that were timed had
   std::string variant;               ///< "flat_v8_h4_t128": parse_variant reads it
   double us = 0;                     ///< 0: not timed, which a person's choice may be
   double copy_us = 0;                ///< a copy of as many bytes; 0: not timed

@@ -8,34 +8,13 @@
 #include <system_error>
 #include <utility>
 
-#include "store/atomic_file.hpp"
-#include "store/file_lock.hpp"
-#include "store/folder.hpp"
-#include "store/output_file.hpp"
+#include "store/file/atomic.hpp"
+#include "store/file/folder.hpp"
+#include "store/file/output.hpp"
 #include "store/tier.hpp"
 
 namespace ropejit::internal {
 namespace {
-
-// Problems of one file, the first of them in full.
-class Problems {
- public:
-  void add(std::string problem) {
-    if (told_.size() < kMaxProblemsTold) {
-      told_.push_back(std::move(problem));
-    } else {
-      ++more_;
-    }
-  }
-  std::vector<std::string> lines(std::string_view name) && {
-    if (more_ != 0) told_.push_back(fmt::format("{}: and {} more", name, more_));
-    return std::move(told_);
-  }
-
- private:
-  std::vector<std::string> told_;
-  std::size_t more_ = 0;
-};
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == std::string_view::npos; }
 
@@ -82,7 +61,9 @@ class Destination {
  public:
   Destination(const FileOps& ops, const Trust& trust, const std::string& path)
       : ops_(ops), trust_(trust), path_(path), place_(place_of(path)) {
-    if (place_.in_cache) {
+    if (place_.in_cache && trust.sealed()) {
+      problem_ = path + ": sealed by the manifest, left as it is";
+    } else if (place_.in_cache) {
       folder_ = make_folder(ops, trust, place_.directory, {"v1", "records"});
       problem_ = folder_ ? in_its_place(ops, folder_, place_.name) : folder_.problem;
     } else if (problem_ = make_directories(ops, place_.directory); problem_.empty()) {
@@ -112,13 +93,10 @@ class Destination {
   const Trust& trust_;
   const std::string& path_;
   const Place place_;
-  Folder folder_;                    ///< of a cache directory
+  Folder folder_;                    ///< where the file is in a cache directory
   std::optional<OutputFile> named_;  ///< elsewhere
   std::string problem_;
 };
-
-// Of a file in a cache directory that its manifest seals.
-std::string sealed(const std::string& path) { return path + ": sealed by the manifest, left as it is"; }
 
 }  // namespace
 
@@ -129,7 +107,8 @@ std::string records_path(const std::string& cache_directory) {
 RecordsRead parse_records(std::string_view text, std::string_view name) {
   std::vector<TuningRecord> records;
   std::vector<std::string> kept_lines;
-  Problems problems;
+  RecordsRead read;
+  std::size_t untold = 0;
   for (std::size_t number = 1; !text.empty(); ++number) {
     const std::size_t end = text.find('\n');
     const bool whole = end != std::string_view::npos;
@@ -143,12 +122,16 @@ RecordsRead parse_records(std::string_view text, std::string_view name) {
       continue;
     }
     if (parsed.keep) kept_lines.emplace_back(line);
-    problems.add(fmt::format("{}:{}: {}{}{}", name, number, parsed.problem, parsed.keep ? "; kept as it is" : "",
-                             whole ? "" : " (the file ends in this line)"));
+    if (read.problems.size() == kMaxProblemsTold) {
+      ++untold;
+      continue;
+    }
+    read.problems.push_back(fmt::format("{}:{}: {}{}{}", name, number, parsed.problem,
+                                        parsed.keep ? "; kept as it is" : "",
+                                        whole ? "" : " (the file ends in this line)"));
   }
-  RecordsRead read;
+  if (untold != 0) read.problems.push_back(fmt::format("{}: and {} more", name, untold));
   read.records = RecordSet(std::move(records), std::move(kept_lines));
-  read.problems = std::move(problems).lines(name);
   return read;
 }
 
@@ -192,21 +175,13 @@ RecordsText to_text(const RecordSet& records) {
 }
 
 std::string write_records(const FileOps& ops, const std::string& path, const RecordSet& records, const Trust& trust) {
-  if (path.empty()) return {};
-  const Place place = place_of(path);
-  if (place.in_cache && trust.sealed()) return sealed(path);
-  return Destination(ops, trust, path).write(records);
+  return path.empty() ? "" : Destination(ops, trust, path).write(records);
 }
 
 RecordsUpdate update_records(const FileOps& ops, const std::string& path, const std::function<void(RecordSet&)>& change,
                              const Trust& trust) {
   RecordsUpdate update;
   if (path.empty()) return update;
-  const Place place = place_of(path);
-  if (place.in_cache && trust.sealed()) {
-    update.problems.push_back(sealed(path));
-    return update;
-  }
   Destination destination(ops, trust, path);
   if (!destination.problem().empty()) {
     update.problems.push_back(destination.problem());

@@ -14,8 +14,8 @@
 #include <vector>
 
 #include "store/entry.hpp"
-#include "store/file_ops.hpp"
-#include "store/read_file.hpp"
+#include "store/file/ops.hpp"
+#include "store/file/read.hpp"
 #include "store/trust.hpp"
 #include "tune/record_set.hpp"
 

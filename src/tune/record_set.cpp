@@ -8,6 +8,8 @@
 #include <tuple>
 #include <utility>
 
+#include <llvm/ADT/STLExtras.h>
+
 #include "codegen/legality.hpp"
 #include "codegen/variant.hpp"
 
@@ -68,7 +70,7 @@ RecordSet::RecordSet(std::vector<TuningRecord> records, std::vector<std::string>
 
 // Sorts, and of each key keeps the first.
 void RecordSet::settle() {
-  std::sort(records_.begin(), records_.end(), [](const TuningRecord& a, const TuningRecord& b) {
+  llvm::sort(records_, [](const TuningRecord& a, const TuningRecord& b) {
     const Key key_a = key_of(a);
     const Key key_b = key_of(b);
     return key_a != key_b ? key_a < key_b : goes_before(a, b);
@@ -76,26 +78,23 @@ void RecordSet::settle() {
   records_.erase(std::unique(records_.begin(), records_.end(),
                              [](const TuningRecord& a, const TuningRecord& b) { return key_of(a) == key_of(b); }),
                  records_.end());
-  std::sort(kept_lines_.begin(), kept_lines_.end());
+  llvm::sort(kept_lines_);
   kept_lines_.erase(std::unique(kept_lines_.begin(), kept_lines_.end()), kept_lines_.end());
 }
 
-void RecordSet::add(TuningRecord record) {
-  const auto at = std::lower_bound(records_.begin(), records_.end(), key_of(record), key_less);
+void RecordSet::put(TuningRecord record, bool (*goes_instead)(const TuningRecord& record, const TuningRecord& old)) {
+  const auto at = llvm::lower_bound(records_, key_of(record), key_less);
   if (at == records_.end() || key_of(*at) != key_of(record)) {
     records_.insert(at, std::move(record));
-  } else if (goes_before(record, *at)) {
+  } else if (goes_instead(record, *at)) {
     *at = std::move(record);
   }
 }
 
+void RecordSet::add(TuningRecord record) { put(std::move(record), goes_before); }
+
 void RecordSet::replace(TuningRecord record) {
-  const auto at = std::lower_bound(records_.begin(), records_.end(), key_of(record), key_less);
-  if (at == records_.end() || key_of(*at) != key_of(record)) {
-    records_.insert(at, std::move(record));
-  } else if (record.pinned || !at->pinned) {
-    *at = std::move(record);
-  }
+  put(std::move(record), [](const TuningRecord& next, const TuningRecord& old) { return next.pinned || !old.pinned; });
 }
 
 bool RecordSet::remove(const DeviceKey& device, std::string_view kernel_class, std::int64_t tokens) {
@@ -107,20 +106,20 @@ bool RecordSet::remove(const DeviceKey& device, std::string_view kernel_class, s
 
 void RecordSet::merge(const RecordSet& other) {
   if (&other == this) return;
-  records_.insert(records_.end(), other.records_.begin(), other.records_.end());
-  kept_lines_.insert(kept_lines_.end(), other.kept_lines_.begin(), other.kept_lines_.end());
+  llvm::append_range(records_, other.records_);
+  llvm::append_range(kept_lines_, other.kept_lines_);
   settle();
 }
 
 const TuningRecord* RecordSet::find(const DeviceKey& device, std::string_view kernel_class, std::int64_t tokens) const {
   const Key key(device, kernel_class, tokens);
-  const auto at = std::lower_bound(records_.begin(), records_.end(), key, key_less);
+  const auto at = llvm::lower_bound(records_, key, key_less);
   return at != records_.end() && key_of(*at) == key ? &*at : nullptr;
 }
 
 std::vector<TuningRecord> RecordSet::of_class(const DeviceKey& device, const std::string& kernel_class) const {
   constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min();
-  const auto begin = std::lower_bound(records_.begin(), records_.end(), Key(device, kernel_class, least), key_less);
+  const auto begin = llvm::lower_bound(records_, Key(device, kernel_class, least), key_less);
   const auto end = std::find_if_not(begin, records_.end(), [&](const TuningRecord& record) {
     return record.kernel_class == kernel_class && record.device == device;
   });
@@ -154,11 +153,6 @@ std::optional<Advice> RecordSet::nearest(const DeviceKey& device, const KernelCl
   }
   if (best == nullptr) return std::nullopt;
   return Advice{*best, std::get<1>(best_distance), !std::get<0>(best_distance)};
-}
-
-void RecordSet::keep_line(std::string line) {
-  const auto at = std::lower_bound(kept_lines_.begin(), kept_lines_.end(), line);
-  if (at == kept_lines_.end() || *at != line) kept_lines_.insert(at, std::move(line));
 }
 
 }  // namespace ropejit::internal

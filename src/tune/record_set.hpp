@@ -36,7 +36,7 @@ struct Advice {
 class RecordSet {
  public:
   RecordSet() = default;
-  /// As if each were added, and each line kept; for many at once.
+  /// The set that results when each record is added, and each line kept; for many at once.
   explicit RecordSet(std::vector<TuningRecord> records, std::vector<std::string> kept_lines = {});
 
   /// Where there is one of the same key (device, class, tokens), the one that goes before the other is kept.
@@ -64,13 +64,13 @@ class RecordSet {
   std::optional<Advice> nearest(const DeviceKey& device, const KernelClass& kernel_class, std::int64_t bytes_per_token,
                                 std::int64_t tokens) const;
 
-  /// A line that a later library wrote and this one cannot read (RecordLine::keep). It goes wherever the set goes.
-  void keep_line(std::string line);
-  /// Sorted, each once.
+  /// Lines that a later library wrote and this one cannot read (RecordLine::keep): sorted, each once. They go wherever
+  /// the set goes.
   const std::vector<std::string>& kept_lines() const { return kept_lines_; }
 
  private:
   void settle();
+  void put(TuningRecord record, bool (*goes_instead)(const TuningRecord& record, const TuningRecord& old));
 
   std::vector<TuningRecord> records_;
   std::vector<std::string> kept_lines_;

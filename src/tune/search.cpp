@@ -4,6 +4,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include "ropejit/error.hpp"
 
@@ -26,7 +27,7 @@ class Search {
         left_s_(options.budget_s),
         last_s_(options.seconds ? options.seconds() : 0) {
     samples_.resize(contestants.size());
-    for (const std::vector<double>& each : samples_) any_sample_ = any_sample_ || !each.empty();
+    any_sample_ = llvm::any_of(samples_, [](const std::vector<double>& each) { return !each.empty(); });
     for (std::size_t i = 0; i < contestants.size(); ++i) running_.push_back(i);
   }
 
@@ -75,7 +76,7 @@ class Search {
         out.push_back(i);
       }
     }
-    std::erase_if(running_, [&](std::size_t i) { return std::find(out.begin(), out.end(), i) != out.end(); });
+    std::erase_if(running_, [&](std::size_t i) { return llvm::is_contained(out, i); });
   }
   void take_turn() {
     take_turn([](std::size_t) { return true; });
@@ -83,7 +84,7 @@ class Search {
 
   /// Whoever has no sample, as time was over, is slowest.
   void sort_by_speed(std::vector<std::size_t>& places) const {
-    std::stable_sort(places.begin(), places.end(), [&](std::size_t a, std::size_t b) {
+    llvm::stable_sort(places, [&](std::size_t a, std::size_t b) {
       if (samples_[a].empty() || samples_[b].empty()) return !samples_[a].empty() && samples_[b].empty();
       return median(a) < median(b);
     });
@@ -92,7 +93,7 @@ class Search {
   void keep_faster(std::size_t count) {
     std::vector<std::size_t> sorted = running_;
     sort_by_speed(sorted);
-    // Of many that tie, no sample says who goes: the simplest is among them.
+    // No sample says which of many that tie should go, and the simplest is among them.
     const auto ties = [&](std::size_t i) {
       return !samples_[i].empty() && median(i) <= median(sorted.front()) * (1 + kUnsettled * options_.tie);
     };
@@ -102,7 +103,7 @@ class Search {
       sorted.resize(count);
     }
     // In order of simplicity again: who is timed after whom does not depend on who leads.
-    std::sort(sorted.begin(), sorted.end());
+    llvm::sort(sorted);
     running_ = std::move(sorted);
   }
 
@@ -118,13 +119,12 @@ class Search {
       led = chosen == leader ? led + 1 : 0;
       leader = chosen;
       const auto least = static_cast<std::size_t>(options_.least_turns);
-      const bool enough =
-          std::all_of(running_.begin(), running_.end(), [&](std::size_t i) { return samples_[i].size() >= least; });
+      const bool enough = llvm::all_of(running_, [&](std::size_t i) { return samples_[i].size() >= least; });
       if (enough && led >= kStableTurns) return;
     }
   }
 
-  /// Of those as fast as sorted.front(), within the tie, the simplest.
+  /// The simplest of those that are as fast as sorted.front(), within the tie.
   std::size_t simplest_of_equals(const std::vector<std::size_t>& sorted) const {
     const double limit = median(sorted.front()) * (1 + options_.tie);
     std::size_t chosen = sorted.front();

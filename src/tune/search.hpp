@@ -19,7 +19,7 @@ struct Contestant {
 };
 
 struct SearchOptions {
-  double budget_s = 1e9;  ///< of wall time. When it is over, whoever leads has won
+  double budget_s = 1e9;  ///< wall time. When it is over, whoever leads has won
   /// Two whose medians differ by no more than this part are equal, and the simpler one wins: so that two runs choose
   /// alike.
   double tie = 0.012;

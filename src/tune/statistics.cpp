@@ -1,5 +1,7 @@
 #include "tune/statistics.hpp"
 
+#include <llvm/ADT/STLExtras.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
@@ -7,7 +9,7 @@
 namespace ropejit::internal {
 namespace {
 
-/// Of sorted samples.
+/// The samples are sorted.
 double quantile(const std::vector<double>& sorted, double fraction) {
   if (sorted.empty()) return 0;
   const double place = fraction * static_cast<double>(sorted.size() - 1);
@@ -19,10 +21,10 @@ double quantile(const std::vector<double>& sorted, double fraction) {
 }  // namespace
 
 Summary summarize(std::vector<double> samples) {
-  std::sort(samples.begin(), samples.end());
+  llvm::sort(samples);
   Summary summary{quantile(samples, 0.5), quantile(samples, 0.25), quantile(samples, 0.75), 0, samples.size()};
   for (double& sample : samples) sample = std::abs(sample - summary.median);
-  std::sort(samples.begin(), samples.end());
+  llvm::sort(samples);
   summary.spread = quantile(samples, 0.5);
   return summary;
 }
@@ -32,7 +34,7 @@ std::vector<std::size_t> fastest(const std::vector<std::vector<double>>& samples
   for (const std::vector<double>& one : samples) medians.push_back(one.empty() ? HUGE_VAL : summarize(one).median);
   std::vector<std::size_t> places(samples.size());
   std::iota(places.begin(), places.end(), std::size_t{0});
-  std::stable_sort(places.begin(), places.end(), [&](std::size_t a, std::size_t b) { return medians[a] < medians[b]; });
+  llvm::stable_sort(places, [&](std::size_t a, std::size_t b) { return medians[a] < medians[b]; });
   places.resize(std::min(count, places.size()));
   return places;
 }
@@ -48,6 +50,16 @@ std::vector<std::size_t> order_of_turn(std::size_t count, std::size_t turn) {
   for (std::size_t i = 0; i < count; ++i) order[i] = (i + turn) % count;
   if (turn % 2 == 1) std::reverse(order.begin(), order.end());
   return order;
+}
+
+std::vector<std::vector<double>> time_in_turns(const std::vector<std::function<double()>>& work, int turns) {
+  std::vector<std::vector<double>> samples(work.size());
+  for (int turn = 0; turn < turns; ++turn) {
+    for (const std::size_t i : order_of_turn(work.size(), static_cast<std::size_t>(turn))) {
+      samples[i].push_back(work[i]());
+    }
+  }
+  return samples;
 }
 
 }  // namespace ropejit::internal

@@ -1,7 +1,8 @@
-// Medians and their spread, and who was fastest.
+// Samples taken in turns, their medians and spread, and who was fastest.
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <vector>
 
 namespace ropejit::internal {
@@ -26,5 +27,10 @@ int repetitions(double once_us, double seconds, int least, int most);
 /// The order of turn number `turn` among `count`: each turn begins one further on and runs the other way round, so that
 /// nobody always follows the same one.
 std::vector<std::size_t> order_of_turn(std::size_t count, std::size_t turn);
+
+/// `work[i]()` runs once and returns its microseconds. Every one runs `turns` times; the samples of work i are at i.
+/// One sample of each is taken, then the next of each, so that whatever drifts (clocks, heat, neighbours) falls on all
+/// alike.
+std::vector<std::vector<double>> time_in_turns(const std::vector<std::function<double()>>& work, int turns);
 
 }  // namespace ropejit::internal

@@ -19,7 +19,7 @@ char* set_of(char* memory, const WorkingSet& set, int launch) {
 }  // namespace
 
 TimedSize::TimedSize(const Target& target, const KernelClass& kernel_class, std::int64_t tokens, std::size_t most_bytes)
-    : workload_(target, kernel_class, tokens) {
+    : target_(target), workload_(target, kernel_class, tokens) {
   const std::size_t set_bytes = workload_.set_bytes();
   if (set_bytes > most_bytes / 2) {
     throw Error(ErrorCode::device_unavailable, "tuning",
@@ -38,30 +38,21 @@ std::size_t TimedSize::bytes() const {
   return in_earnest_.sets == 1 ? 2 * in_earnest_.set_bytes : in_earnest_.bytes();
 }
 
-TimedReplay TimedSize::trial(const Target& target, char* memory, const PreparedKernel& kernel) const {
-  return replay(target, memory, kernel, trial_);
-}
-
-TimedReplay TimedSize::in_earnest(const Target& target, char* memory, const PreparedKernel& kernel) const {
-  return replay(target, memory, kernel, in_earnest_);
-}
-
-TimedReplay TimedSize::replay(const Target& target, char* memory, const PreparedKernel& kernel,
-                              const WorkingSet& set) const {
+TimedReplay TimedSize::replay(const PreparedKernel& kernel, char* memory, const WorkingSet& set) const {
   const auto launch = [this, memory, &kernel, &set](Recorder& recorder, int i) {
     const LaunchStatus status = launch_prepared(kernel, workload_.args(set_of(memory, set, i)), &recorder);
     if (!status) throw Error(status.code, "launch", status.message());
   };
-  return {target.record(launch, set.launches), set.launches};
+  return {target_.record(launch, set.launches), set.launches};
 }
 
-TimedReplay TimedSize::copy(const Target& target, char* memory) const {
+TimedReplay TimedSize::copy(char* memory) const {
   const auto bytes = static_cast<std::size_t>(workload_.moved_bytes() / 2);
   const auto copy = [this, memory, bytes](Recorder& recorder, int i) {
     char* const to = in_earnest_.sets == 1 ? memory + in_earnest_.set_bytes : set_of(memory, in_earnest_, i + 1);
     recorder.copy(to, set_of(memory, in_earnest_, i), bytes);
   };
-  return {target.record(copy, in_earnest_.launches), in_earnest_.launches};
+  return {target_.record(copy, in_earnest_.launches), in_earnest_.launches};
 }
 
 }  // namespace ropejit::internal

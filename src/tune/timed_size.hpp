@@ -17,8 +17,8 @@ struct TimedReplay {
   int launches = 1;
 };
 
-/// Kernels are of RecordedKernel. Must outlive its replays, and so must the kernels and the memory of bytes() bytes
-/// that they run on.
+/// Kernels are of RecordedKernel. The object must outlive its replays, and so must the target, the kernels and the
+/// memory of bytes() bytes that they run on.
 class TimedSize {
  public:
   /// Throws Error where a set takes more than half of `most_bytes`.
@@ -27,14 +27,18 @@ class TimedSize {
   std::size_t bytes() const;
   bool cold() const { return in_earnest_.cold; }
 
-  TimedReplay trial(const Target& target, char* memory, const PreparedKernel& kernel) const;  ///< short
-  TimedReplay in_earnest(const Target& target, char* memory, const PreparedKernel& kernel) const;
+  /// Launches of `kernel`, a short replay and a longer one.
+  TimedReplay trial(const PreparedKernel& kernel, char* memory) const { return replay(kernel, memory, trial_); }
+  TimedReplay in_earnest(const PreparedKernel& kernel, char* memory) const {
+    return replay(kernel, memory, in_earnest_);
+  }
   /// The driver's copy of half of what a launch moves, to other memory: as much read, as much written.
-  TimedReplay copy(const Target& target, char* memory) const;
+  TimedReplay copy(char* memory) const;
 
  private:
-  TimedReplay replay(const Target& target, char* memory, const PreparedKernel& kernel, const WorkingSet& set) const;
+  TimedReplay replay(const PreparedKernel& kernel, char* memory, const WorkingSet& set) const;
 
+  const Target& target_;
   Workload workload_;
   WorkingSet trial_;
   WorkingSet in_earnest_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include "codegen/candidates.hpp"
 #include "codegen/default_variant.hpp"
@@ -17,7 +18,6 @@
 #include "ropejit/error.hpp"
 #include "support/made_once.hpp"
 #include "support/usual_arithmetic.hpp"
-#include "tune/arena.hpp"
 #include "tune/compile_queue.hpp"
 #include "tune/search.hpp"
 #include "tune/timed_size.hpp"
@@ -42,7 +42,6 @@ class Tuner {
         plan_(plan),
         options_(options),
         keep_(keep),
-        arena_(target),
         defaults_(default_variants(plan.kernel_class, target.multiprocessors())) {
     if (!options_.seconds) {
       options_.seconds = [] {
@@ -81,6 +80,8 @@ class Tuner {
     std::vector<std::vector<double>> samples;  ///< by size
   };
 
+  char* memory() const { return static_cast<char*>(memory_.data()); }
+
   double spent_s() {
     const double now = options_.seconds();
     spent_s_ += std::max(now - last_s_, 0.0);
@@ -102,7 +103,7 @@ class Tuner {
       }
     }
     // Once: results of one run are of one allocation.
-    if (bytes > 0) memory_ = arena_.take(bytes);
+    if (bytes > 0) memory_ = memory_to_time_on(target_, bytes);
   }
 
   void try_candidates() {
@@ -110,12 +111,10 @@ class Tuner {
     std::vector<Variant> variants = {universal_variant(plan_.kernel_class)};
     const std::vector<Variant> given =
         options_.variants.empty() ? candidate_variants(plan_.kernel_class) : options_.variants;
-    variants.insert(variants.end(), given.begin(), given.end());
+    llvm::append_range(variants, given);
     // What serves untuned is to be beaten.
     for (const VariantChoice& choice : defaults_) {
-      if (std::find(variants.begin(), variants.end(), choice.variant) == variants.end()) {
-        variants.push_back(choice.variant);
-      }
+      if (!llvm::is_contained(variants, choice.variant)) variants.push_back(choice.variant);
     }
     std::vector<KernelSource> sources;
     for (const Variant& variant : variants) {
@@ -162,7 +161,7 @@ class Tuner {
   void warm_up(const PreparedKernel& kernel) {
     for (const auto& size : sizes_) {
       if (!size) continue;
-      const TimedReplay replay = size->trial(target_, memory_, kernel);
+      const TimedReplay replay = size->trial(kernel, memory());
       double worked_us = 0;
       while (worked_us < kWarmUpUs) {
         sample(replay);
@@ -175,7 +174,7 @@ class Tuner {
   void time_first(Candidate& candidate) {
     for (std::size_t i = 0; i < sizes_.size(); ++i) {
       if (!sizes_[i]) continue;
-      const TimedReplay replay = sizes_[i]->trial(target_, memory_, *candidate.kernel);
+      const TimedReplay replay = sizes_[i]->trial(*candidate.kernel, memory());
       for (int n = 0; n < 2; ++n) candidate.samples[i].push_back(sample(replay, n == 0));
       any_sample_ = true;
     }
@@ -206,13 +205,13 @@ class Tuner {
         contestants.push_back({to_string(entered[c]->variant), [this, i, c, &replays, &entered] {
                                  const bool made_now = !replays[c];
                                  if (made_now) {
-                                   replays[c] = sizes_[i]->in_earnest(target_, memory_, *entered[c]->kernel);
+                                   replays[c] = sizes_[i]->in_earnest(*entered[c]->kernel, memory());
                                  }
                                  return sample(*replays[c], made_now);
                                }});
       }
       const SearchResult found = search(contestants, search_options, std::move(samples));
-      result_.problems.insert(result_.problems.end(), found.problems.begin(), found.problems.end());
+      llvm::append_range(result_.problems, found.problems);
       if (found.rated.empty()) break;
       Candidate& winner = *entered[found.best().contestant];
       if (is_right(winner, size.tokens)) return note(i, entered, found);
@@ -230,8 +229,7 @@ class Tuner {
     }
     if (entered.empty()) return entered;
     const auto median = [i](const Candidate* candidate) { return summarize(candidate->samples[i]).median; };
-    std::stable_sort(entered.begin(), entered.end(),
-                     [&](const Candidate* a, const Candidate* b) { return median(a) < median(b); });
+    llvm::stable_sort(entered, [&](const Candidate* a, const Candidate* b) { return median(a) < median(b); });
     std::size_t count = std::min(entered.size(), kMostEntries);
     while (count < entered.size() && median(entered[count]) <= median(entered.front()) * kMayTie) ++count;
     const Variant& untuned = variant_at(defaults_, result_.sizes[i].tokens);
@@ -240,13 +238,16 @@ class Tuner {
       if (is_untuned(entered[c])) std::swap(entered[count++], entered[c]);
     }
     for (std::size_t c = count; c < entered.size(); ++c) {
-      const Summary us = summarize(entered[c]->samples[i]);
-      result_.sizes[i].tried.push_back({entered[c]->variant, us.median, us.spread, static_cast<int>(us.count)});
+      result_.sizes[i].tried.push_back(tried(*entered[c], summarize(entered[c]->samples[i])));
     }
     entered.resize(count);
-    std::sort(entered.begin(), entered.end());  // the order of candidates_
+    llvm::sort(entered);  // the order of candidates_
     std::stable_partition(entered.begin(), entered.end(), is_untuned);
     return entered;
+  }
+
+  static TriedVariant tried(const Candidate& candidate, const Summary& us) {
+    return {candidate.variant, us.median, us.spread, static_cast<int>(us.count)};
   }
 
   bool is_right(Candidate& candidate, std::int64_t tokens) {
@@ -274,14 +275,11 @@ class Tuner {
     size.us = best.us.median;
     size.spread_us = best.us.spread;
     size.out_of_time = found.out_of_time;
-    std::vector<TriedVariant> tried;
-    for (const Rated& rated : found.rated) {
-      tried.push_back(
-          {entered[rated.contestant]->variant, rated.us.median, rated.us.spread, static_cast<int>(rated.us.count)});
-    }
-    std::sort(size.tried.begin(), size.tried.end(), [](const auto& a, const auto& b) { return a.us < b.us; });
-    size.tried.insert(size.tried.begin(), tried.begin(), tried.end());
-    const TimedReplay copy = sizes_[i]->copy(target_, memory_);
+    std::vector<TriedVariant> in_search;
+    for (const Rated& rated : found.rated) in_search.push_back(tried(*entered[rated.contestant], rated.us));
+    llvm::sort(size.tried, [](const auto& a, const auto& b) { return a.us < b.us; });
+    size.tried.insert(size.tried.begin(), in_search.begin(), in_search.end());
+    const TimedReplay copy = sizes_[i]->copy(memory());
     std::vector<double> copies;
     for (int n = 0; n < 5; ++n) copies.push_back(sample(copy));
     size.copy_us = summarize(copies).median;
@@ -292,9 +290,8 @@ class Tuner {
   const RotationPlan& plan_;
   TuneOptions options_;
   const KeepBinary& keep_;
-  Arena arena_;
   const std::vector<VariantChoice> defaults_;
-  char* memory_ = nullptr;
+  DeviceBuffer memory_;
   std::vector<std::unique_ptr<TimedSize>> sizes_;  ///< null: see its problem
   std::vector<Candidate> candidates_;              ///< the universal entry, then in order of simplicity
   std::vector<std::unique_ptr<PreparedKernel>> dropped_;

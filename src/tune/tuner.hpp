@@ -20,7 +20,7 @@ namespace ropejit::internal {
 
 struct TuneOptions {
   std::vector<std::int64_t> tokens;  ///< sizes to tune for, of all sequences together
-  double budget_s = 1e9;             ///< of wall time for all sizes together, compiling included
+  double budget_s = 1e9;             ///< wall time for all sizes together, compiling included
   std::vector<Variant> variants;     ///< to choose from, simplest first; empty: candidate_variants
   unsigned compile_threads = 0;      ///< 0: as many as there are cores
   /// A clock. Empty: the system's steady clock.

@@ -1,6 +1,8 @@
 #include "tune/working_set.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <vector>
 
 namespace ropejit::internal {
 namespace {
@@ -31,6 +33,21 @@ WorkingSet WorkingSet::of(std::size_t set_bytes, double moved_bytes, L2 l2, cons
   // Cold from the flush on: a set that came a second time would be in L2.
   if (set.flush) set.launches = static_cast<int>(set.sets);
   return set;
+}
+
+DeviceBuffer memory_to_time_on(const Target& target, std::size_t bytes) {
+  DeviceBuffer memory = target.allocate(bytes);
+  std::vector<std::uint32_t> noise(std::min<std::size_t>((bytes + 3) / 4, 4U << 20));
+  std::uint32_t state = 1;
+  for (std::uint32_t& word : noise) {
+    state = state * 1664525U + 1013904223U;
+    word = 0x3f803f80U ^ (state & 0x007f007fU);
+  }
+  const std::size_t piece = noise.size() * 4;
+  for (std::size_t at = 0; at < bytes; at += piece) {
+    target.upload_aside(static_cast<char*>(memory.data()) + at, noise.data(), std::min(piece, bytes - at));
+  }
+  return memory;
 }
 
 }  // namespace ropejit::internal

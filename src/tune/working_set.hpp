@@ -37,4 +37,8 @@ struct WorkingSet {
   std::size_t bytes() const { return set_bytes * sets; }
 };
 
+/// Device memory to time launches on, full of numbers near 1 in every dtype: zeros would move faster through some
+/// memories. To be taken once for a whole run, as large as it gets, so that results of one run are of one allocation.
+DeviceBuffer memory_to_time_on(const Target& target, std::size_t bytes);
+
 }  // namespace ropejit::internal

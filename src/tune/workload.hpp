@@ -30,7 +30,7 @@ class Workload {
   std::size_t set_bytes() const { return set_bytes_; }
   double moved_bytes() const { return moved_bytes_; }  ///< read and written by one launch
 
-  /// For a launch on the set of set_bytes() bytes that begins at `set`, a multiple of 256.
+  /// The arguments of a launch on the set of set_bytes() bytes that begins at `set`, a multiple of 256.
   RopeArgs args(char* set) const;
   /// Where a launch writes; elsewhere a set stays as it is.
   const std::vector<Extent>& written() const { return written_; }

@@ -1,11 +1,28 @@
 #include "verify/oracle.hpp"
 
+#include <cfenv>
 #include <cmath>
 
 #include "verify/rope_formulas.hpp"
-#include "verify/usual_rounding.hpp"
 
 namespace ropejit::internal {
+
+/// While it lives, this thread has the arithmetic that a program starts with; then its own again. The oracle shares
+/// nothing with the library, so it has its own.
+class UsualRounding {
+ public:
+  UsualRounding() {
+    std::fegetenv(&callers_);
+    std::fesetenv(FE_DFL_ENV);
+  }
+  ~UsualRounding() { std::fesetenv(&callers_); }
+  UsualRounding(const UsualRounding&) = delete;
+  UsualRounding& operator=(const UsualRounding&) = delete;
+
+ private:
+  std::fenv_t callers_{};
+};
+
 namespace {
 
 LaneTerms first_lane(double xa, double xb, double cos, double sin) { return {xa, cos, xb, -sin}; }

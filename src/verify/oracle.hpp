@@ -62,7 +62,7 @@ class Oracle {
 
   /// Thread-safe. Costs two library calls a pair: keep the result while heads of one token are checked.
   Angles angles(std::int64_t position) const;
-  /// Of a token with a position on every axis.
+  /// The same for a token with a position on every axis.
   Angles angles(std::span<const std::int64_t> positions) const;
   /// That of one position, remembered (up to some 2^22 numbers, then forgotten all at once). Not thread-safe; the
   /// reference lives until the next call.

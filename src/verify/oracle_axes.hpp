@@ -13,7 +13,7 @@ struct OraclePairAxis {
   std::int64_t place = 0;  ///< it is the place-th pair of its axis, from 0
 };
 
-/// Of every pair of `spec`, which must be valid. Without sections all are of axis 0.
+/// The axis of every pair of `spec`, which must be valid. Without sections it is 0 for all.
 std::vector<OraclePairAxis> oracle_pair_axes(const RopeSpec& spec);
 
 /// Positions that a token has: 1 without sections.

@@ -9,8 +9,8 @@ namespace ropejit::internal {
 
 struct RoundingRule {
   Rounding rounding = Rounding::exact;
-  DType dtype = DType::bf16;  ///< of the tensor that is read
-  DType out = DType::bf16;    ///< of the one that is written
+  DType dtype = DType::bf16;  ///< the dtype of the tensor that is read
+  DType out = DType::bf16;    ///< the dtype of the tensor that is written
 };
 
 /// x cos + y sin. The first lane of a pair is that of (x_a, cos, x_b, -sin), the second of (x_b, cos, x_a, sin).
@@ -23,7 +23,7 @@ struct LaneTerms {
 
 struct LaneBound {
   double value = 0;
-  double bound = 0;              ///< of |result - value|
+  double bound = 0;              ///< the most that |result - value| may be
   double slack = 0;              ///< what of it is not the last rounding
   DType overflow = DType::bf16;  ///< the type among those that values are rounded to that overflows first
 };

@@ -96,8 +96,6 @@ WideNumber rounded_down(const WideNumber& x) {
   return renormalized(whole, floorl(x.lo));
 }
 
-double to_double(const WideNumber& x) { return static_cast<double>(x.hi + x.lo); }
-
 // hi's own rounding is wrong where hi is half-way between two floats, and lo decides.
 float to_float(const WideNumber& x) {
   const float nearest = static_cast<float>(x.hi);

@@ -33,7 +33,6 @@ WideNumber exponential(const WideNumber& x);
 /// x above 0.
 WideNumber logarithm(const WideNumber& x);
 WideNumber rounded_down(const WideNumber& x);
-double to_double(const WideNumber& x);
 /// The nearest fp32 number, ties to the even one.
 float to_float(const WideNumber& x);
 

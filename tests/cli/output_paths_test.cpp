@@ -2,7 +2,7 @@
 #include <set>
 
 #include "cli/program.hpp"
-#include "store/bundle_format.hpp"
+#include "store/format/bundle.hpp"
 #include "store/sample_bundles.hpp"
 #include "support/catch.hpp"
 #include "support/output_paths.hpp"

@@ -3,9 +3,8 @@
 
 #include <set>
 
-#include "deploy/build_archs.hpp"
 #include "deploy/sample_manifests.hpp"
-#include "deploy/shipped_manifests.hpp"
+#include "deploy/warm_model.hpp"
 #include "host/host_compiler.hpp"
 #include "support/catch.hpp"
 

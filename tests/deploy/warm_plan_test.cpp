@@ -4,7 +4,7 @@
 #include <set>
 
 #include "deploy/sample_manifests.hpp"
-#include "deploy/shipped_manifests.hpp"
+#include "deploy/warm_model.hpp"
 #include "spec/lower.hpp"
 #include "support/catch.hpp"
 

@@ -5,9 +5,8 @@
 #include <random>
 
 #include "fuzz/fuzzer.hpp"
-#include "store/bundle.hpp"
-#include "store/bundle_import.hpp"
-#include "store/entry_format.hpp"
+#include "store/bundle/bundle.hpp"
+#include "store/format/entry.hpp"
 #include "store/intercepted_file_ops.hpp"
 #include "store/sample_entries.hpp"
 #include "support/hash.hpp"

@@ -6,7 +6,7 @@
 #include <random>
 
 #include "fuzz/fuzzer.hpp"
-#include "store/entry_format.hpp"
+#include "store/format/entry.hpp"
 #include "store/sample_entries.hpp"
 #include "store/store.hpp"
 #include "support/scratch_folder.hpp"

@@ -3,7 +3,7 @@
 #include <atomic>
 #include <cerrno>
 
-#include "store/file_ops.hpp"
+#include "store/file/ops.hpp"
 #include "store/intercepted_file_ops.hpp"
 
 namespace ropejit::test {

@@ -8,7 +8,7 @@
 
 #include "reliability/tally.hpp"
 #include "reliability/worker_job.hpp"
-#include "store/entry_format.hpp"
+#include "store/format/entry.hpp"
 #include "store/store.hpp"
 
 namespace ropejit::test {

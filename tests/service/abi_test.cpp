@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "service/c_args.hpp"
-#include "service/c_struct.hpp"
 #include "support/catch.hpp"
 
 extern "C" {
@@ -137,6 +136,10 @@ TEST_CASE("constants have the values that they had in the first version") {
   CHECK(abi_next_caller.args_size > sizeof(ropejit_args));
 }
 
+constexpr GrowingStruct grown(std::size_t first, std::size_t known) {
+  return {first, known, "no version", "too large", "an unknown member"};
+}
+
 TEST_CASE("a program of this version works with each library before it, where its size ends behind what it sets") {
   const ropejit_args args = ropejit_args_default();
   const std::size_t first = abi_first_caller.args_size;
@@ -144,26 +147,26 @@ TEST_CASE("a program of this version works with each library before it, where it
        {first, offsetof(ropejit_args, cu_seqlens), offsetof(ropejit_args, position_axis_stride), sizeof args}) {
     CAPTURE(known);
     for (std::size_t size = first; size <= known; size += sizeof(std::int64_t)) {
-      CHECK(fault_of(&args, size, {first, known}) == StructFault::none);
+      CHECK(why_unreadable(&args, size, grown(first, known)) == nullptr);
     }
   }
   // With all of its members where those exist, and members since then are 0.
-  CHECK(fault_of(&args, sizeof args, {first, offsetof(ropejit_args, ranks)}) == StructFault::none);
+  CHECK(why_unreadable(&args, sizeof args, grown(first, offsetof(ropejit_args, ranks))) == nullptr);
 }
 
 TEST_CASE("a struct is read as far as its size says, and beyond what is known it must be zero") {
-  constexpr GrowingStruct kStruct = {16, 32};
+  constexpr GrowingStruct kStruct = grown(16, 32);
   for (std::size_t size = 0; size <= 96; ++size) {
     CAPTURE(size);
     std::vector<unsigned char> bytes(size, 0);
     const bool a_version = size >= 16 && size % 8 == 0;
-    REQUIRE(fault_of(bytes.data(), size, kStruct) == (a_version ? StructFault::none : StructFault::no_version));
+    REQUIRE(why_unreadable(bytes.data(), size, kStruct) == (a_version ? nullptr : kStruct.no_version));
     if (!a_version) continue;
     for (std::size_t set = 0; set < size; ++set) {
       bytes[set] = 1;
-      CHECK(fault_of(bytes.data(), size, kStruct) == (set < 32 ? StructFault::none : StructFault::unknown_member));
+      CHECK(why_unreadable(bytes.data(), size, kStruct) == (set < 32 ? nullptr : kStruct.unknown_member));
       bytes[set] = 0;
     }
   }
-  CHECK(fault_of(nullptr, 65536 + 8, kStruct) == StructFault::too_large);
+  CHECK(why_unreadable(nullptr, 65536 + 8, kStruct) == kStruct.too_large);
 }

@@ -17,7 +17,7 @@
 #include "cuda/nvrtc_target.hpp"
 #include "ropejit/service.hpp"
 #include "service/small_spec.hpp"
-#include "store/bundle_writer.hpp"
+#include "store/bundle/writer.hpp"
 #include "store/store.hpp"
 #include "support/catch.hpp"
 #include "support/few_descriptors.hpp"

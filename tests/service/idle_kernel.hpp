@@ -28,7 +28,7 @@ inline internal::CellPtr cell_of(bool launched = false, std::shared_ptr<internal
   auto kernel = std::make_shared<internal::PreparedKernel>();
   kernel->universal.kernel = std::make_shared<IdleKernel>(launched);
   kernel->step_buffers = std::move(buffers);
-  return std::make_shared<internal::KernelCell>(internal::Served{std::move(kernel), {}, true});
+  return std::make_shared<internal::KernelCell>(std::move(kernel));
 }
 
 }  // namespace ropejit::test

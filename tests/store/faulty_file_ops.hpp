@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <string>
 
-#include "store/file_ops.hpp"
+#include "store/file/ops.hpp"
 #include "store/intercepted_file_ops.hpp"
 
 namespace ropejit::test {

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "store/file_ops.hpp"
+#include "store/file/ops.hpp"
 
 namespace ropejit::test {
 

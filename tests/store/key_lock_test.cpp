@@ -35,8 +35,8 @@ TEST_CASE("A key's lock is one at a time, other keys' are not concerned, and wai
 
   const auto start = Clock::now();
   const KeyLock second = store.lock("key", milliseconds(120));
-  CHECK(second.outcome() == KeyLock::Outcome::timed_out);
-  CHECK(second.reason().find("120 ms") != std::string::npos);
+  CHECK(second.outcome == KeyLock::Outcome::timed_out);
+  CHECK(second.reason.find("120 ms") != std::string::npos);
   CHECK(since(start) >= milliseconds(120));
   CHECK(since(start) < milliseconds(2000));
 }
@@ -85,9 +85,9 @@ TEST_CASE("Where there are no locks the reason is told at once") {
   for (const BinaryStore& store : stores) {
     const auto start = Clock::now();
     const KeyLock lock = store.lock("key", milliseconds(5000));
-    INFO(lock.reason());
-    CHECK(lock.outcome() == KeyLock::Outcome::unavailable);
-    CHECK_FALSE(lock.reason().empty());
+    INFO(lock.reason);
+    CHECK(lock.outcome == KeyLock::Outcome::unavailable);
+    CHECK_FALSE(lock.reason.empty());
     CHECK(since(start) < milliseconds(2000));
   }
 }
@@ -99,7 +99,7 @@ TEST_CASE("A pipe or a link in place of a lock file neither blocks nor misleads"
   const std::string file = files_below(scratch / "cache/v1/locks").at(0);
   fs::remove(file);
   fs::create_symlink(scratch / "elsewhere", file);
-  CHECK(store.lock("key", milliseconds(0)).outcome() == KeyLock::Outcome::unavailable);
+  CHECK(store.lock("key", milliseconds(0)).outcome == KeyLock::Outcome::unavailable);
   CHECK_FALSE(fs::exists(scratch / "elsewhere"));
   fs::remove(file);
   REQUIRE(::mkfifo(file.c_str(), 0600) == 0);

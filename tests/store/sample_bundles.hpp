@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "store/bundle_writer.hpp"
+#include "store/bundle/writer.hpp"
 #include "store/sample_entries.hpp"
 #include "store/signature.hpp"
 #include "store/store.hpp"

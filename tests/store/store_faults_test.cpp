@@ -140,9 +140,9 @@ TEST_CASE("A lock that fails at any call is one that is held, or a reason, and n
       at_every_call([](const std::string&) {},
                     [](const std::string& directory, FaultyFileOps& ops, int error) {
                       const KeyLock lock = BinaryStore(directory, ops).lock("key", std::chrono::milliseconds(20));
-                      INFO("errno " << error << " at " << ops.failed() << ": " << lock.reason());
-                      CHECK(lock.held() == lock.reason().empty());
-                      CHECK((lock.held() || lock.outcome() == KeyLock::Outcome::unavailable));
+                      INFO("errno " << error << " at " << ops.failed() << ": " << lock.reason);
+                      CHECK(lock.held() == lock.reason.empty());
+                      CHECK((lock.held() || lock.outcome == KeyLock::Outcome::unavailable));
                       const bool closing = ops.failed() == "close" && !ops.keeps_failing;
                       if (ops.failed().empty() || closing || error == EINTR) CHECK(lock.held());
                       for (const char* decisive : {"lock", "mkdir", "fstat"}) {
@@ -254,6 +254,6 @@ TEST_CASE("A file system that never stops interrupting does not hang the caller"
   CHECK_FALSE(store.write(sample_entry("key")).empty());
   CHECK(store.read("key").miss.kind == Miss::Kind::unreadable);
   CHECK(store.list().empty());
-  CHECK(store.lock("key", std::chrono::milliseconds(0)).outcome() == KeyLock::Outcome::unavailable);
+  CHECK(store.lock("key", std::chrono::milliseconds(0)).outcome == KeyLock::Outcome::unavailable);
   CHECK_FALSE(store.prune(Limits{}).done);
 }

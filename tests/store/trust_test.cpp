@@ -167,7 +167,7 @@ TEST_CASE("A trusted group may share a directory, and nobody else") {
         [&]() -> std::string {
           const BinaryStore store(StoreOptions{.directory = cache.directory, .trust = team});
           if (std::string problem = store.write(sample_entry("mine")); !problem.empty()) return problem;
-          return store.lock("mine", std::chrono::milliseconds(0)).reason();
+          return store.lock("mine", std::chrono::milliseconds(0)).reason;
         },
         kTeam);
     CHECK(written == "");

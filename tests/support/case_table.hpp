@@ -7,8 +7,8 @@
 
 #include "ropejit/tensor.hpp"
 #include "support/arena.hpp"
+#include "support/caller_table.hpp"
 #include "support/numeric_case.hpp"
-#include "verify/caller_table.hpp"
 #include "verify/oracle.hpp"
 
 namespace ropejit::test {

@@ -84,8 +84,8 @@ TEST_CASE("Any order of adding, and any way of merging, gives the same set") {
     std::vector<TuningRecord> records = disagreeing_records(random);
     RecordSet first;
     for (const TuningRecord& record : records) first.add(record);
-    first.keep_line("{\"record\":2,\"a\":1}");
-    first.keep_line("{\"record\":2,\"b\":1}");
+    first.merge(RecordSet({}, {"{\"record\":2,\"a\":1}"}));
+    first.merge(RecordSet({}, {"{\"record\":2,\"b\":1}"}));
     const std::vector<std::string> expected = lines_of(first);
     CHECK(expected.size() > 12);
     CHECK(expected.size() <= 14);
@@ -93,9 +93,9 @@ TEST_CASE("Any order of adding, and any way of merging, gives the same set") {
     std::shuffle(records.begin(), records.end(), random);
     RecordSet parts[3];
     for (const TuningRecord& record : records) parts[random() % 3].add(record);
-    parts[0].keep_line("{\"record\":2,\"b\":1}");
-    parts[1].keep_line("{\"record\":2,\"a\":1}");
-    parts[2].keep_line("{\"record\":2,\"b\":1}");
+    parts[0].merge(RecordSet({}, {"{\"record\":2,\"b\":1}"}));
+    parts[1].merge(RecordSet({}, {"{\"record\":2,\"a\":1}"}));
+    parts[2].merge(RecordSet({}, {"{\"record\":2,\"b\":1}"}));
     RecordSet left = parts[0];
     left.merge(parts[1]);
     left.merge(parts[2]);

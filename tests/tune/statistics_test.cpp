@@ -4,7 +4,6 @@
 #include <set>
 
 #include "support/catch.hpp"
-#include "tune/turns.hpp"
 
 using namespace ropejit::internal;
 

@@ -4,8 +4,8 @@
 #include <initializer_list>
 #include <vector>
 
+#include "support/caller_table.hpp"
 #include "support/catch.hpp"
-#include "verify/caller_table.hpp"
 #include "verify/oracle.hpp"
 
 using namespace ropejit;
