@@ -19,10 +19,11 @@ std::string excerpt(std::string_view text, std::size_t limit = 80);
 
 /// excerpt in double quotes.
 std::string quoted(std::string_view text, std::size_t limit = 80);
-/// The same of a string: std::quoted would be found too wherever <iomanip> is included by somebody, and preferred.
+/// The same of strings: std::quoted would be found too wherever <iomanip> is included by somebody, and preferred.
 inline std::string quoted(const std::string& text, std::size_t limit = 80) {
   return quoted(std::string_view(text), limit);
 }
+inline std::string quoted(std::string& text, std::size_t limit = 80) { return quoted(std::string_view(text), limit); }
 
 /// The parts of `text` between separators, empty ones too; at least one. They look at `text`.
 std::vector<std::string_view> split(std::string_view text, char separator);
