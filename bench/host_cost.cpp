@@ -44,10 +44,17 @@ struct Row {
   bool packed;
 };
 
+LaunchForm with_cache(LaunchForm form) {
+  form.k_rows = CacheRows::rows32;
+  return form;
+}
+
 const Row kRows[] = {
     {"in place, contiguous", LaunchForm::in_place_ids(), false},
     {"out of place, contiguous", LaunchForm::out_of_place_ids(), false},
     {"in place, packed QKV", LaunchForm::in_place_ids().with_free_strides(), true},
+    {"out of place, k to a cache", with_cache(LaunchForm::out_of_place_ids()), false},
+    {"packed QKV, k to a cache", with_cache(LaunchForm::in_place_ids().with_free_strides()), true},
 };
 
 constexpr std::size_t kTensorBytes = 1U << 20;  // for up to 64 tokens
@@ -59,9 +66,12 @@ RopeArgs args_at(char* memory, const Row& row, std::int64_t tokens) {
   args.k.data = memory + kTensorBytes;
   args.tokens = tokens;
   args.positions = Positions::ids64(reinterpret_cast<const std::int64_t*>(memory + 4 * kTensorBytes));
-  if (row.form.placement == Placement::out_of_place) {
-    args.q_out.data = memory + 2 * kTensorBytes;
-    args.k_out.data = memory + 3 * kTensorBytes;
+  const bool to_cache = row.form.k_rows != CacheRows::none;
+  if (row.form.placement == Placement::out_of_place) args.q_out.data = memory + 2 * kTensorBytes;
+  if (row.form.placement == Placement::out_of_place || to_cache) args.k_out.data = memory + 3 * kTensorBytes;
+  if (to_cache) {
+    args.k_rows = memory + 4 * kTensorBytes + kTensorBytes / 2;
+    args.k_cache_rows = 128;
   }
   if (row.packed) {
     args.q.token_stride = args.k.token_stride = (32 + 2 * 8) * 128;
