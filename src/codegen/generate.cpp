@@ -35,13 +35,13 @@ FamilyTemplate template_of(const KernelClass& kernel_class, const Variant& varia
   return {"flat", "Flat"};
 }
 
-std::string config_of(const RotationPlan& plan, const Variant& variant) {
+std::string config_of(const RotationPlan& plan, llvm::ArrayRef<ClassField> fields, const Variant& variant) {
   std::string text = "constexpr ropejit::KernelConfig config = {\n";
   const auto field = [&text](std::string_view name, const auto& value) {
     text += fmt::format("    .{} = {},\n", name, value);
   };
-  for (const ClassField& one : class_fields(plan.kernel_class)) {
-    if (one.config != nullptr) field(one.config, one.value);
+  for (const ClassField& one : fields) {
+    if (one.config != nullptr) field(one.config, one.value());
   }
   field("strides", fmt::format("ropejit::Strides::{}", strides_of(plan.kernel_class, variant)));
   field("cut", fmt::format("ropejit::Cut::{}", name_of(work_of(plan.kernel_class, variant).cut)));
@@ -82,6 +82,12 @@ std::string pair_axes_of(const RotationPlan& plan) {
                      axes.size(), rows_of(axes, 32, [](std::uint8_t axis) { return fmt::format("{}", axis); }));
 }
 
+std::string entry_name(const KernelClass& kernel_class, llvm::ArrayRef<ClassField> fields, const Variant& variant) {
+  std::string name = "rope";
+  for (const ClassField& field : fields) name += field.name;
+  return fmt::format("{}_{}_{}", name, strides_of(kernel_class, variant), to_string(variant));
+}
+
 // The expression for the plan's numbers.
 std::string data_of(const RotationPlan& plan, const Variant& variant) {
   const KernelClass& c = plan.kernel_class;
@@ -97,9 +103,7 @@ std::string data_of(const RotationPlan& plan, const Variant& variant) {
 }  // namespace
 
 std::string entry_name(const KernelClass& kernel_class, const Variant& variant) {
-  std::string name = "rope";
-  for (const ClassField& field : class_fields(kernel_class)) name += field.name;
-  return fmt::format("{}_{}_{}", name, strides_of(kernel_class, variant), to_string(variant));
+  return entry_name(kernel_class, class_fields(kernel_class), variant);
 }
 
 KernelSource generate(const RotationPlan& plan, const Variant& variant) {
@@ -113,7 +117,8 @@ KernelSource generate(const RotationPlan& plan, const Variant& variant) {
                             to_string(variant)));
   }
   KernelSource source;
-  source.entry = entry_name(plan.kernel_class, variant);
+  const std::vector<ClassField> fields = class_fields(plan.kernel_class);
+  source.entry = entry_name(plan.kernel_class, fields, variant);
   source.has_steps = has_steps(plan.kernel_class, variant);
   source.more_operands = plan.kernel_class.operands.size() > 2;
   const FamilyTemplate family = template_of(plan.kernel_class, variant);
@@ -123,7 +128,7 @@ KernelSource generate(const RotationPlan& plan, const Variant& variant) {
       "{}(const __grid_constant__ ropejit::{} params) {{\n"
       "  const ropejit::PlanData data = {};\n"
       "  ropejit::run_blocks<config, ropejit::{}>(params, data);\n}}\n",
-      plan.kernel_class.text(), to_string(variant), family.file, steps_of(plan, variant), config_of(plan, variant),
+      class_text(fields), to_string(variant), family.file, steps_of(plan, variant), config_of(plan, fields, variant),
       pair_axes_of(plan), source.entry, source.more_operands ? "MoreLaunchParams" : "LaunchParams",
       data_of(plan, variant), family.name);
   return source;

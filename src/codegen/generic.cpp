@@ -23,7 +23,7 @@ GenericPlan generic_plan(const RotationPlan& plan) {
   // to; members in the order of the class's fields, which it holds these to.
   std::vector<std::uint32_t> words;
   for (const ClassField& field : class_fields(c)) {
-    if (field.config != nullptr) words.insert(words.end(), field.numbers.begin(), field.numbers.end());
+    if (field.config != nullptr) llvm::append_range(words, field.numbers());
   }
   constexpr std::size_t kBytes = offsetof(GenericPlan, by_rows) - offsetof(GenericPlan, layout);
   std::memcpy(&generic.layout, words.data(), std::min(kBytes, words.size() * sizeof words.front()));

@@ -21,7 +21,8 @@ namespace fs = std::filesystem;
 
 constexpr std::uintmax_t kMostBytes = std::uintmax_t{1} << 20;
 constexpr std::size_t kPathLimit = 4096;
-constexpr std::string_view kShared[] = {"generic_plan.cuh", "host_thread.cuh", "launch_params.cuh", "row_split.cuh"};
+constexpr std::string_view kShared[] = {"generic_plan.cuh", "host_thread.cuh", "launch_params.cuh", "row_split.cuh",
+                                        "stage.cuh"};
 
 Error refusal(const std::string& what, const std::string& found, const std::string& allowed) {
   return {ErrorCode::invalid_argument, "templates",

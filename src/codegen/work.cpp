@@ -70,12 +70,6 @@ std::uint64_t bytes_per_token(const KernelClass& kernel_class) {
   return bytes;
 }
 
-std::uint32_t blocks_for(std::uint32_t tokens, const BlockSplit& split) noexcept {
-  if (split.parts == 1) return split.tokens == 1 ? tokens : (tokens + split.tokens - 1) / split.tokens;
-  const std::uint64_t blocks = std::uint64_t{tokens} * split.parts;
-  return blocks > kMaxBlocks ? 0 : static_cast<std::uint32_t>(blocks);
-}
-
 FastDivisor fast_divisor(std::uint32_t divisor) noexcept {
   FastDivisor result{divisor, 0, 0};
   if (divisor == 1) return result;

@@ -40,7 +40,11 @@ std::uint64_t bytes_per_token(const KernelClass& kernel_class);
 /// What a grid's x can hold.
 constexpr std::uint32_t kMaxBlocks = (1U << 31) - 1;
 /// Blocks that hold `tokens` tokens of one operand; 0 where they are more than kMaxBlocks. tokens in [1, 2^31).
-std::uint32_t blocks_for(std::uint32_t tokens, const BlockSplit& split) noexcept;
+inline std::uint32_t blocks_for(std::uint32_t tokens, const BlockSplit& split) noexcept {
+  if (split.parts == 1) return split.tokens == 1 ? tokens : (tokens + split.tokens - 1) / split.tokens;
+  const std::uint64_t blocks = std::uint64_t{tokens} * split.parts;
+  return blocks > kMaxBlocks ? 0 : static_cast<std::uint32_t>(blocks);
+}
 
 /// divisor in [1, 2^31).
 FastDivisor fast_divisor(std::uint32_t divisor) noexcept;

@@ -137,6 +137,7 @@ bool is_aligned(const void* pointer, std::uintptr_t bytes) noexcept {
 
 const char* check_cache_rows(const KernelClass& kernel_class, const RopeArgs& args,
                              const LaunchArguments& out) noexcept {
+  if (kernel_class.form.k_rows == CacheRows::none && kernel_class.form.v_rows == CacheRows::none) return nullptr;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     const PlanOperand& operand = kernel_class.operands[i];
     if (operand.rows == CacheRows::none || !out.is_given[i]) continue;

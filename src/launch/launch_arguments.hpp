@@ -5,6 +5,8 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <utility>
 
 #include "codegen/work.hpp"
 #include "launch_params.cuh"
@@ -14,8 +16,18 @@
 
 namespace ropejit::internal {
 
+/// Zeroes. In pieces: for the whole compilers take one instruction that needs longer than most of a launch's checks.
+inline void clear(LaunchParams& params) noexcept {
+  constexpr std::size_t kPiece = 64;
+  constexpr std::size_t kLast = sizeof params % kPiece;
+  char* const at = reinterpret_cast<char*>(&params);
+  [at]<std::size_t... i>(std::index_sequence<i...>) { (std::memset(at + kPiece * i, 0, kPiece), ...); }
+  (std::make_index_sequence<sizeof(LaunchParams) / kPiece>());
+  std::memset(at + sizeof params - kLast, 0, kLast);
+}
+
 struct LaunchArguments {
-  LaunchArguments() noexcept { static_cast<LaunchParams&>(params) = {}; }
+  LaunchArguments() noexcept { clear(params); }
 
   MoreLaunchParams params;   ///< all but the blocks and the steps; `more` for operands that are given alone
   std::uint32_t tokens = 0;  ///< of all sequences; 0: nothing to launch

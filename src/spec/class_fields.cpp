@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
 
 #include "spec/form_values.hpp"
 #include "spec/names.hpp"
@@ -76,23 +77,32 @@ std::string operand_name(const PlanOperand& operand, DType dtype) {
   return stages.empty() ? text : fmt::format("{}_{}", text, stages);
 }
 
+// The words of one operand in GenericPlan.
+std::vector<std::uint32_t> operand_numbers(const PlanOperand& operand) {
+  std::vector<std::uint32_t> words = {operand.heads, operand.head_dim, operand.first_lane};
+  for (std::size_t i = 0; i < MostStages; ++i) {
+    words.push_back(i < operand.stages.size() ? number_of(operand.stages[i]) : 0);
+  }
+  words.insert(words.end(), {operand.in_place() ? 0U : 1U, number_of(operand.dtype_out), number_of(operand.rows)});
+  return words;
+}
+
+std::string with(std::string_view before, std::string_view word) { return std::string(before).append(word); }
+
 /// Collects the fields.
 class Fields {
  public:
+  Fields() { list_.reserve(32); }
   /// An enumerator of config.cuh's enumeration `type`, by its word and number there.
   ClassField& choice(const char* config, const char* type, const char* word, std::uint32_t number) {
-    return add({config, fmt::format("ropejit::{}::{}", type, word), {number}, {}, {}});
+    return add({config, type, word, number, {}, {}});
   }
   template <class E>
   ClassField& choice(const char* config, const char* type, E value) {
     return choice(config, type, to_string(value), number_of(value));
   }
-  ClassField& number(const char* config, std::uint32_t value) {
-    return add({config, fmt::format("{}", value), {value}, {}, {}});
-  }
-  ClassField& flag(const char* config, bool value) {
-    return add({config, fmt::format("{}", value), {value ? 1U : 0U}, {}, {}});
-  }
+  ClassField& number(const char* config, std::uint32_t value) { return add({config, nullptr, nullptr, value, {}, {}}); }
+  ClassField& flag(const char* config, bool value) { return choice(config, "bool", nullptr, value ? 1 : 0); }
   ClassField& add(ClassField field) {
     list_.push_back(std::move(field));
     return list_.back();
@@ -104,38 +114,25 @@ class Fields {
 };
 
 void add_operands(Fields& fields, const KernelClass& c) {
-  ClassField operands{"operand", "{", {}, operands_text(c), {}};
-  for (const PlanOperand& operand : c.operands) {
-    operands.value += operand_config(operand);
-    operands.name += operand_name(operand, c.dtype);
-    const std::vector<std::uint32_t> words = operand_numbers(operand);
-    operands.numbers.insert(operands.numbers.end(), words.begin(), words.end());
-  }
-  operands.value += "\n    }";
-  operands.numbers.resize(kMostOperands * operand_numbers(PlanOperand{}).size());
+  ClassField& operands = fields.add({"operand", nullptr, nullptr, 0, operands_text(c), {}, &c});
+  for (const PlanOperand& operand : c.operands) operands.name += operand_name(operand, c.dtype);
   operands.name += fmt::format("_r{}_{}", c.rotary_dim, c.operands.front().in_place() ? "inplace" : "outofplace");
-  fields.add(std::move(operands));
   fields.number("operands", static_cast<std::uint32_t>(c.operands.size()));
 }
 
 // The field of the form whose key this is; `always`: its text is there with a default too.
-void add_form_field(Fields& fields, const LaunchForm& form, std::string_view key, bool always = false) {
-  const FormValues values = form_values(form);
-  const FormValues usual = form_values(LaunchForm{});
+void add_form_field(Fields& fields, const FormValues& values, std::string_view key, bool always = false) {
+  static const FormValues kUsual = form_values(LaunchForm{});
   for (std::size_t i = 0; i < values.size(); ++i) {
     const FormValue& one = values[i];
     if (one.key != key) continue;
-    const bool is_usual = one.number == usual[i].number;
-    ClassField& field = fields.add({one.words.config, {}, {one.number}, {}, {}});
-    field.value =
-        one.is_flag ? fmt::format("{}", one.number != 0) : fmt::format("ropejit::{}::{}", one.words.type, one.word);
-    const std::string word = one.is_flag ? std::string() : fmt::format("={}", one.word);
+    ClassField& field = fields.choice(one.words.config, one.is_flag ? "bool" : one.words.type, one.word, one.number);
+    if (!always && one.number == kUsual[i].number) return;
+    const char* const word = one.is_flag ? "" : one.word;
     // Two keys of the text are shorter than those of the JSON.
     const std::string_view label = key == "context_parallel" ? "cp" : key == "overlaps_previous" ? "overlaps" : key;
-    if (always || !is_usual) field.text = fmt::format(" {}{}", label, word);
-    if (one.words.config != nullptr && (always || !is_usual)) {
-      field.name = fmt::format("{}{}", one.words.name, one.is_flag ? "" : one.word);
-    }
+    field.text = with(with(" ", label), one.is_flag ? "" : "=").append(word);
+    if (one.words.config != nullptr) field.name = with(one.words.name, word);
   }
 }
 
@@ -167,32 +164,48 @@ void add_sine(Fields& fields, const KernelClass& c) {
 
 }  // namespace
 
-std::vector<std::uint32_t> operand_numbers(const PlanOperand& operand) {
-  std::vector<std::uint32_t> words = {operand.heads, operand.head_dim, operand.first_lane};
-  for (std::size_t i = 0; i < MostStages; ++i) {
-    words.push_back(i < operand.stages.size() ? number_of(operand.stages[i]) : 0);
+std::string ClassField::value() const {
+  if (operands != nullptr) {
+    std::string list = "{";
+    for (const PlanOperand& operand : operands->operands) list += operand_config(operand);
+    return list + "\n    }";
   }
-  words.insert(words.end(), {operand.in_place() ? 0U : 1U, number_of(operand.dtype_out), number_of(operand.rows)});
+  if (type == nullptr) return fmt::format("{}", number);
+  if (word == nullptr) return number != 0 ? "true" : "false";
+  return fmt::format("ropejit::{}::{}", type, word);
+}
+
+std::vector<std::uint32_t> ClassField::numbers() const {
+  if (operands == nullptr) return {number};
+  std::vector<std::uint32_t> words;
+  for (const PlanOperand& operand : operands->operands) llvm::append_range(words, operand_numbers(operand));
+  words.resize(kMostOperands * operand_numbers(PlanOperand{}).size());
   return words;
+}
+
+std::string class_text(llvm::ArrayRef<ClassField> fields) {
+  std::string text = "class/2";
+  for (const ClassField& field : fields) text += field.text;
+  return text;
 }
 
 std::vector<ClassField> class_fields(const KernelClass& c) {
   Fields fields;
+  const FormValues form = form_values(c.form);
   const auto say = [](ClassField& field, std::string text, std::string name) {
     field.text = std::move(text);
     field.name = std::move(name);
   };
-  say(fields.choice("layout", "Layout", c.layout), fmt::format(" layout={}", to_string(c.layout)),
-      fmt::format("_{}", to_string(c.layout)));
-  say(fields.choice("element", "Element", c.dtype), fmt::format(" dtype={}", to_string(c.dtype)),
-      fmt::format("_{}", to_string(c.dtype)));
+  say(fields.choice("layout", "Layout", c.layout), with(" layout=", to_string(c.layout)),
+      with("_", to_string(c.layout)));
+  say(fields.choice("element", "Element", c.dtype), with(" dtype=", to_string(c.dtype)), with("_", to_string(c.dtype)));
   say(fields.flag("negate_sin", c.negate_sin), c.negate_sin ? " sigma=-1" : " sigma=+1",
       c.negate_sin ? "_reversed" : "");
   say(fields.flag("scaled", c.scaled), c.scaled ? " scaled=1" : " scaled=0", c.scaled ? "_scaled" : "");
   say(fields.number("rotary_dim", c.rotary_dim), fmt::format(" rotary={}", c.rotary_dim), "");
   add_operands(fields, c);
-  add_form_field(fields, c.form, "strides", true);
-  add_form_field(fields, c.form, "positions", true);
+  add_form_field(fields, form, "strides", true);
+  add_form_field(fields, form, "positions", true);
   const bool relaid = c.layout_out != c.layout;
   say(fields.choice("layout_out", "Layout", c.layout_out),
       relaid ? fmt::format(" written={}", to_string(c.layout_out)) : "",
@@ -203,18 +216,18 @@ std::vector<ClassField> class_fields(const KernelClass& c) {
   say(fields.choice("rounding", "Rounding", c.rounding),
       rounds ? fmt::format(" rounding={}", to_string(c.rounding)) : "",
       rounds ? fmt::format("_{}", to_string(c.rounding)) : "");
-  fields.add({nullptr, {}, {}, c.fp32_angle ? " angle=fp32" : "", c.fp32_angle ? "_fp32angle" : ""});
+  say(fields.flag(nullptr, c.fp32_angle), c.fp32_angle ? " angle=fp32" : "", c.fp32_angle ? "_fp32angle" : "");
   add_sine(fields, c);
   say(fields.number("axes", c.axes), c.axes != 1 ? fmt::format(" axes={}:{}", c.axes, runs_text(c.pair_axes)) : "",
       c.axes != 1 ? fmt::format("_axes{}", c.axes) : "");
-  add_form_field(fields, c.form, "context_parallel");
+  add_form_field(fields, form, "context_parallel");
   add_angles(fields, c);
   // The rest of the form: those of FormWords that are not said above.
-  for (const FormValue& one : form_values(c.form)) {
+  for (const FormValue& one : form) {
     const std::string_view key = one.key;
     const bool is_said = key == "placement" || key == "strides" || key == "positions" || key == "angles" ||
                          key == "table_dtype" || key == "context_parallel";
-    if (!is_said) add_form_field(fields, c.form, key);
+    if (!is_said) add_form_field(fields, form, key);
   }
   return std::move(fields).list();
 }

@@ -14,16 +14,22 @@ namespace ropejit::internal {
 
 struct ClassField {
   const char* config = nullptr;  ///< member of KernelConfig (templates/config.cuh) and of GenericPlan; null: in neither
-  std::string value;             ///< as KernelConfig is initialised with it
-  std::vector<std::uint32_t> numbers;  ///< the same as words of GenericPlan: enumerators by their numbers
-  std::string text;                    ///< in the class's text: " padding=zero"; mostly empty for a default
-  std::string name;                    ///< in the kernel's name: "_padzero"
+  const char* type = nullptr;    ///< of an enumerator: its enumeration in config.cuh; "bool"; null: a number
+  const char* word = nullptr;    ///< of an enumerator
+  std::uint32_t number = 0;      ///< of an enumerator that in config.cuh; of a bool 0 or 1
+  std::string text;              ///< in the class's text: " padding=zero"; mostly empty for a default
+  std::string name;              ///< in the kernel's name: "_padzero"
+  /// The field is the list of this class's operands, which must outlive it; null: another field.
+  const KernelClass* operands = nullptr;
+
+  std::string value() const;                   ///< as KernelConfig is initialised with it
+  std::vector<std::uint32_t> numbers() const;  ///< as words of GenericPlan
 };
 
 /// In the order of the class's text, which is that of KernelConfig and GenericPlan too.
 std::vector<ClassField> class_fields(const KernelClass& kernel_class);
 
-/// The words of one operand in GenericPlan.
-std::vector<std::uint32_t> operand_numbers(const PlanOperand& operand);
+/// All their texts, after the version of the text.
+std::string class_text(llvm::ArrayRef<ClassField> fields);
 
 }  // namespace ropejit::internal

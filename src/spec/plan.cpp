@@ -32,11 +32,7 @@ bool KernelClass::short_polynomial() const {
          llvm::none_of(operands, [](const PlanOperand& one) { return one.rotates() && one.dtype_out == DType::fp32; });
 }
 
-std::string KernelClass::text() const {
-  std::string text = "class/2";
-  for (const ClassField& field : class_fields(*this)) text += field.text;
-  return text;
-}
+std::string KernelClass::text() const { return class_text(class_fields(*this)); }
 
 std::string KernelClass::hash() const { return blake3_hex(text(), kHashBytes); }
 

@@ -28,8 +28,8 @@ std::vector<std::int64_t> row_starts(const std::vector<VariantChoice>& defaults)
   return {starts.begin(), starts.end()};
 }
 
-std::optional<Advice> advice_at(const KernelClass& kernel_class, const DeviceKey& device, const RecordSet& records,
-                                std::int64_t tokens) {
+std::vector<std::optional<Advice>> advice_at(const KernelClass& kernel_class, const DeviceKey& device,
+                                             const RecordSet& records, const std::vector<std::int64_t>& tokens) {
   return records.nearest(device, kernel_class, static_cast<std::int64_t>(bytes_per_token(kernel_class)), tokens);
 }
 
@@ -47,17 +47,21 @@ std::vector<ServingChoice> serving_choices(const RotationPlan& plan, const Devic
   const KernelClass& kernel_class = plan.kernel_class;
   const std::vector<VariantChoice> defaults = default_variants(kernel_class, multiprocessors);
   const std::vector<std::int64_t> starts = row_starts(defaults);
-  std::vector<ServingChoice> choices;
+  std::vector<std::int64_t> middles;
   for (std::size_t i = 0; i < starts.size(); ++i) {
     const std::int64_t end = i + 1 < starts.size() ? starts[i + 1] : kEnd;
     const std::int64_t first = std::max<std::int64_t>(starts[i], 1);
     // The middle of an octave is its power of two; where a default's row cuts the octave, the nearest to that.
     const auto power = std::int64_t{1} << std::lround(std::log2(static_cast<double>(first)));
-    const std::int64_t middle = std::clamp(power, first, std::max(end - 1, first));
+    middles.push_back(std::clamp(power, first, std::max(end - 1, first)));
+  }
+  const std::vector<std::optional<Advice>> all = advice_at(kernel_class, device, records, middles);
+  std::vector<ServingChoice> choices;
+  for (std::size_t i = 0; i < starts.size(); ++i) {
     ServingChoice choice;
     choice.min_tokens = starts[i];
-    choice.variant = variant_at(defaults, middle);
-    if (const auto advice = advice_at(kernel_class, device, records, middle)) {
+    choice.variant = variant_at(defaults, middles[i]);
+    if (const auto& advice = all[i]) {
       choice.variant = *parse_variant(advice->record.variant);
       choice.by = is_exact(*advice) ? ChosenBy::exact : ChosenBy::near;
       choice.octaves = advice->octaves;
@@ -78,11 +82,11 @@ std::vector<ServingChoice> serving_choices(const RotationPlan& plan, const Devic
 
 std::vector<std::int64_t> untuned_sizes(const KernelClass& kernel_class, const DeviceKey& device,
                                         const RecordSet& records, const std::vector<std::int64_t>& sizes) {
-  std::vector<std::int64_t> left = sizes;
-  std::erase_if(left, [&](std::int64_t tokens) {
-    const auto advice = advice_at(kernel_class, device, records, tokens);
-    return advice && is_exact(*advice);
-  });
+  const std::vector<std::optional<Advice>> all = advice_at(kernel_class, device, records, sizes);
+  std::vector<std::int64_t> left;
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    if (!all[i] || !is_exact(*all[i])) left.push_back(sizes[i]);
+  }
   return left;
 }
 

@@ -128,10 +128,24 @@ std::vector<TuningRecord> RecordSet::of_class(const DeviceKey& device, const std
 
 std::optional<Advice> RecordSet::nearest(const DeviceKey& device, const KernelClass& kernel_class,
                                          std::int64_t bytes_per_token, std::int64_t tokens) const {
-  if (tokens < 1) return std::nullopt;
+  return nearest(device, kernel_class, bytes_per_token, std::vector{tokens}).front();
+}
+
+std::vector<std::optional<Advice>> RecordSet::nearest(const DeviceKey& device, const KernelClass& kernel_class,
+                                                      std::int64_t bytes_per_token,
+                                                      const std::vector<std::int64_t>& tokens) const {
   const std::string own = kernel_class.hash();
   const std::string kin = kin_of(kernel_class);
+  std::vector<std::optional<Advice>> advice;
+  for (const std::int64_t one : tokens)
+    advice.push_back(nearest_of(device, kernel_class, own, kin, bytes_per_token, one));
+  return advice;
+}
 
+std::optional<Advice> RecordSet::nearest_of(const DeviceKey& device, const KernelClass& kernel_class,
+                                            const std::string& own, const std::string& kin,
+                                            std::int64_t bytes_per_token, std::int64_t tokens) const {
+  if (tokens < 1) return std::nullopt;
   const TuningRecord* best = nullptr;
   // Own class before kin, then the two distances.
   std::tuple<bool, double, std::int64_t> best_distance;

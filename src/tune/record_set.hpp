@@ -63,12 +63,18 @@ class RecordSet {
   /// whose variant is illegal for this class.
   std::optional<Advice> nearest(const DeviceKey& device, const KernelClass& kernel_class, std::int64_t bytes_per_token,
                                 std::int64_t tokens) const;
+  /// The same for each of these numbers of tokens.
+  std::vector<std::optional<Advice>> nearest(const DeviceKey& device, const KernelClass& kernel_class,
+                                             std::int64_t bytes_per_token,
+                                             const std::vector<std::int64_t>& tokens) const;
 
   /// Lines that a later library wrote and this one cannot read (RecordLine::keep): sorted, each once. They go wherever
   /// the set goes.
   const std::vector<std::string>& kept_lines() const { return kept_lines_; }
 
  private:
+  std::optional<Advice> nearest_of(const DeviceKey& device, const KernelClass& kernel_class, const std::string& own,
+                                   const std::string& kin, std::int64_t bytes_per_token, std::int64_t tokens) const;
   void settle();
   void put(TuningRecord record, bool (*goes_instead)(const TuningRecord& record, const TuningRecord& old));
 
