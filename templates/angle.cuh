@@ -12,7 +12,7 @@ namespace ropejit {
 struct PlanData {
   const u64*
       steps;  // built into the kernel: one a pair; for AngleSource::product the bits of its fp32 inverse frequency
-  const u8* pair_axes;  // one a pair, where tokens have several positions: which of them turns it
+  const u8* pair_axes;  // for each pair, where tokens have several positions: which of them turns it
   float attention_scale;
 };
 
@@ -103,7 +103,7 @@ __device__ __forceinline__ Steps<pairs> load_steps(const LaunchParams& params, c
   return steps;
 }
 
-// The cosines and sines of those pairs.
+// The cosines and sines of the pairs first .. first + pairs - 1.
 template <KernelConfig C, u32 pairs>
 __device__ __forceinline__ void computed_turns(const i64 (&position)[C.axes], const PlanData& data,
                                                const Steps<pairs>& steps, u32 first, CosSin (&turn)[pairs]) {

@@ -1,11 +1,11 @@
-// What every kernel does: deals its blocks out to its operands, each of which has code of its own.
+// Every kernel deals its blocks out to its operands, each of which has code of its own.
 #pragma once
 
 #include "copy.cuh"
 
 namespace ropejit {
 
-// A block of operand O, the third or a later one, or of one after it.
+// Runs a block of operand O, the third or a later one, or of an operand after it.
 template <KernelConfig C, class Family, u32 O>
 __device__ __forceinline__ void run_later_block(const LaunchParams& params, const PlanData& data, u32 block) {
   if constexpr (O + 1 < C.operands) {
@@ -22,8 +22,8 @@ __device__ __forceinline__ void run_later_block(const LaunchParams& params, cons
   }
 }
 
-// The first two, which most kernels have alone, stand here side by side: nested one in the other, compilers give their
-// registers other numbers.
+// Runs a block of any operand. The first two operands, which most kernels have alone, stand here side by side: were
+// they nested one in the other, compilers would give their registers other numbers.
 template <KernelConfig C, class Family>
 __device__ __forceinline__ void run_block(const LaunchParams& params, const PlanData& data, u32 block) {
   if constexpr (C.operands > 2) {
@@ -48,7 +48,7 @@ __device__ __forceinline__ void run_block(const LaunchParams& params, const Plan
 template <KernelConfig C, class Family>
 __device__ __forceinline__ void run_blocks(const LaunchParams& params, const PlanData& data) {
   if constexpr (C.overlaps_previous) {
-    // Every block pays for it: many small ones more than the next launch gains.
+    // Every block pays for it: many small blocks pay more than the next launch gains.
     if (gridDim.x <= 1024) let_next_kernel_start();
     wait_for_last_kernel();
   }

@@ -29,21 +29,21 @@ enum class AngleSource : u32 {
   computed,  // from the steps, exactly
   product,   // the fp32 product of the position and the pair's fp32 inverse frequency
   half,      // cos and sin of pair i at i of two rows
-  full,      // the same: the right half of a row repeats the left
+  full,      // as half: the right half of a row repeats the left
   repeated,  // cos and sin of pair i at 2i of two rows
   complex,   // cos at 2i, sin at 2i + 1 of one row
   cos_sin,   // cos at i, sin at rotary_dim/2 + i of one row
   radians,   // fp32 angles at i of one row
 };
 enum class Sine : u32 {
-  polynomial,    // to 1.5e-7
-  polynomial16,  // to 3e-7, in fewer instructions: where what comes out has 16 bits
-  hardware,      // to 4.3e-7
+  polynomial,    // within 1.5e-7
+  polynomial16,  // within 3e-7, in fewer instructions: for results of 16 bits
+  hardware,      // within 4.3e-7
 };
 // What cos and sin of a table, which has the attention scale in it, become.
 enum class TableUse : u32 {
   as_given,
-  inverse,  // those of the inverse matrix
+  inverse,  // cos and sin of the inverse matrix
   shift,    // made of length 1; a negative position reads the row of the positive one, and turns back
 };
 // Where values are rounded on their way: RopeSpec::rounding.
@@ -52,12 +52,12 @@ enum class Rounding : u32 { exact, p1, p2, p3 };
 struct OperandConfig {
   u32 heads;
   u32 head_dim;
-  u32 first_lane;  // of those that rotate
+  u32 first_lane;  // the first lane that rotates
   Stage stages[MostStages];
-  // Its store.
+  // How it is written.
   bool out_of_place;
   Element element_out;
-  CacheRows rows;  // of a cache, that a list names; none: its tokens' own
+  CacheRows rows;  // rows of a cache that a list names; none: its tokens' own
 
   ROPEJIT_ANYWHERE constexpr bool has(Stage stage) const {
     for (const Stage one : stages) {
@@ -78,7 +78,7 @@ struct OperandConfig {
 ROPEJIT_ANYWHERE constexpr u32 bytes_of(Element element) { return element == Element::fp32 ? 4 : 2; }
 
 struct KernelConfig {
-  // What is computed, in the order of the fields of a class (spec/class_fields.hpp).
+  // These members say what is computed, in the order of the fields of a class (spec/class_fields.hpp).
   Layout layout;    // read
   Element element;  // read
   bool negate_sin;
@@ -88,7 +88,7 @@ struct KernelConfig {
   u32 operands;
   PositionSource positions;
   Layout layout_out;  // written
-  u32 section_pairs;  // of Layout::split_sections; all pairs for the other layouts
+  u32 section_pairs;  // pairs of a section (split_sections); all pairs for other layouts
   Rounding rounding;
   Sine sine;
   u32 axes;  // positions of a token
@@ -99,12 +99,12 @@ struct KernelConfig {
   Padding padding;
   bool counted;
   bool overlaps_previous;
-  // How.
+  // These say how.
   Strides strides;
   Cut cut;
   u32 access_bytes;
   u32 heads_per_thread;
-  u32 most_threads;  // a block
+  u32 most_threads;  // of a block
 
   ROPEJIT_ANYWHERE constexpr u32 element_bytes() const { return bytes_of(element); }
   ROPEJIT_ANYWHERE constexpr u32 table_element_bytes() const { return bytes_of(table_element); }

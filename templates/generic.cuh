@@ -1,7 +1,7 @@
 // One kernel for every plan, for machines that cannot compile: what the other kernels know when they are compiled, this
-// one reads from GenericPlan. Built into the library. A block takes one token of q or of k: it works out the token's
-// cosines and sines, and goes over the heads, element by element. Several times slower than a kernel of the plan's own,
-// with the same bits: the arithmetic is theirs, called with what it depends on.
+// one reads from GenericPlan. It is built into the library. A block takes one token of an operand: it works out the
+// token's cosines and sines, and goes over the heads, element by element. It is several times slower than a kernel of
+// the plan's own, with the same bits: the arithmetic is theirs, called with what it depends on.
 #pragma once
 
 #include "generic_plan.cuh"
@@ -112,7 +112,7 @@ __device__ __forceinline__ CosSin generic_computed_turn(const GenericPlan& plan,
   return generic_planned(plan, turn, scale);
 }
 
-// As turns_at of table.cuh, for one pair.
+// The turn of one pair out of a table, as turns_at of table.cuh has it.
 __device__ __forceinline__ CosSin generic_table_turn(const LaunchParams& params, const GenericPlan& plan, u32 sequence,
                                                      i64 position, u32 pair) {
   const bool turns_back = plan.table_use == static_cast<u32>(TableUse::shift) && position < 0;
@@ -145,7 +145,7 @@ __device__ __forceinline__ CosSin generic_table_turn(const LaunchParams& params,
   return generic_planned(plan, turn, 1.0f);
 }
 
-// Elements as their bits.
+// These take and give elements as their bits.
 __device__ __forceinline__ u32 load_bits(u32 element, const char* at) {
   return element == static_cast<u32>(Element::fp32) ? load_word<4>(at).bits[0] : load_word<2>(at).bits[0];
 }
@@ -240,7 +240,7 @@ __device__ __forceinline__ PairBits turned(const GenericPlan& plan, const Generi
   return {bits_of(shape.element_out, first), bits_of(shape.element_out, second)};
 }
 
-// An element that does not rotate.
+// The bits of an element that does not rotate, after all stages.
 __device__ __forceinline__ u32 passed(const GenericPlan& plan, const GenericOperand& shape, bool changes, u32 bits) {
   if (shape.element_out == plan.element && !changes) return bits;
   const u32 turning = place_of_rotate(shape);
@@ -263,7 +263,7 @@ __device__ __forceinline__ bool changes_still_lanes(const GenericOperand& shape)
   return false;
 }
 
-// One token of an operand, by all threads of a block.
+// Works on one token of an operand, with all threads of a block.
 __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params, const GenericPlan& plan,
                                                   const GenericOperand& shape, const OperandParams& operand,
                                                   u32 number) {
@@ -294,7 +294,7 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
     in = static_cast<const char*>(operand.in) +
          (token.number * strides.in_token + token.sequence * strides.in_sequence) * in_bytes;
   }
-  // In place both are those of the output.
+  // In place both strides are those of the output.
   const i64 in_head = (in_place ? strides.out_head : strides.in_head) * in_bytes;
   const i64 in_lane = (in_place ? strides.out_lane : strides.in_lane) * in_bytes;
   const i64 out_head = strides.out_head * out_bytes;

@@ -8,7 +8,7 @@ namespace ropejit {
 
 enum : unsigned { MostGenericPairs = 2048, MostGenericOperands = 3 };
 
-// As OperandConfig of config.cuh.
+// One operand, as OperandConfig of config.cuh has it.
 struct GenericOperand {
   unsigned heads;
   unsigned head_dim;
@@ -19,7 +19,7 @@ struct GenericOperand {
   unsigned rows;
 };
 
-// As KernelConfig and PlanData; enumerators by their numbers in config.cuh. The members from `layout` to
+// A plan: as KernelConfig and PlanData; enumerators by their numbers in config.cuh. The members from `layout` to
 // `overlaps_previous` stand in the order of the fields of a class (spec/class_fields.hpp), by which they are filled.
 struct GenericPlan {
   unsigned char mark[32];  // by which the plan's place is found in a binary, once it is built

@@ -11,10 +11,10 @@ struct Lanes {
   template <KernelConfig C, u32 O>
   static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {
     constexpr RowSplit row = C.split(O);
-    constexpr u32 angles = ceil_divide(C.pairs(), 32);  // a lane
+    constexpr u32 angles = ceil_divide(C.pairs(), 32);  // of a lane
     const u32 count = count_tokens<C>(params);
     const Seat seat = seat_of<C, O>(block, count);
-    // The same for all lanes; beyond it, lanes without work of their own stay for the sake of their angles.
+    // All lanes of a warp take the same way here; lanes without work of their own stay for the sake of their angles.
     if (seat.in_block >= C.block(O).tokens || seat.number >= count) return;
     const Token token = token_of(params, seat.number);
     i64 position[C.axes];
@@ -44,7 +44,7 @@ struct Lanes {
   }
 
  private:
-  // For all lanes at once; one that has no use for it may ask for any.
+  // All lanes call it at once; one that has no use for the result may ask for any lane's.
   static __device__ __forceinline__ CosSin from_lane(CosSin turn, u32 lane) {
     return {__shfl_sync(0xffffffffu, turn.cos, lane), __shfl_sync(0xffffffffu, turn.sin, lane)};
   }

@@ -1,11 +1,11 @@
-// What every kernel takes, by value. Shared by device code and by the library's host code: plain fixed-width
-// members, no includes, the same layout on both sides.
+// The parameters that every kernel takes, by value. Shared by device code and by the library's host code: plain
+// fixed-width members, no includes, the same layout on both sides.
 #pragma once
 
 namespace ropejit {
 
-// In elements. A sequence stride is what a token gains by standing one sequence later, beyond the token stride: 0 where
-// sequences follow one another as their tokens do. The contiguous kernels read none of them.
+// Strides are in elements. A sequence stride is what a token gains by standing one sequence later, beyond the token
+// stride: 0 where sequences follow one another as their tokens do. The contiguous kernels read none of them.
 struct TensorStrides {
   long long in_sequence;
   long long in_token;
@@ -40,10 +40,10 @@ struct LaunchParams {
   unsigned q_blocks;                // blocks below this number work on q, the others on k
   unsigned plain;                   // 1: sequence 0, place and index among the position ids are a token's own number
   unsigned unused;                  // a gap: without it all that follows would move, and every kernel change
-  const void* q_in;                 // that of q_out, in place; the same for k
+  const void* q_in;                 // in place this is q_out; the same for k
   const void* k_in;
   FastDivisor sequence;             // divides a token's number into sequence and place in it
-  float scale;                      // of variants that do not embed the plan's numbers
+  float scale;                      // the attention scale, for variants that do not embed it
   long long position_token_stride;  // in elements, as the sequence stride of TensorStrides
   long long position_sequence_stride;
   long long first_position;
@@ -65,10 +65,10 @@ struct LaunchParams {
   TensorStrides k_strides;
 };
 
-// Operands of a kernel, at most: q and k, whose parameters stand above, and those beyond them.
+// The most operands that a kernel has: q and k, whose parameters stand above, and those beyond them.
 enum : unsigned { MostOperands = 3 };
 
-// As the members of LaunchParams that begin with q_ or k_.
+// The parameters of one operand, as the members of LaunchParams that begin with q_ or k_.
 struct OperandParams {
   void* out;
   const void* in;

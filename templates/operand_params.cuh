@@ -43,8 +43,8 @@ __device__ __forceinline__ char* output_of(const LaunchParams& params) {
   }
 }
 
-// Of an operand that goes to rows of a cache, which the first never does: the list that names them, and how many the
-// cache has.
+// For an operand that goes to rows of a cache, as the first never does: the list that names its rows, and how many rows
+// the cache has.
 template <u32 O>
 __device__ __forceinline__ const void* row_list_of(const LaunchParams& params) {
   if constexpr (O == 1) {

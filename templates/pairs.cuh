@@ -51,8 +51,8 @@ __device__ __forceinline__ u32 second_member(Layout layout, u32 i, u32 pairs) {
   return layout == Layout::interleaved ? 2 * i + 1 : i + pairs;
 }
 
-// One pair turned. The order of operations is fixed here, and with it the bits of every variant; for p1 to p3 it is
-// that of x * cos + rotated(x) * sin evaluated step by step, as frameworks do.
+// Turns one pair. The order of operations is fixed here, and with it the bits of every variant; for p1 to p3 it is that
+// of x * cos + rotated(x) * sin evaluated step by step, as frameworks do.
 template <KernelConfig C>
 __device__ __forceinline__ void turn_pair(float x, float y, CosSin turn, float& first, float& second) {
   if constexpr (C.rounding == Rounding::exact) {

@@ -27,8 +27,8 @@ __device__ __forceinline__ i64 first_of_sequence(const LaunchParams& params, u32
   return first < 0 ? first : static_cast<u32>(first) / params.ranks;
 }
 
-// Token `place` of all: its sequence is the last one that begins at or before it. Whatever cu_seqlens holds, only its
-// elements are read.
+// The position of token `place` of all sequences: it is in the last sequence that begins at or before it. Whatever
+// cu_seqlens holds, only its elements are read.
 template <KernelConfig C>
 __device__ __forceinline__ i64 ragged_position(const LaunchParams& params, u32 place) {
   u32 low = 0;
@@ -62,7 +62,7 @@ __device__ __forceinline__ void positions_of(const LaunchParams& params, const T
     u64 index = offset ? 0 : token.number;
     if (params.plain == 0) {
       stay_a_branch();
-      // Unsigned: what a sequence stride takes back may overflow on the way.
+      // Unsigned arithmetic, as what a sequence stride takes back may overflow on the way.
       index = token.number * static_cast<u64>(params.position_token_stride) +
               token.sequence * static_cast<u64>(params.position_sequence_stride);
     }

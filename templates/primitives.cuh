@@ -20,7 +20,7 @@ __device__ __forceinline__ u32 bits_of(float value) { return __builtin_bit_cast(
 
 #ifdef ROPEJIT_HOST_TARGET
 
-// A CPU reads at any address; a GPU faults. So that the host target finds what a GPU would.
+// A CPU reads at any address, where a GPU faults: this has the host target find what a GPU would.
 template <u32 bytes>
 inline void require_aligned(const void* at) {
   if (reinterpret_cast<u64>(at) % bytes != 0) host_self->services->misaligned_access(host_self);
@@ -106,7 +106,7 @@ inline float hardware_cos(float) { return 0; }
 
 #else  // CUDA
 
-// 32 bytes: one access since sm_100, two before.
+// A word of 32 bytes is one access since sm_100, and two before.
 __device__ __forceinline__ void load_wide(u64 address, u32 (&bits)[8]) {
 #if __CUDA_ARCH__ >= 1000
   asm volatile("ld.global.v8.b32 {%0, %1, %2, %3, %4, %5, %6, %7}, [%8];"
@@ -179,8 +179,8 @@ __device__ __forceinline__ void store_word(void* at, const Word<bytes>& word) {
   }
 }
 
-// Data that no kernel writes: through the read-only path, and free to be scheduled; but for positions, which are asked
-// for in the order that is written, before the elements.
+// Data that no kernel writes is loaded through the read-only path, and such loads are free to be scheduled; but for
+// positions, which are asked for in the order that is written, before the elements.
 __device__ __forceinline__ u64 load_readonly(const u64* at) {
   u64 value;
   asm("ld.global.nc.b64 %0, [%1];" : "=l"(value) : "l"(__cvta_generic_to_global(at)));

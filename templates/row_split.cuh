@@ -13,11 +13,10 @@ namespace ropejit {
 // The row of one head is read in words of `word_lanes` lanes. A thread takes one chunk of a row, for every head of a
 // head group: words_per_thread words, for halves one in each half, for interleaved one (two where a word holds a single
 // lane, so that the thread still has a whole pair). Where another layout is written, the same pairs make
-// out_words_per_thread words of out_word_lanes lanes there.
-// Out of place, a row's threads share out its still_words too: words of copy_lanes lanes that do not rotate, as wide as
-// they allow. All threads do the same then: were some to rotate and others to copy, a warp would do one after the
-// other. Head group g holds the heads g, g + groups, g + 2 groups, ...: neighbouring threads stay on neighbouring
-// heads, and heads_per_thread need not divide the head count.
+// out_words_per_thread words of out_word_lanes lanes there. Out of place, a row's threads share out its still_words
+// too: words of copy_lanes lanes that do not rotate, as wide as they allow. All threads do the same then: were some to
+// rotate and others to copy, a warp would do one after the other. Head group g holds the heads g, g + groups, g + 2
+// groups, ...: neighbouring threads stay on neighbouring heads, and heads_per_thread need not divide the head count.
 // Where no lane rotates, a chunk is one word of copy_lanes lanes.
 struct RowSplit {
   unsigned word_lanes;
@@ -38,12 +37,12 @@ struct RowSplit {
 struct RowShape {
   unsigned heads;
   unsigned head_dim;
-  unsigned first_lane;  // that rotates
+  unsigned first_lane;  // the first lane that rotates
   unsigned rotary_dim;  // lanes that rotate; 0: none
   bool copies;          // out of place: lanes that do not rotate are copied
 };
 
-// Lanes that a copying word may have, from a variant's words up to 16 bytes.
+// The lanes that a copying word may have, from a variant's words up to 16 bytes.
 ROPEJIT_ANYWHERE constexpr unsigned widest_copy(RowShape row, unsigned word_lanes, unsigned element_bytes) {
   unsigned lanes = word_lanes;
   while (2 * lanes * element_bytes <= 16 && row.head_dim % (2 * lanes) == 0 && row.first_lane % (2 * lanes) == 0 &&
@@ -53,7 +52,7 @@ ROPEJIT_ANYWHERE constexpr unsigned widest_copy(RowShape row, unsigned word_lane
   return lanes;
 }
 
-// `vectors`: words may be wider than one element.
+// Cuts a row into words and chunks. `vectors`: words may be wider than one element.
 ROPEJIT_ANYWHERE constexpr RowSplit split_row(RowShape row, bool interleaved, bool out_interleaved, unsigned word_lanes,
                                               unsigned element_bytes, bool vectors, unsigned heads_per_thread) {
   RowSplit split{};
@@ -88,8 +87,8 @@ enum class Cut : unsigned {
 struct BlockSplit {
   unsigned items;        // of a token; by rows: groups x row_threads
   unsigned per_token;    // threads that a block gives to a token: its items, or a part of them, and some that idle
-  unsigned tokens;       // a block
-  unsigned parts;        // a token; 1 where tokens > 1
+  unsigned tokens;       // of a block
+  unsigned parts;        // of a token; 1 where tokens > 1
   unsigned row_threads;  // by rows: of one head group. Else 1
   unsigned rounds;       // by rows: chunks of a thread. Else 1
 
@@ -105,7 +104,7 @@ ROPEJIT_ANYWHERE constexpr unsigned access_of(unsigned count, unsigned element_b
 
 ROPEJIT_ANYWHERE constexpr unsigned ceil_divide(unsigned a, unsigned b) { return (a + b - 1) / b; }
 
-// With at most `threads` threads, a multiple of 32.
+// Cuts one operand's work into blocks of at most `threads` threads, a multiple of 32.
 ROPEJIT_ANYWHERE constexpr BlockSplit split_block(RowSplit row, Cut cut, unsigned threads) {
   BlockSplit block{};
   block.row_threads = 1;
@@ -133,13 +132,14 @@ ROPEJIT_ANYWHERE constexpr BlockSplit split_block(RowSplit row, Cut cut, unsigne
   return block;
 }
 
-// Words that do not rotate, of all `heads` of a token, that one thread copies; and how many of them at once.
+// How many words that do not rotate, of all `heads` of a token, one thread copies; and how many of them at once.
 ROPEJIT_ANYWHERE constexpr unsigned copies_of_thread(RowSplit row, unsigned heads, BlockSplit block) {
   return block.items == 0 ? 0 : ceil_divide(heads * row.still_words, block.items);
 }
 ROPEJIT_ANYWHERE constexpr unsigned copies_in_flight(unsigned copies) { return copies < 8 ? copies : 8; }
 
-// What all operands' blocks are launched with: the first one's, and of the others as many tokens as then find room.
+// The threads that all operands' blocks are launched with: as many as the first operand's blocks need. Blocks of the
+// others have as many tokens as find room then.
 ROPEJIT_ANYWHERE constexpr unsigned threads_of_block(BlockSplit first) { return ceil_divide(first.threads(), 32) * 32; }
 
 }  // namespace ropejit

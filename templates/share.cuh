@@ -9,7 +9,7 @@
 
 namespace ropejit {
 
-// Steps are in bytes.
+// One thread's share. Its steps from head to head and from word to word are in bytes.
 template <KernelConfig C, u32 O>
 struct Share {
   u32 group;
@@ -50,7 +50,7 @@ __device__ __forceinline__ u32 lanes_between_words(Layout layout, u32 word_lanes
   return layout == Layout::split_half ? C.pairs() : C.section_pairs;
 }
 
-// Strides in elements; a kernel that knows them reads none of the arguments.
+// Strides are in elements; a kernel that knows them at compile time reads none of the arguments.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ i64 head_stride(i64 given) {
   return C.strides == Strides::contiguous ? C.operand[O].head_dim : given;
@@ -60,13 +60,13 @@ __device__ __forceinline__ i64 lane_stride(i64 given) {
   return C.strides == Strides::any ? given : 1;
 }
 
-// Where a token's lanes begin: head 0, lane 0. Null out: nothing is written.
+// Where a token's lanes begin: head 0, lane 0. Where `out` is null, nothing is written.
 struct Rows {
   const char* in;
   char* out;
 };
 
-// The row of the cache that a token goes to; -1: none.
+// The row of the cache that a token goes to, or -1 where it goes to none.
 template <CacheRows kind>
 __device__ __forceinline__ i64 cache_row(const LaunchParams& params, const void* rows, const i64& cache_rows,
                                          u32 token) {
@@ -112,12 +112,12 @@ __device__ __forceinline__ Rows rows_of(const LaunchParams& params, const Token&
 }
 
 struct HeadsAndLanes {
-  i64 offset;  // of the share's first word from the beginning of its token; these in bytes
+  i64 offset;  // from the token's first lane to the share's first word; all three are in bytes
   i64 head_step;
   i64 word_step;
 };
 
-// `head` and `lane` are strides in elements; not read where they are known.
+// `head` and `lane` are strides in elements, and are not read where they are known at compile time.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word_lanes, u32 bytes, i64 head, i64 lane,
                                                          u32 group, u32 chunk) {
@@ -134,7 +134,7 @@ __device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word
   }
 }
 
-// By rows, the caller sets the chunk, and the share anew for each.
+// The share of one chunk of a head group. Threads that go by rows ask for each of their chunks anew.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ Share<C, O> share_of(const LaunchParams& params, const Rows& rows, u32 group, u32 chunk) {
   constexpr RowSplit row = C.split(O);
@@ -161,7 +161,7 @@ __device__ __forceinline__ bool has_head(const Share<C, O>& share, u32 h) {
 template <KernelConfig C, u32 O>
 using HeldWords = Word<C.access_bytes>[C.split(O).heads_per_thread][C.split(O).words_per_thread];
 
-// Callers of these name C and O: NVRTC 13.5 does not deduce them where the layout changes in place.
+// Callers name C and O of these two: NVRTC 13.5 does not deduce them where the layout changes in place.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ void load_share(const Share<C, O>& share, HeldWords<C, O>& word) {
   constexpr RowSplit row = C.split(O);
@@ -219,7 +219,7 @@ __device__ __forceinline__ Steps<pairs> steps_of_share(const LaunchParams& param
   return {};
 }
 
-// The turns of those pairs.
+// The turns of the share's own pairs.
 template <KernelConfig C, u32 pairs>
 __device__ __forceinline__ void turns_of_share(const LaunchParams& params, const PlanData& data, const Token& token,
                                                const i64 (&position)[C.axes], const Steps<pairs>& steps, u32 chunk,

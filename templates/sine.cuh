@@ -30,9 +30,9 @@ __device__ __forceinline__ CosSin polynomial_cos_sin(u32 phase) {
           float_from_bits(bits_of(swap ? cosine : sine) ^ sin_sign)};
 }
 
-// The same with half a turn taken off, which leaves a signed quarter: no exchange of sine and cosine, and one sign for
-// both. S and C are minimax over [0, pi/2], 4.7e-9 and 5.3e-8 from the functions; with the rounding of the angle, which
-// is twice as large here, both are within 3e-7.
+// As polynomial_cos_sin, but half a turn is taken off, which leaves a signed quarter: sine and cosine are not
+// exchanged, and both have one sign. S and C are minimax over [0, pi/2], 4.7e-9 and 5.3e-8 from the functions; with the
+// rounding of the angle, which is twice as large here, both are within 3e-7.
 __device__ __forceinline__ CosSin polynomial16_cos_sin(u32 phase) {
   const u32 sign = (phase + 0x40000000u) & 0x80000000u;
   const float x = multiply(float_from_int(static_cast<i32>(phase << 1)), 0x1.921fb6p-31f);  // 2 pi / 2^33
@@ -61,7 +61,7 @@ __device__ __forceinline__ CosSin cos_sin_of(u32 phase) {
   }
 }
 
-// Bits [offset, offset + 64) after the binary point of 1 / (2 pi); offset from -63 to 127.
+// Bits [offset, offset + 64) after the binary point of 1 / (2 pi), where offset is from -63 to 127.
 __device__ __forceinline__ u64 bits_of_inverse_turn(i32 offset) {
   constexpr u32 digits[7] = {0x28be60dbu, 0x9391054au, 0x7f09d5f4u, 0x7d4d3770u, 0x36d8a566u, 0x4f10e410u, 0x7f9458eau};
   if (offset < 0) return ((static_cast<u64>(digits[0]) << 32) | digits[1]) >> -offset;

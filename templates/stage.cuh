@@ -10,10 +10,10 @@ enum class Stage : unsigned {
   rotate,  // the lanes that rotate are turned by their angles
 };
 
-// A list has so many places. No constexpr variable: the compiler would keep one as data in every binary.
+// A list has so many places. It is no constexpr variable, as the compiler would keep one as data in every binary.
 enum : unsigned { MostStages = 4 };
 
-// As generated source and the names of kernels have it.
+// A stage's word, as generated source and the names of kernels have it.
 constexpr const char* word_of(Stage stage) {
   switch (stage) {
     case Stage::none: return "none";

@@ -1,4 +1,4 @@
-// What is done to lanes between load and store: the stages of an operand's list, in order. A list that is empty costs
+// The stages of an operand's list, in order: what is done to lanes between load and store. A list that is empty costs
 // nothing.
 #pragma once
 
@@ -22,7 +22,7 @@ __device__ constexpr u32 place_of_rotate() {
   return MostStages;
 }
 
-// The stages from `at` to before `end`, none of which is the rotation, on lanes of one head.
+// Runs the stages from `at` to before `end`, none of which is the rotation, on lanes of one head.
 template <KernelConfig C, u32 O, u32 at, u32 end, u32 lanes>
 __device__ __forceinline__ void run_still_stages(float (&lane)[lanes]) {
   if constexpr (at < end) {
@@ -33,8 +33,8 @@ __device__ __forceinline__ void run_still_stages(float (&lane)[lanes]) {
   }
 }
 
-// All stages of lanes that rotate: those before the rotation see lanes in the order in which they are read, those after
-// it in the order in which they are written.
+// Runs all stages of lanes that rotate: those before the rotation see lanes in the order in which they are read, those
+// after it in the order in which they are written.
 template <KernelConfig C, u32 O, u32 pairs>
 __device__ __forceinline__ void run_stages(float (&read)[2 * pairs], const CosSin (&turn)[pairs], bool padded,
                                            float (&written)[2 * pairs]) {
@@ -44,7 +44,7 @@ __device__ __forceinline__ void run_stages(float (&read)[2 * pairs], const CosSi
   run_still_stages<C, O, turning + 1, MostStages>(written);
 }
 
-// All stages of lanes that do not rotate.
+// Runs all stages of lanes that do not rotate.
 template <KernelConfig C, u32 O, u32 lanes>
 __device__ __forceinline__ void run_stages_of_still_lanes(float (&lane)[lanes]) {
   constexpr u32 turning = place_of_rotate<C, O>();
@@ -52,7 +52,7 @@ __device__ __forceinline__ void run_stages_of_still_lanes(float (&lane)[lanes]) 
   run_still_stages<C, O, turning + 1, MostStages>(lane);
 }
 
-// A word of lanes that do not rotate. One that stays as it is is not unpacked: a NaN would lose its payload.
+// Stores a word of lanes that do not rotate. A word that stays as it is is not unpacked: a NaN would lose its payload.
 template <KernelConfig C, u32 O, u32 lanes>
 __device__ __forceinline__ void store_still_lanes(char* at, const Word<lanes * C.element_bytes()>& word) {
   constexpr OperandConfig operand = C.operand[O];

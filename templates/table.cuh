@@ -7,8 +7,8 @@
 
 namespace ropejit {
 
-// Table elements in one access, of `count` that lie together. The universal entry takes them one by one; so do tokens
-// with several positions, where neighbouring pairs may read different rows.
+// Loads `count` table elements that lie together, in words as wide as may be. The universal entry takes them one by
+// one; so do tokens with several positions, where neighbouring pairs may read different rows.
 template <KernelConfig C, u32 count>
 __device__ __forceinline__ void load_table(const char* at, float (&value)[count]) {
   constexpr u32 bytes = access_of(C.reads_table_one_by_one() ? 1 : count, C.table_element_bytes(), C.access_bytes);
@@ -67,7 +67,7 @@ template <KernelConfig C, u32 pairs>
 __device__ __forceinline__ void turns_at(const LaunchParams& params, u32 sequence, i64 position, u32 first,
                                          CosSin (&turn)[pairs]) {
   const bool turns_back = C.table_use == TableUse::shift && position < 0;
-  // Unsigned: the least i64 has no opposite, and negative numbers are beyond any table.
+  // The number is unsigned: the least i64 has no opposite, and negative numbers are beyond any table.
   const u64 number = turns_back ? -static_cast<u64>(position) : static_cast<u64>(position);
   if (number >= static_cast<u64>(params.table_rows)) {
     if (params.flags != nullptr) set_bits(params.flags, NoTableRow);

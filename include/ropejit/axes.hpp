@@ -1,5 +1,5 @@
-// Axes: which of a token's positions turns which pair. Text has one position a token; images and video have two to four
-// (time, height, width), and each pair turns by one of them. The kernel reads them as rows of ids: see
+// Axes say which of a token's positions turns which pair. Text has one position a token; images and video have two to
+// four (time, height, width), and each pair turns by one of them. The kernel reads them as rows of ids: see
 // Positions::axis_stride. Where a form's positions are not ids, a token's positions are all the same.
 #pragma once
 
@@ -20,15 +20,15 @@ enum class AxisOrder {
 
 /// The frequency of a pair that is the j-th of its axis a; f_i = theta^(-2i / rotary_dim).
 enum class AxisFrequencies {
-  shared,     ///< its own w_i, whichever the axis: M-RoPE
+  shared,     ///< the pair's own w_i, whichever its axis: M-RoPE
   restarted,  ///< theta^(-2j / (2 s_a)): every axis begins again (vision towers of Qwen, Llama 4, Gemma 4)
   strided,    ///< f_(n j + a): the axes take turns in the list of frequencies (Pixtral)
 };
 
-/// How a spec deals its pairs to axes. As it is made: one axis.
+/// How a spec deals its pairs to axes. A default one has one axis.
 struct Axes {
-  /// Pairs of each axis: empty (one axis; order and frequencies then keep their defaults), or 2 to 4 numbers of 0 or
-  /// more that add up to rotary_dim / 2 and agree with the order.
+  /// The pairs of each axis. Empty: one axis, and order and frequencies keep their defaults. Else 2 to 4 numbers of 0
+  /// or more, which add up to rotary_dim / 2 and agree with the order.
   std::vector<std::int64_t> sections;
   AxisOrder order = AxisOrder::chunked;  ///< which pairs the numbers of sections are of
   /// restarted and strided go with the scaling rules default and linear alone.

@@ -1,4 +1,4 @@
-// Errors. Everything that may be slow (reading a spec, get, compiling, loading) throws ropejit::Error;
+// Errors of the library. Everything that may be slow (reading a spec, get, compiling, loading) throws ropejit::Error;
 // launch never throws and returns a LaunchStatus.
 #pragma once
 
@@ -38,7 +38,7 @@ class ROPEJIT_EXPORT Error : public std::runtime_error {
 
   /// What kind of thing went wrong.
   ErrorCode code() const noexcept { return code_; }
-  /// Where it happened: one of the words above.
+  /// Where it happened: one of the stages that the constructor lists.
   const char* stage() const noexcept { return stage_; }
   /// The compiler's own words, several lines; empty where no compiler was involved.
   const std::string& log() const noexcept { return log_; }
@@ -55,7 +55,7 @@ struct LaunchStatus {
   int driver_code = 0;             ///< CUresult of a launch the driver refused, else 0
   const char* reason = nullptr;    ///< one line in static storage; null when ok
 
-  /// True: queued.
+  /// True where the launch was queued.
   explicit operator bool() const noexcept { return code == ErrorCode::ok; }
   /// Code, reason and the driver's number in one line.
   ROPEJIT_EXPORT std::string message() const;

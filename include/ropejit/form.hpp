@@ -17,10 +17,10 @@ enum class Placement {
   out_of_place,  ///< q and k are read, q_out and k_out written in full: lanes that do not rotate are copied
 };
 
-/// What is promised of the tensors. A launch whose tensors break the promise is not an error: it is served by the
-/// universal entry that every kernel carries, which takes any stride and any element-aligned pointer, slower.
+/// What the caller promises of the tensors. A launch whose tensors break the promise is not an error: it is served by
+/// the universal entry that every kernel carries, which takes any stride and any element-aligned pointer, slower.
 enum class Strides {
-  /// Promise: tensors are [batch, token, head, lane] without gaps and 16-byte aligned. The fastest kernels.
+  /// Promise: tensors are [batch, token, head, lane] without gaps and 16-byte aligned. This gives the fastest kernels.
   contiguous,
   /// Promise: nothing but element alignment. Rows that turn out to be vector-aligned still run fast.
   free,
@@ -53,7 +53,7 @@ enum class AngleSource {
 enum class Padding {
   rotate,  ///< nothing special: a negative position is a position
   zero,    ///< rotating lanes come out 0 (fairseq2)
-  keep,    ///< they come out as they went in, their lanes where layout_out has them
+  keep,    ///< tokens come out as they went in, their lanes where layout_out has them
 };
 
 /// Which tokens of a sequence this rank holds, where one is shared by several ranks (context parallelism). The token
@@ -68,17 +68,17 @@ enum class ContextParallel {
 enum class CacheRows {
   none,
   rows32,  ///< RopeArgs::k_rows, or v_rows, has an int32 for every token
-  rows64,  ///< an int64
+  rows64,  ///< the same with int64
 };
 
 /// Everything about a launch that a kernel is prepared for. A plain value: take one of the functions below, change any
 /// field. What goes together is checked by RopeService::get.
 struct ROPEJIT_EXPORT LaunchForm {
-  Placement placement = Placement::in_place;                 ///< of q, and of k where k_rows is none
+  Placement placement = Placement::in_place;                 ///< whether q, and k without k_rows, is written over
   Strides strides = Strides::contiguous;                     ///< a promise about all tensors of a launch
   PositionSource positions = PositionSource::ids64;          ///< the kind of RopeArgs::positions
   AngleSource angles = AngleSource::computed;                ///< anything else: launches bring RopeArgs::table
-  DType table_dtype = DType::fp32;                           ///< of the caller's cos and sin; radians are fp32
+  DType table_dtype = DType::fp32;                           ///< dtype of the caller's cos and sin; radians are fp32
   Padding padding = Padding::rotate;                         ///< what becomes of tokens at negative positions
   ContextParallel context_parallel = ContextParallel::none;  ///< for starts, offsets and ragged sequences
   /// k is written to rows of k_out (out of place whatever `placement` says, which is then of q alone).
@@ -98,9 +98,9 @@ struct ROPEJIT_EXPORT LaunchForm {
   static LaunchForm in_place_ids(PositionSource ids = PositionSource::ids64);
   /// q and k are written over, positions count from a number that each launch has.
   static LaunchForm in_place_start();
-  /// The two above, with results in q_out and k_out.
+  /// As in_place_ids, with results in q_out and k_out.
   static LaunchForm out_of_place_ids(PositionSource ids = PositionSource::ids64);
-  static LaunchForm out_of_place_start();  ///< see out_of_place_ids
+  static LaunchForm out_of_place_start();  ///< as in_place_start, with results in q_out and k_out
 
   /// The same form for tensors of any strides.
   LaunchForm with_free_strides() const;
@@ -108,9 +108,9 @@ struct ROPEJIT_EXPORT LaunchForm {
   /// The same form reading the caller's table. Arithmetic stays fp32, with one rounding at the end.
   LaunchForm with_table(AngleSource source, DType dtype = DType::fp32) const;
 
-  /// {"placement": "in_place", "strides": "contiguous", "positions": "ids64"}, and where they are not the defaults
-  /// above: "angles", "table_dtype", "padding", "context_parallel", "k_rows", "counted",
-  /// "overlaps_previous", "v_rows". Absent keys take the defaults.
+  /// Reads {"placement": "in_place", "strides": "contiguous", "positions": "ids64"}, and where they are not the
+  /// defaults above: "angles", "table_dtype", "padding", "context_parallel", "k_rows", "counted", "overlaps_previous",
+  /// "v_rows". Absent keys take the defaults.
   static LaunchForm from_json(std::string_view text);
   std::string to_json() const;  ///< what from_json reads
 };

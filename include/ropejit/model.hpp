@@ -39,20 +39,20 @@ struct ModelOptions {
 /// What in a layer rotates.
 enum class RopeRole {
   main,  ///< the queries and keys of the language model's attention
-  /// Those of the indexer that sparse attention chooses tokens by (DeepSeek-V3.2, GLM-MoE-DSA): [index_n_heads,
-  /// index_head_dim], and one key head. In DeepSeek-V4 the keys are compressed and have positions of their own: rotate
-  /// q and k in launches of their own.
+  /// The queries and keys of the indexer that sparse attention chooses tokens by (DeepSeek-V3.2, GLM-MoE-DSA):
+  /// [index_n_heads, index_head_dim], and one key head. In DeepSeek-V4 the keys are compressed and have positions of
+  /// their own: rotate q and k in launches of their own.
   indexer,
-  /// Those of the vision tower, which has layers of its own (vision_config). A patch's positions are, in the order of
-  /// the axes, its row and its column before any merging of patches, in the tower's order of patches; Llama 4: its
-  /// column and row, each plus 1, and 0 and 0 for the class token; Gemma 4: as its position_ids have them.
+  /// The queries and keys of the vision tower, which has layers of its own (vision_config). A patch's positions are, in
+  /// the order of the axes, its row and its column before any merging of patches, in the tower's order of patches;
+  /// Llama 4: its column and row, each plus 1, and 0 and 0 for the class token; Gemma 4: as its position_ids have them.
   vision,
 };
 
 ROPEJIT_EXPORT const char* to_string(RopeRole role) noexcept;
 
-/// An immutable value. Tokens of models with M-RoPE (Qwen-VL, GLM-V, ERNIE-VL) have three positions, in the order of
-/// Axes::sections: time, height, width; for text all are the same.
+/// The rotations of a model, an immutable value. Tokens of models with M-RoPE (Qwen-VL, GLM-V, ERNIE-VL) have three
+/// positions, in the order of Axes::sections: time, height, width; for text all are the same.
 class ROPEJIT_EXPORT ModelRopes {
  public:
   /// Reads the text (not a path) of a Hugging Face config.json as RopeSpec::from_hf_config does, and what it says of
@@ -64,10 +64,10 @@ class ROPEJIT_EXPORT ModelRopes {
   /// asked for it.
   static ModelRopes from_hf_config(std::string_view text, const ModelOptions& options = {});
 
-  /// Layers of the language model, for main and for indexer; of the vision tower, 0 where there is none that rotates.
+  /// The number of layers: the language model's for main and indexer, the tower's for vision (0 where none rotates).
   std::int64_t layers(RopeRole role = RopeRole::main) const;
 
-  /// Null: nothing of that role rotates there (a NoPE layer, a layer without an indexer). Throws
+  /// Null where nothing of that role rotates in the layer (a NoPE layer, a layer without an indexer). Throws
   /// Error{invalid_argument} for a layer the model does not have, Error{unsupported} for a vision tower that is not
   /// built.
   const RopeSpec* find(std::int64_t layer, RopeRole role = RopeRole::main) const;

@@ -43,46 +43,46 @@ struct ServiceOptions {
   /// ~/.cache/ropejit, else memory only. An empty string: memory only.
   std::optional<std::string> cache_dir;
 
-  /// libnvrtc to load when something must be compiled: a file or a directory. Environment: ROPEJIT_NVRTC.
-  /// Default: the dynamic linker's, then $CUDA_HOME/lib64 and /usr/local/cuda/lib64.
+  /// The libnvrtc to load when something must be compiled: a file or a directory. Environment: ROPEJIT_NVRTC. Default:
+  /// the dynamic linker's, then $CUDA_HOME/lib64 and /usr/local/cuda/lib64.
   std::optional<std::string> nvrtc;
 
-  /// C++20 compiler of the host target: a path or a name on PATH. Environment: ROPEJIT_HOST_CXX.
-  /// Default: the first of c++, g++, clang++.
+  /// The C++20 compiler of the host target: a path or a name on PATH. Environment: ROPEJIT_HOST_CXX. Default: the first
+  /// of c++, g++, clang++.
   std::optional<std::string> host_compiler;
 
   /// The generic kernel is built into the library, takes every plan, gives the same bits, and is several times slower.
   /// Environment: ROPEJIT_ON_MISS (compile, background, generic or error). Default: compile.
   std::optional<OnMiss> on_miss;
 
-  /// Frozen: nothing is ever compiled, tuned or written; what the cache directory and the read-only ones have serves,
-  /// any legal variant where the chosen one is missing. on_miss is then error (which is its default) or generic, and
-  /// tuning off. For images that were warmed when they were built. Environment: ROPEJIT_FROZEN (0 or 1). Default:
-  /// false.
+  /// In a frozen service nothing is ever compiled, tuned or written; what the cache directory and the read-only ones
+  /// have serves, any legal variant where the chosen one is missing. on_miss is then error (which is its default) or
+  /// generic, and tuning off. This is for images that were warmed when they were built. Environment: ROPEJIT_FROZEN (0
+  /// or 1). Default: false.
   std::optional<bool> frozen;
 
-  /// Environment: ROPEJIT_TUNING (off, on_demand or background). Default: off.
+  /// When kernels are tuned. Environment: ROPEJIT_TUNING (off, on_demand or background). Default: off.
   std::optional<Tuning> tuning;
   /// Sizes to tune for: tokens of a launch, of all sequences together. Empty: 1, 4, 16, ... 65536.
   std::vector<std::int64_t> tuning_tokens;
   /// Wall time that tuning on demand may take for one kernel; when it is over, the fastest so far are taken.
   double tuning_budget_ms = 10'000;
-  /// Of the GPU's time that tuning in the background takes, above 0 and up to 1.
+  /// The part of the GPU's time that tuning in the background takes, above 0 and up to 1.
   double tuning_share = 0.05;
-  /// In the background: a better kernel is put in place as soon as it is there. False: RopeService::commit_tuned does
-  /// it, so that ranks can change together.
+  /// Whether a kernel that was tuned in the background is put in place as soon as it is there. False:
+  /// RopeService::commit_tuned does it, so that ranks can change together.
   bool swap_when_tuned = true;
 
-  /// Kernels that the service keeps in memory: some 55 kB each. Where there would be more, those go that were asked for
-  /// longest ago, as by RopeService::forget, but never one that a RopeKernel holds: of those there may be more. Asked
-  /// for again they come from the cache directory, or are compiled. 0: no bound.
+  /// How many kernels the service keeps in memory, some 55 kB each. Where there would be more, those go that were asked
+  /// for longest ago, as by RopeService::forget, but never one that a RopeKernel holds: of those there may be more.
+  /// Asked for again they come from the cache directory, or are compiled. 0: no bound.
   std::int64_t most_kernels = 1000;
 
   /// Receives one line for each thing that a person should know of (an entry refused, a directory that cannot be
   /// written), each said once. Called from the thread that found it, never from launch; it must not throw and must not
   /// call the service. Default: none. The library itself prints nothing.
   std::function<void(std::string_view line)> warn;
-  /// The same for every event: what was found where, compiled, waited for and kept. Warnings come here too.
+  /// Receives a line for every event: what was found where, compiled, waited for and kept. Warnings come here too.
   std::function<void(std::string_view line)> log;
 };
 

@@ -98,11 +98,11 @@ ROPEJIT_API ropejit_status ropejit_service_create(const char* options_json, rope
 ROPEJIT_API void ropejit_service_release(ropejit_service* service);
 
 /* With "on_miss": "background": waits until every kernel has its own binaries, or none can be had, or for so many
- * seconds; before a capture into a CUDA graph, which keeps the kernel that it was captured with. *finished: 1 where
- * nothing is left, else 0. */
+ * seconds. Call it before a capture into a CUDA graph, which keeps the kernel that it was captured with. *finished is
+ * set to 1 where nothing is left, else to 0. */
 ROPEJIT_API ropejit_status ropejit_wait_for_compiles(ropejit_service* service, double seconds, int* finished);
 
-/* What was found, compiled, waited for and refused so far, in the text format of Prometheus ("ropejit_compiles_total
+/* Tells what was found, compiled, waited for and refused so far, in Prometheus' text format ("ropejit_compiles_total
  * 5"). `labels`, e.g. "device=\"0\"", go to every sample as they are; NULL: none. Writes up to `size` bytes to `text`,
  * the last of them 0, and to *length, where that is not NULL, how long the whole text is without its 0: more than was
  * written where it is `size` or above. `text` may be NULL where `size` is 0. */
@@ -111,7 +111,7 @@ ROPEJIT_API ropejit_status ropejit_metrics(ropejit_service* service, const char*
 
 /* ---- models ---- */
 
-/* The rotations of a model, out of the text (not a path) of its Hugging Face config.json.
+/* Tells the rotations of a model, out of the text (not a path) of its Hugging Face config.json.
  * options_json: NULL, or an object with any of the keys
  *   "as"             a model type that is known ("llama"), which the config is read as whatever its own is: for a type
  *                    that is not known and is known to rotate like that one; warns
@@ -132,9 +132,9 @@ ROPEJIT_API ropejit_status ropejit_model_ropes(const char* config_json, const ch
 typedef struct ropejit_kernel ropejit_kernel;
 
 /* spec_json: the model's RoPE, with "schema": 1 (docs/spec-json.md).
- * form_json: NULL for the defaults, or an object whose keys are the members of LaunchForm (form.hpp, which says what each
- * means; docs/spec-json.md, "The launch form as JSON"): how tensors are placed and strided, which of ROPEJIT_POSITIONS_...
- * positions are, whether cos and sin are the caller's, which rows of a cache k and v go to.
+ * form_json: NULL for the defaults, or an object whose keys are the members of LaunchForm (form.hpp, which says what
+ * each means; docs/spec-json.md, "The launch form as JSON"): how tensors are placed and strided, which of
+ * ROPEJIT_POSITIONS_... positions are, whether cos and sin are the caller's, which rows of a cache k and v go to.
  * May compile, which takes some hundred milliseconds; a second call with an equal spec and form does not.
  * *kernel is set to NULL on failure, else to a kernel that the caller releases. */
 ROPEJIT_API ropejit_status ropejit_get(ropejit_service* service, const char* spec_json, const char* form_json,
@@ -143,7 +143,7 @@ ROPEJIT_API ropejit_status ropejit_get(ropejit_service* service, const char* spe
 /* Has the service let a kernel go; with spec_json NULL (and form_json NULL) every one that no ropejit_kernel holds.
  * Kernels that were handed out stay as they are, and the memory is given back with the last of them. On a GPU the code
  * and the numbers of a kernel that was launched stay loaded, as a captured graph may hold them: once, however often it
- * is forgotten and asked for again. *forgotten, where it is not NULL: how many the service let go. */
+ * is forgotten and asked for again. *forgotten is set, where it is not NULL, to how many the service let go. */
 ROPEJIT_API ropejit_status ropejit_forget(ropejit_service* service, const char* spec_json, const char* form_json,
                                           int64_t* forgotten);
 
@@ -229,10 +229,10 @@ typedef struct ropejit_args {
   int32_t reserved;              /* 0 */
   const void* position_ids;      /* device memory; read only with the ids sources */
   int64_t first_position;        /* with ROPEJIT_POSITIONS_START; may be negative */
-  int64_t position_batch_stride; /* in ids; ROPEJIT_CONTIGUOUS: tokens; 0: all sequences share one row */
+  int64_t position_batch_stride; /* in ids; ROPEJIT_CONTIGUOUS: `tokens`; 0: all sequences share one row */
   int64_t position_token_stride; /* in ids; ROPEJIT_CONTIGUOUS: 1 */
   int64_t batch;                 /* sequences; 0 launches nothing */
-  int64_t tokens;                /* of each sequence; batch * tokens below 2^31; 0 launches nothing */
+  int64_t tokens;                /* tokens of each sequence; batch * tokens below 2^31; 0 launches nothing */
   /* The caller's cos and sin, read by forms whose "angles" are not "computed" and ignored by the others. Row p belongs
    * to position p; a table gathered for the tokens beforehand goes with ROPEJIT_POSITIONS_START and first_position 0.
    * A token whose position has no row comes out NaN; nothing outside the table is read. */
@@ -245,7 +245,7 @@ typedef struct ropejit_args {
    * cu_seqlens[i + 1] and is at t - cu_seqlens[i], plus position_ids[i] (int32_t) where position_ids is not NULL. */
   const int32_t* cu_seqlens; /* device memory, sequences + 1 numbers */
   int64_t sequences;         /* 1 or more */
-  /* For specs with "axes", in ids: between a token's positions on one axis and the next. ROPEJIT_CONTIGUOUS: batch *
+  /* For specs with "axes", in ids: from a token's position on one axis to that on the next. ROPEJIT_CONTIGUOUS: batch *
    * tokens, as if ids were [axes, batch, tokens]; 0: the same on every axis. */
   int64_t position_axis_stride;
   /* For forms with "context_parallel": how many ranks share each sequence (1 to 65,536; 0 counts as 1) and which of
@@ -255,7 +255,7 @@ typedef struct ropejit_args {
   int64_t ranks;
   int64_t rank;         /* 0 to ranks - 1 */
   const void* k_rows;   /* old: ROPEJIT_K's `rows`, read where `operands` is NULL; else NULL */
-  int64_t k_cache_rows; /* old, likewise */
+  int64_t k_cache_rows; /* old: ROPEJIT_K's `cache_rows`, likewise */
   /* For forms with "counted": device memory; tokens b*tokens + s from *token_count on are left alone. */
   const int32_t* token_count;
   uint32_t* flags; /* device memory, ROPEJIT_FLAG_... are set in it, never cleared; NULL: not wanted */
@@ -290,7 +290,7 @@ static inline ropejit_operand ropejit_operand_of(int32_t name, void* in, void* o
   return operand;
 }
 
-/* No tensors, one sequence of no tokens, int64_t ids without gaps. */
+/* The arguments of a launch with no tensors, one sequence of no tokens, int64_t ids without gaps. */
 static inline ropejit_args ropejit_args_default(void) {
   ropejit_args args;
   args.size = sizeof args;

@@ -32,8 +32,8 @@ struct DynamicScaling {
   std::int64_t max_position_embeddings = 2048;  ///< M, tokens, above 0: the length the model was trained for
 };
 
-/// [ntk] NTK-aware with a fixed stretch: w_i = B^(-2i/d), B = b alpha^(d / (d - 2)); d >= 4. What HunYuan's configs
-/// mean by `dynamic` with an `alpha`.
+/// [ntk] NTK-aware with a fixed stretch: w_i = B^(-2i/d), B = b alpha^(d / (d - 2)); d >= 4. It is what HunYuan's
+/// configs mean by `dynamic` with an `alpha`.
 struct NtkScaling {
   double alpha = 1.0;  ///< above 0
 };
@@ -57,8 +57,8 @@ struct YarnScaling {
   double mscale_all_dim = 0.0;                            ///< 0 (absent) to 1,000,000
   double extrapolation_factor = 1.0;                      ///< vLLM's option, 0 to 1
   double attn_factor = 1.0;                               ///< vLLM's option, above 0
-  /// The model multiplies its softmax scale by g(s, mscale_all_dim)^2 (DeepSeek, Mistral 4). Changes no rotation; see
-  /// RopeSpec::softmax_scale.
+  /// The model multiplies its softmax scale by g(s, mscale_all_dim)^2 (DeepSeek, Mistral 4). It changes no rotation:
+  /// see RopeSpec::softmax_scale.
   bool scale_softmax = false;
 };
 

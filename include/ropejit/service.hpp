@@ -64,11 +64,11 @@ class ROPEJIT_EXPORT RopeKernel {
   /// it); other launches return not_prepared.
   RopeKernel at_length(std::int64_t length) const;
 
-  /// Of what serves now: changes when a tuner, or a compile in the background, puts a better kernel in place.
+  /// The kernel that serves now: another one once a tuner, or a compile in the background, has put a better in place.
   const KernelInfo& info() const;
-  const RopeSpec& spec() const;    ///< the spec passed to get(); from at_length: with its length
+  const RopeSpec& spec() const;    ///< the spec passed to get(); after at_length, with its length
   const LaunchForm& form() const;  ///< the form passed to get()
-  /// False: empty.
+  /// False for an empty handle.
   explicit operator bool() const noexcept { return state_ != nullptr; }
 
  private:
@@ -77,14 +77,14 @@ class ROPEJIT_EXPORT RopeKernel {
   std::shared_ptr<const internal::KernelState> state_;
 };
 
-/// Makes kernels for one device and keeps them: in memory, then in a cache directory, then by compiling.
-/// Construction loads no library and touches no device; the first get does. Thread-safe; a handle: copies share state.
+/// Makes kernels for one device and keeps them: in memory, then in a cache directory, then by compiling. Construction
+/// loads no library and touches no device; the first get does. It is thread-safe, and a handle: copies share state.
 /// Whatever its threads are doing at a fork, the child may go on with it and with its kernels; but a child whose parent
 /// had opened a GPU is refused, as CUDA does not allow it.
 class ROPEJIT_EXPORT RopeService {
  public:
-  /// Throws Error for an option or a variable of the environment whose value is not allowed; but of the device, NVRTC
-  /// and the compiler the first get does.
+  /// Throws Error for an option or a variable of the environment whose value is not allowed; but the device, NVRTC and
+  /// the compiler are looked at by the first get.
   explicit RopeService(ServiceOptions options = {});
   ~RopeService();
   RopeService(const RopeService&);
@@ -101,7 +101,7 @@ class ROPEJIT_EXPORT RopeService {
   /// was launched stay loaded, as a captured graph may hold them: some 11 kB of device memory a binary, once, however
   /// often it is forgotten and asked for again. Throws Error for a spec or a form that is not allowed.
   bool forget(const RopeSpec& spec, const LaunchForm& form) const;
-  /// The same for every kernel that no handle holds; how many. ServiceOptions::most_kernels does it by itself.
+  /// Lets every kernel go that no handle holds; returns how many. ServiceOptions::most_kernels does it by itself.
   std::size_t forget_unused() const;
 
   /// With Tuning::background and swap_when_tuned = false: puts the better kernels in place that were found since, and
@@ -109,25 +109,25 @@ class ROPEJIT_EXPORT RopeService {
   std::size_t commit_tuned() const;
 
   /// Tuning in the background rests from pause_tuning, which waits until the device has none of its work, to
-  /// resume_tuning; calls may be nested. For times that must not be disturbed: captures into CUDA graphs, of which it
-  /// sees by itself only those of streams that wait for the default one, and measurements.
+  /// resume_tuning; calls may be nested. They are for times that must not be disturbed: captures into CUDA graphs, of
+  /// which it sees by itself only those of streams that wait for the default one, and measurements.
   void pause_tuning() const;
   void resume_tuning() const;  ///< see pause_tuning
 
-  /// Waits until nothing is left to tune in the background, or for so many seconds. True: nothing is left. In a child
-  /// of fork: as wait_for_compiles.
+  /// Waits until nothing is left to tune in the background, or for so many seconds. True: nothing is left. A child of
+  /// fork goes on as wait_for_compiles says.
   bool wait_for_tuning(double seconds) const;
 
   /// With OnMiss::background: waits until every kernel has its own binaries, or none can be had, or for so many
-  /// seconds. True: nothing is left. Before a capture into a CUDA graph, which keeps the kernel that it was captured
-  /// with. In a child of fork the child's own threads do what was left to those of its parent, from its first get or
-  /// wait on; where the parent had opened a GPU, this throws Error{device_unavailable}, as get does.
+  /// seconds. True: nothing is left. Call it before a capture into a CUDA graph, which keeps the kernel that it was
+  /// captured with. In a child of fork the child's own threads do what was left to those of its parent, from its first
+  /// get or wait on; where the parent had opened a GPU, this throws Error{device_unavailable}, as get does.
   bool wait_for_compiles(double seconds) const;
 
   /// What was found, compiled, waited for and refused so far.
   ServiceStats stats() const;
 
-  /// The cache directory that is written to; empty: none is (memory only, or frozen).
+  /// The cache directory that is written to; empty where none is (memory only, or frozen).
   const std::string& cache_dir() const;
 
  private:

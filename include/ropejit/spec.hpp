@@ -74,10 +74,10 @@ struct Operand {
   std::int64_t heads = 0;       ///< 1 to 65,536
   std::int64_t head_dim = 0;    ///< lanes of a head: even, 2 to 4,096
   std::int64_t first_lane = 0;  ///< the first lane that rotates: even, first_lane + rotary_dim <= head_dim; of v 0
-  /// Element type that is written, absent: the spec's dtype. Another one out of place only (k also with k_rows, v
-  /// always). Lanes that do not rotate are converted too.
+  /// The element type that is written; absent: the spec's dtype. Only what is written out of place may have another (k
+  /// also with k_rows, v always). Lanes that do not rotate are converted too.
   std::optional<DType> dtype_out = std::nullopt;
-  /// Whether its lanes are turned, absent: those of q and k are, those of v are not. Only k may say otherwise: with
+  /// Whether its lanes are turned; absent: those of q and k are, those of v are not. Only k may say otherwise: with
   /// false it is copied as v is, out of place or to k_rows, for layers whose keys do not rotate.
   std::optional<bool> rotates = std::nullopt;
 };
@@ -85,32 +85,32 @@ struct Operand {
 /// What it means stands at the top of this file, spec.hpp.
 struct ROPEJIT_EXPORT RopeSpec {
   Layout layout = Layout::split_half;  ///< which lanes of q and k form pairs, as they are read
-  /// Where the pairs are written, absent: where they were read. Layout::interleaved read and Layout::split_half written
-  /// is DeepSeek-V3's de-interleaving rotation, in one pass.
+  /// The layout in which pairs are written; absent: that in which they were read. Layout::interleaved read and
+  /// Layout::split_half written is DeepSeek-V3's de-interleaving rotation, in one pass.
   std::optional<Layout> layout_out;
   Direction direction = Direction::forward;  ///< which way pairs turn
-  DType dtype = DType::bf16;                 ///< of q and k
+  DType dtype = DType::bf16;                 ///< element type of q, k and v
   double theta = 10000.0;                    ///< base of the frequencies: finite, above 0
   std::int64_t rotary_dim = 0;  ///< lanes that rotate: even, 2 to head_dim. One value for q and k: pairs share angles.
   Operand q;                    ///< the queries
   std::optional<Operand> k;     ///< absent: one tensor rotates alone
   /// The values, which do not rotate: each launch copies them to v_out, so that one kernel fills a cache with k and v.
-  /// Absent: launches know no v. Its first_lane is 0.
+  /// Absent: launches have no v. Its first_lane is 0.
   std::optional<Operand> v;
   Scaling scaling = NoScaling{};  ///< the context-extension rule: see scaling.hpp
   Axes axes;                      ///< for tokens with several positions
   /// The length in tokens that rules which depend on one (dynamic, longrope) are resolved for, above 0: a longer one
   /// is another spec. Without it the kernel is resolved later: see RopeKernel::at_length.
   std::optional<std::int64_t> max_length;
-  Rounding rounding = Rounding::exact;         ///< of cos, sin, products and sums
-  AngleRounding angle = AngleRounding::exact;  ///< of the angle before them
+  Rounding rounding = Rounding::exact;         ///< where cos, sin, products and sums are rounded
+  AngleRounding angle = AngleRounding::exact;  ///< where the angle is rounded before them
   Sine sine = Sine::polynomial;                ///< how cos and sin are computed
 
   /// Throws Error{invalid_argument} naming the first field that is out of range.
   void validate() const;
 
-  /// JSON with "schema": 1 and every field (the grammar: docs/spec-json.md); validated.
-  /// Unknown keys, duplicate keys and anything out of range throw Error.
+  /// Reads JSON with "schema": 1 and every field (the grammar: docs/spec-json.md), and validates it. Unknown keys,
+  /// duplicate keys and anything out of range throw Error.
   static RopeSpec from_json(std::string_view text);
   std::string to_json() const;  ///< what from_json reads, every field
 

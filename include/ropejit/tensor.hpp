@@ -45,8 +45,8 @@ struct Positions {
       nullptr;                 ///< for ragged: device memory, sequences + 1 ascending token numbers from 0
   std::int64_t sequences = 0;  ///< for ragged: 1 or more
 
-  /// In ids, between a token's positions on one axis and the next, where the spec has axes; kContiguous: batch *
-  /// tokens, as if ids were [axes, batch, tokens].
+  /// The stride, in ids, between a token's positions on one axis and the next, where the spec has axes; kContiguous:
+  /// batch * tokens, as if ids were [axes, batch, tokens].
   std::int64_t axis_stride = kContiguous;
   /// For forms with context_parallel, ignored by the others: 1 to 65,536 ranks, of which this is number `rank`, from 0.
   /// RopeArgs::tokens is what this rank holds of each sequence, and even for zigzag. cu_seqlens are of the whole
@@ -107,7 +107,7 @@ struct RopeArgs {
   TensorView q;             ///< [batch, tokens, spec.q.heads, spec.q.head_dim]
   TensorView k;             ///< data null: k is left out of this launch
   TensorView q_out;         ///< out of place: like q, written in full. In place: leave it empty.
-  TensorView k_out;         ///< likewise of k; with k_rows: the cache
+  TensorView k_out;         ///< out of place: like k, written in full; with k_rows: the cache
   Positions positions;      ///< where the tokens stand: of the form's kind
   AngleTable table;         ///< read by forms whose angles are not computed, ignored by the others
   std::int64_t batch = 1;   ///< sequences
@@ -119,16 +119,16 @@ struct RopeArgs {
   /// [k_cache_rows, heads, head_dim]: its token_stride is between rows, its batch_stride is not used.
   const void* k_rows = nullptr;
   std::int64_t k_cache_rows = 0;  ///< 1 or more
-  /// Of specs with v, which is copied: [batch, tokens, spec.v->heads, spec.v->head_dim]. Data null: left out of this
-  /// launch.
+  /// For specs with v, which is copied: [batch, tokens, spec.v->heads, spec.v->head_dim]. Data null: v is left out of
+  /// this launch.
   TensorView v;
   TensorView v_out;               ///< like v, written in full; with v_rows: the cache
   const void* v_rows = nullptr;   ///< for forms with v_rows, as k_rows is of k; may be the same list
-  std::int64_t v_cache_rows = 0;  ///< as k_cache_rows
+  std::int64_t v_cache_rows = 0;  ///< rows of v_out, as k_cache_rows of k_out
   /// For counted forms: device memory. Tokens b*tokens + s from *token_count on are neither read nor written.
   const std::int32_t* token_count = nullptr;
-  /// Device memory, null: not wanted. What only the device can find is reported here, by setting bits: kNoTableRow,
-  /// kNoCacheRow. Never cleared; whoever owns it does that.
+  /// Device memory; null: not wanted. What only the device can find is reported here, by setting bits: kNoTableRow,
+  /// kNoCacheRow. The library never clears them; whoever owns them does that.
   std::uint32_t* flags = nullptr;
 };
 

@@ -51,21 +51,21 @@ Case read_case_of_any_size(const Arguments& arguments);
 /// The case's plan. Throws Error{unsupported} where its scaling depends on a length that nobody gave: a program of one
 /// launch has no later moment to learn it.
 RotationPlan plan_of(const Case& given);
-/// All layers of --model; prints what its config.json warns of.
+/// The rotations of all layers of --model; prints what its config.json warns of.
 ModelRopes read_layers(const Arguments& arguments);
 
 /// --variant, for the commands that stop before a launch.
 Flag variant_flag();
 /// What serves `tokens` by default, on a device of kAssumedMultiprocessors.
 Variant default_variant_for(const KernelClass& kernel_class, std::int64_t tokens);
-/// The one named, which must be legal for the class, else what serves `tokens` by default.
+/// The variant that was named, which must be legal for the class, else what serves `tokens` by default.
 Variant read_variant(const Arguments& arguments, const KernelClass& kernel_class, std::int64_t tokens);
 
 /// --device and --cache-dir, and warnings on stderr.
 std::vector<Flag> service_flags();
 ServiceOptions read_options(const Arguments& arguments);
 
-/// What variants are chosen for where no device is asked: an H100's.
+/// The multiprocessors that variants are chosen for where no device is asked: an H100's.
 inline constexpr std::uint32_t kAssumedMultiprocessors = 132;
 
 }  // namespace ropejit::internal

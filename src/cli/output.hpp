@@ -12,7 +12,7 @@
 
 namespace ropejit::internal {
 
-/// Writes all of it to stdout and flushes. Throws Error{io_error} where stdout is closed or full.
+/// Writes all of a text to stdout and flushes. Throws Error{io_error} where stdout is closed or full.
 void print(std::string_view text);
 
 /// One line on stderr: control characters are replaced, a newline is added. Failures are ignored: there is nowhere

@@ -36,8 +36,8 @@ class Trial {
   /// Throws Error{invalid_argument} where tensors of so many tokens do not fit into this machine's memory.
   Trial(const Target& target, const Case& given, std::int64_t first_position);
 
-  /// For a launch; the tensors hold their first values until one runs. With free strides they are [head, token,
-  /// lane], else [token, head, lane].
+  /// The arguments of a launch; the tensors hold their first values until one runs. With free strides they are [head,
+  /// token, lane], else [token, head, lane].
   RopeArgs args() const;
 
   /// Downloads, and checks against the oracle what one launch made of the first values. Uses all cores.
@@ -55,7 +55,7 @@ class Trial {
     DeviceBuffer in;
     DeviceBuffer out;  ///< empty in place
     DType dtype_out = DType::bf16;
-    std::size_t bytes_out = 0;  ///< the size of what is written, guards included
+    std::size_t bytes_out = 0;  ///< bytes of the tensor that is written, guards included
   };
   Tensor make_tensor(const Operand& shape, std::uint64_t seed) const;
   void fill(Tensor& tensor, std::uint64_t seed) const;

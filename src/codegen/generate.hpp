@@ -1,4 +1,4 @@
-// The compiler's back end: a plan and a variant become source. Pure; knows CUDA's shape and no model.
+// The compiler's back end: it makes source of a plan and a variant. It is pure, and knows CUDA's shape and no model.
 #pragma once
 
 #include "codegen/kernel_source.hpp"

@@ -13,7 +13,7 @@ inline constexpr const char* kStepsSymbol = "rope_steps";
 struct KernelSource {
   std::string entry;       ///< name of the extern "C" kernel; says class and variant; also the name a profiler shows
   std::string text;        ///< a few lines over the templates
-  bool has_steps = false;  ///< built into the binary, as kStepsSymbol
+  bool has_steps = false;  ///< steps are built into the binary, as kStepsSymbol
   bool more_operands = false;  ///< the kernel takes MoreLaunchParams (launch_params.cuh), not LaunchParams
 };
 
@@ -31,11 +31,11 @@ std::span<const TextFile> embedded_templates();
 /// with a NUL. Thread-safe. Throws Error{invalid_argument} where the folder is not fit.
 std::span<const TextFile> template_files();
 
-/// 32 hex digits over names and texts.
+/// A digest of names and texts: 32 hex digits.
 std::string digest_of(std::span<const TextFile> files);
 
-/// That of embedded_templates(), worked out when the library was built: it would be a tenth of the time that a first
-/// launch takes. Empty in the program that the build runs to work it out.
+/// The digest of embedded_templates(), worked out when the library was built: to work it out takes a tenth of the time
+/// of a first launch. Empty in the program that the build runs to work it out.
 std::string_view embedded_digest();
 
 /// 32 hex digits over the names and texts of template_files, whose error it throws. With a hash of the generated text,

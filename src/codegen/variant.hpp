@@ -19,7 +19,7 @@ struct Variant {
   Family family = Family::flat;
   std::uint32_t access_bytes = 16;     ///< width of a load or store: 2 to 32 (before sm_100 two accesses of 16)
   std::uint32_t heads_per_thread = 1;  ///< need not divide the head counts
-  std::uint32_t threads = 128;         ///< a block has at most these: as many as its tokens fill
+  std::uint32_t threads = 128;         ///< most threads of a block, which has as many as its tokens fill
   bool buffered_steps = false;         ///< steps and scale are read from a buffer of the launch, not built in
 
   friend bool operator==(const Variant&, const Variant&) = default;

@@ -14,11 +14,11 @@ namespace ropejit::internal {
 /// Widths in bytes of the variant's accesses: each must divide every address that it is used at.
 struct AccessWidths {
   std::uint32_t in = 0;
-  std::array<std::uint32_t, kMostOperands> out{};  ///< of each operand of the class; beyond them 0
-  std::uint32_t table = 0;                         ///< to a caller's table: 1 where the class reads none
+  std::array<std::uint32_t, kMostOperands> out{};  ///< to each operand's output; beyond those of the class 0
+  std::uint32_t table = 0;                         ///< to a caller's table; 1 where the class reads none
 };
 
-/// One operand's share of it: all threads of a block work on the same operand.
+/// How one operand's part is cut: all threads of a block work on the same operand.
 struct OperandWork {
   RowSplit row{};
   BlockSplit block{};
@@ -27,17 +27,17 @@ struct OperandWork {
 struct Work {
   Cut cut = Cut::items;  ///< where the threads of a token may begin and end, of operands that rotate
   std::array<OperandWork, kMostOperands> operands{};  ///< in the order of the class; beyond them no meaning
-  std::uint32_t threads = 0;                          ///< a block
+  std::uint32_t threads = 0;                          ///< of a block
   AccessWidths widths;
 };
 
-/// The variant must be legal, or at least have accesses of one element or more.
+/// How the variant cuts a launch. It must be legal, or at least have accesses of one element or more.
 Work work_of(const KernelClass& kernel_class, const Variant& variant);
 
-/// What a launch reads and writes for one token. In place the lanes that rotate alone.
+/// The bytes that a launch reads and writes for one token. In place they are those of the lanes that rotate alone.
 std::uint64_t bytes_per_token(const KernelClass& kernel_class);
 
-/// What a grid's x can hold.
+/// The most blocks that a grid's x can hold.
 constexpr std::uint32_t kMaxBlocks = (1U << 31) - 1;
 /// Blocks that hold `tokens` tokens of one operand; 0 where they are more than kMaxBlocks. tokens in [1, 2^31).
 inline std::uint32_t blocks_for(std::uint32_t tokens, const BlockSplit& split) noexcept {
@@ -46,7 +46,7 @@ inline std::uint32_t blocks_for(std::uint32_t tokens, const BlockSplit& split) n
   return blocks > kMaxBlocks ? 0 : static_cast<std::uint32_t>(blocks);
 }
 
-/// divisor in [1, 2^31).
+/// How to divide by `divisor`, which is in [1, 2^31), without dividing.
 FastDivisor fast_divisor(std::uint32_t divisor) noexcept;
 
 }  // namespace ropejit::internal

@@ -10,7 +10,7 @@
 
 namespace ropejit::internal {
 
-/// A graph that can be replayed. Movable neither nor copyable.
+/// A graph that can be replayed. It can neither be moved nor copied.
 class DeviceGraph {
  public:
   /// Captures what `queue` queues on the stream it is given. Throws Error where the capture fails.

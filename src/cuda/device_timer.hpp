@@ -15,7 +15,7 @@ class Event {
   Event& operator=(const Event&) = delete;
 
   void record(CUstream stream) const;
-  /// From `before` to this event, once this one has come: microseconds.
+  /// Microseconds from `before` to this event, once this one has come.
   double us_since(const Event& before) const;
 
  private:

@@ -66,7 +66,7 @@ struct DriverApi {
 #define ROPEJIT_MEMBER(name, version) decltype(&::name) p_##name = nullptr;
   ROPEJIT_DRIVER_FUNCTIONS(ROPEJIT_MEMBER)
 #undef ROPEJIT_MEMBER
-  pid_t process = 0;  ///< that has initialised the driver
+  pid_t process = 0;  ///< the process that has initialised the driver
 
   /// False in a child of fork, which must not call any of these.
   bool is_of_this_process() const noexcept { return process == ::getpid(); }
@@ -89,7 +89,7 @@ struct DriverProblem {
 /// unloaded; what failed is tried again by the next call. Thread-safe.
 const DriverApi* driver_api(DriverProblem& problem);
 
-/// As above. Throws Error{device_unavailable}.
+/// The same driver; throws Error{device_unavailable} where there is none.
 const DriverApi& require_driver_api();
 
 /// The number of the context that is current on this thread; 0: none, or the driver does not tell. Numbers are not used

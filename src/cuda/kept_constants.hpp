@@ -24,10 +24,10 @@ struct ConstantKey {
 /// now. What is given up elsewhere waits for a call that comes with it.
 class KeptConstants {
  public:
-  /// One that stayed, of the current context; 0: none. Also frees what waits in that context.
+  /// A constant of the current context that stayed; 0: none. Also frees what waits in that context.
   CUdeviceptr find(const DriverApi& api, const ConstantKey& key) const;
 
-  /// Takes over a constant whose last owner is gone. In a child of fork: nothing.
+  /// Takes over a constant whose last owner is gone. In a child of fork it does nothing.
   void release(const DriverApi& api, const ConstantKey& key, CUdeviceptr data, bool was_launched) const noexcept;
 
  private:
@@ -38,7 +38,7 @@ class KeptConstants {
   PerProcess<Kept> kept_;
 };
 
-/// Those of the process; never destroyed.
+/// The constants of the process; never destroyed.
 const KeptConstants& kept_constants();
 
 }  // namespace ropejit::internal

@@ -21,17 +21,17 @@ struct LoadedLibrary {
 class KeptLibraries {
  public:
   std::optional<LoadedLibrary> find(const std::string& key) const;
-  /// What was launched, when its last owner is gone.
+  /// Takes over what was launched, when its last owner is gone.
   void keep(const std::string& key, LoadedLibrary loaded) const noexcept;
 
  private:
   PerProcess<std::map<std::string, LoadedLibrary>> kept_;
 };
 
-/// Of an image and the entry in it.
+/// The key of an image and the entry in it.
 std::string library_key(std::string_view image, std::string_view entry);
 
-/// Those of the process; never destroyed.
+/// The libraries of the process; never destroyed.
 const KeptLibraries& kept_libraries();
 
 }  // namespace ropejit::internal

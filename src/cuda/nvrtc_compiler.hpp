@@ -14,7 +14,7 @@ namespace ropejit::internal {
 /// 12.4 or newer can be loaded, Error{invalid_argument} where it does not know the architecture.
 std::unique_ptr<Compiler> nvrtc_compiler(const std::string& arch, const std::optional<std::string>& nvrtc);
 
-/// What is there: the version and every architecture it compiles for, or why it cannot be had.
+/// What NVRTC is there: its version and every architecture that it compiles for, or why it cannot be had.
 struct NvrtcInfo {
   bool available = false;
   std::string version;             ///< "13.0"

@@ -5,14 +5,14 @@
 
 namespace ropejit::internal {
 
-/// -1: the log does not say.
+/// Where a number is -1, the log does not say it.
 struct PtxasReport {
   int registers = -1;    ///< of a thread
   int spill_bytes = -1;  ///< stores and loads
   int stack_bytes = -1;  ///< local memory of a thread
 };
 
-/// Of the first kernel in the log. A log of another form gives -1s, never an error.
+/// Reads what is said of the first kernel in the log. A log of another form gives -1s, never an error.
 PtxasReport read_ptxas_report(std::string_view log);
 
 }  // namespace ropejit::internal

@@ -22,10 +22,10 @@ struct Shard {
   bool has(std::string_view key) const;
 };
 
-/// "2/8". What is wrong goes to `problems`.
+/// Reads "2/8". What is wrong goes to `problems`.
 Shard read_shard(std::string_view what, std::string_view text, Problems& problems);
 
-/// Leaves the shard's items.
+/// Leaves only the shard's items in the list.
 void keep_shard(WarmList& list, const Shard& shard);
 
 struct WarmFailure {
@@ -38,8 +38,8 @@ struct WarmFailure {
 
 struct WarmProgress {
   std::size_t total = 0;
-  std::size_t present = 0;   ///< were there already
-  std::size_t compiled = 0;  ///< and kept
+  std::size_t present = 0;   ///< entries that were there already
+  std::size_t compiled = 0;  ///< entries that were compiled and kept
   std::uint64_t bytes = 0;   ///< the size of the payloads that were kept
   std::vector<WarmFailure> failures;
   bool given_up = false;  ///< warm gave up, and the rest was not begun
@@ -68,7 +68,7 @@ struct MissingItem {
   std::string reason;    ///< why the first directory that was looked at has it not
 };
 
-/// Those that no directory of the store has, in the list's order. Reads and verifies all others.
+/// The items that no directory of the store has, in the list's order. Reads and verifies all others.
 std::vector<MissingItem> missing_items(const WarmList& list, const BinaryStore& store);
 
 }  // namespace ropejit::internal

@@ -31,15 +31,15 @@ struct FormPreset {
   std::vector<WarmForm> forms;
 };
 
-/// plain, vllm, sglang, hf, te, ggml.
+/// The presets: plain, vllm, sglang, hf, te, ggml.
 std::span<const FormPreset> form_presets();
 
-/// A preset's name, or an object: LaunchForm's keys, in which table_dtype may be "own", and apart and rounding. Appends
-/// to `forms` what is not among them. What is wrong goes to `problems`.
+/// Reads a preset's name, or an object: LaunchForm's keys, in which table_dtype may be "own", and apart and rounding.
+/// Appends to `forms` what is not among them. What is wrong goes to `problems`.
 void read_warm_form(const llvm::json::Value& value, const std::string& where, std::vector<WarmForm>& forms,
                     Problems& problems);
 
-/// "in_place free ids64 cos_sin(own)": for people.
+/// The form for people: "in_place free ids64 cos_sin(own)".
 std::string to_string(const WarmForm& form);
 
 }  // namespace ropejit::internal

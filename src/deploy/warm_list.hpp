@@ -36,7 +36,7 @@ struct WarmItem {
   std::string key;  ///< the entry's: 64 hex digits
 };
 
-/// What all of it comes to. Each entry once, whichever models, dtypes and layers share it.
+/// What plans and targets come to: each entry once, whichever models, dtypes and layers share it.
 struct WarmList {
   std::vector<WarmPlan> plans;
   std::vector<WarmTarget> targets;
@@ -46,9 +46,9 @@ struct WarmList {
   KeyedSource source(const WarmItem& item) const;
 };
 
-/// For every plan and target: the variants of serving_choices on each of its devices, which the universal entry is one
-/// of; and, for the plan's class, what serves plans of other numbers on a device without records: the defaults and the
-/// universal entry with their steps in a buffer.
+/// Lists for every plan and target the variants of serving_choices on each of its devices, which the universal entry is
+/// one of; and, for the plan's class, what serves plans of other numbers on a device without records: the defaults and
+/// the universal entry with their steps in a buffer.
 WarmList list_warm_items(std::vector<WarmPlan> plans, std::vector<WarmTarget> targets, const RecordShelf& records);
 
 }  // namespace ropejit::internal

@@ -52,7 +52,7 @@ std::vector<WarmRope> warm_ropes_of(const ModelRopes& model);
 /// unique.
 const std::vector<WarmModel>& shipped_models();
 
-/// The models of any text of that grammar.
+/// The models of any text of the grammar of models.json.
 std::vector<WarmModel> read_model_list(std::string_view text, Problems& problems);
 
 }  // namespace ropejit::internal

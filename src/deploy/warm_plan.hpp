@@ -22,7 +22,7 @@ struct AskedVariant {
 };
 
 struct WarmPlan {
-  RopeSpec spec;  ///< what the first that asked had; the form likewise
+  RopeSpec spec;  ///< the spec of the first that asked; the form likewise
   LaunchForm form;
   RotationPlan plan;
   std::string what;  ///< for people, the first that asked: "meta-llama/Llama-2-7b-hf bf16 tp 2 in_place free ids64"
@@ -42,7 +42,7 @@ struct WarmPlans {
 /// does not lower goes to `problems`.
 WarmPlans expand(const WarmManifest& manifest, Problems& problems);
 
-/// The heads of one rank; nothing where the degree does not fit.
+/// The spec with the heads of one rank; nothing where the degree does not fit.
 std::optional<RopeSpec> sharded(const WarmRope& rope, std::int64_t degree);
 
 /// What ROPEJIT_RECORD wrote: a JSON object in each line, {"schema":1,"spec":{...},"form":{...},"arch":"sm_90",

@@ -16,7 +16,7 @@ struct WorkerOptions {
   std::function<std::string(std::size_t item)> work;
   /// In this process, in no order: what a worker said of an item. False: no more items are begun.
   std::function<bool(std::size_t item, const std::string& said)> done;
-  /// In this process: the worker that did this item ended with it, and how ("signal 9"). False: as above.
+  /// In this process: the worker that did this item ended with it, and how ("signal 9"). False: no more are begun.
   std::function<bool(std::size_t item, const std::string& how)> lost;
 };
 

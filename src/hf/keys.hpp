@@ -18,8 +18,8 @@ namespace ropejit::internal {
 /// something that this version does not read, or that turns it off.
 void refuse_hf_keys(const ObjectReader& config, const HfFamily& family);
 
-/// The same for keys of any config of the model that no family has, and behind which another function stands: ALiBi,
-/// FoPE, xPos, layers that do not rotate, other lanes.
+/// Throws likewise for keys of any config of the model that no family has, and behind which another function stands:
+/// ALiBi, FoPE, xPos, layers that do not rotate, other lanes.
 void refuse_hidden_functions(const ObjectReader& config, const HfFamily& family);
 
 /// Whether refuse_hidden_functions looks at a key of that name.

@@ -10,7 +10,7 @@
 namespace ropejit::internal {
 
 struct HfLayer {
-  std::string kind = "attention";  ///< of layer_types
+  std::string kind = "attention";  ///< a word of layer_types
   bool rotates = true;
   bool has_indexer = false;
 };

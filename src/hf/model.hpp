@@ -27,10 +27,10 @@ class HfModel {
   bool rotates(std::size_t layer) const;
   /// The rotation of layers of that kind, validated.
   RopeSpec spec(const std::string& kind, const ModelOptions& options) const;
-  /// That of their indexers, which the family must have.
+  /// The rotation of their indexers, which the family must have.
   RopeSpec indexer_spec(const std::string& kind, const ModelOptions& options) const;
   std::optional<HfVision> vision(const ModelOptions& options) const;
-  /// A line each; see ModelRopes::warnings. To be asked for last: what was not read until then, nothing reads.
+  /// A line each, as ModelRopes::warnings has them. Call it last: what was not read until then, nothing reads.
   std::vector<std::string> warnings(ModelOptions options) const;
 
  private:
@@ -45,7 +45,7 @@ class HfModel {
   std::optional<ObjectReader> nested_dicts_;  // found once: it walks all layers
 };
 
-/// ModelRopes::from_hf_config; `lenient`: see read_hf_layers.
+/// What ModelRopes::from_hf_config does; `lenient`: see read_hf_layers.
 ModelRopes read_model_ropes(std::string_view text, const ModelOptions& options, bool lenient);
 /// The same for a config that is part of a larger document.
 ModelRopes read_model_ropes(const llvm::json::Object& config, const ModelOptions& options, bool lenient);

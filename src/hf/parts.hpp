@@ -24,7 +24,7 @@ HfParts find_hf_parts(const ObjectReader& top);
 /// A model's vision tower: vision_config. Its patches have two positions each.
 struct HfVision {
   std::int64_t layers = 0;
-  std::optional<RopeSpec> spec;  ///< of every layer, validated
+  std::optional<RopeSpec> spec;  ///< the rotation of every layer, validated
   std::string refusal;           ///< why there is none: a message; empty where there is one
 };
 

@@ -25,8 +25,8 @@ struct SourcedNumber {
 void take(std::optional<SourcedNumber>& kept, const ObjectReader& reader, const char* key, const PositiveRange& range);
 
 struct HfSections {
-  std::vector<std::int64_t> pairs;  ///< of each axis, in the config's order
-  std::string field;                ///< that gave them
+  std::vector<std::int64_t> pairs;  ///< pairs of each axis, in the config's order
+  std::string field;                ///< the field that gave them
 };
 
 struct HfRopeDict {
@@ -40,7 +40,7 @@ struct HfRopeDict {
 /// The dictionaries by kind of layer, where rope_parameters (or rope_scaling) holds such; nothing where it does not.
 std::optional<ObjectReader> find_nested_rope_dicts(const ObjectReader& config, const std::vector<HfLayer>& layers);
 
-/// One of those.
+/// Reads one of the dictionaries that find_nested_rope_dicts found.
 HfRopeDict read_nested_rope_dict(const ObjectReader& dict, const ObjectReader& config, const HfFamily& family);
 
 /// Throws Error{unsupported} where a config without dictionaries by kind of layer says a rotation for all layers, of a

@@ -13,7 +13,7 @@ struct HostThread;  // templates/host_thread.cuh
 
 namespace ropejit::internal {
 
-/// A loaded kernel's two functions.
+/// The two functions that run a loaded kernel.
 struct HostEntry {
   void (*bind)(HostThread* self) = nullptr;  ///< the shim's: says which simulated thread runs now
   std::function<void()> run;                 ///< the kernel, its arguments bound

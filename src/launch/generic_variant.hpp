@@ -8,8 +8,8 @@
 
 namespace ropejit::internal {
 
-/// The one that is built into the library, with the plan written into it; nothing where none was built in for the
-/// target's architecture. Throws Error{load_failed}.
+/// The generic kernel that is built into the library, with the plan written into it; nothing where none was built in
+/// for the target's architecture. Throws Error{load_failed}.
 std::optional<PreparedVariant> generic_variant(const Target& target, const RotationPlan& plan);
 
 }  // namespace ropejit::internal

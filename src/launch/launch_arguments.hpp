@@ -16,7 +16,7 @@
 
 namespace ropejit::internal {
 
-/// Zeroes. In pieces: for the whole compilers take one instruction that needs longer than most of a launch's checks.
+/// Zeroes in pieces: for the whole, compilers take one instruction, slower than most of a launch's checks together.
 inline void clear(LaunchParams& params) noexcept {
   constexpr std::size_t kPiece = 64;
   constexpr std::size_t kLast = sizeof params % kPiece;
@@ -30,8 +30,8 @@ struct LaunchArguments {
   LaunchArguments() noexcept { clear(params); }
 
   MoreLaunchParams params;   ///< all but the blocks and the steps; `more` for operands that are given alone
-  std::uint32_t tokens = 0;  ///< of all sequences; 0: nothing to launch
-  std::array<bool, kMostOperands> is_given{};  ///< of the class's operands: not left out of this launch
+  std::uint32_t tokens = 0;  ///< tokens of all sequences; 0: nothing to launch
+  std::array<bool, kMostOperands> is_given{};  ///< which operands of the class are not left out of this launch
   /// For each kind of access of the form's fast kernels, the largest power of two up to 32 that divides every address
   /// it would start at. All 0: the tensors break the form's promise (strides, lanes apart) and only the universal entry
   /// serves. What is not accessed has 32.
@@ -44,7 +44,7 @@ struct LaunchArguments {
   }
 };
 
-/// ok, or which field is wrong.
+/// Returns ok, or says which field is wrong.
 LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept;
 
 }  // namespace ropejit::internal

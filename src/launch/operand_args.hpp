@@ -64,7 +64,7 @@ bool for_each_operand(const KernelClass& kernel_class, const RopeArgs& args, con
   return true;
 }
 
-/// Operand `index` of a class among the parameters: as OperandParams, less its first block.
+/// The parameters of operand `index` of a class: as OperandParams, less its first block.
 inline void set_operand(MoreLaunchParams& params, std::size_t index, const void* in, void* out,
                         const TensorStrides& strides, const OperandArgs& args) noexcept {
   if (index == 0) {

@@ -31,11 +31,11 @@ PreparedVariant prepared_variant(const KernelClass& kernel_class, const Variant&
 struct PreparedKernel {
   std::shared_ptr<const Target> target;  ///< keeps the driver's device alive as long as the handles
   KernelClass kernel_class;
-  std::vector<PreparedVariant> table;  ///< by min_tokens; the first has 0
+  std::vector<PreparedVariant> table;  ///< in order of min_tokens; the first has 0
   PreparedVariant universal;
   bool needs_length = false;  ///< all of its variants read steps from a buffer, which the launch's length decides
   std::shared_ptr<StepBuffers> step_buffers;
-  ResolvedSteps own_steps;  ///< of a plan that needs no length: for those of its variants that read steps from a buffer
+  ResolvedSteps own_steps;  ///< for variants that read steps from a buffer, of a plan that needs no length
   KernelInfo info;          ///< its variants are the rows of the table and the universal entry; empty for trials
   bool complete = true;     ///< every variant that was chosen is there, in its own form or in that of its class
 };
@@ -44,14 +44,14 @@ struct PreparedKernel {
 PreparedKernel kernel_of_one(const KernelClass& kernel_class, const Variant& variant,
                              std::shared_ptr<const LoadedKernel> kernel);
 
-/// Whether any of its entries was.
+/// Whether any entry of the kernel was launched.
 bool was_launched(const PreparedKernel& kernel) noexcept;
 
 /// The row of the table that serves `tokens`.
 std::size_t row_for(const PreparedKernel& kernel, std::int64_t tokens) noexcept;
 
 /// Checks the arguments, picks the entry and queues it. The hot path: no allocation, lock, hash, log or getenv.
-/// `lengths`: by up_to, what a launch takes its steps from where the kernel needs a length.
+/// `lengths`, in order of up_to, is what a launch takes its steps from where the kernel needs a length.
 LaunchStatus launch_prepared(const PreparedKernel& kernel, std::span<const ResolvedSteps> lengths, const RopeArgs& args,
                              void* stream) noexcept;
 inline LaunchStatus launch_prepared(const PreparedKernel& kernel, const RopeArgs& args, void* stream) noexcept {

@@ -19,23 +19,23 @@ namespace ropejit::internal {
 
 inline constexpr std::int64_t kAnyLength = std::numeric_limits<std::int64_t>::max();
 
-/// What serves sequences of up to `up_to` tokens.
+/// The numbers that serve sequences of up to `up_to` tokens.
 struct ResolvedSteps {
   std::int64_t up_to = kAnyLength;
   DeviceConstant steps;  ///< one a pair
   float scale = 1;
 };
 
-/// Makes each buffer once in each context: the current one's is given. Buffers go with the object and what of() gave.
-/// Thread-safe; a child of fork makes its own.
+/// Makes each buffer once in each context, and gives the current context's. Buffers go with the object and what of()
+/// gave. Thread-safe; a child of fork makes its own.
 class StepBuffers {
  public:
   explicit StepBuffers(std::shared_ptr<const Target> target) : target_(std::move(target)) {}
 
-  /// The numbers of a plan that has its steps. Throws Error.
+  /// The steps and scale of a plan that has its steps, on the device. Throws Error.
   ResolvedSteps of(const RotationPlan& plan, std::int64_t up_to = kAnyLength);
 
-  /// A kernel that read them was launched: see DeviceConstant::launched.
+  /// To be called where a kernel that read them was launched: see DeviceConstant::launched.
   void set_launched();
 
  private:

@@ -21,13 +21,13 @@ inline bool reaches_too_far(std::int64_t count, std::int64_t stride) noexcept {
   return __builtin_mul_overflow(count, stride, &reach) || reach > kMaxReach || reach < -kMaxReach;
 }
 
-/// What a sequence adds beyond its tokens.
+/// What standing one sequence later adds beyond the token stride.
 inline std::int64_t sequence_stride(std::int64_t batch_stride, std::int64_t token_stride,
                                     std::int64_t tokens) noexcept {
   return batch_stride - tokens * token_stride;
 }
 
-/// In bytes, of any variant: what need not be aligned at all counts as aligned to it.
+/// The widest access of any variant, in bytes: what need not be aligned at all counts as aligned to it.
 inline constexpr std::uint32_t kWidestAccess = 32;
 
 /// The widest access, in bytes, that may start wherever these bits are those of an address or a stride.

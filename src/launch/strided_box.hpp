@@ -7,8 +7,8 @@
 
 namespace ropejit::internal {
 
-/// Elements base + sum over d of i_d * stride[d], 0 <= i_d < count[d]. Strides and base in one unit (elements of one
-/// size, or bytes). Counts are at least 1; |count * stride| is below 2^61 for every dimension.
+/// A box: the elements base + sum over d of i_d * stride[d], 0 <= i_d < count[d]. Strides and base in one unit
+/// (elements of one size, or bytes). Counts are at least 1; |count * stride| is below 2^61 for every dimension.
 struct StridedBox {
   std::int64_t base = 0;
   std::array<std::int64_t, 4> count = {1, 1, 1, 1};

@@ -5,7 +5,7 @@
 
 namespace ropejit::internal {
 
-/// Null, or what is wrong with them. `out.tokens` is known and not 0.
+/// Returns null, or what is wrong with the tensors. `out.tokens` is known and not 0.
 const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept;
 
 }  // namespace ropejit::internal

@@ -25,7 +25,7 @@ class BackgroundCompiler {
   /// that comes of it.
   void add(const RotationPlan& plan, const std::shared_ptr<KernelCell>& cell);
 
-  /// Until all is compiled, or so many seconds have passed. True: all is.
+  /// Waits until all is compiled, or so many seconds have passed. True: all is.
   bool wait(double seconds) { return thread_.wait(seconds); }
 
  private:
@@ -51,7 +51,7 @@ class BackgroundTuner {
   void pause() { permit_.pause(); }
   void resume() { permit_.resume(); }
 
-  /// Until all jobs are done, or so many seconds have passed. True: all are done.
+  /// Waits until all jobs are done, or so many seconds have passed. True: all are done.
   bool wait(double seconds) { return thread_.wait(seconds); }
 
  private:

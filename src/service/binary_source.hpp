@@ -24,7 +24,7 @@ namespace ropejit::internal {
 struct LoadedBinary {
   Variant variant;
   std::shared_ptr<const LoadedKernel> kernel;
-  VariantInfo info;  ///< min_tokens and why it was chosen not filled
+  VariantInfo info;  ///< without min_tokens and why it was chosen
 };
 
 /// What obtain() brought: an entry that another process had compiled meanwhile, or a binary that was compiled here.
@@ -33,7 +33,7 @@ using ObtainedBinary = std::variant<ReadResult, CompiledBinary>;
 /// One binary on its way: stored, or compiled and kept.
 class BinarySource {
  public:
-  /// All but plan must outlive the object.
+  /// All arguments but `plan` must outlive the object.
   BinarySource(const RotationPlan& plan, const Variant& variant, const Target& target, const BinaryStore& store,
                Events& events);
 

@@ -19,7 +19,7 @@ struct GrowingStruct {
 };
 
 /// Null, or which of these keeps the struct at `bytes` from being read, of which a caller says that it has `size`
-/// bytes. Reads those, and no more.
+/// bytes. Reads so many bytes, and no more.
 const char* why_unreadable(const void* bytes, std::size_t size, const GrowingStruct& known_as) noexcept;
 
 /// The same launch in C++. Members that the caller's structs do not have yet take their defaults. Returns null, or why

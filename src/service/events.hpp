@@ -19,14 +19,14 @@ class Events {
   /// Sinks may be empty. One that throws is taken to have heard.
   Events(Sink warn, Sink log) : warn_(std::move(warn)), log_(std::move(log)) {}
 
-  /// To both sinks, the first time that this line is said (of the latest thousand).
+  /// Sends a line to both sinks, the first time that it is said (among the latest thousand).
   void warn(const std::string& line) { warn_once(line, line); }
   /// The same for what is wrong with a directory, which shows at every file in it and is one thing to a person: said
   /// once for each cause. The cause is what stands last in the line, behind a colon.
   void warn_of(const std::string& directory, const std::string& line);
-  /// To the log alone.
+  /// Sends a line to the log alone.
   void note(const std::string& line);
-  /// Whether anybody hears notes: they need not be put together otherwise.
+  /// Whether anybody hears notes, which need not be put together otherwise.
   bool takes_notes() const { return static_cast<bool>(log_); }
 
   template <class Change>

@@ -8,8 +8,8 @@ namespace ropejit::internal {
 
 /// Thread-safe. The thread begins with the first job and ends with the object: the job in hand is finished, those that
 /// wait are dropped. So it is when the process exits while somebody still holds the object: a thread that runs while
-/// the process is taken down would use what is gone. Of one process: a child of fork leaves those of its parent alone
-/// (support/per_process.hpp), and does not end them at its exit.
+/// the process is taken down would use what is gone. It is of one process: a child of fork leaves those of its parent
+/// alone (support/per_process.hpp), and does not end them at its exit.
 class JobThread {
  public:
   /// `on_stop` is called when the thread is to end, before that is waited for: to hurry the job in hand. It must not
@@ -22,7 +22,7 @@ class JobThread {
   /// False where no thread can be had, or the object is stopped: the job is not done then. A job must not throw.
   bool add(std::function<void()> job);
 
-  /// Until all jobs are done, or so many seconds have passed. True: all are done.
+  /// Waits until all jobs are done, or so many seconds have passed. True: all are done.
   bool wait(double seconds);
 
   /// Ends the thread for good; waits for the job in hand.

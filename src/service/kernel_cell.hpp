@@ -12,7 +12,7 @@
 namespace ropejit::internal {
 
 /// Thread-safe, without a lock, so that a fork leaves a child nothing that is half done. A kernel that was served once
-/// lives as long as the cell: a launch may be reading it. They are few: what is put is better than what was there.
+/// lives as long as the cell: a launch may be reading it. There are few: what is put is better than what was there.
 class KernelCell {
  public:
   explicit KernelCell(std::shared_ptr<const PreparedKernel> first) { put(std::move(first)); }
@@ -35,10 +35,10 @@ class KernelCell {
     return now.count() >= next && next_try_.compare_exchange_strong(next, (now + kBetweenTries).count());
   }
 
-  /// One atomic load: part of the hot path.
+  /// The kernel that serves now. It costs one atomic load: part of the hot path.
   const PreparedKernel& current() const noexcept { return *current_.load(std::memory_order_acquire)->kernel; }
 
-  /// Serves from now on: later launches take it, those that have begun keep theirs.
+  /// Has `next` serve from now on: later launches take it, those that have begun keep theirs.
   void put(std::shared_ptr<const PreparedKernel> next) {
     auto link = std::make_unique<Link>(Link{std::move(next), current_.load()});
     while (!current_.compare_exchange_weak(link->before, link.get(), std::memory_order_acq_rel)) {

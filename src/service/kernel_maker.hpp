@@ -18,7 +18,7 @@
 
 namespace ropejit::internal {
 
-/// Binaries that were compiled a moment ago, and need not be again.
+/// Binaries that were compiled a moment ago, and need not be compiled again.
 using FreshBinaries = std::map<Variant, CompiledBinary>;
 
 /// What a kernel is made with. All must outlive the call.
@@ -29,12 +29,12 @@ struct KernelParts {
   const RecordSet& records;
   const FreshBinaries& fresh;
   std::shared_ptr<StepBuffers> buffers;  ///< the kernel's, which it had before it is made anew, too
-  OnMiss on_miss = OnMiss::compile;      ///< background: as generic
+  OnMiss on_miss = OnMiss::compile;      ///< background counts as generic here
   std::chrono::milliseconds lock_bound;
 };
 
-/// Each binary once; those to be compiled side by side. Loads on this thread, into its current context. Throws Error:
-/// compile_failed where nothing else serves either, not_cached.
+/// Makes the kernel. It gets each binary once, compiles side by side, and loads on this thread, into its current
+/// context. Throws Error: compile_failed where nothing else serves either, not_cached.
 std::shared_ptr<const PreparedKernel> make_kernel(const RotationPlan& plan, const KernelParts& parts);
 
 }  // namespace ropejit::internal

@@ -32,26 +32,26 @@ struct Shelved {
 /// Thread-safe.
 class KernelShelf {
  public:
-  /// `most`: of kernels, 0: no bound. Where there would be more, those go that were asked for longest ago; never one
-  /// that somebody but the shelf holds, so there may be more after all. `forgotten`: told how many went at a time.
+  /// `most`: the bound on kernels, 0: none. Where there would be more, those go that were asked for longest ago; never
+  /// one that somebody but the shelf holds, so there may be more after all. `forgotten`: told how many went at a time.
   KernelShelf(std::size_t most, std::function<void(std::size_t)> forgotten);
   ~KernelShelf();
   KernelShelf(const KernelShelf&) = delete;
   KernelShelf& operator=(const KernelShelf&) = delete;
 
   /// The kernel of `key` (a plan's hash): kept, being made by another thread (waits for it), or made now by `make`,
-  /// without a lock held. Second: true when it was already there. Rethrows what make threw, to all who waited; the next
-  /// asks anew.
+  /// without a lock held. The second value is true where it was already there. Rethrows what make threw, to all who
+  /// waited; the next asks anew.
   std::pair<CellPtr, bool> get(const std::string& key, const RopeSpec& spec, const LaunchForm& form,
                                const std::function<CellPtr()>& make);
 
   /// Lets a kernel go, whoever holds it. False where it is not there.
   bool forget(const std::string& key);
-  /// Lets all go that nobody but the shelf holds; how many.
+  /// Lets all go that nobody but the shelf holds, and returns how many.
   std::size_t forget_unused();
 
   bool empty() const;
-  /// All that are there, the newest first.
+  /// All kernels that are there, the newest first.
   std::vector<Shelved> all() const;
 
  private:
@@ -64,7 +64,7 @@ class KernelShelf {
     std::atomic<Node*> next{nullptr};
   };
   struct Place {
-    Node* node = nullptr;                ///< null while it is made
+    Node* node = nullptr;                ///< null while the kernel is made
     std::shared_future<CellPtr> flight;  ///< what whoever makes it will hand over
   };
   struct Index {

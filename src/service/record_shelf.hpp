@@ -30,7 +30,7 @@ class RecordShelf {
   /// before what was shipped; but pinned ones go before all. Warns of directories and bundles of which nothing serves.
   RecordSet about(const DeviceKey& device, const KernelClass& kernel_class) const;
 
-  /// Keeps them here and in the user's file. What goes wrong with the file is a warning.
+  /// Keeps records here and in the user's file. What goes wrong with the file is a warning.
   void add(const std::vector<TuningRecord>& records);
 
  private:

@@ -24,11 +24,11 @@ std::string request_line(const RopeSpec& spec, const LaunchForm& form, const Dev
 /// Thread-safe.
 class RequestLog {
  public:
-  /// With the file that the environment names; none: notes nothing. `events` must outlive the log.
+  /// Appends to the file that the environment names; if none, notes nothing. `events` must outlive the log.
   explicit RequestLog(Events& events);
 
   bool is_on() const { return !path_.empty(); }
-  /// What goes wrong is a warning.
+  /// Notes a request. What goes wrong is a warning.
   void add(const std::string& line) const;
 
  private:

@@ -33,7 +33,7 @@ struct ServiceState {
   /// Opened at the first call. Throws Error: device_unavailable, also in a child of fork whose parent had opened a GPU.
   /// In a child the first call gives its threads what those of the parent had yet to do.
   std::shared_ptr<const Target> target();
-  /// The same for a background thread that is going to compile: with its compiler loaded, and its primary context
+  /// The target for a background thread that is going to compile: its compiler is loaded, and its primary context
   /// current. At exit the thread then ends before what was loaded is taken down.
   std::shared_ptr<const Target> target_of_background();
   /// In a child of fork: has its threads take up what is left, before the first get does. Throws as target() does.
@@ -65,7 +65,7 @@ struct ServiceState {
   const BinaryStore store;
   RecordShelf records;
   const RequestLog requests;
-  KernelShelf kernels;  ///< by plan hash
+  KernelShelf kernels;  ///< kernels by plan hash
 
  private:
   struct Workers {

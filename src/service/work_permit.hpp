@@ -15,10 +15,10 @@ class WorkPermit {
   WorkPermit(double share, std::function<bool()> is_capturing)
       : share_(share), is_capturing_(std::move(is_capturing)) {}
 
-  /// The guest's, before each piece of work: waits until it may go on. `device_us`: what its last piece took. False:
-  /// stop.
+  /// The guest calls it before each piece of work: waits until it may go on. `device_us`: what its last piece took.
+  /// False: stop.
   bool wait(double device_us);
-  /// The guest's, when the device has none of its work.
+  /// The guest calls it when the device has none of its work.
   void rest();
 
   /// From when it returns until resume, the device has no work of the guest. Counted.

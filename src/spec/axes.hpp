@@ -17,7 +17,7 @@ struct PairAxis {
   std::int64_t place = 0;  ///< among the axis' pairs, counted from 0
 };
 
-/// One a pair, for a valid spec. Axis 0 and place i where the spec has no sections.
+/// The axis and place of each pair of a valid spec: axis 0 and place i where it has no sections.
 std::vector<PairAxis> pair_axes(const RopeSpec& spec);
 
 }  // namespace ropejit::internal

@@ -16,8 +16,8 @@ namespace ropejit::internal {
 struct FormWords {
   const char* config =
       nullptr;            ///< member of KernelConfig (templates/config.cuh); null: other fields of a class tell it
-  const char* type = "";  ///< of an enumeration: its name there
-  const char* name = "";  ///< before the value's word, of a flag alone: "_pad" in "_padzero"
+  const char* type = "";  ///< the enumeration's name there
+  const char* name = "";  ///< stands before the value's word, and for a flag alone: "_pad" in "_padzero"
 };
 
 template <class F, class V>

@@ -14,8 +14,8 @@ namespace ropejit::internal {
 struct FormValue {
   const char* key;  ///< of the JSON
   FormWords words;
-  std::uint32_t number;  ///< of the enumerator; of a flag 0 or 1
-  const char* word;      ///< of the enumerator; null: a flag
+  std::uint32_t number;  ///< the enumerator's number; of a flag 0 or 1
+  const char* word;      ///< the enumerator's word; null: a flag
   bool is_flag;
 };
 
@@ -32,7 +32,7 @@ struct CollectForm {
   }
 };
 
-/// In the order of the JSON.
+/// The values of a form's fields, in the order of the JSON.
 inline FormValues form_values(const LaunchForm& form) {
   CollectForm collect;
   visit_fields(form, collect);

@@ -129,7 +129,7 @@ struct Explicit {
   const std::vector<double>& inv_freq;
 };
 
-/// f_1 where the base is multiplied by stretch^(d / (d - 2)): b^(-2/d) stretch^(-2 / (d - 2)). d >= 4.
+/// f_1 for a base that is multiplied by stretch^(d / (d - 2)): b^(-2/d) stretch^(-2 / (d - 2)). d >= 4.
 template <class W>
 W stretched_ratio(const RopeSpec& spec, const W& stretch) {
   return exp(W(-2 * log(W(spec.theta)) / spec.rotary_dim - 2 * log(stretch) / (spec.rotary_dim - 2)));

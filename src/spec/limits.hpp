@@ -12,25 +12,25 @@ inline constexpr IntRange kHeads{1, 65'536};
 inline constexpr IntRange kHeadDim{2, 4'096, true};
 inline constexpr IntRange kFirstLane{0, 4'094, true};
 inline constexpr IntRange kRotaryDim{2, 4'096, true};
-/// Axes, where a spec has sections.
+/// How many axes a spec with sections has.
 inline constexpr IntRange kAxes{2, 4};
-/// Pairs of an axis.
+/// How many pairs an axis has.
 inline constexpr IntRange kSection{0, kRotaryDim.max / 2};
-/// Tokens. The largest integer that every JSON reader keeps exact.
+/// A length in tokens: up to the largest integer that every JSON reader keeps exact.
 inline constexpr IntRange kContextLength{1, std::int64_t{1} << 53};
-/// longrope divides by the logarithm of it.
+/// An original length in tokens: longrope divides by the logarithm of it.
 inline constexpr IntRange kLongRopeContextLength{2, std::int64_t{1} << 53};
 inline constexpr PositiveRange kTheta{};
 inline constexpr PositiveRange kFactor{};
 inline constexpr PositiveRange kFraction{1.0};
 inline constexpr PositiveRange kShare{1.0, true};
 inline constexpr PositiveRange kMscale{1e6, true};
-/// Radians per position. Below 2^kMaxLog2Frequency.
+/// A frequency in radians per position, below 2^kMaxLog2Frequency.
 inline constexpr PositiveRange kInvFreq{1e300, true};
 
 /// Above this many bits a frequency is no frequency any more (2^1000 radians per position), nor a double.
 inline constexpr double kMaxLog2Frequency = 1000.0;
-/// The same where frequencies are rounded to fp32, which ends at 2^128.
+/// That limit where frequencies are rounded to fp32, which ends at 2^128.
 inline constexpr double kMaxLog2FrequencyFp32 = 127.0;
 
 /// An upper bound of log2 of the largest w_i, good to 1e-9: above 0 only for theta or a factor below 1, and for

@@ -1,4 +1,4 @@
-// The compiler's front end: all knowledge of models ends here. Pure.
+// The compiler's front end, where all knowledge of models ends. It is pure.
 #pragma once
 
 #include "spec/plan.hpp"

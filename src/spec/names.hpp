@@ -101,7 +101,7 @@ constexpr const char* name_of(E value) noexcept {
   return "unknown";
 }
 
-/// "bf16, fp16, fp32".
+/// The words of all values: "bf16, fp16, fp32".
 template <class E>
 std::string names_of() {
   std::vector<std::string> names;
@@ -118,8 +118,8 @@ E enum_named(const std::string& field, std::string_view name) {
   throw field_error(ErrorCode::invalid_argument, field, quoted(name), names_of<E>());
 }
 
-/// Nothing where the key is absent. Throws Error{parse_error} for a value that is no string, Error{invalid_argument}
-/// for an unknown name.
+/// The value that the key has, or nothing where it is absent. Throws Error{parse_error} for a value that is no string,
+/// Error{invalid_argument} for an unknown name.
 template <class E>
 std::optional<E> find_enum(const ObjectReader& reader, const char* key) {
   const std::optional<std::string> name = reader.find_string(key, names_of<E>());
@@ -127,7 +127,7 @@ std::optional<E> find_enum(const ObjectReader& reader, const char* key) {
   return enum_named<E>(reader.path(key), *name);
 }
 
-/// `fallback` where the key is absent.
+/// The value that the key has, or `fallback` where it is absent.
 template <class E>
 E read_enum(const ObjectReader& reader, const char* key, E fallback) {
   return find_enum<E>(reader, key).value_or(fallback);

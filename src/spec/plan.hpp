@@ -20,7 +20,7 @@ namespace ropejit::internal {
 enum class OperandName { q, k, v };
 const char* to_string(OperandName name) noexcept;
 
-/// Operands of a class, at most: one of each name.
+/// The most operands that a class has: one of each name.
 inline constexpr std::size_t kMostOperands = 3;
 
 /// One written row of lanes of each head: where its lanes come from, what is done to them, and where they go.
@@ -28,29 +28,29 @@ struct PlanOperand {
   OperandName name = OperandName::q;
   std::uint32_t heads = 0;                      ///< 1 or more
   std::uint32_t head_dim = 0;                   ///< lanes of a head
-  std::uint32_t first_lane = 0;                 ///< of those that rotate
-  llvm::SmallVector<Stage, MostStages> stages;  ///< in order; empty: the lanes are copied
+  std::uint32_t first_lane = 0;                 ///< the first lane that rotates
+  llvm::SmallVector<Stage, MostStages> stages;  ///< in the order in which lanes go through them; empty: they are copied
   // The store.
   Placement placement = Placement::in_place;
   DType dtype_out = DType::bf16;     ///< another than the class's dtype out of place only
-  CacheRows rows = CacheRows::none;  ///< of a cache, out of place only
+  CacheRows rows = CacheRows::none;  ///< rows of a cache, out of place only
 
   bool in_place() const { return placement == Placement::in_place; }
   bool rotates() const { return llvm::is_contained(stages, Stage::rotate); }
-  /// Lanes that do not rotate are written too. As OperandConfig of templates/config.cuh.
+  /// Whether lanes that do not rotate are written too. OperandConfig of templates/config.cuh says the same.
   bool writes_whole_rows() const {
     return !in_place() || llvm::any_of(stages, [](Stage one) { return one != Stage::rotate; });
   }
 };
 
-/// What cos and sin of a caller's table become: the inverse of what the table says; or of length 1, a negative position
-/// turning back (Direction::shift).
+/// What cos and sin of a caller's table become: as given; those of the inverse; or, made of length 1, those of a shift,
+/// which a negative position turns back (Direction::shift).
 enum class TableUse { as_given, inverse, shift };
 
 struct KernelClass {
-  Layout layout = Layout::split_half;      ///< read
-  Layout layout_out = Layout::split_half;  ///< written
-  std::uint32_t section_pairs = 0;         ///< of Layout::split_sections; all pairs for the other layouts
+  Layout layout = Layout::split_half;      ///< the layout that is read
+  Layout layout_out = Layout::split_half;  ///< the layout that is written
+  std::uint32_t section_pairs = 0;         ///< pairs of a section (Layout::split_sections); all pairs for other layouts
   DType dtype = DType::bf16;
   bool negate_sin = false;  ///< sigma = -1: the adjoint and the inverse
   bool scaled = false;      ///< cos and sin are multiplied by the plan's attention_scale
@@ -58,23 +58,23 @@ struct KernelClass {
   bool fp32_angle = false;  ///< the angle is an fp32 product, and the plan's steps the bits of fp32 frequencies
   Sine sine = Sine::polynomial;
   std::uint32_t rotary_dim = 0;
-  /// In the order of OperandName, those that the spec has. The first is q, and rotates.
+  /// The operands that the spec has, in the order of OperandName. The first is q, and rotates.
   llvm::SmallVector<PlanOperand, kMostOperands> operands;
   /// The axis of each pair; empty where tokens have one position.
   std::vector<std::uint8_t> pair_axes;
   std::uint32_t axes = 1;
   TableUse table_use = TableUse::as_given;
-  /// How it is called: `placement`, `k_rows` and `v_rows` are the operands' stores; table_dtype is fp32 where angles
-  /// are computed.
+  /// How the kernel is called: `placement`, `k_rows` and `v_rows` are the operands' stores; table_dtype is fp32 where
+  /// angles are computed.
   LaunchForm form;
 
   bool reads_table() const { return form.angles != AngleSource::computed; }
-  /// Null where the class has no such operand.
+  /// The operand of that name; null where the class has none.
   const PlanOperand* find(OperandName name) const {
     const auto* const at = llvm::find_if(operands, [name](const PlanOperand& one) { return one.name == name; });
     return at == operands.end() ? nullptr : at;
   }
-  /// The layout changes in place, for one operand at least: a row must be read whole before any of it is written.
+  /// Whether the layout changes in place, for some operand: a row must be read whole before any of it is written.
   bool by_rows() const {
     return layout != layout_out &&
            llvm::any_of(operands, [](const PlanOperand& one) { return one.rotates() && one.in_place(); });
@@ -87,23 +87,23 @@ struct KernelClass {
 
   /// Every field in one line, in a fixed order: the preimage of hashes and keys. Changing it invalidates caches.
   std::string text() const;
-  /// 32 hex digits.
+  /// The hash of text(): 32 hex digits.
   std::string hash() const;
 };
 
 struct RotationPlan {
   KernelClass kernel_class;
-  /// Turns per position of each pair, as fractions of 2^64: round(w_i / (2 pi) * 2^64) mod 2^64. For fp32_angle the
-  /// bits of w_i rounded to fp32. Empty where the kernel reads a table (such plans do not depend on theta and scaling),
-  /// and where the scaling depends on a length that is not known yet (needs_length).
+  /// Turns per position of each pair, as fractions of 2^64: round(w_i / (2 pi) * 2^64) mod 2^64. For fp32_angle they
+  /// are the bits of w_i rounded to fp32. Empty where the kernel reads a table (such plans do not depend on theta and
+  /// scaling), and where the scaling depends on a length that is not known yet (needs_length).
   std::vector<std::uint64_t> steps;
-  /// A, multiplied into cos and sin (as a float); 1 for most rules.
+  /// The attention scale A, multiplied into cos and sin (as a float); 1 for most rules.
   double attention_scale = 1.0;
-  /// w_i in radians per position, rounded to double: for people to read, not part of the plan's identity.
+  /// The w_i in radians per position, rounded to double: for people to read, not part of the plan's identity.
   std::vector<double> inv_freq;
   bool needs_length = false;  ///< variants with steps in a buffer alone serve it
 
-  /// 32 hex digits over class, steps and scale.
+  /// A hash over class, steps and scale: 32 hex digits.
   std::string hash() const;
 };
 

@@ -14,7 +14,7 @@ namespace ropejit::internal {
 /// and may be there too. Throws as from_json does; messages have the reader's prefix, but for those of validate().
 RopeSpec read_spec(const ObjectReader& reader, std::initializer_list<std::string_view> other_keys = {});
 
-/// The same for LaunchForm::from_json.
+/// What LaunchForm::from_json reads, likewise.
 LaunchForm read_form(const ObjectReader& reader, std::initializer_list<std::string_view> other_keys = {});
 
 /// Throws Error{invalid_argument} naming the first field that is out of range by itself.

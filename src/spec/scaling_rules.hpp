@@ -21,10 +21,10 @@ struct ScalingRule {
 /// The rules of this version, in the order in which messages list them.
 std::span<const ScalingRule> scaling_rules();
 
-/// "default, linear, dynamic, ...".
+/// The names of all rules: "default, linear, dynamic, ...".
 std::string scaling_rule_names();
 
-/// Null for a name this version does not build.
+/// The rule of that name; null for a name that this version does not build.
 const ScalingRule* find_scaling_rule(std::string_view name);
 
 /// Throws Error{unsupported} naming the type and listing the rules: "rope_scaling.rope_type: found "x", ...".
@@ -44,7 +44,7 @@ void validate_scaling(const RopeSpec& spec);
 /// The dictionary of the rule: {"rope_type":"linear","factor":8}.
 std::string scaling_to_json(const Scaling& scaling);
 
-/// For people: "linear(factor 8)"; "none" without scaling. Fields at their defaults are left out.
+/// The rule for people: "linear(factor 8)"; "none" without scaling. Fields at their defaults are left out.
 std::string scaling_to_string(const Scaling& scaling);
 
 }  // namespace ropejit::internal

@@ -1,4 +1,4 @@
-// What the store keeps and what a look for it gives.
+// What the store keeps, and what it answers to a look for it.
 #pragma once
 
 #include <cstdint>
@@ -55,7 +55,7 @@ struct ReadResult {
   /// Meaningful when entry is empty: of several directories the first miss that is not `absent`, if there is one.
   Miss miss = {};
   std::string found_in = {};               ///< the directory that had it
-  bool read_only = false;                  ///< that is one of the read-only ones
+  bool read_only = false;                  ///< that directory is one of the read-only ones
   bool quarantined = false;                ///< a damaged file was moved out of the way
   std::vector<DirectoryMiss> misses = {};  ///< one for each directory that was looked at without success, in order
 };
@@ -77,7 +77,7 @@ struct EntryListing {
   std::string problem;
 };
 
-/// 64 hex digits: BLAKE3-256 of the preimage.
+/// The key of a preimage: its BLAKE3-256, as 64 hex digits.
 std::string entry_key(std::string_view key_preimage);
 
 }  // namespace ropejit::internal

@@ -21,7 +21,7 @@ struct Folder;
 
 class EntryFolder {
  public:
-  /// `directory` is the cache's, not empty. `ops` outlives this. A read-only one is never changed in any way.
+  /// `directory` is the cache's, not empty. `ops` outlives this. A read-only directory is never changed in any way.
   EntryFolder(std::string directory, Trust trust, bool read_only, const FileOps& ops);
 
   const std::string& directory() const { return directory_; }

@@ -49,7 +49,7 @@ std::optional<Miss> miss_by_manifest(const ManifestRead& read, std::string_view 
 struct ManifestWritten {
   std::string digest;                 ///< 64 hex digits: what ROPEJIT_TRUST=digest: takes
   std::string path;                   ///< where the manifest is
-  std::size_t files = 0;              ///< that it lists
+  std::size_t files = 0;              ///< files that it lists
   std::vector<std::string> left_out;  ///< files that are there and not trusted or not whole, one line each
   std::string problem;                ///< one line where nothing was written
 };

@@ -20,7 +20,7 @@ struct Limits {
   std::uint64_t max_bytes = std::uint64_t{1}
                             << 30;  ///< what all entries may take; beyond it the least recently used go
   std::optional<std::chrono::seconds> max_age = {};  ///< since the last use; nothing: entries do not grow old
-  std::chrono::seconds spared{600};                  ///< what was written or stamped within this time stays
+  std::chrono::seconds spared{600};                  ///< entries written or stamped within this time stay
   std::chrono::seconds interval{600};                ///< between prunings that nobody asked for
 };
 

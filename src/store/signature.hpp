@@ -20,7 +20,7 @@ std::string read_secret_key(std::string_view text);
 /// The 64 bytes of the signature of `text`. `secret_key`: 32 bytes. Throws Error{internal} where signing cannot work.
 std::string sign(std::string_view text, std::string_view secret_key);
 
-/// The signature is of this text, by the key whose public half this is. False too where a length is wrong.
+/// Whether the signature is of this text, by the key whose public half this is. False too where a length is wrong.
 bool is_signed(std::string_view text, std::string_view signature, std::string_view public_key);
 
 }  // namespace ropejit::internal

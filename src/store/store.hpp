@@ -2,10 +2,9 @@
 // ones or bundles (store/bundle/bundle.hpp), which are looked at after it, in order. Bytes only: it knows no plan and
 // no device.
 //
-// Nothing that goes wrong here is an error for the caller: a read is a hit or a miss with its reason, a write
-// succeeds or says why not. Thread-safe, and safe beside other processes on the same directories: an entry is
-// published by rename, complete or not at all. A look-up costs the same whatever the number of entries. Copies are the
-// same store.
+// Nothing that goes wrong here is an error for the caller: a read is a hit or a miss with its reason, a write succeeds
+// or says why not. Thread-safe, and safe beside other processes on the same directories: an entry is published by
+// rename, complete or not at all. A look-up costs the same whatever the number of entries. Copies are the same store.
 #pragma once
 
 #include <chrono>
@@ -29,7 +28,7 @@ namespace ropejit::internal {
 struct TierFault {
   std::string path;
   std::string reason;       ///< in one line
-  bool is_written = false;  ///< it is the user's, where binaries were to be kept
+  bool is_written = false;  ///< the tier is the user's, where binaries were to be kept
 
   /// "nothing in PATH serves: REASON", or "nothing in PATH serves, and binaries are not kept: REASON".
   std::string text() const;
@@ -39,9 +38,9 @@ class BinaryStore {
  public:
   /// The user's directory is created (mode 0700, parents too) at the first write. Empty: nothing is kept.
   explicit BinaryStore(StoreOptions options);
-  /// The same with system calls of the caller's, which must outlive the store: for tests that make them fail.
+  /// Works with system calls of the caller's, which must outlive the store: for tests that make them fail.
   BinaryStore(StoreOptions options, const FileOps& ops);
-  /// One directory, under the default trust and limits.
+  /// A store of one directory, under the default trust and limits.
   explicit BinaryStore(std::string directory);
   BinaryStore(std::string directory, const FileOps& ops);
 
@@ -69,7 +68,7 @@ class BinaryStore {
   /// The tuning records of every directory, in their order; those that have none too.
   std::vector<TierRecords> records() const;
 
-  /// The user's directory first, where there is one. Valid as long as the store, or a copy of it.
+  /// The tiers, the user's directory first where there is one. Valid as long as the store, or a copy of it.
   std::vector<const Tier*> tiers() const;
 
   /// The tiers of which nothing serves, in their order: unusable ones, and read-only ones where nothing is. That the

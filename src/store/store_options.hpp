@@ -34,18 +34,19 @@ std::string_view environment(const char* name);
 /// An empty variable counts as unset. Throws Error{invalid_argument} that names the variable.
 StoreOptions store_options(const std::optional<std::string>& option);
 
-/// The same places, none of which is ever written to: the user's directory becomes the first of the read-only ones.
+/// These options, but none of the places is ever written to: the user's directory becomes the first of the read-only
+/// ones.
 StoreOptions only_read(StoreOptions options);
 
-/// Option, else ROPEJIT_CACHE_DIR, else $XDG_CACHE_HOME/ropejit, else $HOME/.cache/ropejit, else "" (memory only).
-/// XDG_CACHE_HOME must be absolute to count, as its specification says.
+/// The user's cache directory: option, else ROPEJIT_CACHE_DIR, else $XDG_CACHE_HOME/ropejit, else $HOME/.cache/ropejit,
+/// else "" (memory only). XDG_CACHE_HOME must be absolute to count, as its specification says.
 std::string cache_directory(const std::optional<std::string>& option);
 
-/// "1000", "64K", "512M", "4G", "1T": a number below 2^50 bytes, units of 1,024. Throws Error{invalid_argument} that
-/// begins with `field`.
+/// Reads "1000", "64K", "512M", "4G", "1T": a number below 2^50 bytes, units of 1,024. Throws Error{invalid_argument}
+/// that begins with `field`.
 std::uint64_t byte_count(std::string_view field, std::string_view text);
 
-/// "30": as days, 1 to 36,500. Throws Error{invalid_argument} that begins with `field`.
+/// Reads "30" as days, 1 to 36,500. Throws Error{invalid_argument} that begins with `field`.
 std::chrono::seconds day_count(std::string_view field, std::string_view text);
 
 }  // namespace ropejit::internal

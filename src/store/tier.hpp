@@ -39,8 +39,8 @@ class Tier {
 
   const std::string& path() const { return folder_.directory(); }
 
-  /// These read as those of EntryFolder and Bundle do. A bundle that cannot be used is a miss for every entry; in a
-  /// list it is one line, without a key.
+  /// These read as the functions of EntryFolder and Bundle of those names do. A bundle that cannot be used is a miss
+  /// for every entry; in a list it is one line, without a key.
   ReadResult read(std::string_view key_preimage) const;
   ReadResult read_key(std::string_view key) const;
   std::vector<EntryListing> list() const;
@@ -73,7 +73,7 @@ struct Imported {
   std::vector<std::string> failed;  ///< "KEY: why", for those that are not there now
 };
 
-/// Writes the entries that are not there yet, or not whole, each as the store writes. For a bundle that was verified.
+/// Writes the bundle's entries that are not there yet, or not whole, each as the store writes. The bundle was verified.
 Imported import_entries(const Bundle& bundle, const Tier& into);
 
 }  // namespace ropejit::internal

@@ -24,7 +24,7 @@ struct Trust {
   std::string public_key;  ///< for `key`: 32 bytes
   std::string key_file;    ///< for `key`: where those bytes came from
 
-  /// By a manifest: the owner of a file does not matter, and nothing is written.
+  /// Whether a manifest is trusted: the owner of a file does not matter then, and nothing is written.
   bool sealed() const { return kind == Kind::digest || kind == Kind::key; }
 };
 

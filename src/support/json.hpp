@@ -19,12 +19,12 @@
 
 namespace ropejit::internal {
 
-/// The object that `text` is. Throws Error{parse_error}; see support/json_guard.hpp for what is refused before the
-/// parser sees it. Independent of the process's locale.
+/// The object that `text` is, parsed. Throws Error{parse_error}; see support/json_guard.hpp for what is refused before
+/// the parser sees it. Independent of the process's locale.
 llvm::json::Object parse_json_object(std::string_view text);
 
-/// The same for readers that tell all problems at once: of equal keys in one object a line each in `duplicates`, and
-/// one of their values in the object.
+/// Parses for readers that tell all problems at once: of equal keys in one object a line each in `duplicates`, and one
+/// of their values in the object.
 llvm::json::Object parse_json_object(std::string_view text, std::vector<std::string>& duplicates);
 
 /// A value as a message shows it: a number, a quoted and shortened string, "an array", "null", ...
@@ -49,14 +49,14 @@ class ObjectReader {
   /// told of every key that this reader, and readers of objects within, are asked for; it must outlive them.
   explicit ObjectReader(const llvm::json::Object& object, std::string prefix = {}, KeyLog* log = nullptr);
 
-  /// "rope_scaling.factor".
+  /// The key as messages name it: "rope_scaling.factor".
   std::string path(std::string_view key) const;
   const llvm::json::Object& object() const { return *object_; }
 
-  /// Null where the key is absent or its value is null.
+  /// The value; null where the key is absent or its value is null.
   const llvm::json::Value* find(std::string_view key) const;
   bool has(std::string_view key) const { return find(key) != nullptr; }
-  /// The same as find, but no reading of the key.
+  /// Finds a value as find does, but this counts as no reading of the key.
   const llvm::json::Value* peek(std::string_view key) const;
   /// Tells the log of keys that are known and mean nothing here.
   void pass_over(std::initializer_list<std::string_view> keys) const;

@@ -29,7 +29,7 @@ class MadeOnce {
     return *first;
   }
 
-  /// Null where nothing has been made.
+  /// The value, or null where nothing has been made.
   T* made() const noexcept { return made_.load(std::memory_order_acquire); }
 
  private:

@@ -29,7 +29,7 @@ class PerProcess {
   PerProcess(const PerProcess&) = delete;
   PerProcess& operator=(const PerProcess&) = delete;
 
-  /// use(State&), with the lock held.
+  /// Calls use(State&) with the lock held.
   template <class Use>
   decltype(auto) with(const Use& use) const {
     Inside& mine = inside();

@@ -8,7 +8,7 @@
 
 namespace ropejit::internal {
 
-/// Both ends belong to it.
+/// Whole numbers from min to max, both included; with `even`, even ones alone.
 struct IntRange {
   std::int64_t min = std::numeric_limits<std::int64_t>::min();
   std::int64_t max = std::numeric_limits<std::int64_t>::max();

@@ -20,7 +20,7 @@ struct LaunchParams;  // templates/launch_params.cuh: what a kernel takes, by va
 
 namespace ropejit::internal {
 
-/// What compile made. `image` is a cubin or a shared object.
+/// The binary that a compiler made. `image` is a cubin or a shared object.
 struct CompiledBinary {
   std::string image;
   std::string compiler;  ///< "NVRTC 13.0", "g++ (Debian 12.2.0-14) 12.2.0": metadata, never part of a key
@@ -32,9 +32,9 @@ struct CompiledBinary {
 
 struct LaunchGeometry {
   std::uint32_t blocks = 1;
-  std::uint32_t threads = 1;  ///< a block
-  /// May begin while the launch before it on the stream is ending (programmatic dependent launch): the kernel itself
-  /// waits for that one's memory. A device that cannot do so launches as ever.
+  std::uint32_t threads = 1;  ///< of a block
+  /// Whether it may begin while the launch before it on the stream is ending (programmatic dependent launch): the
+  /// kernel itself waits for that one's memory. A device that cannot do so launches as ever.
   bool overlaps = false;
   /// Where it is not 0, the context that the launch's steps are in the memory of (DeviceConstant). A launch in another
   /// one is refused: it would read what is not there, which ends a context.
@@ -61,8 +61,8 @@ class LoadedKernel {
   /// fibers' stacks), no lock. Adds to `params` what only it knows: where the binary's own steps are.
   virtual int launch(const LaunchGeometry& geometry, LaunchParams& params, void* stream) const noexcept = 0;
 
-  /// As launch, into a recorder of the same target. Nothing of it overlaps (LaunchGeometry::overlaps). What was only
-  /// ever recorded may be unloaded again.
+  /// Does as launch does, into a recorder of the same target. Nothing of it overlaps (LaunchGeometry::overlaps). What
+  /// was only ever recorded may be unloaded again.
   virtual int record(const LaunchGeometry& geometry, LaunchParams& params, Recorder& recorder) const noexcept = 0;
 
   /// Whether a captured graph may hold what launches of it were given.
@@ -102,15 +102,15 @@ class Replay {
 
 /// What a launch comes to whose steps are in another context's memory. Negative: no driver's.
 inline constexpr int kWrongContext = -1;
-/// The same in a child of fork, whose parent has the device.
+/// What a launch comes to in a child of fork, whose parent has the device.
 inline constexpr int kOtherProcess = -2;
 
 /// Bytes in a device's memory, for kernels to read.
 struct DeviceConstant {
   std::shared_ptr<const void> data;
   std::uint64_t context = 0;  ///< the number of the context that can read them; 0: any
-  /// True: a launch was given them, so that a captured graph may hold them: they stay for the rest of the process. Null
-  /// where that makes no difference.
+  /// True where a launch was given them, so that a captured graph may hold them: they stay for the rest of the process.
+  /// Null where that makes no difference.
   std::shared_ptr<std::atomic<bool>> launched = {};
 };
 
@@ -162,10 +162,10 @@ class Target : public BuildTarget {
   virtual void upload(void* to, const void* from, std::size_t bytes) const = 0;
   virtual void download(void* to, const void* from, std::size_t bytes) const = 0;
   virtual void synchronize() const = 0;
-  virtual std::size_t free_bytes() const = 0;  ///< that allocate could still give
+  virtual std::size_t free_bytes() const = 0;  ///< bytes that allocate could still give
 
-  // Beside a runtime's own work. By a stream of its own, which neither waits for others nor keeps them waiting, and
-  // leaves streams that are being captured alone; done when they return.
+  // Beside a runtime's own work. These work on a stream of their own, which neither waits for others nor keeps them
+  // waiting, and leaves streams that are being captured alone; done when they return.
   virtual void upload_aside(void* to, const void* from, std::size_t bytes) const = 0;
   virtual void download_aside(void* to, const void* from, std::size_t bytes) const = 0;
   /// Whether a stream of the current context is seen to be captured into a graph. Of streams that do not wait for the

@@ -26,11 +26,11 @@ struct ServingChoice : VariantChoice {
 std::vector<ServingChoice> serving_choices(const RotationPlan& plan, const DeviceKey& device,
                                            std::uint32_t multiprocessors, const RecordSet& records);
 
-/// Those of `sizes` that the records say nothing exact about.
+/// The sizes of `sizes` that the records say nothing exact about.
 std::vector<std::int64_t> untuned_sizes(const KernelClass& kernel_class, const DeviceKey& device,
                                         const RecordSet& records, const std::vector<std::int64_t>& sizes);
 
-/// Those of `sizes` that the class has no record of its own of, at exactly that number of tokens.
+/// The sizes of `sizes` for which the class has no record of its own, at exactly that number of tokens.
 std::vector<std::int64_t> sizes_without_record(const KernelClass& kernel_class, const DeviceKey& device,
                                                const RecordSet& records, const std::vector<std::int64_t>& sizes);
 

@@ -29,10 +29,10 @@ class CompileQueue {
   CompileQueue(const Compiler& compiler, const std::vector<KernelSource>& sources, unsigned threads);
   CompileQueue(const CompileQueue&) = delete;
   CompileQueue& operator=(const CompileQueue&) = delete;
-  /// Begins no further one and waits for those that have begun.
+  /// Begins no further compile and waits for those that have begun.
   ~CompileQueue();
 
-  /// The next that is done, in whatever order; waits. Nothing once all were handed out.
+  /// Waits for the next compile that is done, in whatever order. Nothing once all were handed out.
   std::optional<Done> next();
 
  private:

@@ -39,10 +39,10 @@ RecordsRead parse_records(std::string_view text, std::string_view name);
 
 /// Reads a file that `trust` allows. In a cache directory (a path of records_path) the folders must be trusted too, and
 /// where a manifest is what is trusted, it must have the file; a bundle in its place has records of its own; any other
-/// file must be of this user or root, and writable by nobody else; links to it are followed. The bytes as they are.
+/// file must be of this user or root, and writable by nobody else; links to it are followed. Gives the raw bytes.
 FileContents read_records_file(const FileOps& ops, const std::string& path, const Trust& trust = {});
 
-/// The same, parsed. An empty path is an absent file.
+/// Reads the file so, and parses it. An empty path is an absent file.
 RecordsRead read_records(const FileOps& ops, const std::string& path, const Trust& trust = {});
 
 /// What a file of the set holds: every record and every kept line. The same for equal sets. `problem` is one line where

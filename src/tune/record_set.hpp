@@ -30,7 +30,7 @@ bool goes_before(const TuningRecord& a, const TuningRecord& b);
 struct Advice {
   TuningRecord record;
   double octaves = 0;      ///< between the launch and those that were timed
-  bool own_class = false;  ///< else of its kin
+  bool own_class = false;  ///< else the record is of its kin
 };
 
 class RecordSet {
@@ -39,22 +39,22 @@ class RecordSet {
   /// The set that results when each record is added, and each line kept; for many at once.
   explicit RecordSet(std::vector<TuningRecord> records, std::vector<std::string> kept_lines = {});
 
-  /// Where there is one of the same key (device, class, tokens), the one that goes before the other is kept.
+  /// Adds a record. Of two of the same key (device, class, tokens), the one that goes before the other is kept.
   void add(TuningRecord record);
-  /// Takes the place of one of the same key, whatever their times, for it is newer; but what a person pinned stays,
-  /// unless the new one is pinned too.
+  /// Adds a record in the place of one of the same key, whatever their times, for it is newer; but what a person pinned
+  /// stays, unless the new one is pinned too.
   void replace(TuningRecord record);
-  /// False where there was none.
+  /// Removes the record of this key; false where there was none.
   bool remove(const DeviceKey& device, std::string_view kernel_class, std::int64_t tokens);
   /// Adds all of `other`, kept lines too.
   void merge(const RecordSet& other);
 
-  /// By device, class and tokens.
+  /// All records, in order of device, class and tokens.
   const std::vector<TuningRecord>& all() const { return records_; }
   bool empty() const { return records_.empty(); }
-  /// The one of exactly this key, or null; valid until the set is changed.
+  /// The record of exactly this key, or null; valid until the set is changed.
   const TuningRecord* find(const DeviceKey& device, std::string_view kernel_class, std::int64_t tokens) const;
-  /// By tokens.
+  /// The records of a class on a device, in order of tokens.
   std::vector<TuningRecord> of_class(const DeviceKey& device, const std::string& kernel_class) const;
 
   /// The record to follow for a launch of `tokens` tokens that moves `bytes_per_token` for each, or nothing that can be

@@ -20,10 +20,10 @@ struct Contestant {
 
 struct SearchOptions {
   double budget_s = 1e9;  ///< wall time. When it is over, whoever leads has won
-  /// Two whose medians differ by no more than this part are equal, and the simpler one wins: so that two runs choose
-  /// alike.
+  /// Contestants whose medians differ by no more than this part are equal, and the simpler one wins: so that two runs
+  /// choose alike.
   double tie = 0.012;
-  std::size_t finalists = 6;  ///< and whoever ties with the best of them
+  std::size_t finalists = 6;  ///< so many, and whoever ties with the best of them
   int least_turns = 7;        ///< samples of a finalist
   int most_turns = 41;
   std::function<double()> seconds;  ///< a clock. One that steps back costs no more than the time it took back
@@ -35,8 +35,8 @@ struct Rated {
 };
 
 struct SearchResult {
-  /// Those with samples, fastest first; the finalists before the others. The winner need not be the first: it may be a
-  /// simpler one, within the tie.
+  /// The contestants with samples, fastest first; the finalists before the others. The winner need not be the first: it
+  /// may be a simpler one, within the tie.
   std::vector<Rated> rated;
   std::size_t winner = 0;             ///< place in `rated`; no meaning where that is empty
   bool out_of_time = false;           ///< the budget ended the search

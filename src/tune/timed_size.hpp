@@ -27,7 +27,7 @@ class TimedSize {
   std::size_t bytes() const;
   bool cold() const { return in_earnest_.cold; }
 
-  /// Launches of `kernel`, a short replay and a longer one.
+  /// Launches of `kernel` as a short replay and a longer one.
   TimedReplay trial(const PreparedKernel& kernel, char* memory) const { return replay(kernel, memory, trial_); }
   TimedReplay in_earnest(const PreparedKernel& kernel, char* memory) const {
     return replay(kernel, memory, in_earnest_);

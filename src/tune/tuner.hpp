@@ -21,9 +21,9 @@ namespace ropejit::internal {
 struct TuneOptions {
   std::vector<std::int64_t> tokens;  ///< sizes to tune for, of all sequences together
   double budget_s = 1e9;             ///< wall time for all sizes together, compiling included
-  std::vector<Variant> variants;     ///< to choose from, simplest first; empty: candidate_variants
+  std::vector<Variant> variants;     ///< variants to choose from, simplest first; empty: candidate_variants
   unsigned compile_threads = 0;      ///< 0: as many as there are cores
-  /// A clock. Empty: the system's steady clock.
+  /// The clock. Empty: the system's steady clock.
   std::function<double()> seconds;
   /// Called before anything is queued, with the microseconds that the device has just worked for the tuner: may sleep,
   /// so that others get their share. False: stop, with what is known so far.

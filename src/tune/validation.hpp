@@ -11,9 +11,8 @@ namespace ropejit::internal {
 
 /// Launches `kernel` and `reference` on the same made-up tensors with guard zones around each, in memory of their own,
 /// and compares every byte. Empty where all is right, else what is wrong in one line. Large launches are checked at as
-/// many tokens as fit in 16 MiB. Both kernels are of one class, of
-/// RecordedKernel, and have numbers to turn by. Throws Error where the
-/// device refuses.
+/// many tokens as fit in 16 MiB. Both kernels are RecordedKernels of one class, and have numbers to turn by. Throws
+/// Error where the device refuses.
 std::string why_wrong(const Target& target, const PreparedKernel& kernel, const PreparedKernel& reference,
                       std::int64_t tokens);
 

@@ -18,9 +18,8 @@ struct Extent {
 };
 
 /// One batch of contiguous tensors. Positions count from 0, a few sequences where the form is ragged; a caller's table
-/// has a row for each, rows of a cache are the tokens, all tokens count. What is small (positions, tables) lies on
-/// the device for as long as the object lives; operands and their outputs are a set, of which the owner has one or
-/// more.
+/// has a row for each, rows of a cache are the tokens, all tokens count. What is small (positions, tables) lies on the
+/// device for as long as the object lives; operands and their outputs are a set, of which the owner has one or more.
 class Workload {
  public:
   /// `tokens` in [1, 2^31); one more than asked for where the class needs an even number. `guard`: bytes around each
@@ -51,7 +50,7 @@ class Workload {
   double moved_bytes_ = 0;
   std::vector<Placed> placed_;
   std::vector<Extent> written_;
-  RopeArgs args_;  ///< all but the tensors
+  RopeArgs args_;  ///< all arguments but the tensors
   std::vector<DeviceBuffer> buffers_;
 };
 

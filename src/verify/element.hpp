@@ -13,17 +13,17 @@ namespace ropejit::internal {
 /// The bits of an element, in the low 16 or 32 bits.
 using ElementBits = std::uint32_t;
 
-/// 2, 2, 4.
+/// Bytes of one element: 2, 2, 4.
 std::size_t element_bytes(DType dtype) noexcept;
 
 /// The bits of element `index` of an array of elements.
 ElementBits load_bits(DType dtype, const void* array, std::int64_t index) noexcept;
 void store_bits(DType dtype, void* array, std::int64_t index, ElementBits bits) noexcept;
 
-/// Exact, subnormals, infinities and the payloads of NaNs included.
+/// The value of an element, exact: subnormals, infinities and the payloads of NaNs included.
 double decode(DType dtype, ElementBits bits) noexcept;
 
-/// Nearest, ties to even; beyond the largest finite value by half a step or more: infinity.
+/// The element nearest to a value, ties to even; beyond the largest finite value by half a step or more, infinity.
 ElementBits encode(DType dtype, double value) noexcept;
 
 /// Half of the distance between neighbours of the format around `value`: the most that one rounding may cost.

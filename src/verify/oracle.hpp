@@ -32,7 +32,7 @@ struct Angles {
   std::vector<double> cos;
   std::vector<double> sin;
   double scale = 1;  ///< their length at most: the A of the bound
-  /// They are a caller's very numbers. Policies but `exact` then give known bits, and those are asked for.
+  /// Whether cos and sin are a caller's very numbers. Policies but `exact` then give known bits, which are asked for.
   bool known = false;
 };
 
@@ -50,7 +50,7 @@ class Oracle {
 
   const RopeSpec& spec() const { return spec_; }
   std::int64_t pairs() const { return static_cast<std::int64_t>(frequencies_.size()); }
-  /// A.
+  /// The attention scale A.
   double attention_scale() const { return attention_scale_; }
   /// w of pair i, in radians per position, rounded to fp32 where the spec says so.
   long double frequency(std::int64_t pair) const { return frequencies_[static_cast<std::size_t>(pair)].hi; }
@@ -62,9 +62,9 @@ class Oracle {
 
   /// Thread-safe. Costs two library calls a pair: keep the result while heads of one token are checked.
   Angles angles(std::int64_t position) const;
-  /// The same for a token with a position on every axis.
+  /// The turns of a token with a position on every axis.
   Angles angles(std::span<const std::int64_t> positions) const;
-  /// That of one position, remembered (up to some 2^22 numbers, then forgotten all at once). Not thread-safe; the
+  /// The turns of one position, remembered (up to some 2^22 numbers, then forgotten all at once). Not thread-safe; the
   /// reference lives until the next call.
   const Angles& at(std::int64_t position);
 
@@ -74,18 +74,18 @@ class Oracle {
               std::span<double> bound) const;
 
   /// Checks one head of `operand`, which rotates unless it says otherwise, and adds every lane to `result` under
-  /// `index` (its lane is ignored). `before` is the
-  /// head as it was given, in elements of spec().dtype, `after` as it came out, in those of operand.dtype_out where
-  /// there is one. Thread-safe.
+  /// `index` (its lane is ignored). `before` is the head as it was given, in elements of spec().dtype, `after` as it
+  /// came out, in those of operand.dtype_out where there is one. Thread-safe.
   void check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
              const ElementIndex& index, Comparison& result) const;
 
-  /// The same of an operand that does not rotate, v: every lane is as it was, converted where another type is written.
+  /// Checks likewise a head of an operand that does not rotate, such as v: every lane is as it was, converted where
+  /// another type is written.
   void check_copy(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
                   Comparison& result) const;
 
-  /// The same of a token that is padding. zero: rotating lanes are +0. keep: every lane is as it was, those that rotate
-  /// where layout_out has them.
+  /// Checks likewise a head of a token that is padding. zero: rotating lanes are +0. keep: every lane is as it was,
+  /// those that rotate where layout_out has them.
   void check_padding(Padding padding, const Operand& operand, const HeadRow& before, const HeadRow& after,
                      const ElementIndex& index, Comparison& result) const;
 

@@ -28,8 +28,8 @@ struct LaneBound {
   DType overflow = DType::bf16;  ///< the type among those that values are rounded to that overflows first
 };
 
-/// Where every rounding costs half an ulp of what it may round, and cos, sin and arithmetic in fp32 cost together
-/// 2^-20 scale (|x| + |y|). `scale`: the length of (cos, sin).
+/// The value and its bound, where every rounding costs half an ulp of what it may round, and cos, sin and arithmetic in
+/// fp32 cost together 2^-20 scale (|x| + |y|). `scale`: the length of (cos, sin).
 LaneBound lane_bound(const RoundingRule& rule, const LaneTerms& terms, double scale);
 
 /// The bits for p1, p2 and p3, where cos and sin are the very numbers that the policy rounds, and fp32 holds them.

@@ -13,7 +13,7 @@ struct WideNumber {
 };
 
 WideNumber wide(double value);
-/// Exact: an int64 needs 63 bits.
+/// An integer, exactly: an int64 needs 63 bits.
 WideNumber wide_integer(std::int64_t value);
 WideNumber wide_two_pi();
 
@@ -24,13 +24,13 @@ WideNumber operator*(const WideNumber& x, const WideNumber& y);
 WideNumber operator/(const WideNumber& x, const WideNumber& y);
 bool operator<(const WideNumber& x, const WideNumber& y);
 
-/// `exponent` 0 or above.
+/// base^exponent, `exponent` 0 or above.
 WideNumber power(WideNumber base, std::int64_t exponent);
 /// value^(1/n), value above 0.
 WideNumber root(double value, std::int64_t n);
-/// |x| up to some 10,000.
+/// e^x, |x| up to some 10,000.
 WideNumber exponential(const WideNumber& x);
-/// x above 0.
+/// The natural logarithm, x above 0.
 WideNumber logarithm(const WideNumber& x);
 WideNumber rounded_down(const WideNumber& x);
 /// The nearest fp32 number, ties to the even one.

@@ -21,19 +21,18 @@ std::vector<Flag> selection_flags();
 
 struct Selection {
   WarmList list;
-  std::size_t models = 0;  ///< 0: of a recorded file
+  std::size_t models = 0;  ///< models asked for; 0: a recorded file was
   std::size_t asked = 0;   ///< WarmPlans::asked
   Shard shard;
-  std::size_t of_all_shards = 0;  ///< entries; of this one those of the list, which may be none
+  std::size_t of_all_shards = 0;  ///< entries of all shards; this shard's are in the list, and may be none
   std::vector<std::string> warnings;
 };
 
-/// Reads all of them; everything wrong goes to `problems`, and the list is empty then. That nothing needs a binary is
-/// wrong, too. `store` is the one whose records
-/// are followed.
+/// Reads these options; everything wrong goes to `problems`, and the list is empty then. That nothing needs a binary is
+/// wrong, too. `store` is the one whose records are followed.
 Selection read_selection(const Arguments& arguments, const BinaryStore& store, Problems& problems);
 
-/// Prints each on a line of stderr.
+/// Prints each problem on a line of stderr.
 void print_problems(const Problems& problems);
 
 /// The `warm` command that makes what the same selection lacks.

@@ -63,10 +63,10 @@ class Bundle {
   BundleIndex index_;
 };
 
-/// Reads every entry and the records. Empty where all are whole, else what is not, in one line.
+/// Reads every entry and the records. Empty where all are whole, else what is not whole, in one line.
 std::string verify_bundle(const Bundle& bundle);
 
-/// What a signature of a bundle is of: a text that names its digest.
+/// The text that is signed for a bundle, which names its digest.
 std::string signed_text_of_bundle(std::string_view digest);
 
 /// How the signature of the bundle PATH is called.

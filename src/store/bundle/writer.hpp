@@ -34,7 +34,7 @@ struct BundleWritten {
   std::uint64_t bytes = 0;            ///< the size of the file
   std::vector<std::string> left_out;  ///< entries that were listed and cannot be used, one line each
   std::string problem;                ///< one line where nothing was written
-  bool in_the_way = false;            ///< the problem: PATH is something that is neither replaced nor written through
+  bool in_the_way = false;            ///< that is the problem: PATH is neither replaced nor written through
   bool to_standard_output = false;    ///< PATH is this process's standard output by another name
 };
 

@@ -32,8 +32,8 @@ class AtomicFile {
   void resemble(const struct stat& old) { old_ = old; }
 
   /// Creates a temporary file ".<name>.<random>" (of `mode`; 0660 for a trusted group), writes `bytes`, syncs the file,
-  /// renames it and syncs the folder. Once. Empty on success, else what failed, in one line; no temporary file
-  /// remains then.
+  /// renames it and syncs the folder. To be called once. Empty on success, else what failed, in one line; no temporary
+  /// file remains then.
   std::string commit(std::string_view bytes);
 
   /// Writes some of the file's bytes. Empty on success, else what failed, in one line.

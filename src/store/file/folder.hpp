@@ -21,7 +21,7 @@ struct Folder {
   std::string problem = {};  ///< one line that names the folder, where none is open
   bool absent = false;       ///< there is no such folder
   bool refused = false;      ///< there is one, and the trust forbids it
-  bool stale = false;        ///< ESTALE
+  bool stale = false;        ///< the way there failed with ESTALE
 
   explicit operator bool() const { return static_cast<bool>(file); }
   int get() const { return file.get(); }
@@ -31,8 +31,8 @@ struct Folder {
 Folder open_folder(const FileOps& ops, const Trust& trust, const std::string& directory,
                    std::initializer_list<std::string_view> names);
 
-/// The same, and makes what is missing, with mode 0700; for the members of a trusted group, where a new folder is of
-/// that group, 2770.
+/// Opens likewise, and makes what is missing, with mode 0700; for the members of a trusted group, where a new folder is
+/// of that group, 2770.
 Folder make_folder(const FileOps& ops, const Trust& trust, const std::string& directory,
                    std::initializer_list<std::string_view> names);
 

@@ -44,7 +44,7 @@ class FileOps {
   virtual int list_directory(int folder, std::vector<std::string>& names) const = 0;
 };
 
-/// The real calls.
+/// The system's own calls.
 const FileOps& system_file_ops();
 
 /// Repeats `call` while it is interrupted by a signal. Bounded: a file system that only ever interrupts is broken,
@@ -65,7 +65,7 @@ std::string put_all(const FileOps& ops, int file, std::string_view bytes, std::s
                     std::string_view taker);
 
 /// Takes FileOps::lock, asking again while somebody else has it, until `deadline`: by a clock that does not jump, and
-/// at least once. Polls, as a wait that the system makes could not be bounded; pauses grow to `longest_pause`. False
+/// at least once. Polls, as a wait that the system makes could not be bounded; pauses grow to `longest_pause`. False,
 /// with errno: EWOULDBLOCK where somebody has it still, else why there are no locks here.
 bool lock_until(const FileOps& ops, int file, std::chrono::steady_clock::time_point deadline,
                 std::chrono::milliseconds longest_pause);

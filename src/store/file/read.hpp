@@ -27,7 +27,7 @@ struct FileContents {
   struct stat status = {};
 };
 
-/// `count` bytes from `offset` on, or as many as there are. False, with errno, where a read fails.
+/// Reads `count` bytes from `offset` on, or as many as there are. False, with errno, where a read fails.
 bool read_range(const FileOps& ops, int file, std::string& bytes, std::uint64_t offset, std::uint64_t count);
 
 /// What to do about a symbolic link in place of the file.
@@ -38,7 +38,7 @@ enum class Links { refused, followed };
 FileContents read_file(const FileOps& ops, const Trust& trust, int folder, const std::string& name, std::uint64_t limit,
                        Links links = Links::refused);
 
-/// The same for DIRECTORY/FOLDERS.../NAME, where the folders must be trusted too (open_folder). Tried twice where the
+/// Reads DIRECTORY/FOLDERS.../NAME likewise, where the folders must be trusted too (open_folder). Tried twice where the
 /// file goes stale: on a network file system one that another machine replaces while it is open does.
 FileContents read_file(const FileOps& ops, const Trust& trust, const std::string& directory,
                        std::initializer_list<std::string_view> folders, const std::string& name, std::uint64_t limit);

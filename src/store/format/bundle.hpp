@@ -47,7 +47,7 @@ class BundleIndex {
   static std::optional<BundleIndex> parse(const BundleHeader& header, std::string head, std::string& problem);
 
   std::size_t size() const { return offsets_.size(); }
-  /// 64 hex digits. Keys ascend with `number`, which is below size().
+  /// The key of entry `number`, which is below size(): 64 hex digits. Keys ascend with it.
   std::string key(std::size_t number) const;
   std::vector<std::string> keys() const;
   /// The place of a key of 64 hex digits among the others.
@@ -60,7 +60,7 @@ class BundleIndex {
 
   std::uint64_t records_offset() const { return header_.file_bytes - header_.records_bytes; }
   std::uint64_t records_bytes() const { return header_.records_bytes; }
-  /// BLAKE3-256 of them, 64 hex digits.
+  /// BLAKE3-256 of the records, 64 hex digits.
   std::string records_hash() const;
 
   /// The checksum of the head, 64 hex digits: it names every byte of the bundle.
