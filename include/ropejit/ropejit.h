@@ -199,7 +199,8 @@ enum {
   ROPEJIT_V = 2  /* the values, which do not rotate: they are copied, out of place always */
 };
 
-/* One operand of a launch, [batch, tokens, heads, head_dim]. Fill it from ropejit_operand_of(). */
+/* One operand of a launch, [batch, tokens, heads, head_dim]. Fill it from ropejit_operand_of(). Refusals call its `in`,
+ * `out`, `rows` and `cache_rows` by its name: v, v_out, v_rows, v_cache_rows. */
 typedef struct ropejit_operand {
   size_t size;       /* sizeof(ropejit_operand) where the caller was compiled */
   int32_t name;      /* ROPEJIT_Q, ROPEJIT_K or ROPEJIT_V: one that the spec has */

@@ -179,6 +179,8 @@ static bool read_operand(const Site* site, const Call* call, Sizes* sizes, int i
     if (in->ndim != q->ndim || in->dtype != q->dtype) return false;
     if (size_at(in, site->batch) != sizes->batch || size_at(in, site->token) != sizes->tokens) return false;
   }
+  if (size_at(in, site->head) == 0 || in->shape[site->lane] == 0) return false;
+  if (call->operand[i].rows != NULL && i == ROPEJIT_Q) return false;
   if (call->operand[i].out != NULL) return read_output(site, call, sizes, i);
   sizes->out[i] = *in;
   return call->operand[i].rows == NULL && i != ROPEJIT_V && (site->in_place || !call->stores);

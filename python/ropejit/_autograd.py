@@ -17,6 +17,8 @@ def gradients(of, dtype, grad_q, grad_k, positions, cos, sin, cu_seqlens, start)
     if grad_q is None:
         if grad_k is None:
             return None, None
+        if not of.k_rotates:
+            return None, grad_k.to(dtype)
         return None, of.adjoint(dtype, of_k=True)(grad_k, None, positions, cos, sin, cu_seqlens, start)[0]
     return of.adjoint(dtype)(grad_q, grad_k, positions, cos, sin, cu_seqlens, start)
 

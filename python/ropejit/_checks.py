@@ -81,6 +81,8 @@ def check_store(rotation, operands, positions, cos, sin, cu_seqlens, start):
     batch, tokens = _check_inputs(rotation, {name: operand[0] for name, operand in given.items()}, False)
     in_place = given["q"][1] is None
     for name, (read, written, rows) in given.items():
+        if rows is not None and name == "q":
+            _refuse("q.rows", "a tensor", "None: q goes to no cache")
         if rows is not None:
             _check_rows(name, rows, q, batch * tokens)
         if written is None:
@@ -99,6 +101,8 @@ def check_store(rotation, operands, positions, cos, sin, cu_seqlens, start):
             _refuse(f"{name}.output", f"shape {shape}", f"{tuple(read.shape)}, as {name} has")
         if rows is not None and (len(shape) != 3 or shape[0] < 1 or shape[1:] != (heads, lanes)):
             _refuse(f"{name}.output", f"shape {shape}", f"a cache of [rows, {heads}, {lanes}]")
+        if written.is_neg():
+            _refuse(f"{name}.output", "a lazily negated tensor, which cannot be written to", "another, such as a clone of it")
         _check_writable(f"{name}.output", written)
     _check_tables(rotation, q, cos, sin, batch, tokens, start)
     _check_positions(rotation, q, positions, cu_seqlens, batch, tokens)

@@ -36,6 +36,8 @@ def by_name(operands):
             raise ValueError(f"operands: found name {operand.name!r}, allowed: q, k, v")
         if operand.name in found:
             raise ValueError(f"operands: found {operand.name} twice, allowed: each once")
+        if operand.output is operand.input and operand.output is not None:
+            raise ValueError(f"{operand.name}.output: found the input, allowed: another tensor, or None for in place")
         found[operand.name] = (operand.input, operand.output, operand.rows)
     if "q" not in found:
         raise ValueError("operands: found none of name q, allowed: q, and with it k and v")
@@ -63,13 +65,24 @@ def to_lists(operands):
 
 def from_lists(inputs, outputs, rows, words):
     """The operands that these lists of to_lists stand for."""
-    inputs, outputs, rows = iter(inputs), iter(outputs), iter(rows)
     found = {}
-    for word in words.split():
+    split = words.split()
+    for word in split:
+        if word[0] not in NAMES or word[1:] not in ("", "o", "or") or word[0] in found:
+            raise ValueError(f"names: found {words!r}, allowed: q, k, v, each once, with o (output) or or (and rows) after it")
+        found[word[0]] = word[1:]
+    if "q" not in found:
+        raise ValueError(f"names: found {words!r}, allowed: q, and with it k and v")
+    apart = sum(flags != "" for flags in found.values())
+    with_rows = sum(flags == "or" for flags in found.values())
+    for name, given, wanted in (("inputs", inputs, apart), ("outputs", outputs, len(found)), ("rows", rows, with_rows)):
+        if len(given) != wanted:
+            raise ValueError(f"{name}: found {len(given)}, allowed: {wanted} for names {words!r}")
+    inputs, outputs, rows = iter(inputs), iter(outputs), iter(rows)
+    for name, flags in found.items():
         written = next(outputs)
-        apart = "o" in word
-        read = next(inputs) if apart else written
-        found[word[0]] = (read, written if apart else None, next(rows) if "r" in word else None)
+        read = next(inputs) if flags else written
+        found[name] = (read, written if flags else None, next(rows) if flags == "or" else None)
     return tuple(found.get(name, ()) for name in NAMES)
 
 
@@ -83,8 +96,18 @@ def in_memory(operands):
         read, written, rows = operand
         read = _plain.written_to(read) if written is None else _plain.read_from(read)
         rows = None if rows is None else _plain.read_from(rows).contiguous()
-        ready.append((read, _plain.written_to(written), rows))
+        if written is not None and not _plain.is_of_plain_type(written):
+            written = written.as_subclass(torch.Tensor)
+        ready.append((read, written, rows))
     return tuple(ready)
+
+
+def refuse_lazy(names, outputs):
+    """Raises for an output that is the lazy negative of its memory."""
+    for word, written in zip(names.split(), outputs):
+        if written.is_neg():
+            found = "a lazily negated tensor, which cannot be written to"
+            raise ValueError(f"{word[0]}.output: found {found}, allowed: another, such as a clone of it")
 
 
 def no_gradient():

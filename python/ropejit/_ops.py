@@ -89,6 +89,16 @@ def _rope_in_place_of_lazy(q, k, spec, form, dims, gathered=False, *rest):
     torch.ops.ropejit.rope_.default(*memory, spec, form, dims, gathered, *map(_plain.resolved, tensors), start)
 
 
+@torch.library.impl("ropejit::store", ("Conjugate", "Negative"))
+def _store_of_lazy(inputs, outputs, rows, names, spec, form, dims, gathered=False, *rest):
+    _, (*tensors, start) = _complete(spec, form, dims, gathered, *rest)
+    over = [word[1:] == "" for word in names.split()]
+    outputs = [_plain.negated_back(x) if in_place else x for x, in_place in zip(outputs, over)]
+    _operands.refuse_lazy(names, outputs)
+    lists = [_plain.resolved(x) for x in inputs], outputs, rows, names
+    torch.ops.ropejit.store.default(*lists, spec, form, dims, gathered, *map(_plain.resolved, tensors), start)
+
+
 def _differentiated(q, k, *rest):
     of, (positions, cos, sin, cu_seqlens, start) = _complete(*rest)
     for name, table in (("cos", cos), ("sin", sin)):

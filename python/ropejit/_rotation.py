@@ -28,6 +28,9 @@ class Rotation:
         if not isinstance(dims, str):
             raise TypeError(f"dims: found {type(dims).__name__}, allowed: a str")
         _templates.output_dtype(spec)
+        for name in _operands.NAMES:
+            _templates.operand_of(spec, name)
+        self.k_rotates = _templates.operand_of(spec, "k").get("rotates") is not False
         self.spec = _templates.as_text(spec)
         self.form = _templates.as_text(form)
         self.dims = dims
@@ -112,6 +115,8 @@ class Rotation:
         _checks.check_store_types(operands, *rest)
         if _autograd.differentiates(*tensors):
             raise _operands.no_gradient()
+        if _torch.is_transformed():
+            raise NotImplementedError("operands: found a transform of torch.func, allowed: none; call the Rotation there")
         if _torch.is_watched() or not all(map(_plain.is_of_plain_type, tensors)):
             return _traces.traced_store(self, operands, *rest)
         return self.forced_store(operands, *rest)
@@ -119,6 +124,8 @@ class Rotation:
     def forced_store(self, operands, *rest):
         """What operands come to, whatever autograd and modes may say."""
         _checks.check_store(self, operands, *rest)
+        if operands[0][0].is_meta:
+            return
         ready = _operands.in_memory(operands)
         positions, cos, sin, cu_seqlens, start = rest
         tables = _plain.alike(_plain.read_from(cos), _plain.read_from(sin))

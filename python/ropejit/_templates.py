@@ -90,6 +90,14 @@ _OPERANDS = ("q", "k", "v")
 _KEY_OPERANDS, _KEY_OPERAND_LENGTH = 7, 4  # as in site.h
 
 
+def operand_of(spec, name):
+    """What a spec says of an operand, a dict: empty where it says nothing."""
+    operand = spec.get(name)
+    if operand is not None and not isinstance(operand, dict):
+        raise ValueError(f"spec.{name}: found {operand!r}, allowed: an object")
+    return operand or {}
+
+
 def make_kernel(spec, form, in_place, key):
     """The kernel for a Site's key (site.h), its spec and form dicts. Raises NativeError."""
     device_type, device, dtype, table_dtype, table_width, positions_dtype, gapless = key[:_KEY_OPERANDS]
@@ -97,12 +105,15 @@ def make_kernel(spec, form, in_place, key):
     form = {name: value for name, value in form.items() if name not in ("ranks", "rank")}
     spec.setdefault("schema", 1)
     _fill(spec, "spec.", "dtype", _torch.NAMES[dtype])
+    stores = False  # then tensors say themselves what is written
     for number, name in enumerate(_OPERANDS):
         at = _KEY_OPERANDS + number * _KEY_OPERAND_LENGTH
         heads, dim, out_dtype, rows_dtype = key[at : at + _KEY_OPERAND_LENGTH]
-        operand = dict(spec.pop(name, {}))
+        operand = dict(operand_of(spec, name))
+        spec.pop(name, None)
         if heads == 0:
             continue
+        stores = stores or out_dtype != 0
         _fill(operand, f"spec.{name}.", "heads", heads)
         _fill(operand, f"spec.{name}.", "head_dim", dim)
         if out_dtype != 0:
@@ -120,15 +131,13 @@ def make_kernel(spec, form, in_place, key):
     form.setdefault("strides", "contiguous" if gapless else "free")
     if form["positions"] in ("ids", "offsets"):
         form["positions"] += "32" if positions_dtype == _torch.INT32 else "64"
-    written = {spec[name]["dtype_out"] for name in ("q", "k") if "dtype_out" in spec.get(name, {})}
-    # Of a store, tensors say themselves what is written.
-    output = _torch.FLOATS[written.pop()] if len(written) == 1 else None
+    output = None if stores else output_dtype(spec)
     return service_for(device_type == 1, device).kernel(json.dumps(spec), json.dumps(form), output)
 
 
 def output_dtype(spec):
     """The torch.dtype that is written, where the spec names one, else None."""
-    written = {spec[operand].get("dtype_out") for operand in ("q", "k") if operand in spec}
+    written = {operand_of(spec, name).get("dtype_out") for name in ("q", "k") if name in spec}
     if len(written) > 1:
         raise ValueError("spec.k.dtype_out: found another one than q's, allowed: q's")
     name = written.pop() if written else None
@@ -151,12 +160,12 @@ def adjoint_of(spec, dtype):
     if output_dtype(spec) is not None:
         name = _torch.NAMES[_torch.NUMBERS[dtype]]
         for operand in ("q", "k"):
-            result[operand] = {**spec.get(operand, {}), "dtype_out": name}
+            result[operand] = {**operand_of(spec, operand), "dtype_out": name}
     return result
 
 
 def k_alone(spec):
     """The spec for k without q."""
-    result = {**spec, "q": spec.get("k", {})}
+    result = {**spec, "q": operand_of(spec, "k")}
     result.pop("k", None)
     return result

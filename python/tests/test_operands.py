@@ -169,7 +169,9 @@ def test_versions_of_what_is_written_go_up(device):
         ("v", lambda q, k, v, out: [Operand("q", q), Operand("v", v.half(), torch.empty_like(v))]),
         ("v.output", lambda q, k, v, out: [Operand("q", q), Operand("v", v, v[:, :, :1].expand(-1, -1, 2, -1))]),
         ("v", lambda q, k, v, out: [Operand("q", q), Operand("v", None, torch.empty_like(v))]),
-        ("v_out", lambda q, k, v, out: [Operand("q", q), Operand("v", v, v)]),
+        ("v.output", lambda q, k, v, out: [Operand("q", q), Operand("v", v, v)]),
+        ("q.rows", lambda q, k, v, out: [Operand("q", q, out, torch.arange(10))]),
+        ("v", lambda q, k, v, out: [Operand("q", q), Operand("v", v[:, :, :0], v[:, :, :0].clone())]),
         ("k_out", lambda q, k, v, out: [Operand("q", q, out), Operand("k", k, out[:, :, :2])]),
     ],
 )
@@ -182,3 +184,85 @@ def test_what_is_wrong_is_refused_by_name(name, change, device):
         torch.set_default_device(None)
     with pytest.raises((TypeError, ValueError), match=rf"{name}[\w ]*: "):
         ropejit.Rotation(SPEC, START).store(operands)
+
+
+def test_an_output_dtype_of_one_operand_alone_is_refused_in_calls(device):
+    q, k, _ = tensors(device)
+    for spec in ({"q": {"dtype_out": "bf16"}}, {"k": {"dtype_out": "bf16"}}):
+        with pytest.raises(ValueError, match="spec.k.dtype_out: found another one than q's"):
+            ropejit.Rotation({**SPEC, **spec}, START)(q, k)
+    assert ropejit.Rotation({**SPEC, "q": {"dtype_out": "bf16"}}, START)(q)[0].dtype == torch.bfloat16
+
+
+def test_null_counts_as_absent_and_other_things_are_refused(device):
+    q, k, _ = tensors(device)
+    expected = [rotated(q), rotated(k)]
+    for spec in ({"q": {"dtype_out": None}}, {"v": None}, {"k": None}, {"q": None}):
+        assert_close(ropejit.Rotation({**SPEC, **spec}, START)(q, k), expected)
+    with pytest.raises(ValueError, match="spec.v: found 3, allowed: an object"):
+        ropejit.Rotation({**SPEC, "v": 3}, START)
+
+
+def test_keys_that_do_not_rotate_are_copied_and_have_gradients(device):
+    rope = ropejit.Rotation({**SPEC, "k": {"rotates": False}}, START)
+    for wanted in (0, 1):
+        q, k, _ = tensors(device)
+        q.requires_grad_()
+        k.requires_grad_()
+        results = rope(q, k, start=2)
+        assert torch.equal(results[1], k)
+        grad = torch.randn_like(results[wanted])
+        results[wanted].backward(grad)
+        assert ((q, k)[1 - wanted].grad is None) or not (q, k)[1 - wanted].grad.any()
+        if wanted == 1:
+            assert torch.equal(k.grad, grad)
+        else:
+            torch.testing.assert_close(q.grad, rotated_back(grad, 2), rtol=1e-5, atol=1e-5)
+
+
+def rotated_back(x, start):
+    positions = (torch.arange(x.shape[1], device=x.device) + start).expand(x.shape[0], -1)
+    return exact(x, -positions)
+
+
+def test_lazy_negatives_are_read_and_written_over_but_no_outputs(device):
+    q, k, v = tensors(device)
+    rope = ropejit.Rotation(SPEC, START)
+    expected = rotated(-q)
+    negative = torch._neg_view(q.clone())
+    rope.store([Operand("q", negative)])
+    assert_close([negative], [expected])
+    for name, operand in (("q", [Operand("q", q, torch._neg_view(torch.zeros_like(q)))]),
+                          ("v", [Operand("q", q.clone()), Operand("v", v, torch._neg_view(torch.zeros_like(v)))])):
+        with pytest.raises(ValueError, match=f"{name}.output: found a lazily negated tensor"):
+            rope.store(operand)
+    out, texts = torch.zeros_like(q), (rope.spec, rope.form, rope.dims)
+    torch.ops.ropejit.store([torch._neg_view(q)], [out], [], "qo", *texts)
+    assert_close([out], [expected])
+    negative = torch._neg_view(q.clone())
+    torch.ops.ropejit.store([], [negative], [], "q", *texts)
+    assert_close([negative], [expected])
+    with pytest.raises(ValueError, match="q.output: found a lazily negated tensor"):
+        torch.ops.ropejit.store([q], [torch._neg_view(out)], [], "qo", *texts)
+
+
+@pytest.mark.parametrize(
+    "names, inputs, outputs, rows",
+    [("k", 0, 1, 0), ("x", 0, 1, 0), ("q x", 0, 2, 0), ("q q", 0, 2, 0), ("qfoo", 0, 1, 0), ("qr", 1, 1, 1),
+     ("qo", 1, 2, 0), ("qo", 0, 1, 0), ("qo", 2, 1, 0), ("q kor", 1, 2, 0), ("q", 0, 1, 1)],
+)
+def test_lists_of_the_operator_that_do_not_fit_its_names_are_refused(names, inputs, outputs, rows, device):
+    q = tensors(device)[0]
+    rope = ropejit.Rotation(SPEC, START)
+    lists = [q] * inputs, [q.clone() for _ in range(outputs)], [torch.arange(10, device=device)] * rows
+    with pytest.raises(ValueError, match="(names|inputs|outputs|rows): found .*, allowed: "):
+        torch.ops.ropejit.store(*lists, names, rope.spec, rope.form, rope.dims)
+
+
+def test_meta_tensors_pass_and_transforms_are_refused(device):
+    q, v = torch.empty(2, 5, 4, 32, device="meta"), torch.empty(2, 5, 2, 24, device="meta")
+    rope = ropejit.Rotation(SPEC, START)
+    rope.store([Operand("q", q), Operand("v", v, torch.empty_like(v))])
+    x = torch.randn(3, 2, 5, 4, 32, device=device)
+    with pytest.raises(NotImplementedError, match="operands: found a transform of torch.func"):
+        torch.func.vmap(lambda x: rope.store([Operand("q", x)]) or x)(x)

@@ -60,8 +60,8 @@ struct Side {
   const Rows* out;  // `apart`, or in place `in`
 };
 
-// Of a cache: beyond it the general checks say what is wrong.
-constexpr std::int64_t kMostCacheRows = 1LL << 40;
+// Of a cache: as many as there may be tokens. Beyond it the general checks say what is wrong.
+constexpr std::int64_t kMostCacheRows = (1LL << 31) - 1;
 
 bool find_side(const KernelClass& kernel_class, const PlanOperand& operand, const OperandArgs& given,
                const RopeArgs& args, Side& side) noexcept {

@@ -23,6 +23,26 @@ void require(std::int64_t value, const IntRange& range, const std::string& field
   throw field_error(ErrorCode::invalid_argument, field, fmt::format("{}", value), range.describe());
 }
 
+/// The fields as numbers, those that are absent apart from all others.
+struct OperandNumbers {
+  llvm::SmallVector<std::int64_t, 8> numbers;
+  void number(const char*, const std::int64_t& value, const IntRange&, bool) { numbers.push_back(value); }
+  void dtype(const char*, const std::optional<DType>& value) {
+    numbers.push_back(value ? static_cast<std::int64_t>(*value) : -1);
+  }
+  void stage(const char*, const std::optional<bool>& value, Stage) { numbers.push_back(value ? (*value ? 1 : 0) : -1); }
+};
+
+/// What a person is told of stages that the spec names: " rotates=false".
+struct StageText {
+  std::string text;
+  void number(const char*, const std::int64_t&, const IntRange&, bool) {}
+  void dtype(const char*, const std::optional<DType>&) {}
+  void stage(const char* key, const std::optional<bool>& value, Stage) {
+    if (value) text += fmt::format(" {}={}", key, *value);
+  }
+};
+
 struct RequireOperand {
   const char* name;
   void number(const char* key, const std::int64_t& value, const IntRange& range, bool) {
@@ -87,8 +107,9 @@ std::string operand_to_string(const Operand& operand) {
   std::string text = fmt::format("{}x{}", operand.heads, operand.head_dim);
   if (operand.first_lane != 0) text += fmt::format("+{}", operand.first_lane);
   if (operand.dtype_out) text += fmt::format(" to {}", to_string(*operand.dtype_out));
-  if (operand.rotates == false) text += " as it is";
-  return text;
+  StageText stages;
+  visit_fields(operand, stages);
+  return text + stages.text;
 }
 
 }  // namespace internal
@@ -113,7 +134,8 @@ void RopeSpec::validate() const {
   }
   require(rotary_dim, kRotaryDim, "rotary_dim");
   validate_fit(q, rotary_dim, "q");
-  if (k) validate_fit(*k, rotary_dim, "k");
+  if (k && k->rotates == false) require(k->first_lane, {0, 0}, "k.first_lane");
+  if (k && k->rotates != false) validate_fit(*k, rotary_dim, "k");
   if (max_length) require(*max_length, kContextLength, "max_length");
   validate_scaling(*this);
   validate_axes(*this);

@@ -49,7 +49,7 @@ TEST_CASE("What the quick checks take the general ones take too, and make the sa
   const Choice choose{random};
   int taken = 0;
   int left = 0;
-  for (int i = 0; i < 200000; ++i) {
+  for (int i = 0; i < 400000; ++i) {
     RopeSpec spec;
     spec.dtype = choose.of({DType::bf16, DType::fp32});
     spec.rotary_dim = choose.of({8, 16});
@@ -57,6 +57,9 @@ TEST_CASE("What the quick checks take the general ones take too, and make the sa
     if (random() % 3 != 0) spec.k = Operand{choose.of<std::int64_t>({1, 2}), 16, 0};
     LaunchForm form = random() % 2 == 0 ? LaunchForm::in_place_start() : LaunchForm::out_of_place_start();
     if (random() % 2 == 0) form = form.with_free_strides();
+    if (random() % 3 == 0) spec.v = Operand{choose.of<std::int64_t>({1, 2}), 16, 0};
+    if (spec.k && random() % 3 == 0) form.k_rows = CacheRows::rows32;
+    if (spec.v && random() % 2 == 0) form.v_rows = CacheRows::rows64;
     static std::vector<std::pair<std::string, internal::KernelClass>> classes;
     const std::string text = spec.to_json() + form.to_json();
     auto at = std::find_if(classes.begin(), classes.end(), [&](const auto& one) { return one.first == text; });
@@ -70,8 +73,17 @@ TEST_CASE("What the quick checks take the general ones take too, and make the sa
     if (random() % 8 != 0) args.k = random_view(choose, spec.k ? spec.k->heads : 1, 16, args.tokens);
     const bool out_of_place = (form.placement == Placement::out_of_place) != (random() % 16 == 0);
     if (out_of_place) args.q_out = random_view(choose, spec.q.heads, 16, args.tokens);
-    if (out_of_place && random() % 8 != 0)
-      args.k_out = random_view(choose, spec.k ? spec.k->heads : 1, 16, args.tokens);
+    const bool k_apart = out_of_place || form.k_rows != CacheRows::none;
+    if (k_apart && random() % 8 != 0) args.k_out = random_view(choose, spec.k ? spec.k->heads : 1, 16, args.tokens);
+    if (spec.v && random() % 8 != 0) args.v = random_view(choose, spec.v->heads, 16, args.tokens);
+    if (spec.v && random() % 8 != 0) args.v_out = random_view(choose, spec.v->heads, 16, args.tokens);
+    // Caches that no memory holds among them: their strides wrap around 64 bits.
+    for (std::int64_t* const rows : {&args.k_cache_rows, &args.v_cache_rows}) {
+      *rows = choose.of<std::int64_t>({1, 5, 64, 64, 0, -1, std::int64_t{1} << 31, (std::int64_t{1} << 34) + 1,
+                                       (std::int64_t{1} << 39) + 1, std::int64_t{1} << 40, INT64_MAX});
+    }
+    if (random() % 64 == 0) args.k_out.token_stride = std::int64_t{1} << 28;
+    if (random() % 64 == 0) args.v_out.token_stride = std::int64_t{1} << 28;
     if (random() % 16 == 0) args.q.data = nullptr;
 
     LaunchArguments quick;
@@ -85,10 +97,13 @@ TEST_CASE("What the quick checks take the general ones take too, and make the sa
     INFO("case " << i << " " << text);
     const char* const why = internal::fill_tensors(kernel_class, args, general);
     if (why != nullptr) FAIL(why);
-    const bool as_general = quick.params.q_in == general.params.q_in && quick.params.q_out == general.params.q_out &&
-                            quick.params.k_in == general.params.k_in && quick.params.k_out == general.params.k_out &&
-                            same(quick.params.q_strides, general.params.q_strides) &&
-                            same(quick.params.k_strides, general.params.k_strides);
+    const bool as_general =
+        quick.params.q_in == general.params.q_in && quick.params.q_out == general.params.q_out &&
+        quick.params.k_in == general.params.k_in && quick.params.k_out == general.params.k_out &&
+        same(quick.params.q_strides, general.params.q_strides) &&
+        same(quick.params.k_strides, general.params.k_strides) &&
+        (!quick.is_given[kernel_class.operands.size() - 1] || kernel_class.operands.size() < 3 ||
+         std::memcmp(&quick.params.more[0], &general.params.more[0], sizeof quick.params.more[0]) == 0);
     if (!as_general) FAIL("the two differ");
     // Where there is one token or one head its stride does not matter; the quick checks look at it all the same.
     if (!general.allow(quick.aligned)) FAIL("the quick checks allow wider accesses");

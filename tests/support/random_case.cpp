@@ -150,7 +150,10 @@ NumericCase random_case(std::mt19937_64& random) {
   result.form = random_form(random, result.spec);
   set_outputs(random, result.spec, result.form);
   const bool k_is_apart = result.form.placement == Placement::out_of_place || result.form.k_rows != CacheRows::none;
-  if (result.spec.k && k_is_apart && one_in(random, 8)) result.spec.k->rotates = false;
+  if (result.spec.k && k_is_apart && one_in(random, 8)) {
+    result.spec.k->rotates = false;
+    result.spec.k->first_lane = 0;
+  }
   result.batch = 1 + up_to(random, 2);
   result.tokens = 1 + up_to(random, 8);
   result.pass_k = !one_in(random, 8);
