@@ -24,8 +24,9 @@ constexpr std::int64_t kMostStride = 1LL << 28;  // in elements
 constexpr std::uint64_t kMostBytes = 1ULL << 47;
 
 /// `batch` sequences of `tokens` tokens each.
-inline __attribute__((always_inline)) bool find_rows(const TensorView& view, const PlanOperand& operand, std::int64_t element, std::int64_t batch,
-               std::int64_t tokens, Rows& rows) noexcept {
+inline __attribute__((always_inline)) bool find_rows(const TensorView& view, const PlanOperand& operand,
+                                                     std::int64_t element, std::int64_t batch, std::int64_t tokens,
+                                                     Rows& rows) noexcept {
   const std::int64_t lanes = static_cast<std::int64_t>(operand.heads) * operand.head_dim;
   const std::int64_t stride = view.token_stride == kContiguous ? lanes : view.token_stride;
   const bool whole_rows = (view.lane_stride == kContiguous || view.lane_stride == 1) &&
