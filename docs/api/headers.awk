@@ -16,6 +16,7 @@ function displayed(head, body) {
 
 # ropejit.h is in plain C comments: those before a declaration, over several lines, and those behind one.
 /^ *\/\* [^-]/ { sub(/\/\*/, "/**"); within = 1 }
+within && /^ *\*\/ *$/ { print; within = display = 0; next }
 within {
   match($0, /^ *\/?\*\*?/)
   line = displayed(substr($0, 1, RLENGTH), substr($0, RLENGTH + 1))

@@ -210,9 +210,7 @@ typedef struct ropejit_operand {
    * whose token_stride is between rows; its batch_stride is not used. */
   ropejit_tensor out;
   /* For forms with "k_rows" and "v_rows": device memory, at [b*tokens + s] the row of `out` (int32_t or int64_t, as the
-   * form says) that token s of sequence b is written to; -1: none. Rows must be distinct. Two operands may share a
-   * list.
-   */
+   * form says) that token s of sequence b is written to; -1: none. Rows must be distinct. Operands may share a list. */
   const void* rows;
   int64_t cache_rows; /* 1 or more */
 } ropejit_operand;
