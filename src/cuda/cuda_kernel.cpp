@@ -43,7 +43,7 @@ class CudaKernel : public LoadedKernel {
     if (!api_.is_of_this_process()) return;
     // A captured graph may hold what was launched, so that stays loaded for the life of the process. Where the driver
     // is shutting down the unload is refused, and there is nothing left to do about it.
-    if (was_launched()) {
+    if (CudaKernel::was_launched()) {
       kept_libraries().keep(key_, loaded_);
     } else if (!is_kept_) {
       api_.p_cuLibraryUnload(loaded_.library);

@@ -87,8 +87,9 @@ struct HfHeads {
 };
 
 /// One row of the table: everything in which the family differs from a Llama. Lists of names are words with a space
-/// between two. Functions read a config, and throw Error naming the field that they cannot read.
-struct HfFamily {
+/// between two. Functions read a config, and throw Error naming the field that they cannot read. The members stand in
+/// the order in which a person reads a row.
+struct HfFamily {                         // NOLINT(clang-analyzer-optin.performance.Padding)
   llvm::StringLiteral types = "";         ///< language types, whose own fields describe attention that rotates
   llvm::StringLiteral whole_models = "";  ///< types of models of which such a language model is a part
   std::optional<HfTower> tower{};         ///< the vision tower that came with the family

@@ -122,12 +122,12 @@ void add_operands(Fields& fields, const KernelClass& c) {
 
 // The field of the form whose key this is; `always`: its text is there with a default too.
 void add_form_field(Fields& fields, const FormValues& values, std::string_view key, bool always = false) {
-  static const FormValues kUsual = form_values(LaunchForm{});
+  static const FormValues usual = form_values(LaunchForm{});
   for (std::size_t i = 0; i < values.size(); ++i) {
     const FormValue& one = values[i];
     if (one.key != key) continue;
     ClassField& field = fields.choice(one.words.config, one.is_flag ? "bool" : one.words.type, one.word, one.number);
-    if (!always && one.number == kUsual[i].number) return;
+    if (!always && one.number == usual[i].number) return;
     const char* const word = one.is_flag ? "" : one.word;
     // Two keys of the text are shorter than those of the JSON.
     const std::string_view label = key == "context_parallel" ? "cp" : key == "overlaps_previous" ? "overlaps" : key;
