@@ -127,14 +127,11 @@ class Rotation:
         if operands[0][0].is_meta:
             return
         ready = _operands.in_memory(operands)
-        positions, cos, sin, cu_seqlens, start = rest
-        tables = _plain.alike(_plain.read_from(cos), _plain.read_from(sin))
-        positions = _plain.gapless(_plain.read_from(positions), self.kind)
-        cu_seqlens = _plain.gapless(_plain.read_from(cu_seqlens), "ragged")
+        *tensors, start = rest
         run = self._store_in_place if operands[0][1] is None else self._store
         try:
             with _context_of(operands[0][0]):
-                done = run(*ready, positions, *tables, cu_seqlens, start, _FORCED | _LAST)
+                done = run(*ready, *self._in_memory(*tensors), start, _FORCED | _LAST)
         except _native.NativeError as error:
             raise python_error(error) from None
         if done is None:
@@ -168,14 +165,18 @@ class Rotation:
         if q.is_meta:
             return (q, k) if in_place else self.shaped(q, k)
         prepared = _plain.written_to if in_place else _plain.read_from
-        ready_q, ready_k, *rest = (prepared(q), prepared(k), *map(_plain.read_from, (positions, cos, sin, cu_seqlens)))
-        rest = (_plain.gapless(rest[0], self.kind), *_plain.alike(rest[1], rest[2]), _plain.gapless(rest[3], "ragged"))
+        ready_q, ready_k, rest = prepared(q), prepared(k), self._in_memory(positions, cos, sin, cu_seqlens)
         _checks.check_memory(ready_q, ready_k, *rest)
         with _context_of(q):
             result = run(ready_q, ready_k, *rest, start, _FORCED | _LAST)
         if result is None:
             raise ValueError("q: found a combination of arguments that is not served")
         return (q, k) if in_place else result
+
+    def _in_memory(self, *tensors):
+        """Positions, cos, sin and cu_seqlens as a kernel reads them."""
+        positions, cos, sin, cu_seqlens = map(_plain.read_from, tensors)
+        return _plain.gapless(positions, self.kind), *_plain.alike(cos, sin), _plain.gapless(cu_seqlens, "ragged")
 
     def shaped(self, q, k):
         """New tensors of the results' shapes and dtypes, with anything in them."""

@@ -8,6 +8,7 @@ form with context_parallel also has ranks and rank, which the library takes with
 import json
 
 from ropejit import _torch
+from ropejit._operands import NAMES
 from ropejit._services import service_for
 
 _ANGLES_OF_TWO = ("half", "full", "repeated")
@@ -86,7 +87,6 @@ def _fill(target, path, key, value):
         raise ValueError(f"{path}{key}: found {target[key]!r}, allowed: {value!r}, which is what the tensors have")
 
 
-_OPERANDS = ("q", "k", "v")
 _KEY_OPERANDS, _KEY_OPERAND_LENGTH = 7, 4  # as in site.h
 
 
@@ -106,7 +106,7 @@ def make_kernel(spec, form, in_place, key):
     spec.setdefault("schema", 1)
     _fill(spec, "spec.", "dtype", _torch.NAMES[dtype])
     stores = False  # then tensors say themselves what is written
-    for number, name in enumerate(_OPERANDS):
+    for number, name in enumerate(NAMES):
         at = _KEY_OPERANDS + number * _KEY_OPERAND_LENGTH
         heads, dim, out_dtype, rows_dtype = key[at : at + _KEY_OPERAND_LENGTH]
         operand = dict(operand_of(spec, name))

@@ -49,9 +49,8 @@ inline OperandArgs args_of(const RopeArgs& args, OperandName name) noexcept {
 template <class Visit>
 bool for_each_operand(const KernelClass& kernel_class, const RopeArgs& args, const Visit& visit) noexcept {
   std::size_t index = 0;
-  const OperandArgs all[] = {{&args.q, &args.q_out, nullptr, 0},
-                             {&args.k, &args.k_out, args.k_rows, args.k_cache_rows},
-                             {&args.v, &args.v_out, args.v_rows, args.v_cache_rows}};
+  const OperandArgs all[] = {args_of(args, OperandName::q), args_of(args, OperandName::k),
+                             args_of(args, OperandName::v)};
   for (std::size_t name = 0; name < kMostOperands; ++name) {
     const OperandArgs& given = all[name];
     if (index < kernel_class.operands.size() && kernel_class.operands[index].name == static_cast<OperandName>(name)) {

@@ -16,7 +16,7 @@ struct Rows {
   std::int64_t token_stride;  // in elements
 };
 
-// As size_of, which is another library's function to this one.
+// size_of without a call into another file, of which a launch would make six.
 constexpr std::int64_t bytes_of(DType dtype) noexcept { return dtype == DType::fp32 ? 4 : 2; }
 
 // Beyond these a launch is not a usual one. With fewer than 2^31 tokens nothing overflows.

@@ -126,11 +126,6 @@ std::vector<TuningRecord> RecordSet::of_class(const DeviceKey& device, const std
   return {begin, end};
 }
 
-std::optional<Advice> RecordSet::nearest(const DeviceKey& device, const KernelClass& kernel_class,
-                                         std::int64_t bytes_per_token, std::int64_t tokens) const {
-  return nearest(device, kernel_class, bytes_per_token, std::vector{tokens}).front();
-}
-
 std::vector<std::optional<Advice>> RecordSet::nearest(const DeviceKey& device, const KernelClass& kernel_class,
                                                       std::int64_t bytes_per_token,
                                                       const std::vector<std::int64_t>& tokens) const {

@@ -57,13 +57,10 @@ class RecordSet {
   /// The records of a class on a device, in order of tokens.
   std::vector<TuningRecord> of_class(const DeviceKey& device, const std::string& kernel_class) const;
 
-  /// The record to follow for a launch of `tokens` tokens that moves `bytes_per_token` for each, or nothing that can be
-  /// trusted. The class's own come first, the nearest in tokens; else those of kin, the nearest in bytes. Of equally
-  /// near ones, that with the nearer bytes_per_token, then the first of all(). Never one of another device, nor one
-  /// whose variant is illegal for this class.
-  std::optional<Advice> nearest(const DeviceKey& device, const KernelClass& kernel_class, std::int64_t bytes_per_token,
-                                std::int64_t tokens) const;
-  /// The same for each of these numbers of tokens.
+  /// For each of these numbers of tokens, the record to follow for a launch of so many that moves `bytes_per_token` for
+  /// each, or nothing that can be trusted. The class's own come first, the nearest in tokens; else those of kin, the
+  /// nearest in bytes. Of equally near ones, that with the nearer bytes_per_token, then the first of all(). Never one
+  /// of another device, nor one whose variant is illegal for this class.
   std::vector<std::optional<Advice>> nearest(const DeviceKey& device, const KernelClass& kernel_class,
                                              std::int64_t bytes_per_token,
                                              const std::vector<std::int64_t>& tokens) const;

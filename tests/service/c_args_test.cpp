@@ -200,6 +200,7 @@ class Operands {
   void set(std::size_t i, const ropejit_operand& operand) {
     std::memcpy(bytes_.data() + i * size_, &operand, std::min(size_, sizeof operand));
   }
+  ropejit_operand& at(std::size_t i) { return *reinterpret_cast<ropejit_operand*>(bytes_.data() + i * size_); }
   ropejit_operand get(std::size_t i) const {
     ropejit_operand operand{};
     std::memcpy(&operand, bytes_.data() + i * size_, std::min(size_, sizeof operand));
@@ -263,42 +264,12 @@ TEST_CASE("a list of operands that says something else than one launch is refuse
       {"beside operands", [](Operands&, ropejit_args& args) { args.k_out.data = &args; }},
       {"beside operands", [](Operands&, ropejit_args& args) { args.k_rows = &args; }},
       {"twice", [](Operands& operands, ropejit_args&) { operands.set(2, operands.get(0)); }},
-      {"rows of q",
-       [](Operands& operands, ropejit_args& args) {
-         ropejit_operand operand = operands.get(1);
-         operand.rows = &args;
-         operands.set(1, operand);
-       }},
-      {"unknown name",
-       [](Operands& operands, ropejit_args&) {
-         ropejit_operand operand = operands.get(1);
-         operand.name = 3;
-         operands.set(1, operand);
-       }},
-      {"unknown name",
-       [](Operands& operands, ropejit_args&) {
-         ropejit_operand operand = operands.get(0);
-         operand.name = -1;
-         operands.set(0, operand);
-       }},
-      {"reserved",
-       [](Operands& operands, ropejit_args&) {
-         ropejit_operand operand = operands.get(2);
-         operand.reserved = 1;
-         operands.set(2, operand);
-       }},
-      {"no version",
-       [](Operands& operands, ropejit_args&) {
-         ropejit_operand operand = operands.get(0);
-         operand.size = 0;
-         operands.set(0, operand);
-       }},
-      {"65536",
-       [](Operands& operands, ropejit_args&) {
-         ropejit_operand operand = operands.get(2);
-         operand.size = std::size_t{1} << 40;
-         operands.set(2, operand);
-       }},
+      {"rows of q", [](Operands& operands, ropejit_args& args) { operands.at(1).rows = &args; }},
+      {"unknown name", [](Operands& operands, ropejit_args&) { operands.at(1).name = 3; }},
+      {"unknown name", [](Operands& operands, ropejit_args&) { operands.at(0).name = -1; }},
+      {"reserved", [](Operands& operands, ropejit_args&) { operands.at(2).reserved = 1; }},
+      {"no version", [](Operands& operands, ropejit_args&) { operands.at(0).size = 0; }},
+      {"65536", [](Operands& operands, ropejit_args&) { operands.at(2).size = std::size_t{1} << 40; }},
   }));
   Operands operands(sizeof(ropejit_operand));
   ropejit_args args = operands.args();

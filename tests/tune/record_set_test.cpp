@@ -45,6 +45,11 @@ std::vector<TuningRecord> disagreeing_records(std::mt19937& random) {
   return records;
 }
 
+std::optional<Advice> nearest(const RecordSet& set, const DeviceKey& device, const KernelClass& kernel_class,
+                              std::int64_t bytes_per_token, std::int64_t tokens) {
+  return set.nearest(device, kernel_class, bytes_per_token, {tokens}).front();
+}
+
 }  // namespace
 
 TEST_CASE("Records that disagree are settled by pin, version, time, variant and line, in this order") {
@@ -162,7 +167,7 @@ TEST_CASE("A class's own records are trusted to a factor of four in tokens, ends
                       {25, true, 2},  {24, false, 0}, {0, false, 0},  {-1, false, 0}};
   for (const Row& row : rows) {
     INFO(row.tokens);
-    const std::optional<Advice> advice = set.nearest(sample_device(), own, sample_bytes(own), row.tokens);
+    const std::optional<Advice> advice = nearest(set, sample_device(), own, sample_bytes(own), row.tokens);
     REQUIRE(advice.has_value() == row.trusted);
     if (!advice) continue;
     CHECK(advice->own_class);
@@ -184,7 +189,7 @@ TEST_CASE("Kin are trusted to a factor of two in bytes, ends included, and after
   const Row rows[] = {{200, true, 0}, {100, true, 1}, {400, true, 1}, {401, false, 0}, {99, false, 0}};
   for (const Row& row : rows) {
     INFO(row.tokens);
-    const std::optional<Advice> advice = set.nearest(sample_device(), asked, sample_bytes(asked), row.tokens);
+    const std::optional<Advice> advice = nearest(set, sample_device(), asked, sample_bytes(asked), row.tokens);
     REQUIRE(advice.has_value() == row.trusted);
     if (!advice) continue;
     CHECK_FALSE(advice->own_class);
@@ -192,13 +197,13 @@ TEST_CASE("Kin are trusted to a factor of two in bytes, ends included, and after
   }
   // One of its own, however much farther, as long as it is trusted.
   set.add(sample_record(50, "flat_v8_h2_t128", 10, asked));
-  CHECK(set.nearest(sample_device(), asked, sample_bytes(asked), 200)->own_class);
-  CHECK_FALSE(set.nearest(sample_device(), asked, sample_bytes(asked), 201)->own_class);
+  CHECK(nearest(set, sample_device(), asked, sample_bytes(asked), 200)->own_class);
+  CHECK_FALSE(nearest(set, sample_device(), asked, sample_bytes(asked), 201)->own_class);
   // Of other classes that are not kin, and of other devices, nothing is used.
-  CHECK_FALSE(set.nearest(sample_device(), sample_class(16, 0), sample_bytes(asked), 200));
+  CHECK_FALSE(nearest(set, sample_device(), sample_class(16, 0), sample_bytes(asked), 200));
   DeviceKey slice = sample_device();
   slice.multiprocessors = 66;
-  CHECK_FALSE(set.nearest(slice, asked, sample_bytes(asked), 200));
+  CHECK_FALSE(nearest(set, slice, asked, sample_bytes(asked), 200));
 }
 
 TEST_CASE("Of equally near kin, the nearer bytes of a token come first, then the order of the set") {
@@ -207,16 +212,16 @@ TEST_CASE("Of equally near kin, the nearer bytes of a token come first, then the
   RecordSet set;
   set.add(sample_record(50, "flat_v8_h4_t128", 10, sample_class(64, 64)));  // 4 times the bytes: 200 of asked
   set.add(sample_record(200, "flat_v8_h2_t128", 10, sample_class(8, 24)));  // as many bytes: 200
-  CHECK(set.nearest(sample_device(), asked, bytes, 200)->record.variant == "flat_v8_h2_t128");
+  CHECK(nearest(set, sample_device(), asked, bytes, 200)->record.variant == "flat_v8_h2_t128");
   set.add(sample_record(200, "flat_v8_h1_t128", 10, sample_class(24, 8)));  // the same again
   const bool first = sample_class(24, 8).hash() < sample_class(8, 24).hash();
-  CHECK(set.nearest(sample_device(), asked, bytes, 200)->record.variant ==
+  CHECK(nearest(set, sample_device(), asked, bytes, 200)->record.variant ==
         (first ? "flat_v8_h1_t128" : "flat_v8_h2_t128"));
   // Tokens of the class's own, at equal distance: the fewer come first.
   set.add(sample_record(100, "flat_v4_h1_t128", 10, asked));
   set.add(sample_record(400, "flat_v4_h2_t128", 10, asked));
-  CHECK(set.nearest(sample_device(), asked, bytes, 200)->record.variant == "flat_v4_h1_t128");
-  CHECK(set.nearest(sample_device(), asked, bytes, 201)->record.variant == "flat_v4_h2_t128");
+  CHECK(nearest(set, sample_device(), asked, bytes, 200)->record.variant == "flat_v4_h1_t128");
+  CHECK(nearest(set, sample_device(), asked, bytes, 201)->record.variant == "flat_v4_h2_t128");
 }
 
 TEST_CASE("A variant that is illegal for the class is no advice: the next nearest is") {
@@ -226,11 +231,11 @@ TEST_CASE("A variant that is illegal for the class is no advice: the next neares
   REQUIRE(why_illegal(kin, {Family::flat, 8, 8, 128}).empty());
   RecordSet set;
   set.add(sample_record(100, "flat_v8_h8_t128", 10, kin));
-  CHECK_FALSE(set.nearest(sample_device(), asked, sample_bytes(asked), 200));
-  CHECK(set.nearest(sample_device(), kin, sample_bytes(kin), 100));
+  CHECK_FALSE(nearest(set, sample_device(), asked, sample_bytes(asked), 200));
+  CHECK(nearest(set, sample_device(), kin, sample_bytes(kin), 100));
   set.add(sample_record(120, "flat_v8_h4_t128", 10, kin));
-  CHECK(set.nearest(sample_device(), asked, sample_bytes(asked), 200)->record.tokens == 120);
+  CHECK(nearest(set, sample_device(), asked, sample_bytes(asked), 200)->record.tokens == 120);
   // Its own too: legality may have changed since, or a person may have pinned it.
   set.add(sample_record(200, "flat_v8_h8_t128", 10, asked));
-  CHECK(set.nearest(sample_device(), asked, sample_bytes(asked), 200)->record.tokens == 120);
+  CHECK(nearest(set, sample_device(), asked, sample_bytes(asked), 200)->record.tokens == 120);
 }
