@@ -50,8 +50,8 @@ void check_line(std::string_view line) {
 
 void check_advice(const RecordSet& records) {
   static const KernelClass sample = sample_class();
-  for (const std::int64_t tokens : {std::int64_t{1}, std::int64_t{5000}, std::int64_t{1} << 53}) {
-    const std::optional<Advice> advice = records.nearest(sample_device(), sample, sample_bytes(sample), tokens);
+  for (const std::optional<Advice>& advice :
+       records.nearest(sample_device(), sample, sample_bytes(sample), {1, 5000, std::int64_t{1} << 53})) {
     if (!advice) continue;
     const std::optional<Variant> variant = parse_variant(advice->record.variant);
     require(variant && why_illegal(sample, *variant).empty(), "variants that are advised are legal");
