@@ -30,5 +30,5 @@ target_link_libraries(ropejit_dependencies INTERFACE
 # The static ones of them, by file, for the library: see library.cmake. It needs nothing of zlib and zstd in the end.
 set(ropejit_archives
   "${LLVM_LIBRARY_DIR}/libLLVMSupport.a" "${LLVM_LIBRARY_DIR}/libLLVMDemangle.a"
-  "${ROPEJIT_ZSTD_LIBRARY}" "${ROPEJIT_ZLIB_LIBRARY}" "${ROPEJIT_SODIUM_LIBRARY}")
+  ${llvm_compression} "${ROPEJIT_SODIUM_LIBRARY}")
 list(FILTER ropejit_archives INCLUDE REGEX "\\.a$")

@@ -4,6 +4,8 @@
 # Both kinds hold one relocatable object in which all but the public names is local (fold_objects.cmake): whoever links
 # them sees nothing of LLVM, fmt, Boost or libsodium, and has no use for their files.
 
+include(CheckLinkerFlag)
+
 # `target` of what is in the rest of the arguments.
 function(ropejit_library target kind)
   add_library(${target} ${kind} ${ARGN})
@@ -53,6 +55,17 @@ add_custom_command(
 set_source_files_properties("${folded}" PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
 add_custom_target(ropejit_fold DEPENDS "${folded}")
 
+# text: nothing needs code to be changed as it is loaded. defs: nothing is missing. The other is for builds that link
+# libstdc++ in. Linkers that do not know them do so by themselves.
+set(shared_link_options "")
+foreach(option -Wl,-z,text -Wl,-z,defs -Wl,--exclude-libs,ALL)
+  string(MAKE_C_IDENTIFIER "ROPEJIT_LINKS_WITH${option}" known)
+  check_linker_flag(CXX "${option}" ${known})
+  if(${known})
+    list(APPEND shared_link_options "${option}")
+  endif()
+endforeach()
+
 function(ropejit_folded_library kind)
   set(target ropejit_${kind})
   if(kind STREQUAL chosen)
@@ -63,9 +76,7 @@ function(ropejit_folded_library kind)
   add_dependencies(${target} ropejit_fold)
   set_target_properties(${target} PROPERTIES EXPORT_NAME ${kind})
   if(kind STREQUAL "shared")
-    # text: nothing needs code to be changed as it is loaded. defs: nothing is missing. The other is for builds that
-    # link libstdc++ in.
-    target_link_options(${target} PRIVATE -Wl,--gc-sections -Wl,-z,text -Wl,-z,defs -Wl,--exclude-libs,ALL)
+    target_link_options(${target} PRIVATE -Wl,--gc-sections ${shared_link_options})
     target_link_libraries(${target} PRIVATE m Threads::Threads ${CMAKE_DL_LIBS})
   else()
     # What GCC's C++ programs get without asking. Newer C libraries hold the others, and still answer to their names.

@@ -25,13 +25,21 @@ foreach(name Support Demangle)
   set_target_properties(ropejit_llvm_${name} PROPERTIES IMPORTED_LOCATION "${file}")
 endforeach()
 
-# Static ones where they are installed: a program then runs where they are not.
-find_library(ROPEJIT_ZSTD_LIBRARY NAMES libzstd.a zstd REQUIRED)
-find_library(ROPEJIT_ZLIB_LIBRARY NAMES libz.a z REQUIRED)
+# Static ones where they are installed: a program then runs where they are not. An LLVM that was built without them needs
+# neither.
+set(llvm_compression "")
+if(LLVM_ENABLE_ZSTD)
+  find_library(ROPEJIT_ZSTD_LIBRARY NAMES libzstd.a zstd REQUIRED)
+  list(APPEND llvm_compression "${ROPEJIT_ZSTD_LIBRARY}")
+endif()
+if(LLVM_ENABLE_ZLIB)
+  find_library(ROPEJIT_ZLIB_LIBRARY NAMES libz.a z REQUIRED)
+  list(APPEND llvm_compression "${ROPEJIT_ZLIB_LIBRARY}")
+endif()
 mark_as_advanced(ROPEJIT_ZSTD_LIBRARY ROPEJIT_ZLIB_LIBRARY)
 
 add_library(ropejit_llvm_support INTERFACE)
 target_include_directories(ropejit_llvm_support SYSTEM INTERFACE ${LLVM_INCLUDE_DIRS})
 target_link_libraries(ropejit_llvm_support INTERFACE
-  ropejit_llvm_Support ropejit_llvm_Demangle ${ROPEJIT_ZSTD_LIBRARY} ${ROPEJIT_ZLIB_LIBRARY}
+  ropejit_llvm_Support ropejit_llvm_Demangle ${llvm_compression}
   Threads::Threads ${CMAKE_DL_LIBS} rt m)

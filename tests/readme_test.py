@@ -19,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 
+import python_command_test
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MOST_BYTES = 10_240
 PAGES = ["README.md", "python/README.md", "bench/README.md", "tests/reliability/README.md", "src/DESIGN.md"]
@@ -131,6 +133,19 @@ def check_dev(words, verbs, where):
         problems.append(f"{where}: ./dev {verb} with {arguments}, where its line says: {verbs[verb]}")
 
 
+def check_try(words, where, program):
+    """The Python package's command, on the CPU, from a package that is laid out for it."""
+    with tempfile.TemporaryDirectory() as folder:
+        python_command_test.lay_out(pathlib.Path(folder), program)
+        environment = {"PYTHONPATH": folder, "HOME": folder, "ROPEJIT_DEVICE": "host", "ROPEJIT_ON_MISS": "generic",
+                       "PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run([sys.executable, "-S", "-m", "ropejit_cli", *words], env=environment, cwd=folder,
+                              capture_output=True, text=True, timeout=300)
+    if done.returncode != 0 or "verified" not in done.stdout:
+        problems.append(f"{where}: ended with {done.returncode}\n{done.stdout[-500:]}{done.stderr[-500:]}")
+    print(f"{where}: ran ropejit {shlex.join(words)}")
+
+
 def check_shell(text, where, program, verbs):
     for line in filter(None, (line.strip() for line in text.splitlines())):
         words = shlex.split(line, comments=True)
@@ -138,12 +153,17 @@ def check_shell(text, where, program, verbs):
             continue
         if words[0] == "./dev":
             check_dev(words, verbs, where)
+        elif words[:2] == ["ropejit", "try"]:
+            check_try(words[1:], where, program)
+        elif words == ["(cd", "build/dist", "&&", "sha256sum", "--check", "SHA256SUMS)"]:
+            if "sha256sum ropejit-* >SHA256SUMS" not in read("python/wheel/build.sh"):
+                problems.append(f"{where}: ./dev wheel writes no SHA256SUMS into build/dist")
         elif words[0] == "ropejit":
             if run([program, *words[1:]], f"{where}: {shlex.join(words)}") is not None:
                 print(f"{where}: ran {shlex.join(words)}")
         elif words[:4] == ["python3", "-m", "pip", "install"] and len(words) == 5:
             folder, _, wheel = words[4].rpartition("/")
-            name = re.search(r'^name = "(.*)"', read("python/pyproject.toml"), re.MULTILINE)[1]
+            name = re.search(r'^name = "(.*)"', read("pyproject.toml"), re.MULTILINE)[1]
             if f"{folder} " not in verbs.get("wheel", "") + " " or wheel != f"{name}-*.whl":
                 problems.append(f"{where}: {words[4]} is not what ./dev wheel says that it makes")
         else:
@@ -165,6 +185,12 @@ def names_of_package(text):
     return used
 
 
+def statements(body):
+    """Those of a module, and those of its conditions."""
+    for node in body:
+        yield from statements(node.body) if isinstance(node, ast.If) else (node,)
+
+
 def is_there(path):
     """Whether a dotted path leads to a folder, a module or a name that a module defines."""
     place = ROOT / "python"
@@ -177,7 +203,7 @@ def is_there(path):
         else:
             module, rest = place / "__init__.py", path[depth:]
         defined = set()
-        for node in ast.parse(module.read_text(encoding="utf-8")).body:
+        for node in statements(ast.parse(module.read_text(encoding="utf-8")).body):
             if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
                 defined.add(node.name)
             elif isinstance(node, ast.Assign):

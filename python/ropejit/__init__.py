@@ -7,16 +7,28 @@
 What spec and form may say: docs/spec-json.md. What tensors say themselves
 (dtype, heads, head_dim, strides) is left out of both. Drop-ins for other libraries' functions: ropejit.dropin.
 
+Without torch there is what needs no tensors: model_ropes, library_path, and the program (python -m ropejit).
+
 Errors: TypeError and ValueError name the argument, what was found and what is allowed; NotImplementedError is for what
 is valid and not built; ropejit.Error for what went wrong with device, driver or compiler.
 """
 
+import importlib.util
+
 from ropejit._models import model_ropes
 from ropejit._native import version as _version
-from ropejit._operands import Operand
-from ropejit._ops import rope, rope_
-from ropejit._rotation import Rotation
 from ropejit._services import Error, forget_unused, library_path, serve_host
 
 __all__ = ["Error", "Operand", "Rotation", "forget_unused", "library_path", "model_ropes", "rope", "rope_", "serve_host"]
 __version__ = _version()
+
+if importlib.util.find_spec("torch") is not None:
+    from ropejit._operands import Operand
+    from ropejit._ops import rope, rope_
+    from ropejit._rotation import Rotation
+else:
+
+    def __getattr__(name):
+        if name in __all__:
+            raise ImportError(f"ropejit.{name}: needs torch 2.4 or newer, which is not installed")
+        raise AttributeError(f"module 'ropejit' has no attribute {name!r}")

@@ -1,12 +1,11 @@
 """One service of the library for each device, and its errors as Python's."""
 
-import glob
 import json
 import os
 import pathlib
-import sys
 import threading
 
+import ropejit_cli
 from ropejit import _native
 
 _INVALID_ARGUMENT, _PARSE_ERROR, _UNSUPPORTED = 1, 2, 3
@@ -61,23 +60,11 @@ def host_is_served():
     return before
 
 
-def _nvrtc():
-    """The libnvrtc that came with torch, whose CUDA version the driver is known to take; None: as the library finds it.
-    """
-    if "ROPEJIT_NVRTC" in os.environ:
-        return None
-    for folder in sys.path:
-        found = glob.glob(os.path.join(folder, "nvidia", "*", "lib", "libnvrtc.so.[0-9]*"))
-        if found:
-            return max(found)
-    return None
-
-
 def _options(is_host, index):
     if is_host:
         return {"device": "host"}
     options = {"device": f"cuda:{index}"}
-    nvrtc = _nvrtc()
+    nvrtc = None if "ROPEJIT_NVRTC" in os.environ else ropejit_cli.nvrtc_beside_torch()
     if nvrtc is not None:
         options["nvrtc"] = nvrtc
     return options

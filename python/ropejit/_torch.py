@@ -5,6 +5,9 @@ from torch.autograd import forward_ad
 
 from ropejit import _native
 
+if tuple(int(word) for word in torch.__version__.split(".")[:2]) < (2, 4):
+    raise ImportError(f"ropejit: found torch {torch.__version__}, allowed: 2.4 or newer")
+
 BF16, FP16, FP32, INT32, INT64, COMPLEX64 = range(1, 7)  # as in native.h
 
 NUMBERS = {

@@ -22,6 +22,7 @@ struct Command {
 
 Command run_command();
 Command tune_command();
+Command try_command();
 Command inspect_command();
 Command diff_command();
 Command source_command();

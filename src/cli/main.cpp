@@ -30,7 +30,7 @@ std::vector<Command> all_commands() {
   std::vector<Command> all = {run_command(),     tune_command(),     inspect_command(), diff_command(),
                               source_command(),  variants_command(), compile_command(), info_command(),
                               cache_command(),   warm_command(),     check_command(),   records_command(),
-                              explain_command(), doctor_command()};
+                              explain_command(), doctor_command(),   try_command()};
   for (Command& command : all) command.flags.push_back({"--help", "", "this text"});
   return all;
 }

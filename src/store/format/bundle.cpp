@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 #include <llvm/ADT/STLExtras.h>
-#include <llvm/ADT/Sequence.h>
 #include <llvm/ADT/StringExtras.h>
 
 #include <utility>
@@ -120,7 +119,14 @@ std::optional<std::size_t> BundleIndex::find(std::string_view key) const {
     return std::nullopt;
   }
   const auto is_before = [&](std::size_t number) { return row(number).substr(0, kHashBytes) < wanted; };
-  const std::size_t first = *llvm::partition_point(llvm::seq<std::size_t>(0, size()), is_before);
+  // By hand: libc++'s partition_point does not take llvm::seq, nor Clang 14 the library's own.
+  std::size_t first = 0;
+  for (std::size_t count = size(); count > 0;) {
+    const std::size_t half = count / 2;
+    const bool goes_on = is_before(first + half);
+    first += goes_on ? half + 1 : 0;
+    count = goes_on ? count - half - 1 : half;
+  }
   if (first == size() || row(first).substr(0, kHashBytes) != wanted) return std::nullopt;
   return first;
 }

@@ -1,0 +1,84 @@
+# The public names with their types, for checkers and editors; what they mean is said where they are defined.
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Optional, Union
+
+from torch import Tensor
+
+_Json = Union[str, Mapping[str, Any]]
+_Form = Optional[_Json]
+
+__version__: str
+
+class Error(RuntimeError):
+    code: int
+    log: str
+
+class Operand(NamedTuple):
+    name: str
+    input: Tensor
+    output: Optional[Tensor] = ...
+    rows: Optional[Tensor] = ...
+
+class Rotation:
+    spec: str
+    form: str
+    dims: str
+    def __init__(self, spec: _Json, form: _Form = ..., dims: str = ...) -> None: ...
+    def __call__(
+        self,
+        q: Tensor,
+        k: Optional[Tensor] = ...,
+        positions: Optional[Tensor] = ...,
+        cos: Optional[Tensor] = ...,
+        sin: Optional[Tensor] = ...,
+        cu_seqlens: Optional[Tensor] = ...,
+        start: int = ...,
+    ) -> tuple[Tensor, Optional[Tensor]]: ...
+    def in_place(
+        self,
+        q: Tensor,
+        k: Optional[Tensor] = ...,
+        positions: Optional[Tensor] = ...,
+        cos: Optional[Tensor] = ...,
+        sin: Optional[Tensor] = ...,
+        cu_seqlens: Optional[Tensor] = ...,
+        start: int = ...,
+    ) -> tuple[Tensor, Optional[Tensor]]: ...
+    def store(
+        self,
+        operands: Sequence[Operand],
+        positions: Optional[Tensor] = ...,
+        cos: Optional[Tensor] = ...,
+        sin: Optional[Tensor] = ...,
+        cu_seqlens: Optional[Tensor] = ...,
+        start: int = ...,
+    ) -> None: ...
+
+def rope(
+    q: Tensor,
+    k: Optional[Tensor],
+    spec: _Json,
+    form: _Form = ...,
+    dims: str = ...,
+    positions: Optional[Tensor] = ...,
+    cos: Optional[Tensor] = ...,
+    sin: Optional[Tensor] = ...,
+    cu_seqlens: Optional[Tensor] = ...,
+    start: int = ...,
+) -> tuple[Tensor, Optional[Tensor]]: ...
+def rope_(
+    q: Tensor,
+    k: Optional[Tensor],
+    spec: _Json,
+    form: _Form = ...,
+    dims: str = ...,
+    positions: Optional[Tensor] = ...,
+    cos: Optional[Tensor] = ...,
+    sin: Optional[Tensor] = ...,
+    cu_seqlens: Optional[Tensor] = ...,
+    start: int = ...,
+) -> tuple[Tensor, Optional[Tensor]]: ...
+def model_ropes(config: Any, as_: Optional[str] = ..., **options: Any) -> dict[str, Any]: ...
+def library_path() -> Optional[str]: ...
+def serve_host(served: bool) -> bool: ...
+def forget_unused() -> int: ...

@@ -1,0 +1,7 @@
+"""python -m ropejit: as the command ropejit."""
+
+import sys
+
+from ropejit_cli import main
+
+sys.exit(main())

@@ -1,0 +1,207 @@
+"""ropejit try: what the kernels are worth on this machine, in about a minute.
+
+On a GPU: the kernel beside a copy of the same bytes, and, where torch and transformers are installed, a model of random
+weights before and after ropejit.dropin.hf.patch. Without one: the same kernel source on the CPU, checked against fp64.
+Progress goes to stderr; a table and bars to stdout, or with --json one object.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+
+import ropejit_cli
+
+DEFAULT_MODEL = "qwen3-0.6b"
+GPU_TOKENS = (1, 128, 4096, 16384)
+HOST_TOKENS = (64,)
+
+# What a GPU showed: README.md, "Numbers" (an H200, Qwen3-0.6B's shape, 28 layers, eager).
+MEASURED = (
+    ("decode step at 512 tokens", 28.0, 24.5),
+    ("prefill of 4,096 tokens", 40.7, 34.0),
+)
+
+
+class Failed(Exception):
+    """One line for the user, and the exit status."""
+
+    def __init__(self, line, status=1):
+        super().__init__(line)
+        self.status = status
+
+
+class Progress:
+    """Lines on stderr, each with the seconds since the start."""
+
+    def __init__(self):
+        self.start = time.monotonic()
+
+    def say(self, text):
+        print(f"[{time.monotonic() - self.start:4.0f} s] {text}", file=sys.stderr, flush=True)
+
+
+def run_program(*arguments):
+    """The object that a command of the program prints with --json."""
+    done = subprocess.run(
+        [ropejit_cli.program(), *arguments, "--json"],
+        env=ropejit_cli.environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        lines = [line for line in done.stderr.splitlines() if line] or ["the program said nothing"]
+        raise Failed(lines[0], done.returncode or 1) from None
+
+
+def kernels_beside_copies(model, device, progress):
+    """The program's `run` at several sizes. The first says whether there is a GPU."""
+    rows, tokens = [], [1]
+    while tokens:
+        count = tokens.pop(0)
+        progress.say(f"the kernel of {model}, {count:,} tokens: made, checked against fp64, timed beside a copy")
+        row = run_program("run", "--model", model, "--tokens", str(count), *(["--device", device] if device else []))
+        if not rows:
+            tokens = list(GPU_TOKENS[1:] if is_gpu(row) else HOST_TOKENS)
+        rows.append(row)
+    return rows
+
+
+def is_gpu(row):
+    return row["arch"].startswith("sm_")
+
+
+# --- what is printed ---------------------------------------------------------------------------------------------------
+
+
+def duration(microseconds):
+    for unit, factor in (("s", 1e6), ("ms", 1e3)):
+        if microseconds >= factor:
+            return f"{microseconds / factor:.3g} {unit}"
+    return f"{microseconds:.3g} us"
+
+
+def bars(pairs, width=36, block="#"):
+    """[(what, [(who, microseconds), ...])] as bars; the longest of each group is `width` long."""
+    left = max(len(what) for what, _ in pairs)
+    names = max(len(who) for _, group in pairs for who, _ in group)
+    lines = []
+    for what, group in pairs:
+        longest = max(value for _, value in group)
+        for who, value in group:
+            bar = block * max(1, round(width * value / longest))
+            lines.append(f"{what:<{left}}  {who:<{names}}  {bar:<{width}}  {duration(value)}")
+            what = ""
+    return "\n".join(lines)
+
+
+def block_of(stream):
+    try:
+        "\u2588".encode(stream.encoding or "ascii")
+    except UnicodeError:
+        return "#"
+    return "\u2588"
+
+
+def kernel_table(rows):
+    lines = [f"{'tokens':>8}  {'kernel':>9}  {'copy':>9}  {'over a copy':>11}  {'binary':<8}  check"]
+    for row in rows:
+        copy = row.get("copy_us")
+        times = f"{duration(copy):>9}  {row['launch_us'] / copy:>11.2f}" if copy else f"{'-':>9}  {'-':>11}"
+        verdict = "verified" if row["verified"] else row["problem"]
+        lines.append(f"{row['tokens']:>8,}  {duration(row['launch_us']):>9}  {times}  {row['cache']:<8}  {verdict}")
+    return "\n".join(lines)
+
+
+def model_table(rows):
+    lines = [f"{'':<26}  {'transformers':>12}  {'with ropejit':>12}  {'gain':>6}"]
+    for what, before, after in rows:
+        lines.append(f"{what:<26}  {duration(before):>12}  {duration(after):>12}  {1 - after / before:>6.1%}")
+    return "\n".join(lines)
+
+
+def report(model, rows, measured, note):
+    """The text of the end: tables, one picture, and what is missing."""
+    first = rows[0]
+    gpu = is_gpu(first)
+    parts = [f"{first['device']} ({first['arch']}), {first.get('model') or model}", kernel_table(rows)]
+    if not gpu:
+        parts.append(
+            "There is no GPU here: the times are of the CPU, on which the kernels run for tests alone. On an H200 a model\n"
+            "of Qwen3-0.6B's shape showed (28 layers, eager, random weights, bf16):"
+        )
+        measured = [(what, before * 1e3, after * 1e3) for what, before, after in MEASURED]
+    if measured:
+        parts.append(model_table(measured))
+        pairs = [(what, [("transformers", before), ("with ropejit", after)]) for what, before, after in measured]
+    else:
+        pairs = [(f"{row['tokens']:,} tokens", [("copy", row["copy_us"]), ("kernel", row["launch_us"])])
+                 for row in rows if row.get("copy_us")]  # fmt: skip
+    if pairs:
+        parts.append(bars(pairs, block=block_of(sys.stdout)))
+    if note:
+        parts.append(note)
+    return "\n\n".join(parts)
+
+
+# --- the command -------------------------------------------------------------------------------------------------------
+
+
+def parsed(arguments):
+    parser = argparse.ArgumentParser(prog="ropejit try", description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        help=f"a name of `ropejit warm --list`, a config.json, a folder with one, or - for stdin ({DEFAULT_MODEL})",
+    )
+    parser.add_argument("--device", help="auto, cuda, cuda:N or host ($ROPEJIT_DEVICE, else auto)")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+    return parser.parse_args(arguments)
+
+
+def tried(options, progress):
+    """Rows of kernels, rows of the model, and a note on what is missing."""
+    rows = kernels_beside_copies(options.model, options.device, progress)
+    if not is_gpu(rows[0]):
+        return rows, [], ""
+    from ropejit import _try_model
+
+    missing = _try_model.missing()
+    if missing:
+        return rows, [], f"Before and after in a model: {missing}."
+    index = rows[0]["device"].partition(" ")[0].partition(":")[2]
+    try:
+        config = _try_model.config_of(options.model, rows[0].get("model"))
+        device = f"cuda:{index}" if index.isdigit() else "cuda"
+        measured, note = _try_model.measure(config, device, progress)
+    except _try_model.Refused as refusal:
+        return rows, [], f"Before and after in a model: {refusal}."
+    return rows, measured, note
+
+
+def main(arguments):
+    options = parsed(arguments)
+    progress = Progress()
+    try:
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as standard_input:
+            if options.model == "-":  # it is read more than once
+                standard_input.write(sys.stdin.read())
+                standard_input.flush()
+                options.model = standard_input.name
+            rows, measured, note = tried(options, progress)
+    except Failed as failure:
+        print(failure, file=sys.stderr)
+        return failure.status
+    except KeyboardInterrupt:
+        return 130
+    if options.json:
+        model = [{"what": what, "before_us": before, "after_us": after} for what, before, after in measured]
+        print(json.dumps({"kernels": rows, "model": model, "note": note}))
+    else:
+        print(report(options.model, rows, measured, note))
+    return 0 if all(row["verified"] for row in rows) else 1
