@@ -90,7 +90,7 @@ def _text_config(config):
 
 
 def _bytes(config, layers):
-    """What the weights take in bf16 with so many layers."""
+    """What the weights take in bf16 with so many layers. Raises Refused where there is no such model."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -101,6 +101,8 @@ def _bytes(config, layers):
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
         return 2 * sum(weight.numel() for weight in model.parameters())
+    except ValueError:
+        raise Refused(f"transformers has no text model for a {config.model_type}") from None
     finally:
         _set_layers(text, before)
 
@@ -181,7 +183,7 @@ class Runner:
 
 
 def measure(config, device, progress, prompt=PROMPT, prefill=PREFILL):
-    """[(what, microseconds before, after)], and a note. Raises Refused."""
+    """{"rows": [(what, microseconds before, after)], "same_bits": of the logits, "note": text}. Raises Refused."""
     import torch
 
     from ropejit.dropin import hf
@@ -213,4 +215,5 @@ def measure(config, device, progress, prompt=PROMPT, prefill=PREFILL):
         f"{'bit for bit the same' if equal else 'NOT the same bits'}. Under torch.compile the rotation is\n"
         "fused already, and the patch changes nothing."
     )
-    return [(name, old, new) for name, old, new in zip(names, *medians)], note
+    rows = [(name, old, new) for name, old, new in zip(names, *medians)]
+    return {"rows": rows, "same_bits": equal, "note": note}
