@@ -42,6 +42,15 @@ def test_it_holds_the_library_once_and_no_more_than_it_needs():
     names = zipfile.ZipFile(WHEEL).namelist()
     inside = [name for name in names if name.startswith("ropejit/")]
     assert [name for name in inside if "libropejit.so" in name] == ["ropejit/libropejit.so.0.1"]
-    assert "ropejit/_native.abi3.so" in inside and "ropejit/ropejit.h" in inside
-    outside = {name.split("/")[0] for name in names if not name.startswith("ropejit/")}
+    assert {"ropejit/_native.abi3.so", "ropejit/ropejit.h", "ropejit/bin/ropejit"} <= set(inside)
+    outside = {name.split("/")[0] for name in names if not name.startswith("ropejit/")} - {"ropejit_cli.py"}
     assert all(name.startswith("ropejit-") and name.endswith(".dist-info") for name in outside), outside
+
+
+def test_it_asks_for_nothing_and_its_command_is_the_program(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "LD_LIBRARY_PATH")}
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path)], check=True, env=environment)
+    subprocess.run([str(tmp_path / "bin/pip"), "install", "-q", "--no-index", WHEEL], check=True, env=environment)
+    said = subprocess.run([str(tmp_path / "bin/ropejit"), "--version"], check=True, capture_output=True, text=True).stdout
+    version = [str(tmp_path / "bin/python"), "-c", "import ropejit; print('ropejit', ropejit.__version__)"]
+    assert said == subprocess.run(version, check=True, capture_output=True, text=True, env=environment).stdout
