@@ -129,6 +129,7 @@ void attribute_contender(llvm::json::OStream& out, std::string_view key, const C
 std::string outcome_json(const Outcome& outcome) {
   const Comparison both = outcome.check.both();
   return json_object([&](llvm::json::OStream& out) {
+    attribute_known(out, outcome.given.known);
     attribute(out, "device", outcome.target->name());
     attribute(out, "arch", outcome.target->arch());
     attribute(out, "source", outcome.path);

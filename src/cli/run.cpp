@@ -117,6 +117,7 @@ Outcome run_case(const Case& given, std::int64_t first, const ServiceOptions& op
 std::string outcome_json(const Outcome& outcome) {
   const Comparison both = outcome.check.both();
   return json_object([&](llvm::json::OStream& out) {
+    attribute_known(out, outcome.given.known);
     attribute(out, "device", outcome.kernel.device);
     attribute(out, "arch", outcome.kernel.arch);
     attribute(out, "entry", outcome.variant.entry);
