@@ -1,4 +1,4 @@
-// The case at hand, as the options give it: a model's spec, a launch form, a number of tokens.
+// The case at hand, as the options give it: a model's spec (cli/model_case.hpp), a launch form, a number of tokens.
 #pragma once
 
 #include <cstdint>
@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "cli/arguments.hpp"
+#include "cli/model_case.hpp"
 #include "codegen/variant.hpp"
 #include "ropejit/form.hpp"
-#include "ropejit/model.hpp"
 #include "ropejit/options.hpp"
 #include "ropejit/spec.hpp"
 #include "spec/plan.hpp"
@@ -21,29 +21,11 @@ struct Case {
   RopeSpec spec;
   LaunchForm form;
   std::int64_t tokens = 0;
+  std::optional<KnownRotation> known;  ///< where --model is a name
 };
 
-/// What a model file says of one rotation.
-struct ModelCase {
-  RopeSpec spec;
-  std::optional<std::int64_t> context;  ///< tokens: a config's max_position_embeddings
-};
-
-/// The spec of a file, or of a config.json's one rotation, or of that of --layer and --role. `what` names the file in
-/// messages. What a config.json warns of is printed here, so by every command that reads one.
-ModelCase read_model_case(std::string_view what, const std::string& path, const Arguments& arguments);
-
-/// --as, and what it says.
-Flag as_flag();
-ModelOptions read_model_options(const Arguments& arguments);
-
-/// --as, --layer and --role.
-std::vector<Flag> layer_flags();
-std::optional<std::int64_t> read_layer(const Arguments& arguments);
-RopeRole read_role(const Arguments& arguments);
-
-/// --model, --as, --layer, --role, --tokens, --dtype, --layout, --max-length, --direction, --rounding, --angle, --sine,
-/// --out-of-place, --strides, --positions.
+/// --model, --as, --layer, --role, --rotation, --tokens, --dtype, --layout, --max-length, --direction, --rounding,
+/// --angle, --sine, --out-of-place, --strides, --positions.
 std::vector<Flag> case_flags();
 Case read_case(const Arguments& arguments);
 /// Reads all but --tokens, for commands in which that is something else.
@@ -51,8 +33,6 @@ Case read_case_of_any_size(const Arguments& arguments);
 /// The case's plan. Throws Error{unsupported} where its scaling depends on a length that nobody gave: a program of one
 /// launch has no later moment to learn it.
 RotationPlan plan_of(const Case& given);
-/// The rotations of all layers of --model; prints what its config.json warns of.
-ModelRopes read_layers(const Arguments& arguments);
 
 /// --variant, for the commands that stop before a launch.
 Flag variant_flag();

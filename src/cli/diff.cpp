@@ -27,6 +27,7 @@ constexpr std::size_t kShownPairs = 8;
 // One of the two.
 struct Side {
   RopeSpec spec;
+  std::optional<KnownRotation> known;
   RotationPlan plan;
   std::vector<PairAxis> axes;
   double sign = 1;
@@ -62,12 +63,13 @@ std::string axes_text(const Axes& axes) {
 }
 
 // Positions are ids, of all axes, and tensors are written elsewhere: a form that every spec has.
-Side lowered(const RopeSpec& spec) {
+Side lowered(const RopeSpec& spec, const std::optional<KnownRotation>& known) {
   LaunchForm form;
   form.placement = Placement::out_of_place;
   form.positions = PositionSource::ids64;
   Side side;
   side.spec = spec;
+  side.known = known;
   side.plan = lower(spec, form);
   if (side.plan.needs_length) require_max_length(spec);
   side.axes = pair_axes(spec);
@@ -177,6 +179,8 @@ void attribute_fields(llvm::json::OStream& out, const char* key, const std::vect
 std::string json_of(const Comparison& found, const Side& a, const Side& b) {
   return json_object([&](llvm::json::OStream& out) {
     attribute(out, "same", found.same);
+    attribute_known(out, a.known, "_a");
+    attribute_known(out, b.known, "_b");
     attribute(out, "plan_hash_a", a.plan.hash());
     attribute(out, "plan_hash_b", b.plan.hash());
     attribute_fields(out, "fields", found.fields);
@@ -219,15 +223,24 @@ RopeSpec resolved(RopeSpec spec, std::optional<std::int64_t> length) {
 }
 
 int run_diff(const Arguments& arguments) {
-  const std::vector<std::string>& files = arguments.positional();
-  if (files.size() != 2) {
-    throw bad_argument("diff: found {} files, allowed: two, A and B", files.size());
+  const std::vector<std::string>& models = arguments.positional();
+  if (models.size() != 2) {
+    throw bad_argument("diff: found {} models, allowed: two, A and B", models.size());
   }
-  const ModelCase of_a = read_model_case("A", files[0], arguments);
-  const ModelCase of_b = read_model_case("B", files[1], arguments);
+  if (models[0] == kStandardInput && models[1] == kStandardInput) {
+    throw bad_argument("B: found {}, which A is, too, allowed: standard input once", kStandardInput);
+  }
+  const ModelPart part = read_model_part(arguments);
+  const ModelSource source_a = find_model("A", models[0]);
+  const ModelSource source_b = find_model("B", models[1]);
+  expect_part_of({&source_a, &source_b}, part);
+  const ModelCase of_a = read_model_case(source_a, part);
+  const ModelCase of_b = read_model_case(source_b, part);
   const std::optional<std::int64_t> length = length_of(arguments, of_a, of_b);
-  const Side a = lowered(resolved(of_a.spec, length));
-  const Side b = lowered(resolved(of_b.spec, length));
+  const Side a = lowered(resolved(of_a.spec, length), of_a.known);
+  const Side b = lowered(resolved(of_b.spec, length), of_b.known);
+  if (a.known) print_taken(source_a.what, *a.known);
+  if (b.known) print_taken(source_b.what, *b.known);
   const Comparison found = compare(a, b, length);
   print(arguments.has("--json") ? json_of(found, a, b) : text_of(found, a, b));
   return found.same ? 0 : 1;
@@ -237,7 +250,7 @@ int run_diff(const Arguments& arguments) {
 
 Command diff_command() {
   return {"diff",
-          "compares the rotations of two models, configs or specs; status 1 where they differ",
+          "compares the rotations of two models, named as --model names one; status 1 where they differ",
           joined({layer_flags(),
                   {{"--max-length", "N", "tokens within which angles are compared (the longer model's)"},
                    {"--json", "", "one JSON object on stdout"}}}),

@@ -39,8 +39,9 @@ std::string table_of(const KernelInfo& info) {
   return text;
 }
 
-std::string json_of(const KernelInfo& info) {
+std::string json_of(const Case& given, const KernelInfo& info) {
   return json_object([&](llvm::json::OStream& out) {
+    attribute_known(out, given.known);
     attribute(out, "device", info.device);
     attribute(out, "arch", info.arch);
     attribute(out, "class", info.class_hash);
@@ -65,7 +66,7 @@ int run_explain(const Arguments& arguments) {
   const RopeService service(options);
   const RopeKernel kernel = service.get(given.spec, given.form);
   const KernelInfo& info = kernel.info();
-  print(arguments.has("--json") ? json_of(info) : table_of(info));
+  print(arguments.has("--json") ? json_of(given, info) : table_of(info));
   const bool whole =
       llvm::none_of(info.variants, [](const VariantInfo& variant) { return variant.cache == CacheRung::generic; });
   return whole ? 0 : 1;

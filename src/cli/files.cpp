@@ -19,26 +19,46 @@ namespace {
 
 std::string text_of(int error_number) { return std::generic_category().message(error_number); }
 
-}  // namespace
+Error unreadable(std::string_view what, const std::string& name, const std::string& reason) {
+  return bad_argument("{}: {}: {}", what, name, reason);
+}
 
-std::string read_file(std::string_view what, const std::string& path, std::size_t limit) {
-  const auto refuse = [&](const std::string& reason) { return bad_argument("{}: {}: {}", what, path, reason); };
-  const OpenFile file(system_file_ops(), ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!file) throw refuse(text_of(errno));
-  struct stat status {};
-  if (::fstat(file.get(), &status) != 0) throw refuse(text_of(errno));
-  if (S_ISDIR(status.st_mode)) throw refuse("found a directory, allowed: a file");
-
+std::string read_all(int descriptor, std::string_view what, const std::string& name, std::size_t limit) {
   std::string content;
   char block[65536];
   for (;;) {
-    const ssize_t got = ::read(file.get(), block, sizeof block);
+    const ssize_t got = ::read(descriptor, block, sizeof block);
     if (got < 0 && errno == EINTR) continue;
-    if (got < 0) throw refuse(text_of(errno));
+    if (got < 0) throw unreadable(what, name, text_of(errno));
     if (got == 0) return content;
     content.append(block, static_cast<std::size_t>(got));
-    if (content.size() > limit) throw refuse(fmt::format("found more than {} bytes, allowed: at most that", limit));
+    if (content.size() > limit) {
+      throw unreadable(what, name, fmt::format("found more than {} bytes, allowed: at most that", limit));
+    }
   }
+}
+
+}  // namespace
+
+std::string read_file(std::string_view what, const std::string& path, std::size_t limit) {
+  const OpenFile file(system_file_ops(), ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) throw unreadable(what, path, text_of(errno));
+  struct stat status {};
+  if (::fstat(file.get(), &status) != 0) throw unreadable(what, path, text_of(errno));
+  if (S_ISDIR(status.st_mode)) throw unreadable(what, path, "found a directory, allowed: a file");
+  return read_all(file.get(), what, path, limit);
+}
+
+std::string read_standard_input(std::string_view what, std::size_t limit) {
+  return read_all(STDIN_FILENO, what, "standard input", limit);
+}
+
+Found found_at(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) == 0) return S_ISDIR(status.st_mode) ? Found::folder : Found::other;
+  // A link that leads nowhere is there all the same.
+  if (::lstat(path.c_str(), &status) == 0) return Found::other;
+  return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG ? Found::nothing : Found::other;
 }
 
 bool is_folder(std::string_view what, const std::string& path) {

@@ -13,6 +13,14 @@ namespace ropejit::internal {
 /// or holds more than `limit` bytes. `what` names the option in the message.
 std::string read_file(std::string_view what, const std::string& path, std::size_t limit);
 
+/// The same of standard input, by that name in messages.
+std::string read_standard_input(std::string_view what, std::size_t limit);
+
+/// What stands at a path, at the end of links where they lead somewhere. What the system does not let us look at is
+/// `other`: whoever reads it is told why not.
+enum class Found { nothing, folder, other };
+Found found_at(const std::string& path);
+
 /// Whether there is a directory. Throws Error{invalid_argument} where something else is there. `what` names the option
 /// in the message.
 bool is_folder(std::string_view what, const std::string& path);

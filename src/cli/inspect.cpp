@@ -45,8 +45,10 @@ std::string unusual_text(const RopeSpec& spec) {
   return text.empty() ? text : text + "\n";
 }
 
-std::string inspect_json(const RopeSpec& spec, const RotationPlan& plan) {
+std::string inspect_json(const Case& given, const RotationPlan& plan) {
+  const RopeSpec& spec = given.spec;
   return json_object([&](llvm::json::OStream& out) {
+    attribute_known(out, given.known);
     attribute(out, "layout", to_string(spec.layout));
     attribute(out, "head_dim", spec.q.head_dim);
     attribute(out, "rotary_dim", spec.rotary_dim);
@@ -138,7 +140,7 @@ int run_inspect(const Arguments& arguments) {
   }
   const Case given = read_case(arguments);
   const RotationPlan plan = plan_of(given);
-  print(arguments.has("--json") ? inspect_json(given.spec, plan) : inspect_table(given.spec, plan));
+  print(arguments.has("--json") ? inspect_json(given, plan) : inspect_table(given.spec, plan));
   return 0;
 }
 

@@ -46,7 +46,7 @@ std::string usage() {
       "\n"
       "  ropejit COMMAND --help shows a command's options; ropejit --version the version.\n"
       "\n"
-      "example: ropejit run --model config.json --device auto --tokens 4096\n"
+      "example: ropejit run --model Qwen/Qwen3-8B --device auto --tokens 4096\n"
       "\n"
       "Exit status: 0 when all is well, 1 when the job failed, 2 for bad usage or bad input.\n";
   return text;

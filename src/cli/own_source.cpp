@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 
+#include "cli/copy_trial.hpp"
 #include "cli/files.hpp"
 #include "cli/output.hpp"
 #include "cli/trial.hpp"
@@ -86,20 +87,15 @@ void launch(const Contender& contender, const RopeArgs& args, void* stream) {
 void time_all(Outcome& outcome, const Trial& trial) {
   const Target& target = *outcome.target;
   const RopeArgs args = trial.args();
-  outcome.copied_bytes = static_cast<std::size_t>(trial.rotated_bytes() / 2);
-  const DeviceBuffer from = target.allocate(outcome.copied_bytes);
-  const DeviceBuffer to = target.allocate(outcome.copied_bytes);
-  // Pages that nobody wrote are all the same one to the host, which would copy from its cache.
-  const std::vector<unsigned char> bytes(outcome.copied_bytes, 1);
-  target.upload(from.data(), bytes.data(), bytes.size());
+  const CopyTrial copy(target, trial.rotated_bytes());
+  outcome.copied_bytes = copy.bytes();
 
   const double once_us = target.time_us([&] { launch(outcome.mine, args, nullptr); }, 1);
   const int launches = static_cast<int>(std::clamp(kSampleUs / std::max(once_us, 1.0), 1.0, kMostLaunches));
   const std::array<std::unique_ptr<Replay>, 3> replays = {
       target.capture([&](void* stream, int) { launch(outcome.mine, args, stream); }, launches),
       target.capture([&](void* stream, int) { launch(outcome.generated, args, stream); }, launches),
-      target.capture([&](void* stream, int) { target.copy(to.data(), from.data(), outcome.copied_bytes, stream); },
-                     launches),
+      target.capture([&](void* stream, int) { copy.copy(stream); }, launches),
   };
   std::vector<std::function<double()>> work;
   for (const std::unique_ptr<Replay>& replay : replays) work.emplace_back([&replay] { return replay->us(); });
@@ -129,6 +125,7 @@ void attribute_contender(llvm::json::OStream& out, std::string_view key, const C
 std::string outcome_json(const Outcome& outcome) {
   const Comparison both = outcome.check.both();
   return json_object([&](llvm::json::OStream& out) {
+    attribute_known(out, outcome.given.known);
     attribute(out, "device", outcome.target->name());
     attribute(out, "arch", outcome.target->arch());
     attribute(out, "source", outcome.path);

@@ -5,12 +5,14 @@
 #include <chrono>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "cli/case.hpp"
 #include "cli/command.hpp"
+#include "cli/copy_trial.hpp"
 #include "cli/output.hpp"
 #include "cli/own_source.hpp"
 #include "cli/trial.hpp"
@@ -54,6 +56,9 @@ struct Outcome {
   TrialResult check;
   double launch_us = 0;
   double gb_per_s = 0;
+  std::optional<double> copy_us;  // of as many bytes; nothing where memory does not allow it
+
+  double over_copy() const { return launch_us / std::max(*copy_us, 1e-3); }
 };
 
 std::int64_t read_first_position(const Arguments& arguments, const Case& given) {
@@ -111,12 +116,14 @@ Outcome run_case(const Case& given, std::int64_t first, const ServiceOptions& op
     if (!failed) throw Error(failed.code, "launch", failed.message());
   });
   outcome.gb_per_s = trial->rotated_bytes() / std::max(outcome.launch_us, 1e-3) / 1e3;
+  stages.time("time_copy", [&] { outcome.copy_us = time_copy(*target, trial->rotated_bytes(), repeats); });
   return outcome;
 }
 
 std::string outcome_json(const Outcome& outcome) {
   const Comparison both = outcome.check.both();
   return json_object([&](llvm::json::OStream& out) {
+    attribute_known(out, outcome.given.known);
     attribute(out, "device", outcome.kernel.device);
     attribute(out, "arch", outcome.kernel.arch);
     attribute(out, "entry", outcome.variant.entry);
@@ -126,6 +133,13 @@ std::string outcome_json(const Outcome& outcome) {
     attribute(out, "load_us", outcome.variant.load_us);
     attribute(out, "launch_us", outcome.launch_us);
     attribute(out, "gb_per_s", outcome.gb_per_s);
+    if (outcome.copy_us) {
+      attribute(out, "copy_us", *outcome.copy_us);
+      attribute(out, "over_copy", outcome.over_copy());
+    } else {
+      attribute_null(out, "copy_us");
+      attribute_null(out, "over_copy");
+    }
     attribute(out, "max_abs_error", both.worst_error());
     attribute(out, "bound", both.bound_at_worst());
     attribute(out, "verified", outcome.check.passed());
@@ -180,6 +194,10 @@ std::string outcome_table(const Outcome& outcome) {
   text += '\n';
   text += binaries_table(outcome);
   text += fmt::format("\nlaunch   {}, {:.4g} GB/s\n", duration(outcome.launch_us), outcome.gb_per_s);
+  if (outcome.copy_us) {
+    text +=
+        fmt::format("copy     {}, the launch takes {:.2f} of it\n", duration(*outcome.copy_us), outcome.over_copy());
+  }
   return text + outcome.check.verdict();
 }
 
@@ -200,7 +218,7 @@ int run_run(const Arguments& arguments) {
 
 Command run_command() {
   return {"run",
-          "builds a model's kernel, launches it, checks every element and times it",
+          "builds a model's kernel, launches it, checks every element and times it beside a copy of as many bytes",
           joined({case_flags(),
                   service_flags(),
                   {{"--first", "N", "position of the first token, may be negative (0)"}},

@@ -36,6 +36,7 @@ int run_source(const Arguments& arguments) {
     return 0;
   }
   print(json_object([&](llvm::json::OStream& out) {
+    attribute_known(out, given.known);
     attribute(out, "entry", source.entry);
     attribute(out, "variant", to_string(variant));
     attribute(out, "source", source.text);

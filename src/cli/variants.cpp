@@ -104,8 +104,9 @@ void attribute_split(llvm::json::OStream& out, std::string_view key, const Block
   });
 }
 
-std::string variants_json(const KernelClass& kernel_class, const std::vector<Listed>& all) {
+std::string variants_json(const Case& given, const KernelClass& kernel_class, const std::vector<Listed>& all) {
   return json_object([&](llvm::json::OStream& out) {
+    attribute_known(out, given.known);
     attribute(out, "class", kernel_class.text());
     attribute(out, "class_hash", kernel_class.hash());
     attribute(out, "multiprocessors", kAssumedMultiprocessors);
@@ -174,20 +175,21 @@ std::string serving_text(const KernelClass& kernel_class, const Variant& variant
                      from.empty() ? " tokens" : "");
 }
 
-int explain(const Arguments& arguments, const KernelClass& kernel_class, std::int64_t tokens, const Variant& variant) {
+int explain(const Arguments& arguments, const Case& given, const KernelClass& kernel_class, const Variant& variant) {
   const Standing standing = standing_of(kernel_class, variant);
   if (!arguments.has("--json")) {
     print(fmt::format("{} {}; {}\n", to_string(variant), standing_text(standing),
-                      serving_text(kernel_class, variant, tokens)));
+                      serving_text(kernel_class, variant, given.tokens)));
     return 0;
   }
   print(json_object([&](llvm::json::OStream& out) {
+    attribute_known(out, given.known);
     attribute(out, "variant", to_string(variant));
     attribute(out, "legal", standing.kind != Standing::Kind::illegal);
     attribute(out, "searched", standing.kind >= Standing::Kind::searched);
     attribute(out, "candidate", standing.kind == Standing::Kind::candidate);
     attribute(out, "reason", standing.reason);
-    attribute(out, "serves_by_default", to_string(default_variant_for(kernel_class, tokens)));
+    attribute(out, "serves_by_default", to_string(default_variant_for(kernel_class, given.tokens)));
   }));
   return 0;
 }
@@ -197,9 +199,9 @@ int run_variants(const Arguments& arguments) {
       arguments.has("--why-not") ? std::optional(read_why_not(arguments)) : std::nullopt;
   const Case given = read_case(arguments);
   const KernelClass kernel_class = plan_of(given).kernel_class;
-  if (asked) return explain(arguments, kernel_class, given.tokens, *asked);
+  if (asked) return explain(arguments, given, kernel_class, *asked);
   const std::vector<Listed> all = list_variants(kernel_class);
-  print(arguments.has("--json") ? variants_json(kernel_class, all) : variants_table(kernel_class, all));
+  print(arguments.has("--json") ? variants_json(given, kernel_class, all) : variants_table(kernel_class, all));
   return 0;
 }
 

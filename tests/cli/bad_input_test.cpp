@@ -1,9 +1,10 @@
 // What a person gets wrong: one line that names the field, status 2, nothing left behind.
-#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/program.hpp"
+#include "cli/refused.hpp"
 #include "support/catch.hpp"
 
 using namespace ropejit::test;
@@ -12,18 +13,6 @@ namespace {
 
 const std::string kGoodSpec =
     R"({"schema":1,"dtype":"fp32","rotary_dim":8,"q":{"heads":2,"head_dim":8},"k":{"heads":1,"head_dim":8}})";
-
-void check_refused(const Finished& finished, const std::vector<std::string>& names) {
-  CHECK(finished.status == 2);
-  CHECK(finished.out.empty());
-  CHECK(finished.err.rfind("ropejit: ", 0) == 0);
-  CHECK(std::count(finished.err.begin(), finished.err.end(), '\n') == 1);
-  CHECK(finished.err.back() == '\n');
-  for (const std::string& name : names) {
-    INFO("wanted: " << name << "\nstderr: " << finished.err);
-    CHECK(finished.err.find(name) != std::string::npos);
-  }
-}
 
 // A config of a small Llama in which one member is replaced; "" takes it out.
 std::string config_with(const std::string& key, const std::string& value) {
@@ -116,10 +105,10 @@ TEST_CASE("a bad command line is refused in one line that names the option, and 
       {{"fly"}, {"fly", "inspect"}},
       {{"--fast"}, {"--fast"}},
       {{"run"}, {"--model"}},
-      {{"run", "--model"}, {"--model", "FILE"}},
-      {{"run", "--model", "--json"}, {"--model", "FILE"}},
-      {{"run", "--model", "nowhere/config.json"}, {"nowhere/config.json", "No such file"}},
-      {{"run", "--model", "/"}, {"--model", "directory"}},
+      {{"run", "--model"}, {"--model", "MODEL"}},
+      {{"run", "--model", "--json"}, {"--model", "MODEL"}},
+      {{"run", "--model", "nowhere/config.json"}, {"nowhere/config.json", "no such file", "warm --list"}},
+      {{"run", "--model", "/"}, {"--model", "folder", "config.json"}},
       {{"run", "--model", "MODEL", "--speed", "3"}, {"--speed", "--tokens"}},
       {{"run", "--model", "MODEL", "extra"}, {"extra"}},
       {{"run", "--model", "MODEL", "--model", "MODEL"}, {"--model", "twice"}},

@@ -7,6 +7,7 @@
 
 #include "cli/json_output.hpp"
 #include "cli/program.hpp"
+#include "cli/refused.hpp"
 #include "support/catch.hpp"
 
 using namespace ropejit::test;
@@ -50,17 +51,6 @@ struct Workbench {
   std::string source;
   std::string entry;
 };
-
-void check_refused(const Finished& finished, const std::vector<std::string>& names) {
-  INFO("stdout: " << finished.out << "\nstderr: " << finished.err);
-  CHECK(finished.status == 2);
-  CHECK(finished.out.empty());
-  CHECK(std::count(finished.err.begin(), finished.err.end(), '\n') == 1);
-  for (const std::string& name : names) {
-    INFO("wanted: " << name);
-    CHECK(finished.err.find(name) != std::string::npos);
-  }
-}
 
 }  // namespace
 

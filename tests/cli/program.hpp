@@ -71,7 +71,7 @@ class Program {
     const std::string err = outputs / "err";
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 0, input.c_str(), O_RDONLY, 0);
     if (out.empty()) {
       posix_spawn_file_actions_addclose(&actions, 1);
     } else {
@@ -95,6 +95,7 @@ class Program {
 
   std::string path = program_path();               ///< of the program
   std::map<std::string, std::string> environment;  ///< what it sees
+  std::string input = "/dev/null";                 ///< the file that is its standard input
   ScratchFolder folder;                            ///< HOME, and files of the test
 
  private:

@@ -41,6 +41,8 @@ TEST_CASE("run prints every field of its report, and the second process finds th
   CHECK(number(cold, "load_us") > 0);
   CHECK(number(cold, "launch_us") > 0);
   CHECK(number(cold, "gb_per_s") > 0);
+  CHECK(number(cold, "copy_us") > 0);
+  CHECK(number(cold, "over_copy") > 0);
   CHECK(number(cold, "max_abs_error") > 0);
   CHECK(number(cold, "max_abs_error") <= number(cold, "bound"));
   CHECK(number(cold, "bound") < 0.02);
@@ -110,9 +112,21 @@ TEST_CASE("run without --json tells a person the same") {
       program({"run", "--model", program.file("spec.json", kSmallSpec), "--device", "host", "--tokens", "7"});
   INFO(finished.out);
   CHECK(finished.status == 0);
-  for (const char* word : {"lower", "generate", "get", "launch", "verify", "miss", "verified 728 elements"}) {
+  for (const char* word : {"lower", "generate", "get", "launch", "verify", "miss", "\ncopy     ", ", the launch takes ",
+                           " of it\n", "verified 728 elements"}) {
     INFO("wanted: " << word);
     CHECK(finished.out.find(word) != std::string::npos);
+  }
+}
+
+TEST_CASE("run times a copy beside the launch, and says what the launch takes of it") {
+  const Program program;
+  for (const std::vector<std::string>& row : {std::vector<std::string>{}, {"--out-of-place", "--dtype", "fp32"}}) {
+    const llvm::json::Object report = object(run_json(program, program.file("spec.json", kSmallSpec), row));
+    const double launch_us = number(report, "launch_us");
+    CHECK(number(report, "copy_us") > 0);
+    CHECK(number(report, "over_copy") == Approx(launch_us / std::max(number(report, "copy_us"), 1e-3)));
+    CHECK(number(*report.getObject("stages_us"), "time_copy") > 0);
   }
 }
 

@@ -5,11 +5,11 @@
 #include <llvm/ADT/STLExtras.h>
 
 #include <algorithm>
-#include <set>
 
-#include "cli/case.hpp"
 #include "cli/files.hpp"
+#include "cli/model_case.hpp"
 #include "cli/output.hpp"
+#include "cli/warm/models.hpp"
 #include "deploy/warm_manifest.hpp"
 #include "deploy/warm_model.hpp"
 #include "deploy/warm_plan.hpp"
@@ -45,30 +45,6 @@ WarmManifest read_manifest(const Arguments& arguments, Problems& problems) {
   return manifest;
 }
 
-// Models by their files' names, in their own dtypes unless told otherwise.
-WarmManifest read_configs(const Arguments& arguments, Selection& selection, Problems& problems) {
-  std::vector<std::string> paths = {*arguments.text("--hf")};
-  paths.insert(paths.end(), arguments.positional().begin(), arguments.positional().end());
-  WarmManifest manifest;
-  std::set<std::string> seen;
-  for (const std::string& path : paths) {
-    if (!seen.insert(path).second) {
-      problems.add(fmt::format("--hf: found {} a second time, allowed: once", quoted(path)));
-      continue;
-    }
-    std::string text;
-    if (!problems.attempt("", [&] { text = read_file("--hf", path, kInputLimit); })) continue;
-    problems.attempt(path, [&] {
-      const ModelRopes model = ModelRopes::from_hf_config(text, read_model_options(arguments));
-      for (const std::string& line : model.warnings()) selection.warnings.push_back(fmt::format("{}: {}", path, line));
-      WarmModel read{path, {}, warm_ropes_of(model), {}};
-      if (read.ropes.empty()) throw Error(ErrorCode::unsupported, "manifest", "found no rotation in it");
-      manifest.models.push_back(std::move(read));
-    });
-  }
-  return manifest;
-}
-
 // What the command line says instead of the manifest.
 void take_choices(const Arguments& arguments, WarmManifest& manifest, Problems& problems) {
   if (const auto text = arguments.text("--dtype")) manifest.dtypes = read_dtypes("--dtype", *text, problems);
@@ -78,21 +54,27 @@ void take_choices(const Arguments& arguments, WarmManifest& manifest, Problems& 
   }
 }
 
+void warn_of(const WarmManifest& manifest, Selection& selection) {
+  for (const WarmModel& model : manifest.models) {
+    for (const std::string& line : model.warnings)
+      selection.warnings.push_back(fmt::format("{}: {}", model.name, line));
+  }
+}
+
 WarmPlans plans_of_manifest(const Arguments& arguments, WarmManifest manifest, Selection& selection,
                             std::vector<std::string>& archs, Problems& problems) {
   take_choices(arguments, manifest, problems);
   archs = manifest.archs;
   selection.models = manifest.models.size();
-  for (const WarmModel& model : manifest.models) {
-    for (const std::string& line : model.warnings)
-      selection.warnings.push_back(fmt::format("{}: {}", model.name, line));
-  }
+  warn_of(manifest, selection);
   if (!problems.empty()) return {};
   return expand(manifest, problems);
 }
 
-WarmPlans plans_of_configs(const Arguments& arguments, Selection& selection, Problems& problems) {
-  WarmManifest manifest = read_configs(arguments, selection, problems);
+WarmPlans plans_of_models(const Arguments& arguments, Selection& selection, Problems& problems) {
+  WarmManifest manifest;
+  manifest.models = read_models(arguments, problems);
+  warn_of(manifest, selection);
   take_choices(arguments, manifest, problems);
   selection.models = manifest.models.size();
   if (manifest.forms.empty() && !arguments.has("--form")) manifest.forms = read_forms("--form", "vllm", problems);
@@ -144,10 +126,11 @@ std::vector<DeviceKey> read_devices(const Arguments& arguments, const std::vecto
 
 std::vector<Flag> selection_flags() {
   return {{"--manifest", "NAME", "models, dtypes, forms: a shipped manifest (all, llama, ...) or a file"},
-          {"--hf", "FILE...", "or: config.json files of Hugging Face"},
+          {"--hf", "MODEL...",
+           "or: config.json files of Hugging Face, folders with one, - (standard input), names of --list"},
           as_flag(),
           {"--recorded", "FILE", "or: what ROPEJIT_RECORD wrote"},
-          {"--dtype", "LIST", "bf16,fp16 (the manifest's; of a config.json its own)"},
+          {"--dtype", "LIST", "bf16,fp16 (the manifest's; of a config.json its own, of a name bf16)"},
           {"--form", "LIST", "plain,vllm,sglang,hf,te,ggml (the manifest's; with --hf vllm)"},
           {"--tensor-parallel", "LIST", "1,2,4,8 (the manifest's; with --hf 1)"},
           {"--arch", "LIST", "9.0,sm_80, or host (the manifest's or the recorded ones)"},
@@ -167,7 +150,7 @@ Selection read_selection(const Arguments& arguments, const BinaryStore& store, P
   } else if (arguments.has("--manifest")) {
     plans = plans_of_manifest(arguments, read_manifest(arguments, problems), selection, archs, problems);
   } else if (arguments.has("--hf")) {
-    plans = plans_of_configs(arguments, selection, problems);
+    plans = plans_of_models(arguments, selection, problems);
   } else {
     plans = plans_of_recorded(arguments, archs, devices, problems);
   }
