@@ -56,8 +56,9 @@ def run_program(*arguments):
     try:
         return json.loads(done.stdout)
     except ValueError:
-        lines = [line for line in done.stderr.splitlines() if line] or ["the program said nothing"]
-        raise Failed(lines[0], done.returncode or 1) from None
+        # Notes and warnings come before; a compiler's log, which is not the program's own, after.
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ropejit: ")]
+        raise Failed(lines[-1] if lines else "ropejit: the program said nothing", done.returncode or 1) from None
 
 
 def kernels_beside_copies(model, device, progress):
