@@ -65,7 +65,7 @@ def _increment_version():
         try:
             torch._C._increment_version((torch.empty(0),))
             return torch._C._increment_version
-        except TypeError:  # before PyTorch 2.6 it took one tensor
+        except (TypeError, RuntimeError):  # before PyTorch 2.6 it took one tensor
             pass
 
     def one_by_one(tensors):

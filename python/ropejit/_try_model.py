@@ -43,8 +43,8 @@ def missing():
 
 
 def config_of(model, known):
-    """transformers' configuration. `known`: the name that the program found in its list, for those there have no config:
-    a model of the same attention then, its layers and its MLP as we choose."""
+    """transformers' configuration. `known`: the name that the program found in its list, for those have no config: a
+    model of the same attention then, its layers and its MLP as we choose."""
     from transformers import AutoConfig
 
     path = pathlib.Path(model)
@@ -59,7 +59,7 @@ def config_of(model, known):
     try:
         return AutoConfig.for_model(**values)
     except (KeyError, TypeError, ValueError) as error:
-        raise Refused(f"transformers does not take this configuration ({str(error).splitlines()[0]})") from error
+        raise Refused(f"transformers does not take this configuration ({str(error).splitlines()[0][:80]})") from error
 
 
 def _of_known(name):

@@ -20,6 +20,17 @@ def table_rotation(layout, angles, dims, rounding, layout_out=None, dtype_out=No
     return Rotation(spec, {"positions": "start", "angles": angles}, dims, _gathered=True)
 
 
+def dtype_of(x):
+    """None of what is no tensor, which is refused later. Without getattr's third argument, which traces before PyTorch 2.5
+    do not take."""
+    return x.dtype if isinstance(x, torch.Tensor) else None
+
+
+def dims_of(x):
+    """How many dimensions: of what is no tensor as many as of cos and sin with a batch."""
+    return x.ndim if isinstance(x, torch.Tensor) else 3
+
+
 class AsTorchRounds:
     """Picks the Rotation that rounds where x * cos + turned(x) * sin does in torch: everything in the dtype of both, or
     where x and cos differ in fp32, which the results are then of."""
@@ -30,7 +41,7 @@ class AsTorchRounds:
         self.from_fp32 = table_rotation(layout, angles, dims, "p3", layout_out)
 
     def pick(self, q, cos):
-        x, table = getattr(q, "dtype", None), getattr(cos, "dtype", None)
+        x, table = dtype_of(q), dtype_of(cos)
         if x is table:
             return self.same
         return self.from_fp32 if x is torch.float32 else self.promoted
@@ -45,7 +56,7 @@ class ByUnsqueezeDim:
         self.tokens_first = AsTorchRounds(layout, angles, "bshd", layout_out)
 
     def __call__(self, q, k, cos, sin, unsqueeze_dim):
-        dims = getattr(cos, "ndim", 3) + 1  # once they have it
+        dims = dims_of(cos) + 1  # once they have it
         if unsqueeze_dim in (dims - 3, -3):
             rope = self.heads_first.pick(q, cos)
         elif unsqueeze_dim in (dims - 2, -2):
