@@ -2,7 +2,7 @@
 
 import pytest
 
-transformers = pytest.importorskip("transformers")
+transformers = pytest.importorskip("transformers", minversion="4.51")
 
 from ropejit import _try, _try_model  # noqa: E402
 
