@@ -136,7 +136,7 @@ class TryWithoutAGpu(InAPackage):
     def test_it_checks_on_the_cpu_and_shows_what_a_gpu_showed(self):
         done = self.command("try", "--device", "host")
         self.assertEqual(done.returncode, 0, done.stderr)
-        for words in ("Qwen/Qwen3-0.6B", "verified", "There is no GPU here", "On an H200", "decode step at 512 tokens"):
+        for words in ("Qwen/Qwen3-0.6B", "verified", "There is no GPU here", "on an H200", "decode step at 512 tokens"):
             self.assertIn(words, done.stdout)
         self.assertRegex(done.stdout, r"with ropejit +[#\u2588]+ +24\.5 ms")
         self.assertRegex(done.stderr, r"^\[ *\d+ s\] the kernel of qwen3-0.6b, 1 tokens")

@@ -21,8 +21,11 @@ llvm::StringRef without_organisation(llvm::StringRef name) {
   return slash == llvm::StringRef::npos ? name : name.substr(slash + 1);
 }
 
+// A word of one piece, "4b" or "instruct", means no model, though it may be the end of one name alone.
 bool ends_in(llvm::StringRef name, llvm::StringRef word) {
-  if (word.empty() || word.size() >= name.size() || !name.ends_with_insensitive(word)) return false;
+  if (word.find_first_of("-/") == llvm::StringRef::npos || word.size() >= name.size() ||
+      !name.ends_with_insensitive(word))
+    return false;
   const char before = name[name.size() - word.size() - 1];
   return before == '/' || before == '-';
 }
