@@ -24,26 +24,40 @@ def _version_of(path):
     return [int(word) for word in re.findall(r"\d+", path.name.partition(".so.")[2])]
 
 
-def _cuda_of_torch(folder):
-    """"13.0", as torch beside which NVRTC lies says it was built with; empty where none does. Read, not imported."""
+def _libraries_in(folder):
+    """The libnvrtc of NVIDIA's packages below a folder that Python imports from, oldest first. A folder that cannot be
+    read has none."""
     try:
-        text = (folder / "torch" / "version.py").read_text()
-    except OSError:
-        return ""
+        return sorted(folder.glob("nvidia/*/lib/libnvrtc.so.[0-9]*"), key=_version_of)
+    except (OSError, ValueError):
+        return []
+
+
+def _cuda_of_torch(folder):
+    """"13.0", as the torch in a folder says that it was built with, "" where it has none; None where there is no torch.
+    Read, not imported."""
+    try:
+        text = (folder / "torch" / "version.py").read_text(encoding="utf-8", errors="replace")
+    except (OSError, ValueError):
+        return None
     found = re.search(r"""^cuda\b.*?= *['"]([\d.]+)['"]""", text, re.MULTILINE)
     return found[1] if found else ""
 
 
 def nvrtc_beside_torch():
-    """The libnvrtc that came with torch, whose CUDA version the driver is known to take: of torch's own major version,
-    else the newest; None where there is none in the folders that Python imports from."""
-    for entry in sys.path:
-        folder = pathlib.Path(os.path.abspath(entry))
-        found = sorted(folder.glob("nvidia/*/lib/libnvrtc.so.[0-9]*"), key=_version_of)
+    """The libnvrtc that came with torch, whose CUDA version the driver is known to take: of the folders that Python
+    imports from that with torch goes first, and in it the library of torch's own major version. Without torch the first
+    that has any, and the newest in it. None where there is none."""
+    folders = [pathlib.Path(entry or ".") for entry in sys.path]
+    versions = [_cuda_of_torch(folder) for folder in folders]
+    place = next((number for number, version in enumerate(versions) if version is not None), None)
+    order = folders if place is None else [folders[place], *folders]
+    major = (versions[place] if place is not None else "").partition(".")[0]
+    for folder in order:
+        found = _libraries_in(folder)
         if found:
-            major = _cuda_of_torch(folder).partition(".")[0]
             of_torch = [path for path in found if major and _version_of(path)[0] == int(major)]
-            return str((of_torch or found)[-1])
+            return os.path.abspath((of_torch or found)[-1])
     return None
 
 
@@ -61,12 +75,15 @@ def main():
     """Becomes the program; `try` stays here."""
     arguments = sys.argv[1:]
     if arguments[:1] == ["try"]:
-        from ropejit._try import main as try_it
+        try:
+            from ropejit._try import main as try_it
 
-        return try_it(arguments[1:])
-    path = program()
+            return try_it(arguments[1:])
+        except KeyboardInterrupt:
+            return 130
+    path, values = program(), environment()
     try:
-        os.execve(path, ["ropejit", *arguments], environment())
+        os.execve(path, ["ropejit", *arguments], values)
     except OSError as error:
         sys.exit(f"ropejit: {path}: {error.strerror}")
 

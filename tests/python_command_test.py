@@ -8,9 +8,11 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -108,6 +110,23 @@ class NvrtcIsThatOfTorch(InAPackage):
                 said = self.python("-c", shown, PYTHONPATH=str(site)).stdout.strip()
                 self.assertEqual(said, str(site / "nvidia" / wanted) if wanted else "None")
 
+    def test_the_folder_with_torch_goes_before_others(self):
+        for name, libraries, cuda in (("first", ["cu12/lib/libnvrtc.so.12"], None), ("second", ["cu13/lib/libnvrtc.so.13"], "13.0")):
+            (self.site / name).mkdir()
+            lay_out(self.site / name, PROGRAM, libraries, cuda)
+        done = self.python("-c", "import ropejit_cli; print(ropejit_cli.nvrtc_beside_torch())",
+                           PYTHONPATH=f"{self.site / 'first'}:{self.site / 'second'}")
+        self.assertEqual(done.stdout.strip(), str(self.site / "second/nvidia/cu13/lib/libnvrtc.so.13"))
+
+    def test_folders_that_cannot_be_read_have_none(self):
+        lay_out(self.site, PROGRAM)
+        (self.site / "torch").mkdir()
+        (self.site / "torch/version.py").write_bytes(b"cuda = '\xff'")
+        for entry in ("x" * 300, "/proc/self/mem", "no/such", "/proc/1/root"):
+            with self.subTest(entry):
+                done = self.command("--version", PYTHONPATH=f"{entry}:{self.site}")
+                self.assertEqual((done.returncode, done.stderr), (0, ""))
+
     def test_a_name_in_the_environment_goes_first(self):
         lay_out(self.site, PROGRAM, ["cu13/lib/libnvrtc.so.13"], "13.0")
         shown = "import ropejit_cli; print(ropejit_cli.environment().get('ROPEJIT_NVRTC'))"
@@ -166,6 +185,72 @@ class TryWithoutAGpu(InAPackage):
             last = done.stderr.splitlines()[-1]
             self.assertIn(said, last)
             self.assertNotIn("Traceback", done.stderr)
+
+    def test_a_pipe_is_read_once_and_named_as_it_was(self):
+        text = (ROOT / "tests/data/models/llama-3.2-1b.json").read_text()
+        done = self.command("try", "--model", "-", text=text)
+        self.assertTrue(done.stdout.startswith("host (host-x86_64), standard input\n"), done.stdout)
+        done = self.command("try", "--model", "/dev/stdin", text=text)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for text, said in (("", "standard input"), ("x" * (17 << 20), "standard input"), ('{"a":"\udcff"}', "standard input")):
+            done = subprocess.run([sys.executable, "-S", "-m", "ropejit_cli", "try", "--model", "-"], cwd=self.site,
+                                  input=text.encode(errors="surrogateescape"), capture_output=True, env=self.environment)
+            last = done.stderr.decode().splitlines()[-1]
+            self.assertEqual(done.returncode, 2, last)
+            self.assertIn(said, last)
+
+    def test_one_of_several_rotations_is_chosen_as_for_run(self):
+        for words, status in ((["gemma-3-4b-it"], 2), (["gemma-3-4b-it", "--rotation", "1"], 0),
+                              ([str(ROOT / "tests/data/models/llama-4-scout.json"), "--layer", "0"], 0)):
+            done = self.command("try", "--model", *words)
+            self.assertEqual(done.returncode, status, done.stderr)
+
+    def test_streams_that_are_closed_or_full_are_no_traceback(self):
+        run = f"exec {sys.executable} -S -m ropejit_cli try --device host"
+        config = ROOT / "tests/data/models/llama-3.2-1b.json"
+        for shell, status in ((f"{run} >&-", 1), (f"{run} >/dev/full", 1), (f"{run} --json >/dev/full", 1),
+                              (f"{run} 2>&-", 0), (f"{run} --model - <&-", 2), (f"{run} --json 2>/dev/full", 0),
+                              (f"{run} --model no-such 2>&-", 2), (f"{run} --model <(cat {config})", 0)):
+            with self.subTest(shell):
+                done = subprocess.run(["bash", "-c", shell], cwd=self.site, env=self.environment, capture_output=True, text=True,
+                                      stdin=subprocess.DEVNULL)
+                self.assertEqual(done.returncode, status, done.stderr)
+                self.assertNotIn("Traceback", done.stdout + done.stderr)
+                if "--json 2>" in shell:
+                    json.loads(done.stdout)
+                if "no-such" in shell:
+                    self.assertEqual(done.stdout, "")
+
+    def test_a_program_that_fails_is_one_line(self):
+        program = self.site / "ropejit/bin/ropejit"
+        program.unlink()
+        for text, mode, said in ((None, None, "No such file"), ("no program", 0o755, "Exec format"), ("#!/bin/sh\nkill -9 $$", 0o755,
+                                 "ended by SIGKILL"), ("#!/bin/sh\necho '{}'", 0o755, "another version"),
+                                 ("#!/bin/sh\necho 7", 0o755, "another version"), ("#!/bin/sh\nexit 3", 0o755, "no answer")):
+            if text is not None:
+                program.write_text(text)
+                program.chmod(mode)
+            done = self.command("try")
+            self.assertIn(done.returncode, (1, 3))
+            self.assertIn(said, done.stderr.splitlines()[-1])
+            self.assertNotIn("Traceback", done.stderr)
+
+    def test_an_interrupt_ends_it_as_a_shell_expects(self):
+        program = self.site / "ropejit/bin/ropejit"
+        program.unlink()
+        program.write_text("#!/bin/sh\nsleep 60")
+        program.chmod(0o755)
+        process = subprocess.Popen([sys.executable, "-S", "-m", "ropejit_cli", "try"], cwd=self.site, env=self.environment,
+                                   stderr=subprocess.PIPE, text=True)
+        self.assertIn("made, checked", process.stderr.readline())
+        time.sleep(0.2)  # the program is started after that line
+        process.send_signal(signal.SIGINT)
+        self.assertNotIn("Traceback", process.communicate(timeout=30)[1])
+        self.assertEqual(process.returncode, 130)
+
+    def test_an_option_that_is_not_there_is_one_line(self):
+        done = self.command("try", "--foo")
+        self.assertEqual((done.returncode, done.stderr.count("\n")), (2, 1))
 
     def test_an_output_that_cannot_take_blocks_gets_signs(self):
         done = self.command("try", "--device", "host", PYTHONIOENCODING="ascii")

@@ -19,16 +19,20 @@ from ropejit._models import model_ropes
 from ropejit._native import version as _version
 from ropejit._services import Error, forget_unused, library_path, serve_host
 
-__all__ = ["Error", "Operand", "Rotation", "forget_unused", "library_path", "model_ropes", "rope", "rope_", "serve_host"]
+__all__ = ["Error", "forget_unused", "library_path", "model_ropes", "serve_host"]
 __version__ = _version()
+_OF_TORCH = ("Operand", "Rotation", "rope", "rope_")
 
 if importlib.util.find_spec("torch") is not None:
     from ropejit._operands import Operand
     from ropejit._ops import rope, rope_
     from ropejit._rotation import Rotation
+
+    __all__ += _OF_TORCH
 else:
 
     def __getattr__(name):
-        if name in __all__:
+        if name in _OF_TORCH:
+            # Not an AttributeError, of which `from ropejit import` would tell the name alone.
             raise ImportError(f"ropejit.{name}: needs torch 2.4 or newer, which is not installed")
         raise AttributeError(f"module 'ropejit' has no attribute {name!r}")

@@ -22,7 +22,10 @@ def model_ropes(config, as_=None, **options):
     if hasattr(config, "to_dict"):
         config = config.to_dict()
     if isinstance(config, dict):
-        config = json.dumps(config)
+        try:
+            config = json.dumps(config)
+        except (TypeError, ValueError) as error:
+            raise TypeError(f"config: found a dict that is no JSON ({error}), allowed: what json.dumps takes") from None
     if not isinstance(config, str):
         raise TypeError(f"config: found {type(config).__name__}, allowed: str, dict, or an object with to_dict()")
     if "\0" in config:

@@ -8,16 +8,20 @@ Progress goes to stderr; a table and bars to stdout, or with --json one object.
 import argparse
 import json
 import os
+import pathlib
+import signal
+import stat
 import subprocess
 import sys
-import tempfile
 import time
 
 import ropejit_cli
 
 DEFAULT_MODEL = "qwen3-0.6b"
 GPU_TOKENS = (1, 128, 4096, 16384)
-HOST_TOKENS = (64,)
+HOST_TOKENS = (1, 64)
+MOST_BYTES = 16 << 20  # of a model's text, as the program takes it
+ROW = {"device", "arch", "tokens", "launch_us", "cache", "verified"}  # of what it prints, at the least
 
 # What a GPU showed: README.md, "Numbers". Kernels beside copies, in report(), are from there, too.
 MEASURED = (
@@ -34,6 +38,20 @@ class Failed(Exception):
         self.status = status
 
 
+def give_up(descriptor):
+    """What is written to it from here on goes nowhere: Python tries again as it ends, and fails with that."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
+def say_error(line):
+    """On stderr, where there is one that takes it."""
+    try:
+        if sys.stderr is not None:
+            print(line, file=sys.stderr, flush=True)
+    except OSError:
+        give_up(2)
+
+
 class Progress:
     """Lines on stderr, each with the seconds since the start."""
 
@@ -41,36 +59,74 @@ class Progress:
         self.start = time.monotonic()
 
     def say(self, text):
-        print(f"[{time.monotonic() - self.start:4.0f} s] {text}", file=sys.stderr, flush=True)
+        say_error(f"[{time.monotonic() - self.start:4.0f} s] {text}")
 
 
-def run_program(*arguments):
+class Model:
+    """What --model names: word, as the program is given it; shown, as people are; data, what the program then reads from
+    its standard input: what can be read only once is read here."""
+
+    def __init__(self, word):
+        self.word, self.shown, self.data = word, word, None
+        path = pathlib.Path(word)
+        try:
+            if word == "-":
+                self.shown = "standard input"
+                if sys.stdin is None:
+                    raise Failed("ropejit: --model: found a closed standard input, allowed: an open one", 2)
+                self.data = sys.stdin.buffer.read(MOST_BYTES + 1)
+            elif path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):  # a pipe
+                with path.open("rb") as file:
+                    self.data = file.read(MOST_BYTES + 1)
+            if self.data is not None:
+                self.word = "-"
+        except OSError as error:
+            raise Failed(f"ropejit: --model: {word}: {error.strerror}", 2) from None
+        except ValueError:
+            pass  # no path: the program says what is wrong with it
+
+    def config(self):
+        """The text of a config.json, which the program has taken by now; None for a name."""
+        if self.data is not None:
+            return self.data.decode()
+        path = pathlib.Path(self.word)
+        path = path / "config.json" if path.is_dir() else path
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
+
+def run_program(words, data):
     """The object that a command of the program prints with --json."""
-    done = subprocess.run(
-        [ropejit_cli.program(), *arguments, "--json"],
-        env=ropejit_cli.environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = [ropejit_cli.program(), *words, "--json"]
     try:
-        return json.loads(done.stdout)
+        done = subprocess.run(command, env=ropejit_cli.environment(), input=data or b"", capture_output=True)
+    except OSError as error:
+        raise Failed(f"ropejit: {command[0]}: {error.strerror}") from None
+    if done.returncode < 0:
+        raise Failed(f"ropejit: {command[0]}: ended by {signal.Signals(-done.returncode).name}")
+    try:
+        answer = json.loads(done.stdout)
     except ValueError:
         # Notes and warnings come before; a compiler's log, which is not the program's own, after.
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ropejit: ")]
-        raise Failed(lines[-1] if lines else "ropejit: the program said nothing", done.returncode or 1) from None
+        said = done.stderr.decode(errors="replace").splitlines()
+        lines = [line for line in said if line.startswith("ropejit: ")]
+        raise Failed(lines[-1] if lines else f"ropejit: {command[0]}: found no answer", done.returncode or 1) from None
+    if not isinstance(answer, dict) or ROW - set(answer):
+        raise Failed(f"ropejit: {command[0]}: found an answer of another version, allowed: the package's own program")
+    return answer
 
 
-def kernels_beside_copies(model, device, progress):
+def kernels_beside_copies(model, options, progress):
     """The program's `run` at several sizes. The first says whether there is a GPU."""
-    rows, tokens = [], [1]
-    while tokens:
-        count = tokens.pop(0)
-        progress.say(f"the kernel of {model}, {count:,} tokens: made, checked against fp64, timed beside a copy")
-        row = run_program("run", "--model", model, "--tokens", str(count), *(["--device", device] if device else []))
-        if not rows:
-            tokens = list(GPU_TOKENS[1:] if is_gpu(row) else HOST_TOKENS)
-        rows.append(row)
+    chosen = []
+    for name in ("device", "as", "layer", "role", "rotation"):
+        if getattr(options, name) is not None:
+            chosen += [f"--{name}", getattr(options, name)]
+    rows, sizes = [], [1]
+    while len(rows) < len(sizes):
+        count = sizes[len(rows)]
+        progress.say(f"the kernel of {model.shown}, {count:,} tokens: made, checked against fp64, timed beside a copy")
+        rows.append(run_program(["run", "--model", model.word, "--tokens", str(count), *chosen], model.data))
+        sizes = GPU_TOKENS if is_gpu(rows[0]) else HOST_TOKENS
     return rows
 
 
@@ -103,9 +159,10 @@ def bars(pairs, width=36, block="#"):
 
 
 def block_of(stream):
+    """A full block, where the stream can take one."""
     try:
-        "\u2588".encode(stream.encoding or "ascii")
-    except UnicodeError:
+        "\u2588".encode(getattr(stream, "encoding", None) or "ascii")
+    except (LookupError, UnicodeError):
         return "#"
     return "\u2588"
 
@@ -159,19 +216,28 @@ def report(model, rows, measured, note):
 # --- the command -------------------------------------------------------------------------------------------------------
 
 
+class Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """One line, as the program's."""
+        raise Failed(f"ropejit: try: {message}; ropejit try --help lists the options", 2)
+
+
 def parsed(arguments):
-    parser = argparse.ArgumentParser(prog="ropejit try", description=__doc__.partition("\n")[0], allow_abbrev=False)
+    parser = Parser(prog="ropejit try", description=__doc__.partition("\n")[0], allow_abbrev=False)
     parser.add_argument(
         "--model",
+        metavar="MODEL",
         default=DEFAULT_MODEL,
         help=f"a name of `ropejit warm --list`, a config.json, a folder with one, or - for stdin ({DEFAULT_MODEL})",
     )
-    parser.add_argument("--device", help="auto, cuda, cuda:N or host ($ROPEJIT_DEVICE, else auto)")
+    for name, value in (("as", "TYPE"), ("layer", "N"), ("role", "ROLE"), ("rotation", "N")):
+        parser.add_argument(f"--{name}", metavar=value, help="as `ropejit run` takes it")
+    parser.add_argument("--device", metavar="DEVICE", help="auto, cuda, cuda:N or host ($ROPEJIT_DEVICE, else auto)")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     return parser.parse_args(arguments)
 
 
-def model_before_and_after(options, row, progress):
+def model_before_and_after(model, options, known, progress):
     """As _try_model.measure has it; without rows, and with a note on why, where there is nothing to measure."""
     from ropejit import _try_model
 
@@ -180,7 +246,7 @@ def model_before_and_after(options, row, progress):
         named = options.device or os.environ.get("ROPEJIT_DEVICE", "")
         device = named if named.startswith("cuda:") else "cuda:0"
         try:
-            return _try_model.measure(_try_model.config_of(options.model, row.get("model")), device, progress)
+            return _try_model.measure(_try_model.config_of(model.config(), known), device, progress)
         except _try_model.Refused as refusal:
             why = str(refusal)
         except Exception as error:  # of torch or transformers: the kernels' part stands without it
@@ -188,26 +254,39 @@ def model_before_and_after(options, row, progress):
     return {"rows": [], "same_bits": None, "note": f"Before and after in a model: {why}."}
 
 
-def main(arguments):
+def write_out(text):
+    """To stdout, all of it: what cannot be written is an error, and is not tried again as Python ends."""
+    try:
+        if sys.stdout is None:
+            raise OSError(0, "it is closed")
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+    except (OSError, ValueError) as error:
+        if sys.stdout is not None:
+            give_up(1)
+        raise Failed(f"ropejit: stdout: {getattr(error, 'strerror', None) or error}") from None
+
+
+def try_it(arguments):
     options = parsed(arguments)
     progress = Progress()
+    model = Model(options.model)
+    rows = kernels_beside_copies(model, options, progress)
+    measured = {"rows": [], "same_bits": None, "note": ""}
+    if is_gpu(rows[0]):
+        measured = model_before_and_after(model, options, rows[0].get("model"), progress)
+    if options.json:
+        write_out(json.dumps({"kernels": rows, "model": measured}))
+    else:
+        write_out(report(model.shown, rows, measured["rows"], measured["note"]))
+    return 0 if all(row["verified"] for row in rows) and measured["same_bits"] is not False else 1
+
+
+def main(arguments):
     try:
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as standard_input:
-            if options.model == "-":  # it is read more than once
-                standard_input.write(sys.stdin.read())
-                standard_input.flush()
-                options.model = standard_input.name
-            rows = kernels_beside_copies(options.model, options.device, progress)
-            model = {"rows": [], "same_bits": None, "note": ""}
-            if is_gpu(rows[0]):
-                model = model_before_and_after(options, rows[0], progress)
+        return try_it(arguments)
     except Failed as failure:
-        print(failure, file=sys.stderr)
+        say_error(failure)
         return failure.status
     except KeyboardInterrupt:
         return 130
-    if options.json:
-        print(json.dumps({"kernels": rows, "model": model}))
-    else:
-        print(report(options.model, rows, model["rows"], model["note"]))
-    return 0 if all(row["verified"] for row in rows) and model["same_bits"] is not False else 1

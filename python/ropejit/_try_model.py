@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import pathlib
 import re
 import statistics
 import time
@@ -42,16 +41,15 @@ def missing():
     return "" if torch.cuda.is_available() else f"torch {torch.__version__} sees no GPU"
 
 
-def config_of(model, known):
-    """transformers' configuration. `known`: the name that the program found in its list, for those have no config: a
-    model of the same attention then, its layers and its MLP as we choose."""
+def config_of(text, known):
+    """transformers' configuration. `text`: a config.json's, or None for a name of the program's list, `known`, which has
+    no config: a model of the same attention then, its layers and its MLP as we choose."""
     from transformers import AutoConfig
 
-    path = pathlib.Path(model)
-    if path.is_dir():
-        path = path / "config.json"
-    if path.is_file():
-        values = json.loads(path.read_text())
+    if text is not None:
+        values = json.loads(text)
+        if "schema" in values or "model_type" not in values:
+            raise Refused("a spec is no model; give a config.json or a name")
     elif known == "Qwen/Qwen3-0.6B":
         values = dict(SMALL)
     else:
@@ -64,9 +62,7 @@ def config_of(model, known):
 
 def _of_known(name):
     models = json.loads((ropejit_cli.package_folder() / "manifests/models.json").read_text())["models"]
-    found = next((one for one in models if one["name"] == name), None)
-    if found is None:
-        raise Refused("a spec is no model; give a config.json or a name")
+    found = next(one for one in models if one["name"] == name)
     types = {"llama": "llama", "mistral": "mistral", "qwen": "qwen3" if re.search("Qwen3", name) else "qwen2"}
     rope = found["ropes"][0]
     if found["family"] not in types or rope["q"]["head_dim"] != rope["k"]["head_dim"]:
@@ -89,41 +85,41 @@ def _text_config(config):
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
-def _bytes(config, layers):
-    """What the weights take in bf16 with so many layers. Raises Refused where there is no such model."""
+def _set_layers(text, layers, kinds):
+    """`kinds`: the model's own layer_types, of which the first stay; None where it has none."""
+    text.num_hidden_layers = layers
+    if kinds:
+        text.layer_types = list(kinds[:layers])
+
+
+def _bytes(config):
+    """What the weights take in bf16. Raises Refused where there is no such model."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    text = _text_config(config)
-    before = text.num_hidden_layers
     try:
-        _set_layers(text, layers)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
-        return 2 * sum(weight.numel() for weight in model.parameters())
     except ValueError:
         raise Refused(f"transformers has no text model for a {config.model_type}") from None
-    finally:
-        _set_layers(text, before)
-
-
-def _set_layers(text, layers):
-    text.num_hidden_layers = layers
-    kinds = getattr(text, "layer_types", None)
-    if kinds:
-        text.layer_types = (kinds * layers)[:layers]
+    return 2 * sum(weight.numel() for weight in model.parameters())
 
 
 def fit(config, free):
-    """Takes layers off until the weights fit. Returns how many are left."""
+    """Takes layers off the end until the weights fit. Returns how many are left. Layers are taken to weigh the same, as
+    the first two do."""
     text = _text_config(config)
-    one, two = _bytes(config, 1), _bytes(config, 2)
-    layers = text.num_hidden_layers
-    if two > one:
-        layers = min(layers, 1 + int((MEMORY_SHARE * free - one) // (two - one)))
-    if layers < 1 or one > MEMORY_SHARE * free:
+    layers, kinds = text.num_hidden_layers, getattr(text, "layer_types", None)
+    _set_layers(text, 1, kinds)
+    one = _bytes(config)
+    if one > MEMORY_SHARE * free:
         raise Refused(f"one layer takes {one >> 20:,} MiB, and {free >> 20:,} MiB are free")
-    _set_layers(text, layers)
+    if layers > 1:
+        _set_layers(text, 2, kinds)
+        more = _bytes(config) - one
+        if more > 0:
+            layers = min(layers, 1 + int((MEMORY_SHARE * free - one) // more))
+    _set_layers(text, layers, kinds)
     return layers
 
 

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "cli/command.hpp"
+#include "cli/model_case.hpp"
 #include "ropejit/error.hpp"
 
 namespace ropejit::internal {
@@ -19,9 +20,10 @@ int run_try(const Arguments&) {
 Command try_command() {
   return {"try",
           "shows in a minute what the kernels are worth on this machine (the Python package's command)",
-          {{"--model", "MODEL", "as run takes it (qwen3-0.6b)"},
-           {"--device", "DEVICE", "auto, cuda, cuda:N or host ($ROPEJIT_DEVICE, else auto)"},
-           {"--json", "", "one JSON object on stdout"}},
+          joined({{{"--model", "MODEL", "as run takes it (qwen3-0.6b)"}},
+                  layer_flags(),
+                  {{"--device", "DEVICE", "auto, cuda, cuda:N or host ($ROPEJIT_DEVICE, else auto)"},
+                   {"--json", "", "one JSON object on stdout"}}}),
           {},
           run_try};
 }
