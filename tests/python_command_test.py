@@ -257,6 +257,30 @@ class TryWithoutAGpu(InAPackage):
         self.assertIn("####", done.stdout)
 
 
+# Answers as the program does on a GPU: by --tokens, the fourth word after "run --model NAME".
+ON_A_GPU = """#!/bin/sh
+echo "{\\"model\\": \\"Qwen/Qwen3-8B\\", \\"device\\": \\"NVIDIA H200\\", \\"arch\\": \\"sm_90\\", \\"tokens\\": $5,
+\\"launch_us\\": 2.5, \\"copy_us\\": 2.0, \\"over_copy\\": 1.25, \\"cache\\": \\"miss\\", \\"verified\\": WELL, \\"problem\\": \\"lane 3\\"}"
+"""
+
+
+class TryOnAGpu(InAPackage):
+    def test_kernels_stand_beside_copies_and_the_rest_is_missed_by_name(self):
+        lay_out(self.site, PROGRAM)
+        program = self.site / "ropejit/bin/ropejit"
+        program.unlink()
+        for well, status in (("true", 0), ("false", 1)):
+            program.write_text(ON_A_GPU.replace("WELL", well))
+            program.chmod(0o755)
+            done = self.command("try", "--model", "qwen3-8b")
+            self.assertEqual(done.returncode, status, done.stderr)
+            self.assertTrue(done.stdout.startswith("NVIDIA H200 (sm_90), Qwen/Qwen3-8B\n"))
+            for tokens in ("1", "128", "4,096", "16,384"):
+                self.assertRegex(done.stdout, rf"(?m)^ +{tokens} +2\.5 us +2 us +1\.25 +miss +{'verified' if status == 0 else 'lane 3'}$")
+                self.assertRegex(done.stdout, rf"(?m)^{tokens} tokens +copy +[#\u2588]+ +2 us$")
+            self.assertIn("needs torch and transformers, and torch and transformers cannot be imported here", done.stdout)
+
+
 class TheProgramAlone(unittest.TestCase):
     def test_try_says_where_it_is(self):
         done = subprocess.run([PROGRAM, "try"], capture_output=True, text=True)

@@ -33,7 +33,7 @@ TEXTS = {
     f"{INFO}/entry_points.txt": "",
     f"{INFO}/licenses/LICENSE": "",
     f"{INFO}/sboms/ropejit.cdx.json": "{}",
-    **{f"{INFO}/licenses/linked-in/{name}.txt": "" for name in ("llvm", "libsodium", "libfmt", "libboost", "libcxx")},
+    **{f"{INFO}/licenses/linked-in/{name}.txt": "" for name in inspect_wheel.NOTICES},
 }
 GOOD = "int ropejit_version(void) { return 1; }"
 # A symbol of a version that no wheel for 2.28 may need, without needing a C library that has it.
@@ -61,6 +61,12 @@ def later_stub(folder, version="GLIBC_2.99"):
     return str(stub)
 
 
+def compile_at(folder):
+    """A library's path, for a program that is to be linked dynamically."""
+    compile_library(folder, GOOD, "-Wl,-soname,libc.so.6")
+    return folder / "library.so"
+
+
 class Wheels(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
@@ -68,8 +74,9 @@ class Wheels(unittest.TestCase):
         self.folder = pathlib.Path(folder.name)
         self.good = compile_library(self.folder, GOOD)
 
-    def problems(self, changes=None, name=NAME, record=None):
-        """Of a wheel with these files changed; None takes one out. `record`: a hash that RECORD says instead."""
+    def problems(self, changes=None, name=NAME, record=None, executable=("ropejit/bin/ropejit",), more=""):
+        """Of a wheel with these files changed; None takes one out. `record`: a hash
+        that RECORD says instead; `more`: a line more of it."""
         files = {**TEXTS, LIBRARY: self.good, "ropejit/_native.abi3.so": self.good, "ropejit/bin/ropejit": self.good}
         files.update(changes or {})
         path = self.folder / name
@@ -79,10 +86,12 @@ class Wheels(unittest.TestCase):
                 if data is None:
                     continue
                 data = data.encode() if isinstance(data, str) else data
-                wheel.writestr(name, data)
+                entry = zipfile.ZipInfo(name)
+                entry.external_attr = (0o755 if name in executable else 0o644) << 16
+                wheel.writestr(entry, data)
                 digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
                 rows.append(f"{name},sha256={(record or {}).get(name, digest)},{len(data)}")
-            wheel.writestr(f"{INFO}/RECORD", "\n".join([*rows, f"{INFO}/RECORD,,"]))
+            wheel.writestr(f"{INFO}/RECORD", "\n".join([*rows, f"{INFO}/RECORD,,", more]))
         return inspect_wheel.problems(path)
 
     def assert_only(self, found, words):
@@ -98,13 +107,15 @@ class Wheels(unittest.TestCase):
 
     def test_what_is_missing_is_named(self):
         for name in (LIBRARY, "ropejit/bin/ropejit", "ropejit/py.typed", f"{INFO}/licenses/LICENSE",
-                     f"{INFO}/sboms/ropejit.cdx.json", "ropejit/records/h200.jsonl"):
+                     f"{INFO}/sboms/ropejit.cdx.json", "ropejit/records/h200.jsonl",
+                     *(f"{INFO}/licenses/linked-in/{name}.txt" for name in inspect_wheel.NOTICES)):
             with self.subTest(name):
                 self.assert_only(self.problems({name: None}), "not inside")
 
     def test_a_symbol_of_a_later_c_library_is_named(self):
         for version, words in (("GLIBC_2.99", "found GLIBC_2.99, allowed: up to 2.28"),
-                               ("GLIBCXX_3.4", "found symbols of GLIBCXX, allowed: of GLIBC")):
+                               ("GLIBCXX_3.4", "found symbols of GLIBCXX, allowed: of GLIBC"),
+                               ("GLIBC_PRIVATE", "found symbols of GLIBC_PRIVATE, allowed: of GLIBC")):
             stub = later_stub(self.folder, version)
             library = compile_library(self.folder, NEWER.replace("GLIBC_2.99", version), stub)
             self.assert_only(self.problems({LIBRARY: library}), words)
@@ -126,12 +137,20 @@ class Wheels(unittest.TestCase):
             self.assert_only(self.problems({LIBRARY: compile_library(self.folder, text, *options)}), words)
         self.assertEqual(self.problems({LIBRARY: compile_library(self.folder, GOOD, "-Wl,-rpath,$ORIGIN")}), [])
 
+    def test_a_program_must_be_one_that_can_run_anywhere_in_memory(self):
+        self.assert_only(self.problems(executable=()), "found no right to execute it")
+        (self.folder / "main.c").write_text("int _start(void) { return 0; }")
+        program = self.folder / "program"
+        subprocess.run([CC, "-no-pie", "-nostdlib", "-o", program, self.folder / "main.c", compile_at(self.folder)], check=True)
+        self.assert_only(self.problems({"ropejit/bin/ropejit": program.read_bytes()}), "allowed: position-independent code")
+
     def test_a_requirement_that_is_no_extra_is_named(self):
         found = self.problems({f"{INFO}/METADATA": "Name: ropejit\nRequires-Dist: torch>=2.4\n"})
         self.assert_only(found, "found Requires-Dist: torch>=2.4, allowed: extras alone")
 
     def test_a_hash_that_is_not_the_files_is_named(self):
         self.assert_only(self.problems(record={"ropejit_cli.py": "AAAA"}), "RECORD has sha256=AAAA")
+        self.assert_only(self.problems(more="ropejit/gone.py,sha256=AAAA,3"), "ropejit/gone.py: in RECORD, and not inside")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,8 @@ environment() {
 
 "${PYTHON:-python3}" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || fail "PYTHON: 3.11 or newer is needed"
 mkdir -p "$base"
+exec 9>"$base/lock"
+flock -n 9 || { say "another ./dev wheel is at work here; waiting for it"; flock 9; }
 environment tools "$here/tools.txt" --require-hashes
 environment audit "$here/audit.txt"
 "$here/dependencies.sh" "$base/tools" "$glibc"
@@ -45,8 +47,8 @@ library.nvrtcVersion(ctypes.byref(major), ctypes.byref(minor))
 print(f"{major.value}.{minor.value}")
 TEXT
 )
-"$python" "$here/sbom.py" "$base/sources" "$("$prefix/bin/cc" --version >/dev/null && "$python" -m ziglang version)" "$nvrtc" \
-  "$prefix/ropejit.cdx.json"
+zig=$("$python" -m ziglang version)
+"$python" "$here/sbom.py" "$base/sources" "$zig" "$nvrtc" "$prefix/ropejit.cdx.json"
 
 cd "$root"
 rm -rf build/wheel-x86_64 && mkdir -p build/dist && rm -f build/dist/ropejit-*

@@ -68,7 +68,7 @@ cmake_build() {
   cmake -G Ninja -S "$source" -B "$build" -D CMAKE_BUILD_TYPE=Release \
     -D "CMAKE_C_COMPILER=$prefix/bin/cc" -D "CMAKE_CXX_COMPILER=$prefix/bin/c++" -D CMAKE_AR=/usr/bin/ar \
     -D CMAKE_RANLIB=/usr/bin/ranlib -D CMAKE_POSITION_INDEPENDENT_CODE=ON -D "CMAKE_INSTALL_PREFIX=$prefix" \
-    -D "CMAKE_CXX_FLAGS=-ffunction-sections -fdata-sections" \
+    -D "CMAKE_CXX_FLAGS=-fstack-protector-strong -ffunction-sections -fdata-sections" \
     "${options[@]}" >"$build.log" 2>&1 &&
     cmake --build "$build" --target "$@" >>"$build.log" 2>&1 || { tail -n 20 "$build.log" >&2; fail "see $build.log"; }
 }
@@ -93,21 +93,23 @@ say "building fmt and libsodium"
   >"$work/unpack.log" 2>&1 || fail "cannot unpack; see $work/unpack.log"
 cmake_build "$work/fmt" "$work/fmt-build" -D FMT_DOC=OFF -D FMT_TEST=OFF -- install
 (
-  cd "$work/sodium"
-  autoreconf -fi
-  ./configure --host=x86_64-linux-gnu "CC=$prefix/bin/cc" AR=ar RANLIB=ranlib "CFLAGS=-O2 -fPIC -ffunction-sections -fdata-sections" \
-    --disable-shared --enable-static --disable-pie "--prefix=$prefix"
-  make -j "$jobs" -C src/libsodium install
+  cd "$work/sodium" && autoreconf -fi &&
+    ./configure --host=x86_64-linux-gnu "CC=$prefix/bin/cc" AR=ar RANLIB=ranlib --disable-shared --enable-static --disable-pie \
+      "CFLAGS=-O2 -fPIC -fstack-protector-strong -ffunction-sections -fdata-sections" "--prefix=$prefix" &&
+    make -j "$jobs" -C src/libsodium install
 ) >"$work/sodium.log" 2>&1 || { tail -n 20 "$work/sodium.log" >&2; fail "see $work/sodium.log"; }
 ln -s /usr/include/boost "$prefix/include/boost"
 
 # --- what they are -------------------------------------------------------------------------------------------------
 
 cp "$work/llvm-source/llvm/LICENSE.TXT" "$prefix/notices/llvm.txt"
+cp "$work/llvm-source/llvm/lib/Support/BLAKE3/LICENSE" "$prefix/notices/blake3.txt"
 cp "$work/fmt/debian/copyright" "$prefix/notices/libfmt.txt"
 cp "$work/sodium/debian/copyright" "$prefix/notices/libsodium.txt"
-cp /usr/share/doc/libboost-dev/copyright "$prefix/notices/libboost.txt"
+boost=$(dpkg-query --search /usr/include/boost/version.hpp | cut -d : -f 1)
+cp "/usr/share/doc/$boost/copyright" "$prefix/notices/libboost.txt"
 for part in libcxx libcxxabi libunwind; do cp "${zig%/zig}/lib/$part/LICENSE.TXT" "$prefix/notices/$part.txt"; done
 cp "${zig%/zig}/LICENSE" "$prefix/notices/zig.txt"
+cp "${zig%/zig}/lib/libc/glibc/LICENSES" "$prefix/notices/glibc.txt"
 # The headers of LLVM stay where they were unpacked.
 printf '%s' "$made_by" >"$prefix/made-by"

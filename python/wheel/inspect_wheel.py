@@ -18,6 +18,7 @@ import zipfile
 
 # What a machine has beside the C library's own files: nothing.
 NEEDED = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "ld-linux-x86-64.so.2"}
+NOTICES = ("blake3", "glibc", "libboost", "libcxx", "libcxxabi", "libfmt", "libsodium", "libunwind", "llvm", "zig")
 INSIDE = (
     "ropejit/_native.abi3.so",
     r"ropejit/libropejit\.so\.\d+\.\d+",
@@ -29,7 +30,7 @@ INSIDE = (
     "ropejit_cli.py",
     r"ropejit-[^/]+\.dist-info/entry_points.txt",
     r"ropejit-[^/]+\.dist-info/licenses/LICENSE",
-    r"ropejit-[^/]+\.dist-info/licenses/linked-in/(llvm|libsodium|libfmt|libboost|libcxx)\.txt",
+    *(rf"ropejit-[^/]+\.dist-info/licenses/linked-in/{name}\.txt" for name in NOTICES),
     r"ropejit-[^/]+\.dist-info/sboms/ropejit\.cdx\.json",
 )
 
@@ -46,7 +47,10 @@ def readelf(option, path):
 def highest_versions(path):
     """{"GLIBC": "2.27"}: of each family of symbol versions the highest that the file needs."""
     found = {}
-    for family, version in re.findall(r"Name: (\w+)_([\d.]+)  Flags:", readelf("--version-info", path)):
+    for name in re.findall(r"Name: (\S+)  Flags:", readelf("--version-info", path)):
+        family, _, version = name.rpartition("_")
+        if not re.fullmatch(r"\d+(\.\d+)*", version):  # GLIBC_PRIVATE, GLIBC_ABI_DT_RELR
+            family, version = name, "0"
         found[family] = max(found.get(family, "0"), version, key=version_of)
     return found
 
@@ -70,6 +74,8 @@ def problems_of_binary(name, path, most):
         yield f"found symbols of {', '.join(others)}, allowed: of GLIBC"
     if version_of(highest.get("GLIBC", "0")) > most:
         yield f"found GLIBC_{highest['GLIBC']}, allowed: up to {'.'.join(map(str, most))}"
+    if "DYN" not in re.search(r"Type: *(\w+)", readelf("--file-header", path))[1]:
+        yield "found code for one address, allowed: position-independent code"
     if "TEXTREL" in dynamic:
         yield "found text relocations, allowed: none"
     allowed = NEEDED | ({"libropejit.so.0.1"} if "_native" in name else set())
@@ -87,6 +93,8 @@ def problems_of_record(wheel):
     """RECORD says the hash of every file but itself."""
     record = next(name for name in wheel.namelist() if name.endswith(".dist-info/RECORD"))
     rows = {row[0]: row[1] for row in csv.reader(io.StringIO(wheel.read(record).decode()))}
+    for name in sorted(set(rows) - set(wheel.namelist())):
+        yield f"{name}: in RECORD, and not inside"
     for name in wheel.namelist():
         if name in (record, "/") or name.endswith("/"):
             continue
@@ -106,6 +114,8 @@ def problems(path):
             if not any(re.fullmatch(wanted, name) for name in names):
                 found.append(f"{wanted}: not inside")
         for name in names:
+            if "/bin/" in name and not wheel.getinfo(name).external_attr >> 16 & 0o111:
+                found.append(f"{name}: found no right to execute it")
             data = wheel.read(name)
             if data[:4] == b"\x7fELF":
                 binary = pathlib.Path(folder) / "binary"

@@ -9,11 +9,20 @@ import hashlib
 import json
 import pathlib
 import re
+import subprocess
 import sys
+import urllib.parse
 import uuid
 
 HERE = pathlib.Path(__file__).resolve().parent
 NAMES = {"llvm-toolchain-19": "LLVM Support", "fmtlib": "fmt", "libsodium": "libsodium"}
+UNPATCHED = {"llvm-toolchain-19"}  # dependencies.sh takes upstream's file alone
+
+
+def debian_url(package, version, **qualifiers):
+    """A package URL (https://github.com/package-url/purl-spec) of Debian's."""
+    rest = "&".join(f"{name}={value}" for name, value in sorted(qualifiers.items()))
+    return f"pkg:deb/debian/{package}@{urllib.parse.quote(version, safe='~')}" + (f"?{rest}" if rest else "")
 
 
 def source_components(sources):
@@ -22,62 +31,65 @@ def source_components(sources):
         if line.startswith("#"):
             continue
         package, file, digest, licence = line.split(None, 3)
-        found = sorted(sources.glob(f"{package}_*.dsc"))[-1].read_text()
-        version = re.search(r"^Version: (\S+)$", found, re.MULTILINE)[1]
-        patches = re.search(r"^ ([0-9a-f]{64}) \d+ (\S+\.debian\.tar\.xz)$", found, re.MULTILINE)
+        (found,) = sources.glob(f"{package}_*.dsc")
+        text = found.read_text()
+        version = re.search(r"^Version: (\S+)$", text, re.MULTILINE)[1]
+        properties = [{"name": "ropejit:upstream-file", "value": file}]
+        if package in UNPATCHED:
+            version = re.sub(r"^\d+:|[-+].*$", "", version)
+            url = f"pkg:generic/{package}@{version}"
+        else:
+            patches = re.search(r"^ ([0-9a-f]{64}) \d+ (\S+\.debian\.tar\.xz)$", text, re.MULTILINE)
+            properties.append({"name": "ropejit:patches", "value": f"{patches[2]} sha256:{patches[1]}"})
+            url = debian_url(package, version, arch="source")
         yield {
             "type": "library",
             "bom-ref": package,
             "name": NAMES[package],
             "version": version,
             "licenses": [{"expression": licence}],
-            "purl": f"pkg:deb/debian/{package}@{version}?arch=source",
+            "purl": url,
             "hashes": [{"alg": "SHA-256", "content": digest}],
-            "properties": [
-                {"name": "ropejit:upstream", "value": file},
-                {"name": "ropejit:patches", "value": f"{patches[2]} {patches[1]}"},
-            ],
+            "properties": properties,
         }
 
 
 def boost_component():
-    text = pathlib.Path("/usr/include/boost/version.hpp").read_text()
-    version = re.search(r'BOOST_LIB_VERSION "(\S+)"', text)[1].replace("_", ".")
+    """The package that the headers are of."""
+    asked = ["dpkg-query", "--search", "/usr/include/boost/version.hpp"]
+    package = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.partition(":")[0]
+    asked = ["dpkg-query", "--show", "--showformat=${Version}", package]
+    version = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     return {
         "type": "library",
         "bom-ref": "boost",
         "name": "Boost.Multiprecision",
         "version": version,
         "licenses": [{"expression": "BSL-1.0"}],
-        "purl": f"pkg:deb/debian/libboost-dev@{version}",
+        "purl": debian_url(package, version),
     }
 
 
-def compiler_components(zig, nvrtc):
-    digests = (HERE / "tools.txt").read_text().split(f"ziglang=={zig}", 1)[1].split("==", 1)[0]
-    hashes = re.findall(r"sha256:([0-9a-f]{64})", digests)
-    yield {
+def runtime_component(zig):
+    """libc++ and what goes with it, compiled out of the package of the compiler."""
+    import ziglang
+
+    compiler = pathlib.Path(ziglang.__file__).with_name("zig")
+    return {
         "type": "library",
         "bom-ref": "libcxx",
         "name": "libc++, libc++abi, libunwind and compiler-rt of Zig",
         "version": zig,
         "licenses": [{"expression": "Apache-2.0 WITH LLVM-exception AND MIT"}],
         "purl": f"pkg:pypi/ziglang@{zig}",
-        "properties": [{"name": "ropejit:allowed-sha256", "value": " ".join(hashes)}],
-    }
-    yield {
-        "type": "application",
-        "bom-ref": "nvrtc",
-        "scope": "excluded",  # it has compiled the generic kernel's images, and is not inside
-        "name": "NVRTC",
-        "version": nvrtc,
+        "properties": [{"name": "ropejit:compiler-sha256", "value": hashlib.sha256(compiler.read_bytes()).hexdigest()}],
     }
 
 
 def main(sources, zig, nvrtc, output):
     version_line = (HERE.parents[1] / "include/ropejit/version.hpp").read_text()
     version = re.search(r'ROPEJIT_VERSION "([^"]+)"', version_line)[1]
-    components = [*source_components(pathlib.Path(sources)), boost_component(), *compiler_components(zig, nvrtc)]
+    components = [*source_components(pathlib.Path(sources)), boost_component(), runtime_component(zig)]
     document = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -89,7 +101,9 @@ def main(sources, zig, nvrtc, output):
                 "name": "ropejit",
                 "version": version,
                 "licenses": [{"expression": "Apache-2.0"}],
-            }
+            },
+            # It has compiled the generic kernel's images, and is not inside.
+            "properties": [{"name": "ropejit:nvrtc", "value": nvrtc}],
         },
         "components": components,
         "dependencies": [{"ref": "ropejit", "dependsOn": [part["bom-ref"] for part in components]}],

@@ -7,9 +7,12 @@ set(wheel_prefix "${wheel_root}/x86_64")
 set(CMAKE_C_COMPILER "${wheel_prefix}/bin/cc")
 set(CMAKE_CXX_COMPILER "${wheel_prefix}/bin/c++")
 # Boost 1.74 derives from std::unary_function, which C++17 took out.
-set(CMAKE_CXX_FLAGS_INIT "-D_LIBCPP_ENABLE_CXX17_REMOVED_UNARY_BINARY_FUNCTION")
+set(CMAKE_CXX_FLAGS_INIT "-fstack-protector-strong -D_LIBCPP_ENABLE_CXX17_REMOVED_UNARY_BINARY_FUNCTION")
 # Debian's pyconfig.h is a link to one by architecture.
-set(CMAKE_C_FLAGS_INIT "-isystem ${wheel_prefix}/python")
+set(CMAKE_C_FLAGS_INIT "-fstack-protector-strong -isystem ${wheel_prefix}/python")
+# Zig's programs lie where they were linked to, unless asked.
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXE_LINKER_FLAGS_INIT "-pie")
 # GNU's, which fold the library; Zig links by itself.
 foreach(tool AR RANLIB NM OBJCOPY STRIP)
   string(TOLOWER "${tool}" name)

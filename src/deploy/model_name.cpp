@@ -21,8 +21,14 @@ llvm::StringRef without_organisation(llvm::StringRef name) {
   return slash == llvm::StringRef::npos ? name : name.substr(slash + 1);
 }
 
-// A word of one piece, "4b" or "instruct", means no model, though it may be the end of one name alone.
+// A word of one piece, "4b" or "instruct", means no model, though it may be the end of one name alone. After an
+// organisation, an end of what that organisation calls it: "meta-llama/Llama-3.1-8B" of "meta-llama/Meta-Llama-3.1-8B".
 bool ends_in(llvm::StringRef name, llvm::StringRef word) {
+  const auto [organisation, rest] = word.split('/');
+  if (!rest.empty() && organisation.equals_insensitive(name.split('/').first)) {
+    name = name.split('/').second;
+    word = rest;
+  }
   if (word.find_first_of("-/") == llvm::StringRef::npos || word.size() >= name.size() ||
       !name.ends_with_insensitive(word))
     return false;

@@ -13,7 +13,9 @@ namespace ropejit::internal {
 /// The models of `known` that `word` names. The one whose whole name it is ("Qwen/Qwen3-8B") goes before those whose
 /// name it is without the organisation, that is without what stands before the first slash ("qwen3-8b",
 /// "qwen3-vl/vision"); these go before those whose name ends in it from a '/' or a '-' on ("llama-3.1-8b" of
-/// "meta-llama/Meta-Llama-3.1-8B"); such an end has one of these inside, so "8b" is none. Several: the word does not
+/// "meta-llama/Meta-Llama-3.1-8B"); such an end has one of these inside, so "8b" is none, and may have the organisation
+/// before it
+/// ("meta-llama/Llama-3.1-8B"). Several: the word does not
 /// tell them apart. None: it is no name.
 std::vector<const WarmModel*> models_named(std::string_view word, const std::vector<WarmModel>& known);
 

@@ -47,6 +47,9 @@ TEST_CASE("A whole name goes before one without its organisation, and that befor
       {"Small-9B", {"two/Small-9B"}},
       {"very-small-9b", {"one/Very-Small-9B"}},
       {"70b-instruct", {"one/Large-70B-Instruct"}},
+      {"two/small-9b", {"two/Small-9B"}},
+      {"ONE/70b-instruct", {"one/Large-70B-Instruct"}},
+      {"two/70b-instruct", {}},
       {"large/vision", {"Large/vision"}},
       {"one/large/vision", {"one/Large/vision"}},
       {"vision", {"Large/vision"}},
@@ -58,8 +61,8 @@ TEST_CASE("A whole name goes before one without its organisation, and that befor
 }
 
 TEST_CASE("A part of a name that begins or ends elsewhere, or is one piece, is no name") {
-  for (const char* word : {"9b", "INSTRUCT", "", "-", "/", "one", "one/", "mall-7b", "-7b", "/vision",
-                           "small", "large-70b", "0b-instruct", "one/small-7b ", "three/small-7b", "small_7b"}) {
+  for (const char* word : {"9b", "INSTRUCT", "", "-", "/", "one", "one/", "mall-7b", "-7b", "/vision", "small",
+                           "large-70b", "0b-instruct", "one/small-7b ", "three/small-7b", "small_7b"}) {
     INFO('"' << word << '"');
     CHECK(named(word, made_up()).empty());
   }
