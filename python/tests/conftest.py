@@ -14,6 +14,24 @@ if DEVICE == "cpu":
 import pytest  # noqa: E402  the environment is read on import
 
 
+# What torch.compile of torch 2.4 does not take (python/README.md).
+NOT_COMPILED_BY_2_4 = (
+    "test_dropin_flash_attn.py::test_a_leaf_that_requires_grad_is_rotated_in_place",
+    "test_dropin_serving.py::test_compiled_without_a_graph_break",
+    "test_operands.py::test_traces_take_it_as_one_operator",
+    "test_operands.py::test_the_operator_passes_torchs_own_checks",
+)
+
+
+def pytest_collection_modifyitems(items):
+    if not torch.__version__.startswith("2.4."):
+        return
+    for item in items:
+        eager = "[" in item.name and "compiled" not in item.name
+        if not eager and any(name in f"{item.path.name}::{item.name}" for name in NOT_COMPILED_BY_2_4):
+            item.add_marker(pytest.mark.skip(reason="torch.compile of torch 2.4 does not take it"))
+
+
 @pytest.fixture
 def device():
     return DEVICE
