@@ -61,14 +61,15 @@ def nvrtc_beside_torch():
     return None
 
 
+def chosen_nvrtc():
+    """What the library is to be told of NVRTC: None where the environment names one, or it is to look for itself."""
+    return None if "ROPEJIT_NVRTC" in os.environ else nvrtc_beside_torch()
+
+
 def environment():
     """What the program is to run with: NVRTC as the package itself would find it."""
-    values = dict(os.environ)
-    if "ROPEJIT_NVRTC" not in values:
-        nvrtc = nvrtc_beside_torch()
-        if nvrtc is not None:
-            values["ROPEJIT_NVRTC"] = nvrtc
-    return values
+    nvrtc = chosen_nvrtc()
+    return dict(os.environ) if nvrtc is None else {**os.environ, "ROPEJIT_NVRTC": nvrtc}
 
 
 def main():

@@ -34,16 +34,7 @@ class Rotation:
         cu_seqlens: Optional[Tensor] = ...,
         start: int = ...,
     ) -> tuple[Tensor, Optional[Tensor]]: ...
-    def in_place(
-        self,
-        q: Tensor,
-        k: Optional[Tensor] = ...,
-        positions: Optional[Tensor] = ...,
-        cos: Optional[Tensor] = ...,
-        sin: Optional[Tensor] = ...,
-        cu_seqlens: Optional[Tensor] = ...,
-        start: int = ...,
-    ) -> tuple[Tensor, Optional[Tensor]]: ...
+    in_place = __call__
     def store(
         self,
         operands: Sequence[Operand],
@@ -66,18 +57,9 @@ def rope(
     cu_seqlens: Optional[Tensor] = ...,
     start: int = ...,
 ) -> tuple[Tensor, Optional[Tensor]]: ...
-def rope_(
-    q: Tensor,
-    k: Optional[Tensor],
-    spec: _Json,
-    form: _Form = ...,
-    dims: str = ...,
-    positions: Optional[Tensor] = ...,
-    cos: Optional[Tensor] = ...,
-    sin: Optional[Tensor] = ...,
-    cu_seqlens: Optional[Tensor] = ...,
-    start: int = ...,
-) -> tuple[Tensor, Optional[Tensor]]: ...
+
+rope_ = rope
+
 def model_ropes(config: Any, as_: Optional[str] = ..., **options: Any) -> dict[str, Any]: ...
 def library_path() -> Optional[str]: ...
 def serve_host(served: bool) -> bool: ...

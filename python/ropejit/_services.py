@@ -64,7 +64,7 @@ def _options(is_host, index):
     if is_host:
         return {"device": "host"}
     options = {"device": f"cuda:{index}"}
-    nvrtc = None if "ROPEJIT_NVRTC" in os.environ else ropejit_cli.nvrtc_beside_torch()
+    nvrtc = ropejit_cli.chosen_nvrtc()
     if nvrtc is not None:
         options["nvrtc"] = nvrtc
     return options

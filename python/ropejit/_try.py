@@ -25,6 +25,7 @@ HOST_TOKENS = (1, 64)
 MOST_BYTES = 16 << 20  # of a model's text, as the program takes it
 ROW = {"device", "arch", "tokens", "launch_us", "cache", "verified"}  # of what it prints, at the least
 
+
 class Failed(Exception):
     """One line for the user, and the exit status."""
 
@@ -89,11 +90,11 @@ class Model:
         return path.read_text(encoding="utf-8") if path.is_file() else None
 
 
-def run_program(words, data):
+def run_program(words, data, environment):
     """The object that a command of the program prints with --json."""
     command = [ropejit_cli.program(), *words, "--json"]
     try:
-        done = subprocess.run(command, env=ropejit_cli.environment(), input=data or b"", capture_output=True)
+        done = subprocess.run(command, env=environment, input=data or b"", capture_output=True)
     except OSError as error:
         raise Failed(f"ropejit: {command[0]}: {error.strerror}") from None
     if done.returncode < 0:
@@ -116,11 +117,12 @@ def kernels_beside_copies(model, options, progress):
     for name in ("device", "as", "layer", "role", "rotation"):
         if getattr(options, name) is not None:
             chosen += [f"--{name}", getattr(options, name)]
+    environment = ropejit_cli.environment()
     rows, sizes = [], [1]
     while len(rows) < len(sizes):
         count = sizes[len(rows)]
         progress.say(f"the kernel of {model.shown}, {count:,} tokens: made, checked against fp64, timed beside a copy")
-        rows.append(run_program(["run", "--model", model.word, "--tokens", str(count), *chosen], model.data))
+        rows.append(run_program(["run", "--model", model.word, "--tokens", str(count), *chosen], model.data, environment))
         sizes = GPU_TOKENS if _try_report.is_gpu(rows[0]) else HOST_TOKENS
     return rows
 

@@ -3,7 +3,6 @@
 import importlib.util
 import inspect
 import json
-import re
 import statistics
 import time
 
@@ -64,7 +63,7 @@ def config_of(text, known):
 def _of_known(name):
     models = json.loads((ropejit_cli.package_folder() / "manifests/models.json").read_text())["models"]
     found = next(one for one in models if one["name"] == name)
-    types = {"llama": "llama", "mistral": "mistral", "qwen": "qwen3" if re.search("Qwen3", name) else "qwen2"}
+    types = {"llama": "llama", "mistral": "mistral", "qwen": "qwen3" if "Qwen3" in name else "qwen2"}
     rope = found["ropes"][0]
     if found["family"] not in types or rope["q"]["head_dim"] != rope["k"]["head_dim"]:
         raise Refused(f"no model of the family of {name} is made up here; give a folder with its config.json")
@@ -93,17 +92,21 @@ def _set_layers(text, layers, kinds):
         text.layer_types = list(kinds[:layers])
 
 
-def _bytes(config):
-    """What the weights take in bf16. Raises Refused where there is no such model."""
+def _outline(config):
+    """The model without memory for its weights. Raises Refused where there is no such model."""
     import torch
     from transformers import AutoModelForCausalLM
 
     try:
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config)
+            return AutoModelForCausalLM.from_config(config)
     except ValueError:
         raise Refused(f"transformers has no text model for a {config.model_type}") from None
-    return 2 * sum(weight.numel() for weight in model.parameters())
+
+
+def _bytes(config):
+    """What the weights take in bf16."""
+    return 2 * sum(weight.numel() for weight in _outline(config).parameters())
 
 
 def fit(config, free):
@@ -191,12 +194,12 @@ def measure(config, device, progress, prompt=PROMPT, prefill=PREFILL):
     free = torch.cuda.mem_get_info(device)[0] if device != "cpu" else 1 << 32
     wanted = _text_config(config).num_hidden_layers
     layers = fit(config, free)
-    progress.say(f"a {config.model_type} of {layers} layers and random weights")
-    model = build(config, device)
     try:
-        hf.patch(model).undo()
+        hf.patch(_outline(config)).undo()  # before memory is taken
     except ValueError as error:
         raise Refused(str(error)) from None
+    progress.say(f"a {config.model_type} of {layers} layers and random weights")
+    model = build(config, device)
     runner = Runner(model, device, prompt, prefill)
     before, after = [], []
     plain = runner.logits()
@@ -215,5 +218,4 @@ def measure(config, device, progress, prompt=PROMPT, prefill=PREFILL):
         f"{'bit for bit the same' if equal else 'NOT the same bits'}. Under torch.compile the rotation is\n"
         "fused already, and the patch changes nothing."
     )
-    rows = [(name, old, new) for name, old, new in zip(names, *medians)]
-    return {"rows": rows, "same_bits": equal, "note": note}
+    return {"rows": list(zip(names, *medians)), "same_bits": equal, "note": note}
