@@ -46,7 +46,7 @@ timed() {
   local start
   start=$(date +%s%N)
   printf '\n$ %s\n' "$*"
-  chroot "$root" /usr/bin/env -i HOME=/root PATH=/usr/bin:/bin "$@" || fail "status $? of: $*"
+  chroot "$root" /usr/bin/env -i HOME=/home/user PATH=/usr/bin:/bin "$@" || fail "status $? of: $*"
   printf '(%d ms)\n' $((($(date +%s%N) - start) / 1000000))
 }
 
@@ -62,7 +62,7 @@ else
   make_root "$suite" python3-venv
   python=/usr/bin/python3
 fi
-rm -rf "$root/venv" "$root/root/.cache" "$root"/ropejit-*.whl
+rm -rf "$root/venv" "$root/home/user" "$root"/ropejit-*.whl && mkdir "$root/home/user"
 cp "$wheel" "$root/"
 file=/$(basename "$wheel")
 
