@@ -76,8 +76,9 @@ cmake_build() {
 say "building LLVM's Support library (some minutes)"
 mkdir -p "$work/llvm-source"
 # Without Debian's patches, which are about its tools.
-top=llvm-toolchain-19_19.1.7
-tar xJf "$sources/llvm-toolchain-19_19.1.7.orig.tar.xz" -C "$work/llvm-source" --strip-components=1 \
+llvm=$(packages | sed -n 's/^llvm-[^ ]* \([^ ]*\) .*/\1/p')
+top=${llvm%.orig.tar.xz}
+tar xJf "$sources/$llvm" -C "$work/llvm-source" --strip-components=1 \
   --exclude="$top/llvm/test" --exclude="$top/llvm/unittests" --exclude="$top/llvm/docs" \
   "$top/llvm" "$top/cmake" "$top/third-party"
 mkdir -p "$prefix/llvm"
