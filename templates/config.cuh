@@ -48,6 +48,12 @@ enum class TableUse : u32 {
 };
 // Where values are rounded on their way: RopeSpec::rounding.
 enum class Rounding : u32 { exact, p1, p2, p3 };
+// What Stage::norm is told (norm.cuh).
+struct NormConfig {
+  Element weight;       // of the weights in memory
+  bool round_normed;    // x r is rounded to the class's element
+  bool round_weighted;  // (x r) w likewise
+};
 // One written row of lanes of each head: q, k, v.
 struct OperandConfig {
   u32 heads;
@@ -58,6 +64,7 @@ struct OperandConfig {
   bool out_of_place;
   Element element_out;
   CacheRows rows;  // rows of a cache that a list names; none: its tokens' own
+  NormConfig norm;
 
   ROPEJIT_ANYWHERE constexpr bool has(Stage stage) const {
     for (const Stage one : stages) {

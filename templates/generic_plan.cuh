@@ -17,6 +17,9 @@ struct GenericOperand {
   unsigned out_of_place;
   unsigned element_out;
   unsigned rows;
+  unsigned norm_weight;  // as NormConfig
+  unsigned round_normed;
+  unsigned round_weighted;
 };
 
 // A plan: as KernelConfig and PlanData; enumerators by their numbers in config.cuh. The members from `layout` to

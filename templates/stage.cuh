@@ -8,6 +8,7 @@ namespace ropejit {
 enum class Stage : unsigned {
   none,    // past the end of a list
   rotate,  // the lanes that rotate are turned by their angles
+  norm,    // all lanes of a head are divided by their root mean square, and multiplied by weights
 };
 
 // A list has so many places. It is no constexpr variable, as the compiler would keep one as data in every binary.
@@ -18,6 +19,7 @@ constexpr const char* word_of(Stage stage) {
   switch (stage) {
     case Stage::none: return "none";
     case Stage::rotate: return "rotate";
+    case Stage::norm: return "norm";
   }
   return "";
 }

@@ -69,6 +69,26 @@ enum class Sine {
   hardware,  ///< the GPU's own instructions, within 4.3e-7: enough for 16-bit tensors. The host target differs in bits.
 };
 
+/// The RMS norm (Zhang and Sennrich 2019) of the lanes of each head, which an operand goes through before it rotates:
+///     r = 1 / sqrt(mean over the head's lanes of x[l]^2 + eps)
+///     x[l] becomes (x[l] r) w[l]
+/// Everything is fp32, whatever the tensors are. All lanes of the head take part and are written, those that do not
+/// rotate too, in place as well. The sum of squares is a tree that depends on head_dim alone, and the division and the
+/// root are correctly rounded, so r has the same bits in every variant, on every GPU and on the host
+/// (docs/prologue.md). Launches bring w, head_dim elements: RopeArgs::q_norm_weight, k_norm_weight, v_norm_weight.
+struct Norm {
+  double eps = 1e-6;  ///< added to the mean: 1e-20 to 1, used as fp32. It is no part of the code: models share binaries
+  std::optional<DType> weight_dtype = std::nullopt;  ///< element type of w; absent: the spec's dtype
+};
+
+/// The places at which a value on its way is rounded to the spec's dtype, to nearest even, and widened again. None is
+/// exact: one rounding, at the store. Models and engines round at some, and give their code's own bits only so. For
+/// fp32 tensors they change nothing. What is rounded within the rotation is RopeSpec::rounding's to say.
+struct RoundAfter {
+  bool norm = false;    ///< x r, before it is multiplied by w (Hugging Face's Qwen3: both)
+  bool weight = false;  ///< (x r) w, before it rotates (vLLM's unfused norm: this alone)
+};
+
 /// One of the tensors of a launch, as [tokens, heads, head_dim]. q and k rotate together.
 struct Operand {
   std::int64_t heads = 0;       ///< 1 to 65,536
@@ -80,6 +100,8 @@ struct Operand {
   /// Whether its lanes are turned; absent: those of q and k are, those of v are not. Only k may say otherwise: with
   /// false it is copied as v is, out of place or to k_rows, for layers whose keys do not rotate.
   std::optional<bool> rotates = std::nullopt;
+  /// The norm that comes before the rotation; absent: none. Only with Direction::forward, of a head_dim up to 1,024.
+  std::optional<Norm> norm = std::nullopt;
 };
 
 /// What it means stands at the top of this file, spec.hpp.
@@ -105,6 +127,7 @@ struct ROPEJIT_EXPORT RopeSpec {
   Rounding rounding = Rounding::exact;         ///< where cos, sin, products and sums are rounded
   AngleRounding angle = AngleRounding::exact;  ///< where the angle is rounded before them
   Sine sine = Sine::polynomial;                ///< how cos and sin are computed
+  RoundAfter round_after;                      ///< where values are rounded around the norms
 
   /// Throws Error{invalid_argument} naming the first field that is out of range.
   void validate() const;
@@ -129,6 +152,8 @@ struct ROPEJIT_EXPORT RopeSpec {
   std::string to_string() const;
 };
 
+ROPEJIT_EXPORT bool operator==(const Norm& a, const Norm& b) noexcept;
+ROPEJIT_EXPORT bool operator==(const RoundAfter& a, const RoundAfter& b) noexcept;
 ROPEJIT_EXPORT bool operator==(const Operand& a, const Operand& b) noexcept;
 ROPEJIT_EXPORT bool operator==(const RopeSpec& a, const RopeSpec& b) noexcept;
 inline bool operator!=(const RopeSpec& a, const RopeSpec& b) noexcept { return !(a == b); }

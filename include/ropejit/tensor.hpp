@@ -130,6 +130,11 @@ struct RopeArgs {
   /// Device memory; null: not wanted. What only the device can find is reported here, by setting bits: kNoTableRow,
   /// kNoCacheRow. The library never clears them; whoever owns them does that.
   std::uint32_t* flags = nullptr;
+  /// For operands with a norm (Operand::norm): device memory, head_dim elements of the norm's weight_dtype, which the
+  /// launch does not write. Null where the operand has no norm, or is left out of this launch.
+  const void* q_norm_weight = nullptr;
+  const void* k_norm_weight = nullptr;  ///< as q_norm_weight, of k
+  const void* v_norm_weight = nullptr;  ///< as q_norm_weight, of v
 };
 
 /// A position for which the caller's table has no row: what it turns came out NaN.

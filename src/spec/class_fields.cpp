@@ -32,12 +32,20 @@ std::string runs_text(const std::vector<std::uint8_t>& axes) {
   return text;
 }
 
+// A stage's word, with what its code depends on: "norm_fp32_rn" has weights of fp32 and rounds what is normed.
+std::string stage_text(const PlanOperand& operand, Stage stage) {
+  if (stage != Stage::norm) return word_of(stage);
+  const PlanNorm& norm = operand.norm;
+  return fmt::format("{}_{}{}{}", word_of(stage), to_string(norm.weight), norm.round_normed ? "_rn" : "",
+                     norm.round_weighted ? "_rw" : "");
+}
+
 // The stages, where they are not those of every operand of that name before there were others: "copied", "a_rotate".
 std::string stages_text(const PlanOperand& operand) {
   const bool rotates_alone = operand.rotates() && operand.stages.size() == 1;
   if (operand.name == OperandName::v ? operand.stages.empty() : rotates_alone) return {};
-  std::vector<const char*> words;
-  for (const Stage stage : operand.stages) words.push_back(word_of(stage));
+  std::vector<std::string> words;
+  for (const Stage stage : operand.stages) words.push_back(stage_text(operand, stage));
   return words.empty() ? "copied" : fmt::format("{}", fmt::join(words, "_"));
 }
 
@@ -61,11 +69,17 @@ std::string operands_text(const KernelClass& c) {
 std::string operand_config(const PlanOperand& operand) {
   std::vector<std::string> stages;
   for (const Stage stage : operand.stages) stages.push_back(fmt::format("ropejit::Stage::{}", word_of(stage)));
+  std::string norm;
+  if (operand.is_normed()) {
+    norm = fmt::format(
+        ",\n         .norm = {{.weight = ropejit::Element::{}, .round_normed = {}, .round_weighted = {}}}",
+        to_string(operand.norm.weight), operand.norm.round_normed, operand.norm.round_weighted);
+  }
   return fmt::format(
       "\n        // {}\n        {{.heads = {}, .head_dim = {}, .first_lane = {}, .stages = {{{}}}, .out_of_place = {}, "
-      ".element_out = ropejit::Element::{}, .rows = ropejit::CacheRows::{}}},",
+      ".element_out = ropejit::Element::{}, .rows = ropejit::CacheRows::{}{}}},",
       to_string(operand.name), operand.heads, operand.head_dim, operand.first_lane, fmt::join(stages, ", "),
-      !operand.in_place(), to_string(operand.dtype_out), to_string(operand.rows));
+      !operand.in_place(), to_string(operand.dtype_out), to_string(operand.rows), norm);
 }
 
 std::string operand_name(const PlanOperand& operand, DType dtype) {
@@ -84,6 +98,8 @@ std::vector<std::uint32_t> operand_numbers(const PlanOperand& operand) {
     words.push_back(i < operand.stages.size() ? number_of(operand.stages[i]) : 0);
   }
   words.insert(words.end(), {operand.in_place() ? 0U : 1U, number_of(operand.dtype_out), number_of(operand.rows)});
+  const PlanNorm& norm = operand.norm;
+  words.insert(words.end(), {number_of(norm.weight), norm.round_normed ? 1U : 0U, norm.round_weighted ? 1U : 0U});
   return words;
 }
 

@@ -12,6 +12,10 @@ inline constexpr IntRange kHeads{1, 65'536};
 inline constexpr IntRange kHeadDim{2, 4'096, true};
 inline constexpr IntRange kFirstLane{0, 4'094, true};
 inline constexpr IntRange kRotaryDim{2, 4'096, true};
+/// Lanes of a head that is normed: a segment of a warp holds it in registers.
+inline constexpr IntRange kNormedHeadDim{2, 1'024, true};
+/// What a norm adds to the mean of squares: below 1e-20, squares that underflow in fp32 would count beside it.
+inline constexpr PositiveRange kEps{1.0, false, 1e-20};
 /// How many axes a spec with sections has.
 inline constexpr IntRange kAxes{2, 4};
 /// How many pairs an axis has.

@@ -40,11 +40,20 @@ struct CollectStages {
   llvm::SmallVector<Stage, MostStages> stages;
   void number(const char*, const std::int64_t&, const IntRange&, bool) {}
   void dtype(const char*, const std::optional<DType>&) {}
+  void norm(const char*, const std::optional<Norm>& value) {
+    if (value) stages.push_back(Stage::norm);
+  }
   void stage(const char*, const std::optional<bool>& value, Stage stage) {
     const bool is_usual = stage == Stage::rotate && name != OperandName::v;
     if (value.value_or(is_usual)) stages.push_back(stage);
   }
 };
+
+// fp32 values stay what they are where they are rounded to fp32.
+PlanNorm lower_norm(const Norm& norm, const RopeSpec& spec) {
+  const bool narrow = spec.dtype != DType::fp32;
+  return {norm.weight_dtype.value_or(spec.dtype), narrow && spec.round_after.norm, narrow && spec.round_after.weight};
+}
 
 PlanOperand lower_operand(OperandName name, const char* word, const Operand& operand, const RopeSpec& spec,
                           Placement placement, CacheRows rows) {
@@ -56,6 +65,7 @@ PlanOperand lower_operand(OperandName name, const char* word, const Operand& ope
   CollectStages collect{name, {}};
   visit_fields(operand, collect);
   lowered.stages = std::move(collect.stages);
+  if (operand.norm) lowered.norm = lower_norm(*operand.norm, spec);
   const bool apart = rows != CacheRows::none || name == OperandName::v;
   lowered.placement = apart ? Placement::out_of_place : placement;
   lowered.dtype_out = operand.dtype_out.value_or(spec.dtype);
@@ -71,8 +81,10 @@ PlanOperand lower_operand(OperandName name, const char* word, const Operand& ope
   return lowered;
 }
 
-void lower_operands(const RopeSpec& spec, const LaunchForm& form, KernelClass& kernel_class) {
+void lower_operands(const RopeSpec& spec, const LaunchForm& form, RotationPlan& plan) {
+  KernelClass& kernel_class = plan.kernel_class;
   const auto add = [&](OperandName name, const char* word, const Operand& operand, CacheRows rows) {
+    if (operand.norm) plan.eps[kernel_class.operands.size()] = static_cast<float>(operand.norm->eps);
     kernel_class.operands.push_back(lower_operand(name, word, operand, spec, form.placement, rows));
   };
   add(OperandName::q, "q", spec.q, CacheRows::none);
@@ -146,7 +158,7 @@ RotationPlan lower(const RopeSpec& spec, const LaunchForm& form) {
   kernel_class.rotary_dim = static_cast<std::uint32_t>(spec.rotary_dim);
   kernel_class.form = form;
   if (form.angles == AngleSource::computed) kernel_class.form.table_dtype = DType::fp32;
-  lower_operands(spec, form, kernel_class);
+  lower_operands(spec, form, plan);
   lower_axes(spec, form, kernel_class);
   if (form.angles == AngleSource::computed) {
     lower_frequencies(spec, plan);

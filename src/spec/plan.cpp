@@ -41,6 +41,9 @@ std::string RotationPlan::hash() const {
   preimage.reserve(preimage.size() + 8 * (steps.size() + 1));
   for (const std::uint64_t step : steps) append_little_endian(preimage, step);
   append_little_endian(preimage, std::bit_cast<std::uint64_t>(attention_scale));
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    if (kernel_class.operands[i].is_normed()) append_little_endian(preimage, std::bit_cast<std::uint32_t>(eps[i]));
+  }
   return blake3_hex(preimage, kHashBytes);
 }
 

@@ -5,6 +5,7 @@
 #include <llvm/ADT/STLExtras.h>
 #include <llvm/ADT/SmallVector.h>
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -23,6 +24,13 @@ const char* to_string(OperandName name) noexcept;
 /// The most operands that a class has: one of each name.
 inline constexpr std::size_t kMostOperands = 3;
 
+/// What Stage::norm is told that its code depends on. eps is a number of the plan.
+struct PlanNorm {
+  DType weight = DType::bf16;  ///< element type of the weights
+  bool round_normed = false;   ///< x r is rounded to the class's dtype (RoundAfter::norm); false for fp32
+  bool round_weighted = false; ///< (x r) w likewise (RoundAfter::weight)
+};
+
 /// One written row of lanes of each head: where its lanes come from, what is done to them, and where they go.
 struct PlanOperand {
   OperandName name = OperandName::q;
@@ -30,6 +38,7 @@ struct PlanOperand {
   std::uint32_t head_dim = 0;                   ///< lanes of a head
   std::uint32_t first_lane = 0;                 ///< the first lane that rotates
   llvm::SmallVector<Stage, MostStages> stages;  ///< in the order in which lanes go through them; empty: they are copied
+  PlanNorm norm;                                ///< of operands that are normed
   // The store.
   Placement placement = Placement::in_place;
   DType dtype_out = DType::bf16;     ///< another than the class's dtype out of place only
@@ -37,6 +46,7 @@ struct PlanOperand {
 
   bool in_place() const { return placement == Placement::in_place; }
   bool rotates() const { return llvm::is_contained(stages, Stage::rotate); }
+  bool is_normed() const { return llvm::is_contained(stages, Stage::norm); }
   /// Whether lanes that do not rotate are written too. OperandConfig of templates/config.cuh says the same.
   bool writes_whole_rows() const {
     return !in_place() || llvm::any_of(stages, [](Stage one) { return one != Stage::rotate; });
@@ -74,6 +84,10 @@ struct KernelClass {
     const auto* const at = llvm::find_if(operands, [name](const PlanOperand& one) { return one.name == name; });
     return at == operands.end() ? nullptr : at;
   }
+  /// Whether some operand is normed: a row's threads then hand each other what they know of it.
+  bool has_norm() const {
+    return llvm::any_of(operands, [](const PlanOperand& one) { return one.is_normed(); });
+  }
   /// Whether the layout changes in place, for some operand: a row must be read whole before any of it is written.
   bool by_rows() const {
     return layout != layout_out &&
@@ -99,6 +113,9 @@ struct RotationPlan {
   std::vector<std::uint64_t> steps;
   /// The attention scale A, multiplied into cos and sin (as a float); 1 for most rules.
   double attention_scale = 1.0;
+  /// What each operand's norm adds to the mean of squares, as fp32; 0 for operands that are not normed. Launches bring
+  /// it, so that binaries do not depend on it.
+  std::array<float, kMostOperands> eps{};
   /// The w_i in radians per position, rounded to double: for people to read, not part of the plan's identity.
   std::vector<double> inv_freq;
   bool needs_length = false;  ///< variants with steps in a buffer alone serve it

@@ -10,6 +10,7 @@
 #include "spec/names.hpp"
 #include "spec/operand_fields.hpp"
 #include "spec/operand_text.hpp"
+#include "spec/round_points.hpp"
 #include "spec/scaling_rules.hpp"
 #include "support/field_error.hpp"
 #include "support/usual_arithmetic.hpp"
@@ -23,21 +24,16 @@ void require(std::int64_t value, const IntRange& range, const std::string& field
   throw field_error(ErrorCode::invalid_argument, field, fmt::format("{}", value), range.describe());
 }
 
-/// The fields as numbers, those that are absent apart from all others.
-struct OperandNumbers {
-  llvm::SmallVector<std::int64_t, 8> numbers;
-  void number(const char*, const std::int64_t& value, const IntRange&, bool) { numbers.push_back(value); }
-  void dtype(const char*, const std::optional<DType>& value) {
-    numbers.push_back(value ? static_cast<std::int64_t>(*value) : -1);
-  }
-  void stage(const char*, const std::optional<bool>& value, Stage) { numbers.push_back(value ? (*value ? 1 : 0) : -1); }
-};
-
-/// What a person is told of stages that the spec names: " rotates=false".
+/// What a person is told of stages that the spec names: " norm 1e-06", " rotates=false".
 struct StageText {
   std::string text;
   void number(const char*, const std::int64_t&, const IntRange&, bool) {}
   void dtype(const char*, const std::optional<DType>&) {}
+  void norm(const char* key, const std::optional<Norm>& value) {
+    if (!value) return;
+    text += fmt::format(" {} {}", key, value->eps);
+    if (value->weight_dtype) text += fmt::format(" {} weights", v0::to_string(*value->weight_dtype));
+  }
   void stage(const char* key, const std::optional<bool>& value, Stage) {
     if (value) text += fmt::format(" {}={}", key, *value);
   }
@@ -51,6 +47,14 @@ struct RequireOperand {
   void dtype(const char* key, const std::optional<DType>& value) {
     if (value) require_enum(*value, fmt::format("{}.{}", name, key).c_str());
   }
+  void norm(const char* key, const std::optional<Norm>& value) {
+    if (!value) return;
+    if (!kEps.contains(value->eps)) {
+      throw field_error(ErrorCode::invalid_argument, fmt::format("{}.{}.eps", name, key), fmt::format("{}", value->eps),
+                        kEps.describe());
+    }
+    dtype(fmt::format("{}.weight_dtype", key).c_str(), value->weight_dtype);
+  }
   void stage(const char*, const std::optional<bool>&, Stage) {}
 };
 
@@ -61,6 +65,19 @@ void validate_operand(const Operand& operand, const char* name, std::optional<bo
     throw field_error(ErrorCode::invalid_argument, fmt::format("{}.rotates", name), fmt::format("{}", *operand.rotates),
                       fmt::format("{}", *rotates));
   }
+}
+
+// A norm is not undone by turning back: the gradient and the inverse of both together are other kernels.
+void validate_norm(const Operand& operand, Direction direction, const char* name) {
+  if (!operand.norm) return;
+  if (direction != Direction::forward) {
+    throw field_error(ErrorCode::invalid_argument, fmt::format("{}.norm", name),
+                      fmt::format("a norm with direction {}", to_string(direction)), "none, or direction forward");
+  }
+  if (kNormedHeadDim.contains(operand.head_dim)) return;
+  throw field_error(ErrorCode::invalid_argument, fmt::format("{}.norm", name),
+                    fmt::format("a norm over head_dim {}", operand.head_dim),
+                    fmt::format("none, or a head_dim that is {}", kNormedHeadDim.describe()));
 }
 
 void validate_fit(const Operand& operand, std::int64_t rotary_dim, const char* name) {
@@ -132,6 +149,9 @@ void RopeSpec::validate() const {
     validate_operand(*v, "v", false);
     require(v->first_lane, {0, 0}, "v.first_lane");
   }
+  validate_norm(q, direction, "q");
+  if (k) validate_norm(*k, direction, "k");
+  if (v) validate_norm(*v, direction, "v");
   require(rotary_dim, kRotaryDim, "rotary_dim");
   validate_fit(q, rotary_dim, "q");
   if (k && k->rotates == false) require(k->first_lane, {0, 0}, "k.first_lane");
@@ -166,12 +186,21 @@ std::string RopeSpec::to_string() const {
   if (rounding != Rounding::exact) text += fmt::format(" rounding {}", v0::to_string(rounding));
   if (angle != AngleRounding::exact) text += fmt::format(" angle {}", v0::to_string(angle));
   if (sine != Sine::polynomial) text += fmt::format(" sine {}", v0::to_string(sine));
+  if (const std::vector<const char*> places = names_of(round_after); !places.empty()) {
+    text += fmt::format(" rounded after {}", fmt::join(places, " and "));
+  }
   return fmt::format("{} {}", text, v0::to_string(direction));
+}
+
+bool operator==(const Norm& a, const Norm& b) noexcept { return a.eps == b.eps && a.weight_dtype == b.weight_dtype; }
+
+bool operator==(const RoundAfter& a, const RoundAfter& b) noexcept {
+  return a.norm == b.norm && a.weight == b.weight;
 }
 
 bool operator==(const Operand& a, const Operand& b) noexcept {
   return a.heads == b.heads && a.head_dim == b.head_dim && a.first_lane == b.first_lane && a.dtype_out == b.dtype_out &&
-         a.rotates == b.rotates;
+         a.norm == b.norm && a.rotates == b.rotates;
 }
 
 bool operator==(const RopeSpec& a, const RopeSpec& b) noexcept {
@@ -179,7 +208,7 @@ bool operator==(const RopeSpec& a, const RopeSpec& b) noexcept {
   return a.layout == b.layout && a.layout_out == b.layout_out && a.direction == b.direction && a.dtype == b.dtype &&
          a.theta == b.theta && a.rotary_dim == b.rotary_dim && a.q == b.q && a.k == b.k && a.v == b.v &&
          a.scaling == b.scaling && a.axes == b.axes && a.max_length == b.max_length && a.rounding == b.rounding &&
-         a.angle == b.angle && a.sine == b.sine;
+         a.angle == b.angle && a.sine == b.sine && a.round_after == b.round_after;
 }
 
 std::int64_t size_of(DType dtype) noexcept { return dtype == DType::fp32 ? 4 : 2; }

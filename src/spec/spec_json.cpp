@@ -1,6 +1,9 @@
 // The spec as JSON: the one text form of a spec, whose numbers read back to the same bits.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <llvm/ADT/STLExtras.h>
+
+#include <iterator>
 
 #include "ropejit/error.hpp"
 #include "ropejit/spec.hpp"
@@ -8,6 +11,7 @@
 #include "spec/names.hpp"
 #include "spec/operand_fields.hpp"
 #include "spec/read_spec.hpp"
+#include "spec/round_points.hpp"
 #include "spec/scaling_rules.hpp"
 #include "support/field_error.hpp"
 #include "support/json.hpp"
@@ -23,6 +27,7 @@ struct OperandKeys {
   std::vector<std::string_view> keys;
   void number(const char* key, std::int64_t&, const IntRange&, bool) { keys.emplace_back(key); }
   void dtype(const char* key, std::optional<DType>&) { keys.emplace_back(key); }
+  void norm(const char* key, std::optional<Norm>&) { keys.emplace_back(key); }
   void stage(const char* key, std::optional<bool>&, Stage) { keys.emplace_back(key); }
 };
 
@@ -32,6 +37,14 @@ struct ReadOperand {
     value = required ? reader.get_int(key, range) : reader.find_int(key, range).value_or(value);
   }
   void dtype(const char* key, std::optional<DType>& value) { value = find_enum<DType>(reader, key); }
+  void norm(const char* key, std::optional<Norm>& value) {
+    const std::optional<ObjectReader> fields = reader.find_object(key);
+    if (!fields) return;
+    fields->reject_unknown_keys({"eps", "weight_dtype"});
+    value.emplace();
+    value->eps = fields->find_number("eps", kEps).value_or(value->eps);
+    value->weight_dtype = find_enum<DType>(*fields, "weight_dtype");
+  }
   void stage(const char* key, std::optional<bool>& value, Stage) { value = reader.find_bool(key); }
 };
 
@@ -40,6 +53,13 @@ struct WriteOperand {
   void number(const char* key, const std::int64_t& value, const IntRange&, bool) { add(key, fmt::format("{}", value)); }
   void dtype(const char* key, const std::optional<DType>& value) {
     if (value) add(key, fmt::format(R"("{}")", to_string(*value)));
+  }
+  void norm(const char* key, const std::optional<Norm>& value) {
+    if (!value) return;
+    add(key, fmt::format(R"({{"eps":{}{}}})", value->eps,
+                         value->weight_dtype
+                             ? fmt::format(R"(,"weight_dtype":"{}")", to_string(*value->weight_dtype))
+                             : std::string()));
   }
   void stage(const char* key, const std::optional<bool>& value, Stage) {
     if (value) add(key, fmt::format("{}", *value));
@@ -85,6 +105,27 @@ Axes read_axes(const ObjectReader& reader) {
   return axes;
 }
 
+RoundAfter read_round_after(const ObjectReader& reader) {
+  RoundAfter points;
+  const llvm::json::Value* const value = reader.find("round_after");
+  if (value == nullptr) return points;
+  const std::string allowed = R"(an array of "norm" and "weight")";
+  const llvm::json::Array* const names = value->getAsArray();
+  if (names == nullptr) {
+    throw field_error(ErrorCode::parse_error, reader.path("round_after"), describe(*value), allowed);
+  }
+  for (const llvm::json::Value& name : *names) {
+    const RoundPoint* const point = llvm::find_if(
+        kRoundPoints, [&](const RoundPoint& one) { return name.getAsString() == llvm::StringRef(one.name); });
+    if (point == std::end(kRoundPoints) || points.*point->member) {
+      throw field_error(ErrorCode::invalid_argument, reader.path("round_after"), describe(name),
+                        allowed + ", each at most once");
+    }
+    points.*point->member = true;
+  }
+  return points;
+}
+
 std::int64_t read_rotary_dim(const ObjectReader& reader, std::int64_t head_dim) {
   const std::optional<std::int64_t> lanes = reader.find_int("rotary_dim", kRotaryDim);
   const std::optional<double> fraction = reader.find_number("partial_rotary_factor", kFraction);
@@ -126,7 +167,7 @@ void reject_unknown_spec_keys(const ObjectReader& reader, std::initializer_list<
   std::vector<std::string_view> keys = {
       "layout", "layout_out", "direction", "dtype",        "rope_theta", "rotary_dim", "partial_rotary_factor",
       "q",      "k",          "v",         "rope_scaling", "max_length", "axes",       "rounding",
-      "angle",  "sine"};
+      "angle",  "sine",   "round_after"};
   keys.insert(keys.end(), other_keys);
   reader.reject_unknown_keys(keys);
 }
@@ -150,6 +191,7 @@ RopeSpec read_fields(const ObjectReader& reader) {
   spec.rounding = read_enum(reader, "rounding", spec.rounding);
   spec.angle = read_enum(reader, "angle", spec.angle);
   spec.sine = read_enum(reader, "sine", spec.sine);
+  spec.round_after = read_round_after(reader);
   spec.validate();
   return spec;
 }
@@ -190,6 +232,9 @@ std::string RopeSpec::to_json() const {
   text += enum_to_json("rounding", rounding, Rounding::exact);
   text += enum_to_json("angle", angle, AngleRounding::exact);
   text += enum_to_json("sine", sine, Sine::polynomial);
+  if (const std::vector<const char*> places = names_of(round_after); !places.empty()) {
+    text += fmt::format(R"(,"round_after":["{}"])", fmt::join(places, R"(",")"));
+  }
   return text + "}";
 }
 

@@ -13,6 +13,7 @@ std::string IntRange::describe() const {
 }
 
 std::string PositiveRange::describe() const {
+  if (min > 0) return fmt::format("a number from {} to {}", min, max);
   if (or_zero) return std::isinf(max) ? "a finite number, 0 or above" : fmt::format("a number from 0 to {}", max);
   if (std::isinf(max)) return "a finite number above 0";
   return fmt::format("a number above 0 and at most {}", max);

@@ -23,9 +23,10 @@ struct IntRange {
 struct PositiveRange {
   double max = std::numeric_limits<double>::infinity();
   bool or_zero = false;
+  double min = 0;
 
   bool contains(double value) const {
-    return std::isfinite(value) && (value > 0 || (or_zero && value == 0)) && value <= max;
+    return std::isfinite(value) && (value > 0 || (or_zero && value == 0)) && value >= min && value <= max;
   }
   /// "a finite number above 0", "a number above 0 and at most 1", "a number from 0 to 1".
   std::string describe() const;
