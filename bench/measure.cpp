@@ -82,10 +82,9 @@ std::vector<LoadedVariant> Measurer::compile(const RotationPlan& plan, const std
   const std::vector<internal::CompiledBinary> binaries = compile_all(target_, sources);
   std::vector<LoadedVariant> loaded;
   for (std::size_t i = 0; i < variants.size(); ++i) {
-    loaded.push_back(
-        {variants[i],
-         internal::kernel_of_one(plan.kernel_class, variants[i], target_.load(binaries[i].image, sources[i])),
-         binaries[i].registers, binaries[i].spill_bytes});
+    loaded.push_back({variants[i],
+                      internal::kernel_of_one(plan, variants[i], target_.load(binaries[i].image, sources[i])),
+                      binaries[i].registers, binaries[i].spill_bytes});
   }
   return loaded;
 }

@@ -15,7 +15,7 @@ __device__ __forceinline__ void run_later_block(const LaunchParams& params, cons
     }
   }
   const u32 own = block - more_params<O>(params).first_block;
-  if constexpr (C.rotates(O)) {
+  if constexpr (C.rotates(O) || C.is_normed(O)) {
     Family::template rotate_block<C, O>(params, data, own);
   } else {
     copy_block<C, O>(params, own);
@@ -34,7 +34,7 @@ __device__ __forceinline__ void run_block(const LaunchParams& params, const Plan
   }
   if constexpr (C.operands > 1) {
     if (block >= params.q_blocks) {
-      if constexpr (C.rotates(1)) {
+      if constexpr (C.rotates(1) || C.is_normed(1)) {
         Family::template rotate_block<C, 1>(params, data, block - params.q_blocks);
       } else {
         copy_block<C, 1>(params, block - params.q_blocks);

@@ -121,13 +121,16 @@ struct KernelConfig {
   }
   ROPEJIT_ANYWHERE constexpr u32 pairs() const { return rotary_dim / 2; }
   ROPEJIT_ANYWHERE constexpr bool rotates(u32 o) const { return operand[o].has(Stage::rotate); }
+  ROPEJIT_ANYWHERE constexpr bool is_normed(u32 o) const { return operand[o].has(Stage::norm); }
   ROPEJIT_ANYWHERE constexpr RowSplit split(u32 o) const {
     const OperandConfig& s = operand[o];
     return split_row({s.heads, s.head_dim, s.first_lane, rotates(o) ? rotary_dim : 0, s.writes_whole_rows()},
                      layout == Layout::interleaved, layout_out == Layout::interleaved, access_bytes / element_bytes(),
                      element_bytes(), strides != Strides::any, heads_per_thread);
   }
-  ROPEJIT_ANYWHERE constexpr Cut cut_of(u32 o) const { return rotates(o) ? cut : Cut::items; }
+  ROPEJIT_ANYWHERE constexpr Cut cut_of(u32 o) const {
+    return is_normed(o) ? Cut::segments : rotates(o) ? cut : Cut::items;
+  }
   ROPEJIT_ANYWHERE constexpr u32 threads() const {
     return threads_of_block(split_block(split(0), cut_of(0), most_threads));
   }

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "generic_plan.cuh"
-#include "pairs.cuh"
+#include "norm.cuh"
 #include "positions.cuh"
 #include "share.cuh"
 #include "table.cuh"
@@ -212,16 +212,18 @@ __device__ __forceinline__ u32 place_of_rotate(const GenericOperand& shape) {
   return place;
 }
 
-__device__ __forceinline__ PairBits turned(const GenericPlan& plan, const GenericOperand& shape, PairBits read,
+// Elements that stay as they are are not unpacked: a NaN would lose its payload.
+__device__ __forceinline__ bool keeps_bits(const GenericPlan& plan, const GenericOperand& shape, bool padded) {
+  return padded && plan.padding == static_cast<u32>(Padding::keep) && plan.layout == plan.layout_out &&
+         shape.element_out == plan.element;
+}
+
+// A pair, which has gone through the norm if there is one.
+__device__ __forceinline__ PairBits turned(const GenericPlan& plan, const GenericOperand& shape, float x, float y,
                                            CosSin turn, bool padded) {
-  // Elements that stay as they are are not unpacked: a NaN would lose its payload.
-  if (padded && plan.padding == static_cast<u32>(Padding::keep) && plan.layout == plan.layout_out &&
-      shape.element_out == plan.element) {
-    return read;
-  }
   const u32 turning = place_of_rotate(shape);
-  const float x = after_stages(plan, shape, 0, turning, float_of(plan.element, read.first));
-  const float y = after_stages(plan, shape, 0, turning, float_of(plan.element, read.second));
+  x = after_stages(plan, shape, 0, turning, x);
+  y = after_stages(plan, shape, 0, turning, y);
   float first = 0;
   float second = 0;
   visit_number<4>(plan.rounding, [&](auto rounding) {
@@ -238,6 +240,49 @@ __device__ __forceinline__ PairBits turned(const GenericPlan& plan, const Generi
   first = after_stages(plan, shape, turning + 1, MostStages, first);
   second = after_stages(plan, shape, turning + 1, MostStages, second);
   return {bits_of(shape.element_out, first), bits_of(shape.element_out, second)};
+}
+
+// Whether the operand's list has the stage.
+__device__ __forceinline__ bool has_stage(const GenericOperand& shape, Stage stage) {
+  for (const u32 one : shape.stages) {
+    if (one == static_cast<u32>(stage)) return true;
+  }
+  return false;
+}
+
+// Norms a head's row, which all threads of the block have written; they may read it when this returns.
+__device__ __forceinline__ void norm_row(const GenericPlan& plan, const GenericOperand& shape, const NormParams& norm,
+                                         float (&row)[MostNormedLanes]) {
+  __shared__ float sums[MostNormedLanes / 2];
+  const u32 half = first_half_of(shape.head_dim);
+  const auto squares_of = [&](u32 lane) {
+    return lane < shape.head_dim ? sum_of_squares(row[lane], row[lane + 1]) : 0.0f;
+  };
+  __syncthreads();
+  for (u32 i = threadIdx.x; i < half / 2; i += blockDim.x) {
+    sums[i] = add(squares_of(2 * i), squares_of(half + 2 * i));
+  }
+  for (u32 step = 1; step < half / 2; step *= 2) {
+    __syncthreads();
+    for (u32 i = 2 * step * threadIdx.x; i + step < half / 2; i += 2 * step * blockDim.x) {
+      sums[i] = add(sums[i], sums[i + step]);
+    }
+  }
+  __syncthreads();
+  const float r = reciprocal_rms(sums[0], shape.head_dim, norm.eps);
+  const char* const weights = static_cast<const char*>(norm.weight);
+  const i64 weight_bytes = bytes_of(static_cast<Element>(shape.norm_weight));
+  for (u32 lane = threadIdx.x; lane < shape.head_dim; lane += blockDim.x) {
+    const float weight = float_of(shape.norm_weight, load_bits(shape.norm_weight, weights + lane * weight_bytes));
+    visit_number<3>(plan.element, [&](auto element) {
+      visit_number<4>(2 * shape.round_normed + shape.round_weighted, [&](auto bits) {
+        constexpr u32 number = decltype(bits)::number;
+        constexpr Element E = static_cast<Element>(decltype(element)::number);
+        row[lane] = normed<E, number / 2 != 0, number % 2 != 0>(row[lane], r, weight);
+      });
+    });
+  }
+  __syncthreads();
 }
 
 // The bits of an element that does not rotate, after all stages.
@@ -266,10 +311,11 @@ __device__ __forceinline__ bool changes_still_lanes(const GenericOperand& shape)
 // Works on one token of an operand, with all threads of a block.
 __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params, const GenericPlan& plan,
                                                   const GenericOperand& shape, const OperandParams& operand,
-                                                  u32 number) {
+                                                  const NormParams& norm, u32 number) {
   __shared__ float cosines[MostGenericPairs];
   __shared__ float sines[MostGenericPairs];
   __shared__ u32 held[2 * MostGenericPairs];  // a head's lanes as they were read, where the layout changes in place
+  __shared__ float row[MostNormedLanes];      // a head's lanes after its norm
   const TensorStrides& strides = operand.strides;
   const u32 rotary_dim = place_of_rotate(shape) < MostStages ? plan.rotary_dim : 0;
   const u32 pairs = rotary_dim / 2;
@@ -303,7 +349,10 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
 
   i64 position[MostAxes];
   generic_positions(params, plan, token, position);
-  const bool padded = plan.padding != static_cast<u32>(Padding::rotate) && position[0] < 0;
+  // Padding is for what rotates. Tokens that are kept are not normed.
+  const bool padded = pairs > 0 && plan.padding != static_cast<u32>(Padding::rotate) && position[0] < 0;
+  const bool kept = padded && plan.padding == static_cast<u32>(Padding::keep);
+  const bool norms = has_stage(shape, Stage::norm) && !kept;
   const bool has_steps = plan.angles <= static_cast<u32>(AngleSource::product);
   const u64* const steps = plan.buffered_steps != 0 ? params.steps : plan.steps;
   const float scale = plan.buffered_steps != 0 ? params.scale : plan.attention_scale;
@@ -328,7 +377,12 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
       return {load_bits(plan.element, from + lanes.first * in_lane),
               load_bits(plan.element, from + lanes.second * in_lane)};
     };
-    if (plan.by_rows != 0) {
+    if (norms) {
+      for (u32 lane = threadIdx.x; lane < shape.head_dim; lane += blockDim.x) {
+        row[lane] = float_of(plan.element, load_bits(plan.element, from + lane * in_lane));
+      }
+      norm_row(plan, shape, norm, row);
+    } else if (plan.by_rows != 0) {
       for (u32 pair = threadIdx.x; pair < pairs; pair += blockDim.x) {
         const PairBits bits = read(pair);
         held[2 * pair] = bits.first;
@@ -337,8 +391,17 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
       __syncthreads();
     }
     for (u32 pair = threadIdx.x; pair < pairs; pair += blockDim.x) {
-      const PairBits bits = plan.by_rows != 0 ? PairBits{held[2 * pair], held[2 * pair + 1]} : read(pair);
-      const PairBits result = turned(plan, shape, bits, {cosines[pair], sines[pair]}, padded);
+      PairBits result{};
+      if (norms) {
+        const PairLanes lanes = lanes_of_pair(plan.layout, plan, shape.first_lane, pair);
+        result = turned(plan, shape, row[lanes.first], row[lanes.second], {cosines[pair], sines[pair]}, padded);
+      } else {
+        result = plan.by_rows != 0 ? PairBits{held[2 * pair], held[2 * pair + 1]} : read(pair);
+        if (!keeps_bits(plan, shape, padded)) {
+          result = turned(plan, shape, float_of(plan.element, result.first), float_of(plan.element, result.second),
+                          {cosines[pair], sines[pair]}, padded);
+        }
+      }
       const PairLanes lanes = lanes_of_pair(plan.layout_out, plan, shape.first_lane, pair);
       store_bits(shape.element_out, to + lanes.first * out_lane, result.first);
       store_bits(shape.element_out, to + lanes.second * out_lane, result.second);
@@ -346,13 +409,21 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
     if (in_place && !changes) continue;
     for (u32 n = threadIdx.x; n < shape.head_dim - rotary_dim; n += blockDim.x) {
       const u32 lane = n < shape.first_lane ? n : n + rotary_dim;
-      const u32 bits = load_bits(plan.element, from + lane * in_lane);
-      store_bits(shape.element_out, to + lane * out_lane, passed(plan, shape, changes, bits));
+      u32 bits = 0;
+      if (norms) {
+        const bool zero = padded && plan.padding == static_cast<u32>(Padding::zero);
+        bits = bits_of(shape.element_out, zero ? 0.0f : row[lane]);
+      } else {
+        bits = passed(plan, shape, changes && !kept, load_bits(plan.element, from + lane * in_lane));
+      }
+      store_bits(shape.element_out, to + lane * out_lane, bits);
     }
+    // The next head's row is written over this one.
+    if (norms) __syncthreads();
   }
 }
 
-__device__ __forceinline__ void run_generic(const MoreLaunchParams& params, const GenericPlan& plan) {
+__device__ __forceinline__ void run_generic(const PrologueParams& params, const GenericPlan& plan) {
   if (plan.overlaps_previous != 0) wait_for_last_kernel();
   u32 o = 0;
   for (u32 next = 1; next < plan.operands; ++next) {
@@ -369,7 +440,7 @@ __device__ __forceinline__ void run_generic(const MoreLaunchParams& params, cons
     }();
     count = count_tokens<counted>(params);
   }
-  if (number < count) run_generic_token(params, plan, plan.operand[o], operand, number);
+  if (number < count) run_generic_token(params, plan, plan.operand[o], operand, params.norm[o], number);
 }
 
 }  // namespace ropejit

@@ -83,4 +83,15 @@ struct MoreLaunchParams : LaunchParams {
   OperandParams more[MostOperands - 2];
 };
 
+// What the norm of one operand takes.
+struct NormParams {
+  const void* weight;  // head_dim of them
+  float eps;
+};
+
+// What kernels take whose operands have a norm.
+struct PrologueParams : MoreLaunchParams {
+  NormParams norm[MostOperands];  // of operands that have one
+};
+
 }  // namespace ropejit

@@ -43,6 +43,11 @@ __device__ __forceinline__ char* output_of(const LaunchParams& params) {
   }
 }
 
+template <u32 O>
+__device__ __forceinline__ const NormParams& norm_params(const LaunchParams& params) {
+  return static_cast<const PrologueParams&>(params).norm[O];
+}
+
 // For an operand that goes to rows of a cache, as the first never does: the list that names its rows, and how many rows
 // the cache has.
 template <u32 O>

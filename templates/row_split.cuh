@@ -80,17 +80,20 @@ enum class Cut : unsigned {
   items,  // anywhere: an item is one chunk of one head group
   warps,  // at warps: a warp's threads all belong to one token
   rows,   // at rows: all chunks of a head group stand in one block, which goes over them in `rounds`
+  // At segments of a warp: the threads of a head group's rows are a power of two, neighbours, and hand each other what
+  // they know of the whole row. Neighbouring chunks are one thread's, in `rounds`.
+  segments,
 };
 
 // What a block takes of one operand: all threads of a block work on the same one. Either `tokens` whole tokens,
 // or one of the `parts` of a single token.
 struct BlockSplit {
-  unsigned items;        // of a token; by rows: groups x row_threads
+  unsigned items;        // of a token; by rows and by segments: groups x row_threads
   unsigned per_token;    // threads that a block gives to a token: its items, or a part of them, and some that idle
   unsigned tokens;       // of a block
   unsigned parts;        // of a token; 1 where tokens > 1
-  unsigned row_threads;  // by rows: of one head group. Else 1
-  unsigned rounds;       // by rows: chunks of a thread. Else 1
+  unsigned row_threads;  // by rows and by segments: of one head group. Else 1
+  unsigned rounds;       // by rows and by segments: chunks of a thread. Else 1
 
   ROPEJIT_ANYWHERE constexpr unsigned threads() const { return tokens * per_token; }
 };
@@ -104,6 +107,21 @@ ROPEJIT_ANYWHERE constexpr unsigned access_of(unsigned count, unsigned element_b
 
 ROPEJIT_ANYWHERE constexpr unsigned ceil_divide(unsigned a, unsigned b) { return (a + b - 1) / b; }
 
+// The least power of two that is no less.
+ROPEJIT_ANYWHERE constexpr unsigned power_from(unsigned number) {
+  unsigned power = 1;
+  while (power < number) power *= 2;
+  return power;
+}
+
+// The threads of a segment: a chunk each as far as a warp reaches. Where few lanes rotate, more: at most four of the
+// words that do not rotate are one thread's.
+ROPEJIT_ANYWHERE constexpr unsigned segment_threads(RowSplit row) {
+  const unsigned still = ceil_divide(row.still_words, 4);
+  const unsigned threads = power_from(row.chunks > still ? row.chunks : still);
+  return threads < 32 ? threads : 32;
+}
+
 // Cuts one operand's work into blocks of at most `threads` threads, a multiple of 32.
 ROPEJIT_ANYWHERE constexpr BlockSplit split_block(RowSplit row, Cut cut, unsigned threads) {
   BlockSplit block{};
@@ -114,6 +132,12 @@ ROPEJIT_ANYWHERE constexpr BlockSplit split_block(RowSplit row, Cut cut, unsigne
   if (cut == Cut::rows) {
     block.row_threads = row.chunks < threads ? row.chunks : threads;
     block.rounds = ceil_divide(row.chunks, block.row_threads);
+    block.items = row.groups * block.row_threads;
+    unit = block.row_threads;
+  }
+  if (cut == Cut::segments) {
+    block.row_threads = segment_threads(row);
+    block.rounds = power_from(ceil_divide(row.chunks, block.row_threads));
     block.items = row.groups * block.row_threads;
     unit = block.row_threads;
   }

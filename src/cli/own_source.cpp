@@ -69,7 +69,7 @@ std::string read_entry(const Arguments& arguments, const KernelSource& generated
 void prepare(const RotationPlan& plan, const Variant& variant, const std::shared_ptr<const Target>& target,
              Contender& contender) {
   PreparedKernel& kernel = contender.kernel;
-  kernel = kernel_of_one(plan.kernel_class, variant, target->load(contender.binary.image, contender.source));
+  kernel = kernel_of_one(plan, variant, target->load(contender.binary.image, contender.source));
   kernel.target = target;
   if (variant.buffered_steps) {
     kernel.needs_length = true;

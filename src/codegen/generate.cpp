@@ -18,7 +18,7 @@ std::string_view strides_of(const KernelClass& kernel_class, const Variant& vari
 }
 
 std::string_view name_of(Cut cut) {
-  constexpr std::string_view kNames[] = {"items", "warps", "rows"};
+  constexpr std::string_view kNames[] = {"items", "warps", "rows", "segments"};
   return kNames[static_cast<int>(cut)];
 }
 
@@ -29,10 +29,16 @@ struct FamilyTemplate {
 };
 
 FamilyTemplate template_of(const KernelClass& kernel_class, const Variant& variant) {
+  if (kernel_class.has_norm()) return {"normed", "Normed"};
   if (kernel_class.by_rows()) return {"by_rows", "ByRows"};
   if (variant.family == Family::lanes) return {"lanes", "Lanes"};
   if (variant.family == Family::shared) return {"shared", "Shared"};
   return {"flat", "Flat"};
+}
+
+KernelParams params_of(const KernelClass& kernel_class) {
+  if (kernel_class.has_norm()) return KernelParams::prologue;
+  return kernel_class.operands.size() > 2 ? KernelParams::more : KernelParams::rope;
 }
 
 std::string config_of(const RotationPlan& plan, llvm::ArrayRef<ClassField> fields, const Variant& variant) {
@@ -120,7 +126,7 @@ KernelSource generate(const RotationPlan& plan, const Variant& variant) {
   const std::vector<ClassField> fields = class_fields(plan.kernel_class);
   source.entry = entry_name(plan.kernel_class, fields, variant);
   source.has_steps = has_steps(plan.kernel_class, variant);
-  source.more_operands = plan.kernel_class.operands.size() > 2;
+  source.params = params_of(plan.kernel_class);
   const FamilyTemplate family = template_of(plan.kernel_class, variant);
   source.text = fmt::format(
       "// {}\n// {}\n#include \"blocks.cuh\"\n#include \"{}.cuh\"\n\n{}namespace {{\n{}\n{}}}  // namespace\n\n"
@@ -129,8 +135,7 @@ KernelSource generate(const RotationPlan& plan, const Variant& variant) {
       "  const ropejit::PlanData data = {};\n"
       "  ropejit::run_blocks<config, ropejit::{}>(params, data);\n}}\n",
       class_text(fields), to_string(variant), family.file, steps_of(plan, variant), config_of(plan, fields, variant),
-      pair_axes_of(plan), source.entry, source.more_operands ? "MoreLaunchParams" : "LaunchParams",
-      data_of(plan, variant), family.name);
+      pair_axes_of(plan), source.entry, struct_of(source.params), data_of(plan, variant), family.name);
   return source;
 }
 

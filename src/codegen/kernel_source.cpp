@@ -6,6 +6,11 @@
 
 namespace ropejit::internal {
 
+const char* struct_of(KernelParams params) noexcept {
+  constexpr const char* kNames[] = {"LaunchParams", "MoreLaunchParams", "PrologueParams"};
+  return kNames[static_cast<int>(params)];
+}
+
 std::span<const TextFile> template_files() {
   if (templates_folder().empty()) return embedded_templates();
   // An exception leaves it to be made anew by the next call.

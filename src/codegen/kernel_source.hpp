@@ -10,11 +10,19 @@ namespace ropejit::internal {
 /// The name of the steps that are built into a binary; those of variants with buffered steps have none.
 inline constexpr const char* kStepsSymbol = "rope_steps";
 
+/// Which parameters a kernel takes (launch_params.cuh). Each has the ones before it at its beginning.
+enum class KernelParams {
+  rope,      ///< LaunchParams
+  more,      ///< MoreLaunchParams, of more than two operands
+  prologue,  ///< PrologueParams, of operands with a norm
+};
+const char* struct_of(KernelParams params) noexcept;  ///< its name in launch_params.cuh
+
 struct KernelSource {
   std::string entry;       ///< name of the extern "C" kernel; says class and variant; also the name a profiler shows
   std::string text;        ///< a few lines over the templates
   bool has_steps = false;  ///< steps are built into the binary, as kStepsSymbol
-  bool more_operands = false;  ///< the kernel takes MoreLaunchParams (launch_params.cuh), not LaunchParams
+  KernelParams params = KernelParams::rope;  ///< what it takes by value
 };
 
 /// A device header as it is included: {"flat.cuh", text}.

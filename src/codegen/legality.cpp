@@ -62,6 +62,7 @@ std::string why_lanes_refuse(Layout layout, const KernelClass& kernel_class, std
 }
 
 std::string why_nothing_to_share(const KernelClass& kernel_class) {
+  if (kernel_class.has_norm()) return "a norm's rows lie in segments of warps, whose threads work out their own angles";
   if (kernel_class.reads_table()) return "the angles come from a table: there is nothing to share";
   if (kernel_class.by_rows()) return "the layout changes in place: a row is read whole before it is written";
   return {};
@@ -95,11 +96,23 @@ std::string why_not_lanes(const KernelClass& kernel_class, const RowSplit& split
   return {};
 }
 
+/// The same of an operand with a norm, which holds all of its words, and a weight for each lane of a head.
+std::uint32_t words_of_norm(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand,
+                            const OperandWork& work) {
+  const RowSplit& row = work.row;
+  const std::uint32_t still_words = operand.rotates() ? row.still_words : row.chunks;
+  const std::uint32_t still = ceil_divide(still_words, work.block.row_threads) * row.copy_lanes;
+  const std::uint32_t rotating = operand.rotates() ? 2 * row.pairs_per_thread * work.block.rounds : 0;
+  const std::uint32_t lanes_of_register = 4 / element_bytes(kernel_class);
+  return (variant.heads_per_thread * ceil_divide(still + rotating, lanes_of_register)) + still + rotating;
+}
+
 /// Packed registers that a thread of one operand holds at once.
 std::uint32_t words_held(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand,
                          const OperandWork& work) {
   const RowSplit& row = work.row;
   const std::uint32_t copied_word = std::max(row.copy_lanes * element_bytes(kernel_class) / 4, 1U);
+  if (operand.is_normed()) return words_of_norm(kernel_class, variant, operand, work);
   if (!operand.rotates()) return variant.heads_per_thread * copied_word;
   const std::uint32_t rotating =
       variant.heads_per_thread * row.words_per_thread * std::max(variant.access_bytes / 4, 1U) * work.block.rounds;
@@ -108,7 +121,7 @@ std::uint32_t words_held(const KernelClass& kernel_class, const Variant& variant
 
 /// Whether half the threads would take a row in several rounds. More than 256 are for such rows alone.
 bool needs_threads(const KernelClass& kernel_class, Variant variant) {
-  if (!kernel_class.by_rows()) return false;
+  if (!kernel_class.by_rows() || kernel_class.has_norm()) return false;
   variant.threads /= 2;
   return work_of(kernel_class, variant).operands.front().block.rounds > 1;
 }
@@ -198,7 +211,9 @@ std::vector<Variant> variant_space(const KernelClass& kernel_class, bool wide_ac
 Variant universal_variant(const KernelClass& kernel_class) {
   Variant variant{Family::universal, element_bytes(kernel_class), std::min<std::uint32_t>(4, most_heads(kernel_class)),
                   128};
-  if (kernel_class.by_rows()) {
+  if (kernel_class.has_norm()) {
+    variant.heads_per_thread = 1;  // a thread holds a thirty-second of a row in single elements
+  } else if (kernel_class.by_rows()) {
     // A block holds at least one whole row, of up to 2,048 pairs: two a thread.
     variant.heads_per_thread = 1;
     variant.threads = std::clamp(std::bit_ceil(kernel_class.pairs()), 128U, 1024U);

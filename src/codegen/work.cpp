@@ -27,10 +27,15 @@ AccessWidths widths_of(const KernelClass& kernel_class, const Variant& variant, 
   widths.table = 1;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     const RowSplit& row = work.operands[i].row;
-    const bool copies = row.still_words > 0 || !kernel_class.operands[i].rotates();
+    const PlanOperand& operand = kernel_class.operands[i];
+    const bool copies = row.still_words > 0 || !operand.rotates();
     const std::uint32_t copied = copies ? row.copy_lanes : 1U;
     widths.in = std::max(widths.in, width(copied, kernel_class.dtype));
-    widths.out[i] = width(std::max(row.out_word_lanes, copied), kernel_class.operands[i].dtype_out);
+    widths.out[i] = width(std::max(row.out_word_lanes, copied), operand.dtype_out);
+    if (operand.is_normed()) {
+      const std::uint32_t rotating = operand.rotates() ? row.word_lanes : 1U;
+      widths.weight = std::max(widths.weight, width(std::max(rotating, copied), operand.norm.weight));
+    }
   }
   if (!kernel_class.reads_table()) return widths;
   const AngleSource angles = kernel_class.form.angles;
@@ -46,14 +51,15 @@ AccessWidths widths_of(const KernelClass& kernel_class, const Variant& variant, 
 
 Work work_of(const KernelClass& kernel_class, const Variant& variant) {
   Work work;
-  work.cut = kernel_class.by_rows() ? Cut::rows : variant.family == Family::lanes ? Cut::warps : Cut::items;
+  const bool by_rows = kernel_class.by_rows() && !kernel_class.has_norm();
+  work.cut = by_rows ? Cut::rows : variant.family == Family::lanes ? Cut::warps : Cut::items;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     const PlanOperand& operand = kernel_class.operands[i];
     OperandWork& own = work.operands[i];
     own.row = split_of(kernel_class, variant, operand);
     // As KernelConfig::cut_of and block.
-    own.block =
-        split_block(own.row, operand.rotates() ? work.cut : Cut::items, i == 0 ? variant.threads : work.threads);
+    const Cut cut = operand.is_normed() ? Cut::segments : operand.rotates() ? work.cut : Cut::items;
+    own.block = split_block(own.row, cut, i == 0 ? variant.threads : work.threads);
     if (i == 0) work.threads = threads_of_block(own.block);
   }
   work.widths = widths_of(kernel_class, variant, work);

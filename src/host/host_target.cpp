@@ -25,7 +25,7 @@ class HostKernel : public LoadedKernel {
       : object_(image),
         bind_(reinterpret_cast<void (*)(HostThread*)>(object_.symbol("ropejit_host_bind"))),
         kernel_(object_.symbol(source.entry)),
-        more_operands_(source.more_operands) {}
+        params_(source.params) {}
 
   int launch(const LaunchGeometry& geometry, LaunchParams& params, void*) const noexcept override {
     try {
@@ -41,17 +41,21 @@ class HostKernel : public LoadedKernel {
 
  private:
   void run_thread(const LaunchParams& params) const {
-    if (more_operands_) {
-      reinterpret_cast<void (*)(MoreLaunchParams)>(kernel_)(static_cast<const MoreLaunchParams&>(params));
-    } else {
-      reinterpret_cast<void (*)(LaunchParams)>(kernel_)(params);
+    switch (params_) {
+      case KernelParams::rope: return run_thread_with<LaunchParams>(params);
+      case KernelParams::more: return run_thread_with<MoreLaunchParams>(params);
+      case KernelParams::prologue: return run_thread_with<PrologueParams>(params);
     }
+  }
+  template <class Params>
+  void run_thread_with(const LaunchParams& params) const {
+    reinterpret_cast<void (*)(Params)>(kernel_)(static_cast<const Params&>(params));
   }
 
   SharedObject object_;
   void (*bind_)(HostThread*);
   void* kernel_;
-  bool more_operands_;
+  KernelParams params_;
 };
 
 double median_us(const std::function<void()>& work, int repeats) {

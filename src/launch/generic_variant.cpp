@@ -1,5 +1,7 @@
 #include "launch/generic_variant.hpp"
 
+#include <algorithm>
+
 #include "codegen/generic.hpp"
 
 namespace ropejit::internal {
@@ -29,7 +31,9 @@ std::optional<PreparedVariant> generic_variant(const Target& target, const Rotat
   widths.table = kernel_class.reads_table() ? bytes_of(kernel_class.form.table_dtype) : 1;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     prepared.work.operands[i].block = one_token();
-    widths.out[i] = bytes_of(kernel_class.operands[i].dtype_out);
+    const PlanOperand& operand = kernel_class.operands[i];
+    widths.out[i] = bytes_of(operand.dtype_out);
+    if (operand.is_normed()) widths.weight = std::max(widths.weight, bytes_of(operand.norm.weight));
   }
   prepared.kernel = target.load(generic_binary(*image, plan), generic_source());
   return prepared;

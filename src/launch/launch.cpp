@@ -55,11 +55,12 @@ PreparedVariant prepared_variant(const KernelClass& kernel_class, const Variant&
   return {min_tokens, variant, work_of(kernel_class, variant), std::move(kernel)};
 }
 
-PreparedKernel kernel_of_one(const KernelClass& kernel_class, const Variant& variant,
+PreparedKernel kernel_of_one(const RotationPlan& plan, const Variant& variant,
                              std::shared_ptr<const LoadedKernel> kernel) {
   PreparedKernel one;
-  one.kernel_class = kernel_class;
-  one.table.push_back(prepared_variant(kernel_class, variant, 0, std::move(kernel)));
+  one.kernel_class = plan.kernel_class;
+  one.eps = plan.eps;
+  one.table.push_back(prepared_variant(plan.kernel_class, variant, 0, std::move(kernel)));
   one.universal = one.table.front();
   return one;
 }
@@ -94,6 +95,7 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, std::span<const Resol
     arguments.params.scale = resolved->scale;
     context = resolved->steps.context;
   }
+  for (std::size_t i = 0; i < kernel.kernel_class.operands.size(); ++i) arguments.params.norm[i].eps = kernel.eps[i];
   const std::uint32_t blocks = deal_out_blocks(chosen.work, kernel.kernel_class.operands.size(), arguments);
   if (blocks == 0) {
     return {ErrorCode::invalid_argument, 0, "tokens: found more than one launch can hold, allowed: fewer at a time"};

@@ -154,6 +154,46 @@ const char* check_cache_rows(const KernelClass& kernel_class, const RopeArgs& ar
   return nullptr;
 }
 
+/// The words of one operand's refusals.
+struct NormWords {
+  const char* missing;
+  const char* unaligned;
+  const char* not_normed;
+};
+constexpr NormWords kNormWords[kMostOperands] = {
+    {"q_norm_weight: found null, allowed: a device pointer to head_dim weights",
+     "q_norm_weight: found a pointer that is not aligned to its element",
+     "q_norm_weight: found a pointer, allowed: null (the spec's q has no norm)"},
+    {"k_norm_weight: found null, allowed: a device pointer to head_dim weights",
+     "k_norm_weight: found a pointer that is not aligned to its element",
+     "k_norm_weight: found a pointer, allowed: null (the spec's k has no norm, or k is left out)"},
+    {"v_norm_weight: found null, allowed: a device pointer to head_dim weights",
+     "v_norm_weight: found a pointer that is not aligned to its element",
+     "v_norm_weight: found a pointer, allowed: null (the spec's v has no norm, or v is left out)"},
+};
+
+const char* fill_norms(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept {
+  std::uintptr_t addresses = 0;
+  bool has_norm[kMostOperands] = {};
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    const PlanOperand& operand = kernel_class.operands[i];
+    if (!operand.is_normed() || !out.is_given[i]) continue;
+    const NormWords& words = kNormWords[static_cast<std::size_t>(operand.name)];
+    const void* const weight = args_of(args, operand.name).weight;
+    if (weight == nullptr) return words.missing;
+    if (!is_aligned(weight, static_cast<std::uintptr_t>(size_of(operand.norm.weight)))) return words.unaligned;
+    has_norm[static_cast<std::size_t>(operand.name)] = true;
+    addresses |= reinterpret_cast<std::uintptr_t>(weight);
+    out.params.norm[i].weight = weight;
+  }
+  const void* const given[] = {args.q_norm_weight, args.k_norm_weight, args.v_norm_weight};
+  for (std::size_t name = 0; name < kMostOperands; ++name) {
+    if (given[name] != nullptr && !has_norm[name]) return kNormWords[name].not_normed;
+  }
+  out.aligned.weight = width_of(addresses);
+  return nullptr;
+}
+
 const char* fill_device_words(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params) noexcept {
   if (kernel_class.form.counted && args.token_count == nullptr)
     return "token_count: found null, allowed: a device pointer";
@@ -180,6 +220,7 @@ LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& ar
   if (const char* why = fill_positions(kernel_class, args, params)) return refuse(why);
   if (const char* why = fill_table(kernel_class, args, params, out.aligned.table)) return refuse(why);
   if (const char* why = check_cache_rows(kernel_class, args, out)) return refuse(why);
+  if (const char* why = fill_norms(kernel_class, args, out)) return refuse(why);
   if (const char* why = fill_device_words(kernel_class, args, params)) return refuse(why);
   params.tokens = out.tokens;
   params.plain = is_plain(args, out) ? 1 : 0;

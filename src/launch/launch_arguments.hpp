@@ -29,8 +29,9 @@ inline void clear(LaunchParams& params) noexcept {
 struct LaunchArguments {
   LaunchArguments() noexcept { clear(params); }
 
-  MoreLaunchParams params;   ///< all but the blocks and the steps; `more` for operands that are given alone
-  std::uint32_t tokens = 0;  ///< tokens of all sequences; 0: nothing to launch
+  /// All but the blocks, the steps and eps; `more` and `norm` for operands that are given alone.
+  PrologueParams params;
+  std::uint32_t tokens = 0;                    ///< tokens of all sequences; 0: nothing to launch
   std::array<bool, kMostOperands> is_given{};  ///< which operands of the class are not left out of this launch
   /// For each kind of access of the form's fast kernels, the largest power of two up to 32 that divides every address
   /// it would start at. All 0: the tensors break the form's promise (strides, lanes apart) and only the universal entry
@@ -38,7 +39,7 @@ struct LaunchArguments {
   AccessWidths aligned;
 
   bool allow(const AccessWidths& widths) const noexcept {
-    bool all = widths.in <= aligned.in && widths.table <= aligned.table;
+    bool all = widths.in <= aligned.in && widths.table <= aligned.table && widths.weight <= aligned.weight;
     for (std::size_t i = 0; i < kMostOperands; ++i) all = all && widths.out[i] <= aligned.out[i];
     return all;
   }

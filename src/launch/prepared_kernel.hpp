@@ -1,6 +1,7 @@
 // What a RopeKernel stands on: loaded entries and the table that picks one by size. Immutable once made.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -31,7 +32,8 @@ PreparedVariant prepared_variant(const KernelClass& kernel_class, const Variant&
 struct PreparedKernel {
   std::shared_ptr<const Target> target;  ///< keeps the driver's device alive as long as the handles
   KernelClass kernel_class;
-  std::vector<PreparedVariant> table;  ///< in order of min_tokens; the first has 0
+  std::array<float, kMostOperands> eps{};  ///< RotationPlan::eps
+  std::vector<PreparedVariant> table;      ///< in order of min_tokens; the first has 0
   PreparedVariant universal;
   bool needs_length = false;  ///< all of its variants read steps from a buffer, which the launch's length decides
   std::shared_ptr<StepBuffers> step_buffers;
@@ -41,7 +43,7 @@ struct PreparedKernel {
 };
 
 /// A kernel of one variant, which is the universal entry too: for tensors that keep the form's promise.
-PreparedKernel kernel_of_one(const KernelClass& kernel_class, const Variant& variant,
+PreparedKernel kernel_of_one(const RotationPlan& plan, const Variant& variant,
                              std::shared_ptr<const LoadedKernel> kernel);
 
 /// Whether any entry of the kernel was launched.

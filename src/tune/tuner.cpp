@@ -136,7 +136,7 @@ class Tuner {
       result_.compiler = candidate.binary.compiler;
       try {
         candidate.kernel = std::make_unique<PreparedKernel>(kernel_of_one(
-            plan_.kernel_class, candidate.variant,
+            plan_, candidate.variant,
             std::make_shared<RecordedKernel>(target_.load(candidate.binary.image, sources[done->source]))));
         if (!warm) warm_up(*candidate.kernel);
         warm = true;

@@ -41,7 +41,10 @@ Workload::Workload(const Target& target, const KernelClass& kernel_class, std::i
   args_.tokens = tokens_;
   make_positions(target, kernel_class);
   if (kernel_class.reads_table()) make_table(target, kernel_class);
-  for (const PlanOperand& operand : kernel_class.operands) make_rows(target, operand);
+  for (const PlanOperand& operand : kernel_class.operands) {
+    make_rows(target, operand);
+    make_weights(target, operand);
+  }
   if (kernel_class.form.counted) {
     args_.token_count = put(target, buffers_, std::vector<std::int32_t>{static_cast<std::int32_t>(tokens_)});
   }
@@ -55,6 +58,14 @@ void Workload::make_rows(const Target& target, const PlanOperand& operand) {
   args_.*members.rows = operand.rows == CacheRows::rows32
                             ? static_cast<const void*>(put(target, buffers_, counted_up<std::int32_t>(count)))
                             : put(target, buffers_, counted_up<std::int64_t>(count));
+}
+
+void Workload::make_weights(const Target& target, const PlanOperand& operand) {
+  if (!operand.is_normed()) return;
+  // Any numbers do, as in a table.
+  const std::size_t bytes = operand.head_dim * static_cast<std::size_t>(size_of(operand.norm.weight));
+  const std::vector<std::uint32_t> halves((bytes + 3) / 4, 0x3f003f00U);
+  args_.*members_of(operand.name).weight = put(target, buffers_, halves);
 }
 
 void Workload::place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard) {

@@ -42,6 +42,7 @@ class Workload {
   };
   void place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard);
   void make_rows(const Target& target, const PlanOperand& operand);
+  void make_weights(const Target& target, const PlanOperand& operand);
   void make_positions(const Target& target, const KernelClass& kernel_class);
   void make_table(const Target& target, const KernelClass& kernel_class);
 

@@ -1,0 +1,324 @@
+// Operands whose rows are normed before they rotate. The threads of a head group's rows are a segment of a warp
+// (Cut::segments): each holds some of the row's lanes in registers, works out what they come to, and the segment adds
+// that up. So no thread leaves before the last shuffle, whether it has work or not. Operands of the same kernel that
+// are not normed go the way of flat.cuh.
+#pragma once
+
+#include "flat.cuh"
+#include "norm.cuh"
+
+namespace ropejit {
+
+// How the rows of a normed operand are dealt to a segment.
+template <KernelConfig C, u32 O>
+struct NormedCut {
+  static constexpr OperandConfig shape = C.operand[O];
+  static constexpr RowSplit row = C.split(O);
+  static constexpr bool rotates = C.rotates(O);
+  static constexpr u32 heads = row.heads_per_thread;
+  static constexpr u32 threads = C.block(O).row_threads;
+  static constexpr u32 rounds = C.block(O).rounds;  // chunks of a thread that rotate
+  static constexpr u32 chunk_lanes = 2 * row.pairs_per_thread;
+  // Words that do not rotate, as all of a row's where it does not.
+  static constexpr u32 still_words = rotates ? row.still_words : row.chunks;
+  static constexpr u32 still_rounds = ceil_divide(still_words, threads);
+  static constexpr u32 still_lanes = row.copy_lanes;
+
+  static constexpr u32 head_dim = shape.head_dim;
+  static constexpr u32 half = first_half_of(head_dim);
+  // Whether the lanes that a thread rotates are neighbours in the first half of the row, and those half a row away.
+  static constexpr u32 held_lanes = rounds * row.word_lanes;
+  static constexpr bool adds_what_it_holds =
+      rotates && C.layout == Layout::split_half && C.rotary_dim == head_dim && 2 * half == head_dim && held_lanes >= 2;
+  // Elsewhere it reads once more, for the sum alone: so many neighbouring lanes of each half, in words as wide as
+  // those.
+  static constexpr u32 added_lanes =
+      adds_what_it_holds ? held_lanes : power_from(half < 2 * threads ? 2 : ceil_divide(half, threads));
+  static constexpr u32 widest_word() {
+    u32 lanes = C.strides == Strides::any ? 1 : C.access_bytes / C.element_bytes();
+    while (lanes > added_lanes || half % lanes != 0 || head_dim % lanes != 0) lanes /= 2;
+    return lanes;
+  }
+  static constexpr u32 added_word = widest_word();
+  // Whether threads read what others write, in place.
+  static constexpr bool reads_others_lanes = !shape.out_of_place && (!adds_what_it_holds || C.layout != C.layout_out);
+};
+
+// What a thread knows of the norm of its lanes.
+template <KernelConfig C, u32 O>
+struct NormedWeights {
+  using Cut = NormedCut<C, O>;
+  float rotating[Cut::rotates ? Cut::rounds : 1][Cut::rotates ? Cut::chunk_lanes : 1];
+  float still[Cut::still_rounds > 0 ? Cut::still_rounds : 1][Cut::still_lanes];
+};
+
+struct Normed {
+  template <KernelConfig C, u32 O>
+  static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {
+    if constexpr (C.is_normed(O)) {
+      norm_block<C, O>(params, data, block);
+    } else {
+      Flat::template rotate_block<C, O>(params, data, block);
+    }
+  }
+
+ private:
+  // Words that do not rotate, of each head of a thread.
+  template <KernelConfig C, u32 O>
+  using StillWords =
+      Word<NormedCut<C, O>::still_lanes * C.element_bytes()>[NormedCut<C, O>::heads][NormedCut<C, O>::still_rounds > 0
+                                                                                         ? NormedCut<C, O>::still_rounds
+                                                                                         : 1];
+
+  template <KernelConfig C, u32 O>
+  static __device__ __forceinline__ void norm_block(const LaunchParams& params, const PlanData& data, u32 block) {
+    using Cut = NormedCut<C, O>;
+    constexpr RowSplit row = Cut::row;
+    const Seat seat = seat_of<C, O>(block, count_tokens<C>(params));
+    const u32 thread = seat.item % Cut::threads;
+    const u32 group = seat.item / Cut::threads;
+    bool works = seat.works;
+    Token token{};
+    Rows rows{};
+    i64 position[C.axes]{};
+    Steps<row.pairs_per_thread> steps[Cut::rounds];
+    HeldWords<C, O> word[Cut::rounds];
+    StillWords<C, O> still;
+    NormedWeights<C, O> weights;
+    if (works) {
+      token = token_of(params, seat.number);
+      if constexpr (Cut::rotates) {
+        positions_of<C>(params, token, position);
+        for_each_chunk<C, O>(
+            thread, [&](u32 r, u32 chunk) { steps[r] = steps_of_share<C, row.pairs_per_thread>(params, data, chunk); });
+      }
+      rows = rows_of<C, O>(params, token);
+      works = is_written<C, O>(rows);
+    }
+    if (works) {
+      for_each_chunk<C, O>(
+          thread, [&](u32 r, u32 chunk) { load_share<C, O>(share_of<C, O>(params, rows, group, chunk), word[r]); });
+      load_still<C, O>(params, rows, group, thread, still);
+      load_own_weights<C, O>(params, thread, weights);
+    }
+
+    float r[Cut::heads];
+#pragma unroll
+    for (u32 h = 0; h < Cut::heads; ++h) {
+      float part = 0.0f;
+      if (works && has_head<C, O>(group, h)) part = part_of<C, O>(params, rows, group, thread, word, h);
+      r[h] = reciprocal_rms(sum_of_segment<Cut::threads>(part), Cut::head_dim, norm_params<O>(params).eps);
+    }
+    // All lanes were read that the sums are of; those that another thread writes must have been read before.
+    if constexpr (Cut::reads_others_lanes) __syncwarp();
+    if (!works) return;
+
+    bool padded = false;
+    if constexpr (Cut::rotates) {
+      padded = is_padding<C>(position);
+      for_each_chunk<C, O>(thread, [&](u32 i, u32 chunk) {
+        CosSin turn[row.pairs_per_thread];
+        turns_of_share<C>(params, data, token, position, steps[i], chunk, turn);
+        store_chunk<C, O>(share_of<C, O>(params, rows, group, chunk), word[i], r, weights.rotating[i], turn, padded);
+      });
+    }
+    store_still<C, O>(params, rows, group, thread, still, r, weights, padded);
+  }
+
+  template <KernelConfig C, u32 O>
+  static __device__ __forceinline__ bool has_head(u32 group, u32 h) {
+    constexpr RowSplit row = C.split(O);
+    if constexpr (C.operand[O].heads % row.heads_per_thread == 0) return true;
+    return group + h * row.groups < C.operand[O].heads;
+  }
+
+  // Calls visit(i, chunk) for the chunks that a thread rotates: neighbours.
+  template <KernelConfig C, u32 O, class Visit>
+  static __device__ __forceinline__ void for_each_chunk(u32 thread, const Visit& visit) {
+    using Cut = NormedCut<C, O>;
+    if constexpr (Cut::rotates) {
+#pragma unroll
+      for (u32 i = 0; i < Cut::rounds; ++i) {
+        const u32 chunk = thread * Cut::rounds + i;
+        if (Cut::threads * Cut::rounds == Cut::row.chunks || chunk < Cut::row.chunks) visit(i, chunk);
+      }
+    }
+  }
+
+  // Calls visit(i, lane) for the words that do not rotate, by their first lanes: neighbours are neighbouring threads'.
+  template <KernelConfig C, u32 O, class Visit>
+  static __device__ __forceinline__ void for_each_still_word(u32 thread, const Visit& visit) {
+    using Cut = NormedCut<C, O>;
+#pragma unroll
+    for (u32 i = 0; i < Cut::still_rounds; ++i) {
+      const u32 n = i * Cut::threads + thread;
+      if (Cut::still_rounds * Cut::threads == Cut::still_words || n < Cut::still_words) {
+        visit(i, Cut::rotates ? still_lane<C, O>(n) : n * Cut::still_lanes);
+      }
+    }
+  }
+
+  template <KernelConfig C, u32 O>
+  static __device__ __forceinline__ void load_still(const LaunchParams& params, const Rows& rows, u32 group, u32 thread,
+                                                    StillWords<C, O>& word) {
+    constexpr u32 bytes = C.element_bytes();
+    for_each_still_word<C, O>(thread, [&](u32 i, u32 lane) {
+#pragma unroll
+      for (u32 h = 0; h < NormedCut<C, O>::heads; ++h) {
+        if (has_head<C, O>(group, h)) {
+          word[h][i] = load_word<NormedCut<C, O>::still_lanes * bytes>(in_at<C, O>(params, rows, group, h, lane));
+        }
+      }
+    });
+  }
+
+  template <KernelConfig C, u32 O>
+  static __device__ __forceinline__ void load_own_weights(const LaunchParams& params, u32 thread,
+                                                          NormedWeights<C, O>& weights) {
+    using Cut = NormedCut<C, O>;
+    constexpr RowSplit row = Cut::row;
+    constexpr Element W = Cut::shape.norm.weight;
+    const void* const from = norm_params<O>(params).weight;
+    for_each_chunk<C, O>(thread, [&](u32 i, u32 chunk) {
+      const u32 first = first_lane_of<C, O>(C.layout, chunk);
+#pragma unroll
+      for (u32 w = 0; w < row.words_per_thread; ++w) {
+        load_weights<W, row.word_lanes, C.access_bytes>(from,
+                                                        first + w * lanes_between_words<C>(C.layout, row.word_lanes),
+                                                        weights.rotating[i], w * row.word_lanes);
+      }
+    });
+    for_each_still_word<C, O>(thread, [&](u32 i, u32 lane) {
+      load_weights<W, Cut::still_lanes, C.access_bytes>(from, lane, weights.still[i], 0);
+    });
+  }
+
+  // Where a lane of head h of a thread's group is read, and where it is written.
+  template <KernelConfig C, u32 O>
+  static __device__ __forceinline__ const char* in_at(const LaunchParams& params, const Rows& rows, u32 group, u32 h,
+                                                      u32 lane) {
+    const TensorStrides& strides = strides_of<O>(params);
+    const i64 head = head_stride<C, O>(strides.in_head) * C.element_bytes();
+    return rows.in + (group + h * C.split(O).groups) * head +
+           lane * lane_stride<C>(strides.in_lane) * C.element_bytes();
+  }
+  template <KernelConfig C, u32 O>
+  static __device__ __forceinline__ char* out_at(const LaunchParams& params, const Rows& rows, u32 group, u32 h,
+                                                 u32 lane) {
+    constexpr u32 bytes = bytes_of(C.operand[O].element_out);
+    const TensorStrides& strides = strides_of<O>(params);
+    const i64 head = head_stride<C, O>(strides.out_head) * bytes;
+    return rows.out + (group + h * C.split(O).groups) * head + lane * lane_stride<C>(strides.out_lane) * bytes;
+  }
+
+  // What a thread's lanes of head h come to in the sum of squares.
+  template <KernelConfig C, u32 O>
+  static __device__ __forceinline__ float part_of(const LaunchParams& params, const Rows& rows, u32 group, u32 thread,
+                                                  const HeldWords<C, O> (&word)[NormedCut<C, O>::rounds], u32 h) {
+    using Cut = NormedCut<C, O>;
+    float low[Cut::added_lanes];
+    float high[Cut::added_lanes];
+#pragma unroll
+    for (u32 i = 0; i < Cut::added_lanes; ++i) low[i] = high[i] = 0.0f;
+    if constexpr (Cut::adds_what_it_holds) {
+      for_each_chunk<C, O>(thread, [&](u32 i, u32) {
+        unpack<C.element>(word[i][h][0], low, i * Cut::row.word_lanes);
+        unpack<C.element>(word[i][h][1], high, i * Cut::row.word_lanes);
+      });
+    } else {
+      constexpr u32 bytes = Cut::added_word * C.element_bytes();
+#pragma unroll
+      for (u32 i = 0; i < Cut::added_lanes; i += Cut::added_word) {
+        const u32 lane = thread * Cut::added_lanes + i;
+        if (lane >= Cut::half) continue;
+        unpack<C.element>(load_word<bytes>(in_at<C, O>(params, rows, group, h, lane)), low, i);
+        if (Cut::half + lane >= Cut::head_dim) continue;
+        unpack<C.element>(load_word<bytes>(in_at<C, O>(params, rows, group, h, Cut::half + lane)), high, i);
+      }
+    }
+    return sum_of_part(low, high);
+  }
+
+  // Norms lanes that are read, in place.
+  template <KernelConfig C, u32 O, u32 lanes>
+  static __device__ __forceinline__ void norm_lanes(float (&lane)[lanes], float r, const float (&weight)[lanes]) {
+    constexpr NormConfig norm = C.operand[O].norm;
+#pragma unroll
+    for (u32 i = 0; i < lanes; ++i) {
+      lane[i] = normed<C.element, norm.round_normed, norm.round_weighted>(lane[i], r, weight[i]);
+    }
+  }
+
+  // Tokens that are kept are not normed.
+  template <KernelConfig C>
+  static __device__ __forceinline__ bool is_kept(bool padded) {
+    return C.padding == Padding::keep && padded;
+  }
+
+  template <KernelConfig C, u32 O, u32 pairs>
+  static __device__ __forceinline__ void store_chunk(const Share<C, O>& share, const HeldWords<C, O>& word,
+                                                     const float (&r)[NormedCut<C, O>::heads],
+                                                     const float (&weight)[2 * pairs], const CosSin (&turn)[pairs],
+                                                     bool padded) {
+    constexpr RowSplit row = C.split(O);
+    constexpr Element out = C.operand[O].element_out;
+#pragma unroll
+    for (u32 h = 0; h < row.heads_per_thread; ++h) {
+      if (!has_head<C, O>(share.group, h)) continue;
+      char* const at = share.out + h * share.out_head_step;
+      float read[2 * pairs];
+      float written[2 * pairs];
+#pragma unroll
+      for (u32 w = 0; w < row.words_per_thread; ++w) unpack<C.element>(word[h][w], read, w * row.word_lanes);
+      if (is_kept<C>(padded)) {
+        // Words that stay as they are are not unpacked: a NaN would lose its payload.
+        if constexpr (C.layout_out == C.layout && out == C.element) {
+#pragma unroll
+          for (u32 w = 0; w < row.words_per_thread; ++w) store_word(at + w * share.out_word_step, word[h][w]);
+          continue;
+        }
+      } else {
+        norm_lanes<C, O>(read, r[h], weight);
+      }
+      run_stages<C, O>(read, turn, padded, written);
+#pragma unroll
+      for (u32 w = 0; w < row.out_words_per_thread; ++w) {
+        store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * share.out_word_step, written,
+                                                             w * row.out_word_lanes);
+      }
+    }
+  }
+
+  template <KernelConfig C, u32 O>
+  static __device__ __forceinline__ void store_still(const LaunchParams& params, const Rows& rows, u32 group,
+                                                     u32 thread, const StillWords<C, O>& word,
+                                                     const float (&r)[NormedCut<C, O>::heads],
+                                                     const NormedWeights<C, O>& weights, bool padded) {
+    using Cut = NormedCut<C, O>;
+    constexpr Element out = Cut::shape.element_out;
+    for_each_still_word<C, O>(thread, [&](u32 i, u32 lane) {
+#pragma unroll
+      for (u32 h = 0; h < Cut::heads; ++h) {
+        if (!has_head<C, O>(group, h)) continue;
+        char* const at = out_at<C, O>(params, rows, group, h, lane);
+        float value[Cut::still_lanes];
+        unpack<C.element>(word[h][i], value, 0);
+        if (is_kept<C>(padded)) {
+          if constexpr (out == C.element) {
+            store_word(at, word[h][i]);
+            continue;
+          }
+        } else {
+          norm_lanes<C, O>(value, r[h], weights.still[i]);
+          if (C.padding == Padding::zero && padded) {
+#pragma unroll
+            for (u32 n = 0; n < Cut::still_lanes; ++n) value[n] = 0.0f;
+          }
+        }
+        store_lanes<out, Cut::still_lanes, C.access_bytes>(at, value, 0);
+      }
+    });
+  }
+};
+
+}  // namespace ropejit
