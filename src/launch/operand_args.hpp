@@ -14,6 +14,7 @@ namespace ropejit::internal {
 struct OperandMembers {
   TensorView RopeArgs::*in;
   TensorView RopeArgs::*out;
+  const void* RopeArgs::*weight;
   const void* RopeArgs::*rows = nullptr;
   std::int64_t RopeArgs::*cache_rows = nullptr;
 };
@@ -21,16 +22,19 @@ struct OperandMembers {
 constexpr OperandMembers members_of(OperandName name) noexcept {
   switch (name) {
     case OperandName::q: break;
-    case OperandName::k: return {&RopeArgs::k, &RopeArgs::k_out, &RopeArgs::k_rows, &RopeArgs::k_cache_rows};
-    case OperandName::v: return {&RopeArgs::v, &RopeArgs::v_out, &RopeArgs::v_rows, &RopeArgs::v_cache_rows};
+    case OperandName::k:
+      return {&RopeArgs::k, &RopeArgs::k_out, &RopeArgs::k_norm_weight, &RopeArgs::k_rows, &RopeArgs::k_cache_rows};
+    case OperandName::v:
+      return {&RopeArgs::v, &RopeArgs::v_out, &RopeArgs::v_norm_weight, &RopeArgs::v_rows, &RopeArgs::v_cache_rows};
   }
-  return {&RopeArgs::q, &RopeArgs::q_out};
+  return {&RopeArgs::q, &RopeArgs::q_out, &RopeArgs::q_norm_weight};
 }
 
 /// Parts of RopeArgs, which must outlive it.
 struct OperandArgs {
   const TensorView* in;
   const TensorView* out;
+  const void* weight;  ///< of its norm
   const void* rows;
   std::int64_t cache_rows;
 
@@ -40,7 +44,7 @@ struct OperandArgs {
 inline OperandArgs args_of(const RopeArgs& args, OperandName name) noexcept {
   const OperandMembers members = members_of(name);
   const bool has_rows = members.rows != nullptr;
-  return {&(args.*members.in), &(args.*members.out), has_rows ? args.*members.rows : nullptr,
+  return {&(args.*members.in), &(args.*members.out), args.*members.weight, has_rows ? args.*members.rows : nullptr,
           has_rows ? args.*members.cache_rows : 0};
 }
 
