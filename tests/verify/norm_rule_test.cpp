@@ -110,7 +110,7 @@ TEST_CASE("Zeros stay zeros without an error, in a row of zeros too") {
   for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
     for (const Numbers& in : {Numbers{0, -0.0, 0, 0}, Numbers{0, 0, 5, 0}}) {
       const std::vector<LaneValue> lanes = normed_lanes({1e-6, dtype, {true, true}}, in, ones(in));
-      for (const std::size_t i : {0, 1, 3}) {
+      for (const std::size_t i : {0U, 1U, 3U}) {
         CHECK(lanes[i].value == 0);
         CHECK(lanes[i].error == 0);
       }
@@ -129,7 +129,7 @@ TEST_CASE("A NaN makes the head NaN; an infinity makes itself NaN and all other 
   const Numbers with_infinity{1, -kInfinity, 3e38, 0};
   const std::vector<LaneValue> lanes = normed_lanes({}, with_infinity, ones(with_infinity));
   CHECK(std::isnan(lanes[1].value));
-  for (const std::size_t i : {0, 2, 3}) {
+  for (const std::size_t i : {0U, 2U, 3U}) {
     CHECK(lanes[i].value == 0);
     CHECK(lanes[i].error == 0);
   }
@@ -174,21 +174,21 @@ TEST_CASE("Squares whose sum is beyond fp32 leave 0, and either answer is right 
 
 TEST_CASE("What overflows where it is rounded is an infinity, and where that is open any number is right") {
   struct Row {
-    DType dtype;
-    bool round_weight;
     double weight;
     double value;
+    DType dtype;
+    bool round_weight;
     bool open;
   };
   const Row rows[] = {
-      {DType::fp16, true, 1e5, kInfinity, false},
-      {DType::fp16, true, -1e5, -kInfinity, false},
-      {DType::fp16, true, 65520, 65520, true},
-      {DType::fp16, true, 65000, 65000, false},
-      {DType::fp16, false, 1e5, 1e5, false},
-      {DType::bf16, true, 1e5, 1e5, false},
-      {DType::bf16, true, 0x1.ffp127, 0x1.ffp127, true},
-      {DType::fp32, false, 0x1p127, 0x1p127, false},
+      {1e5, kInfinity, DType::fp16, true, false},
+      {-1e5, -kInfinity, DType::fp16, true, false},
+      {65520, 65520, DType::fp16, true, true},
+      {65000, 65000, DType::fp16, true, false},
+      {1e5, 1e5, DType::fp16, false, false},
+      {1e5, 1e5, DType::bf16, true, false},
+      {0x1.ffp127, 0x1.ffp127, DType::bf16, true, true},
+      {0x1p127, 0x1p127, DType::fp32, false, false},
   };
   for (const Row& row : rows) {
     CAPTURE(to_string(row.dtype), row.weight);
