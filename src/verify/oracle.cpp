@@ -2,6 +2,7 @@
 
 #include <cfenv>
 #include <cmath>
+#include <stdexcept>
 
 #include "verify/rope_formulas.hpp"
 
@@ -25,8 +26,12 @@ class UsualRounding {
 
 namespace {
 
-LaneTerms first_lane(double xa, double xb, double cos, double sin) { return {xa, cos, xb, -sin}; }
-LaneTerms second_lane(double xa, double xb, double cos, double sin) { return {xb, cos, xa, sin}; }
+LaneTerms first_lane(const LaneValue& a, const LaneValue& b, double cos, double sin) {
+  return {a.value, cos, b.value, -sin, a.error, b.error};
+}
+LaneTerms second_lane(const LaneValue& a, const LaneValue& b, double cos, double sin) {
+  return {b.value, cos, a.value, sin, b.error, a.error};
+}
 
 }  // namespace
 
@@ -105,19 +110,57 @@ RoundingRule Oracle::rule(const Operand& operand) const {
   return {spec_.rounding, spec_.dtype, operand.dtype_out.value_or(spec_.dtype)};
 }
 
+std::vector<LaneValue> Oracle::entering(const Operand& operand, std::span<const double> in,
+                                        std::span<const double> weights) const {
+  if (operand.norm) {
+    if (weights.size() != in.size()) throw std::invalid_argument("a head with a norm needs a weight for each lane");
+    return normed_lanes({operand.norm->eps, spec_.dtype, spec_.round_after}, in, weights);
+  }
+  std::vector<LaneValue> lanes;
+  lanes.reserve(in.size());
+  for (const double value : in) lanes.push_back({value, 0});
+  return lanes;
+}
+
+std::vector<LaneValue> Oracle::entering(const Operand& operand, const HeadRow& before,
+                                        std::span<const double> weights) const {
+  std::vector<double> in;
+  in.reserve(static_cast<std::size_t>(operand.head_dim));
+  for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
+    in.push_back(decode(spec_.dtype, load_bits(spec_.dtype, before.data, lane * before.lane_stride)));
+  }
+  return entering(operand, in, weights);
+}
+
+bool Oracle::rotates(const Operand& operand, std::int64_t lane) const {
+  return operand.rotates != false && lane >= operand.first_lane && lane < operand.first_lane + spec_.rotary_dim;
+}
+
+LaneBound Oracle::stored(const Operand& operand, const LaneValue& lane) const {
+  const DType out = operand.dtype_out.value_or(spec_.dtype);
+  // What was rounded to the type already is stored as it is, and so is anything in fp32.
+  const bool as_it_is = out == DType::fp32 || (spec_.round_after.weight && out == spec_.dtype);
+  const double reach = std::fabs(lane.value) + lane.error;
+  const double last = as_it_is || reach == 0 || !std::isfinite(reach) ? 0 : half_ulp(out, reach);
+  return {lane.value, lane.error + last, lane.error, out};
+}
+
 void Oracle::expect(const Angles& angles, const Operand& operand, std::span<const double> in, std::span<double> out,
-                    std::span<double> bound) const {
+                    std::span<double> bound, std::span<const double> weights) const {
   const UsualRounding arithmetic;
   const RoundingRule rounding = rule(operand);
+  const std::vector<LaneValue> entered = entering(operand, in, weights);
   for (std::size_t lane = 0; lane < in.size(); ++lane) {
-    out[lane] = in[lane];
-    bound[lane] = 0;
+    const LaneBound still = operand.norm ? stored(operand, entered[lane]) : LaneBound{in[lane], 0, 0, rounding.out};
+    out[lane] = still.value;
+    bound[lane] = still.bound;
   }
+  if (operand.rotates == false) return;
   for (std::int64_t i = 0; i < pairs(); ++i) {
     const Pair pair = lanes(spec_.layout, operand, i);
     const Pair written = lanes(spec_.layout_out.value_or(spec_.layout), operand, i);
-    const double xa = in[static_cast<std::size_t>(pair.a)];
-    const double xb = in[static_cast<std::size_t>(pair.b)];
+    const LaneValue& xa = entered[static_cast<std::size_t>(pair.a)];
+    const LaneValue& xb = entered[static_cast<std::size_t>(pair.b)];
     const double c = angles.cos[static_cast<std::size_t>(i)];
     const double s = angles.sin[static_cast<std::size_t>(i)];
     const LaneBound a = lane_bound(rounding, first_lane(xa, xb, c, s), angles.scale);
@@ -146,50 +189,71 @@ void Oracle::check_copied(const Operand& operand, const Pair& lane, const HeadRo
   }
 }
 
-void Oracle::check_still(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
-                         Comparison& result) const {
-  for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
-    const bool rotates = lane >= operand.first_lane && lane < operand.first_lane + spec_.rotary_dim;
-    if (!rotates) check_copied(operand, {lane, lane}, before, after, index, result);
-  }
-}
-
-void Oracle::check_copy(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
-                        Comparison& result) const {
-  for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
+void Oracle::check_unturned(const Operand& operand, std::int64_t lane, const std::vector<LaneValue>& entered,
+                            const HeadRow& before, const HeadRow& after, const ElementIndex& index,
+                            Comparison& result) const {
+  if (operand.norm) {
+    check_bound(operand, lane, stored(operand, entered[static_cast<std::size_t>(lane)]), after, index, result);
+  } else {
     check_copied(operand, {lane, lane}, before, after, index, result);
   }
 }
 
-void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
-                   const ElementIndex& index, Comparison& result) const {
-  if (operand.rotates == false) return check_copy(operand, before, after, index, result);
+void Oracle::check_bound(const Operand& operand, std::int64_t lane, const LaneBound& bound, const HeadRow& after,
+                         const ElementIndex& index, Comparison& result) const {
+  const DType out = operand.dtype_out.value_or(spec_.dtype);
+  ElementIndex here = index;
+  here.lane = lane;
+  const double is = decode(out, load_bits(out, after.data, lane * after.lane_stride));
+  // The type that overflows first differs from that written where p1 rounds to the tensor's own.
+  result.rotated(std::isinf(is) ? bound.overflow : out, here, bound.value, bound.bound, bound.slack, is);
+}
+
+void Oracle::check_zero(const Operand& operand, std::int64_t lane, const HeadRow& after, const ElementIndex& index,
+                        Comparison& result) const {
+  const DType out = operand.dtype_out.value_or(spec_.dtype);
+  ElementIndex here = index;
+  here.lane = lane;
+  result.copied(out, here, 0, load_bits(out, after.data, lane * after.lane_stride));
+}
+
+void Oracle::check_copy(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
+                        Comparison& result, std::span<const double> weights) const {
   const UsualRounding arithmetic;
-  check_still(operand, before, after, index, result);
+  const std::vector<LaneValue> entered = entering(operand, before, weights);
+  for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
+    check_unturned(operand, lane, entered, before, after, index, result);
+  }
+}
+
+void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
+                   const ElementIndex& index, Comparison& result, std::span<const double> weights) const {
+  if (operand.rotates == false) return check_copy(operand, before, after, index, result, weights);
+  const UsualRounding arithmetic;
   const RoundingRule rounding = rule(operand);
-  const bool bits_known = angles.known && spec_.rounding != Rounding::exact;
+  const std::vector<LaneValue> entered = entering(operand, before, weights);
+  for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
+    if (!rotates(operand, lane)) check_unturned(operand, lane, entered, before, after, index, result);
+  }
+  // What a norm leaves is known within an error alone.
+  const bool bits_known = angles.known && spec_.rounding != Rounding::exact && !operand.norm;
   const auto check_lane = [&](std::int64_t lane, const LaneTerms& terms) {
-    ElementIndex here = index;
-    here.lane = lane;
-    const ElementBits is = load_bits(rounding.out, after.data, lane * after.lane_stride);
     if (bits_known) {
       const ElementBits wanted = lane_bits(rounding, terms);
       if (!std::isnan(decode(rounding.out, wanted))) {
-        result.copied(rounding.out, here, wanted, is);
+        ElementIndex here = index;
+        here.lane = lane;
+        result.copied(rounding.out, here, wanted, load_bits(rounding.out, after.data, lane * after.lane_stride));
         return;
       }
     }
-    const LaneBound bound = lane_bound(rounding, terms, angles.scale);
-    // The type that overflows first differs from that written where p1 rounds to the tensor's own.
-    const bool overflowed = std::isinf(decode(rounding.out, is));
-    result.rotated(overflowed ? bound.overflow : rounding.out, here, bound.value, bound.bound, bound.slack,
-                   decode(rounding.out, is));
+    check_bound(operand, lane, lane_bound(rounding, terms, angles.scale), after, index, result);
   };
   for (std::int64_t i = 0; i < pairs(); ++i) {
     const Pair pair = lanes(spec_.layout, operand, i);
     const Pair written = lanes(spec_.layout_out.value_or(spec_.layout), operand, i);
-    const double xa = decode(spec_.dtype, load_bits(spec_.dtype, before.data, pair.a * before.lane_stride));
-    const double xb = decode(spec_.dtype, load_bits(spec_.dtype, before.data, pair.b * before.lane_stride));
+    const LaneValue& xa = entered[static_cast<std::size_t>(pair.a)];
+    const LaneValue& xb = entered[static_cast<std::size_t>(pair.b)];
     const double c = angles.cos[static_cast<std::size_t>(i)];
     const double s = angles.sin[static_cast<std::size_t>(i)];
     check_lane(written.a, first_lane(xa, xb, c, s));
@@ -198,11 +262,16 @@ void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& 
 }
 
 void Oracle::check_padding(Padding padding, const Operand& operand, const HeadRow& before, const HeadRow& after,
-                           const ElementIndex& index, Comparison& result) const {
-  if (operand.rotates == false) return check_copy(operand, before, after, index, result);
+                           const ElementIndex& index, Comparison& result, std::span<const double> weights) const {
+  if (operand.rotates == false) return check_copy(operand, before, after, index, result, weights);
   const UsualRounding arithmetic;
-  check_still(operand, before, after, index, result);
-  const DType out = operand.dtype_out.value_or(spec_.dtype);
+  if (padding == Padding::zero && operand.norm) {
+    for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) check_zero(operand, lane, after, index, result);
+    return;
+  }
+  for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
+    if (!rotates(operand, lane)) check_copied(operand, {lane, lane}, before, after, index, result);
+  }
   for (std::int64_t i = 0; i < pairs(); ++i) {
     const Pair pair = lanes(spec_.layout, operand, i);
     const Pair written = lanes(spec_.layout_out.value_or(spec_.layout), operand, i);
@@ -210,9 +279,7 @@ void Oracle::check_padding(Padding padding, const Operand& operand, const HeadRo
       if (padding == Padding::keep) {
         check_copied(operand, {from, to}, before, after, index, result);
       } else {
-        ElementIndex here = index;
-        here.lane = to;
-        result.copied(out, here, 0, load_bits(out, after.data, to * after.lane_stride));
+        check_zero(operand, to, after, index, result);
       }
     }
   }

@@ -7,7 +7,8 @@
 //     |error| <= 1/2 ulp of the dtype + 2^-20 A (|x_a| + |x_b|)
 // where A is the attention scale and the ulp is that of the expected value (of the largest magnitude that the second
 // term allows it, so that a value at a power of two is judged by the spacing it may land in). The other rounding
-// policies add what they round: see rounding_policy.hpp.
+// policies add what they round: see rounding_policy.hpp. Lanes that are normed before have errors of their own, which
+// turn with them: see norm_rule.hpp.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@
 #include "ropejit/spec.hpp"
 #include "verify/comparison.hpp"
 #include "verify/element.hpp"
+#include "verify/norm_rule.hpp"
 #include "verify/oracle_axes.hpp"
 #include "verify/rounding_policy.hpp"
 #include "verify/wide_number.hpp"
@@ -68,26 +70,30 @@ class Oracle {
   /// reference lives until the next call.
   const Angles& at(std::int64_t position);
 
-  /// One head of `operand`: all its lanes as doubles in; expected values and bounds out (0 for lanes that do not
-  /// rotate, which keep their value). Each span has operand.head_dim elements. Thread-safe.
+  // `weights` below: those of operand.norm, one a lane, and nothing that is read where the operand has no norm. Where
+  // it has one and they are not as many as lanes, std::invalid_argument is thrown: nothing is judged without them.
+
+  /// One head of `operand`: all its lanes as doubles in; expected values and bounds out (0 for lanes that keep their
+  /// value: those that neither rotate nor are normed). Each span has operand.head_dim elements. Thread-safe.
   void expect(const Angles& angles, const Operand& operand, std::span<const double> in, std::span<double> out,
-              std::span<double> bound) const;
+              std::span<double> bound, std::span<const double> weights = {}) const;
 
   /// Checks one head of `operand`, which rotates unless it says otherwise, and adds every lane to `result` under
   /// `index` (its lane is ignored). `before` is the head as it was given, in elements of spec().dtype, `after` as it
   /// came out, in those of operand.dtype_out where there is one. Thread-safe.
   void check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
-             const ElementIndex& index, Comparison& result) const;
+             const ElementIndex& index, Comparison& result, std::span<const double> weights = {}) const;
 
-  /// Checks likewise a head of an operand that does not rotate, such as v: every lane is as it was, converted where
-  /// another type is written.
+  /// Checks likewise a head of an operand that does not rotate, such as v: every lane is as it was, or normed, and
+  /// converted where another type is written.
   void check_copy(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
-                  Comparison& result) const;
+                  Comparison& result, std::span<const double> weights = {}) const;
 
-  /// Checks likewise a head of a token that is padding. zero: rotating lanes are +0. keep: every lane is as it was,
-  /// those that rotate where layout_out has them.
+  /// Checks likewise a head of a token that is padding. zero: rotating lanes are +0, and all lanes of an operand with a
+  /// norm. keep: every lane is as it was, normed by nothing, those that rotate where layout_out has them. Operands that
+  /// do not rotate know no padding.
   void check_padding(Padding padding, const Operand& operand, const HeadRow& before, const HeadRow& after,
-                     const ElementIndex& index, Comparison& result) const;
+                     const ElementIndex& index, Comparison& result, std::span<const double> weights = {}) const;
 
  private:
   Oracle(const RopeSpec& spec, const UsualRounding&);
@@ -98,11 +104,23 @@ class Oracle {
   };
   Pair lanes(Layout layout, const Operand& operand, std::int64_t pair) const;
   RoundingRule rule(const Operand& operand) const;
+  /// What is rotated: the lanes as they were read, or normed.
+  std::vector<LaneValue> entering(const Operand& operand, std::span<const double> in,
+                                  std::span<const double> weights) const;
+  std::vector<LaneValue> entering(const Operand& operand, const HeadRow& before, std::span<const double> weights) const;
+  bool rotates(const Operand& operand, std::int64_t lane) const;
+  /// What a normed lane that does not rotate comes out as.
+  LaneBound stored(const Operand& operand, const LaneValue& lane) const;
   /// Lane `lanes.a` of what was read against `lanes.b` of what was written.
   void check_copied(const Operand& operand, const Pair& lanes, const HeadRow& before, const HeadRow& after,
                     const ElementIndex& index, Comparison& result) const;
-  void check_still(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
-                   Comparison& result) const;
+  /// A lane that is not turned: `entered`, if the operand has a norm, and else what was read.
+  void check_unturned(const Operand& operand, std::int64_t lane, const std::vector<LaneValue>& entered,
+                      const HeadRow& before, const HeadRow& after, const ElementIndex& index, Comparison& result) const;
+  void check_bound(const Operand& operand, std::int64_t lane, const LaneBound& bound, const HeadRow& after,
+                   const ElementIndex& index, Comparison& result) const;
+  void check_zero(const Operand& operand, std::int64_t lane, const HeadRow& after, const ElementIndex& index,
+                  Comparison& result) const;
 
   RopeSpec spec_;
   std::vector<WideNumber> frequencies_;

@@ -29,10 +29,13 @@ DType turn_type(const RoundingRule& rule) {
 }  // namespace
 
 LaneBound lane_bound(const RoundingRule& rule, const LaneTerms& terms, double scale) {
-  const double x = std::fabs(terms.x);
-  const double y = std::fabs(terms.y);
+  // As great as they may be.
+  const double x = std::fabs(terms.x) + terms.x_error;
+  const double y = std::fabs(terms.y) + terms.y_error;
   const double value = terms.x * terms.cos + terms.y * terms.sin;
   double slack = kArithmetic * scale * (x + y) + kUnderflow;
+  if (terms.x_error != 0) slack += terms.x_error * std::fabs(terms.cos);
+  if (terms.y_error != 0) slack += terms.y_error * std::fabs(terms.sin);
   double cos_error = 0;
   double sin_error = 0;
   if (turn_type(rule) != DType::fp32) {

@@ -19,6 +19,8 @@ struct LaneTerms {
   double cos = 0;
   double y = 0;
   double sin = 0;
+  double x_error = 0;  ///< the most by which the x that is rotated may differ from this one
+  double y_error = 0;
 };
 
 struct LaneBound {
@@ -29,10 +31,12 @@ struct LaneBound {
 };
 
 /// The value and its bound, where every rounding costs half an ulp of what it may round, and cos, sin and arithmetic in
-/// fp32 cost together 2^-20 scale (|x| + |y|). `scale`: the length of (cos, sin).
+/// fp32 cost together 2^-20 scale (|x| + |y|). `scale`: the length of (cos, sin). Errors of x and y are turned with
+/// them, and what is rounded may be greater by them.
 LaneBound lane_bound(const RoundingRule& rule, const LaneTerms& terms, double scale);
 
-/// The bits for p1, p2 and p3, where cos and sin are the very numbers that the policy rounds, and fp32 holds them.
+/// The bits for p1, p2 and p3, where x, y, cos and sin are the very numbers that the policy rounds, and fp32 holds
+/// them.
 ElementBits lane_bits(const RoundingRule& rule, const LaneTerms& terms);
 
 }  // namespace ropejit::internal

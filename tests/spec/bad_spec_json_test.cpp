@@ -244,3 +244,51 @@ TEST_CASE("bad axes, roundings and output dtypes name their field") {
   for (const BadText& row : rows) check_refused(row, RopeSpec::from_json);
   CHECK_NOTHROW(RopeSpec::from_json(axes(R"("sections": [4, 4])")));
 }
+
+TEST_CASE("bad norms and rounding points name their field") {
+  const auto spec = [](const std::string& q, const std::string& fields = "", int head_dim = 64) {
+    return R"({"schema": 1, "rotary_dim": 64, "q": {"heads": 1, "head_dim": )" + std::to_string(head_dim) + q + "}" +
+           fields + "}";
+  };
+  const auto norm = [&](const char* fields) { return spec(R"(, "norm": {)" + std::string(fields) + "}"); };
+  const auto rounded = [&](const char* places) {
+    return spec(R"(, "norm": {})", R"(, "round_after": )" + std::string(places));
+  };
+  const BadText rows[] = {
+      {spec(R"(, "norm": true)"), "q.norm", kParse},
+      {spec(R"(, "norm": 1e-6)"), "q.norm", kParse},
+      {spec(R"(, "norm": [])"), "q.norm", kParse},
+      {spec(R"(, "norm": "rms")"), "q.norm", kParse},
+      {norm(R"("eps": 0)"), "q.norm.eps", kRange},
+      {norm(R"("eps": -1e-6)"), "q.norm.eps", kRange},
+      {norm(R"("eps": 2)"), "q.norm.eps", kRange},
+      {norm(R"("eps": 9e-21)"), "q.norm.eps", kRange},
+      {norm(R"("eps": 1e400)"), "q.norm.eps", kRange},
+      {norm(R"("eps": NaN)"), "q.norm.eps", kParse},
+      {norm(R"("eps": "1e-6")"), "q.norm.eps", kParse},
+      {norm(R"("epsilon": 1e-6)"), "q.norm.epsilon", kParse},
+      {norm(R"("weight_dtype": "fp64")"), "q.norm.weight_dtype", kRange},
+      {norm(R"("weight_dtype": 16)"), "q.norm.weight_dtype", kParse},
+      {spec("", R"(, "k": {"heads": 1, "head_dim": 64, "norm": {"eps": 0}})"), "k.norm.eps", kRange},
+      {spec("", R"(, "v": {"heads": 1, "head_dim": 64, "norm": {"weight": 1}})"), "v.norm.weight", kParse},
+      {spec(R"(, "norm": {})", R"(, "direction": "adjoint")"), "q.norm", kRange},
+      {spec(R"(, "norm": {})", R"(, "direction": "inverse")"), "q.norm", kRange},
+      {spec(R"(, "norm": {})", R"(, "direction": "shift")"), "q.norm", kRange},
+      {spec("", R"(, "direction": "adjoint", "v": {"heads": 1, "head_dim": 64, "norm": {}})"), "v.norm", kRange},
+      {spec(R"(, "norm": {})", "", 2048), "q.norm", kRange},
+      {spec(R"(, "norm": {})", "", 1026), "q.norm", kRange},
+      {spec("", R"(, "k": {"heads": 1, "head_dim": 2048, "norm": {}})"), "k.norm", kRange},
+      {rounded(R"("norm")"), "round_after", kParse},
+      {rounded("true"), "round_after", kParse},
+      {rounded(R"({"norm": true})"), "round_after", kParse},
+      {rounded(R"(["scale"])"), "round_after", kRange},
+      {rounded(R"(["norm", "weight", "norm"])"), "round_after", kRange},
+      {rounded(R"(["Norm"])"), "round_after", kRange},
+      {rounded("[1]"), "round_after", kRange},
+      {rounded("[null]"), "round_after", kRange},
+  };
+  for (const BadText& row : rows) check_refused(row, RopeSpec::from_json);
+  CHECK_NOTHROW(RopeSpec::from_json(spec(R"(, "norm": {})", "", 1024)));
+  CHECK_NOTHROW(RopeSpec::from_json(norm(R"("eps": 1)")));
+  CHECK_NOTHROW(RopeSpec::from_json(norm(R"("eps": 1e-20)")));
+}

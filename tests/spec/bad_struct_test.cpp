@@ -145,6 +145,25 @@ TEST_CASE("a bad struct names its field") {
       {"sine", [](RopeSpec& s) { s.sine = static_cast<Sine>(2); }},
       {"q.dtype_out", [](RopeSpec& s) { s.q.dtype_out = static_cast<DType>(3); }},
       {"k.dtype_out", [](RopeSpec& s) { s.k->dtype_out = static_cast<DType>(-1); }},
+      {"q.norm.eps", [](RopeSpec& s) { s.q.norm = Norm{0}; }},
+      {"q.norm.eps", [](RopeSpec& s) { s.q.norm = Norm{-1}; }},
+      {"q.norm.eps", [](RopeSpec& s) { s.q.norm = Norm{2}; }},
+      {"q.norm.eps", [&](RopeSpec& s) { s.q.norm = Norm{nan}; }},
+      {"q.norm.eps", [&](RopeSpec& s) { s.q.norm = Norm{inf}; }},
+      {"k.norm.weight_dtype",
+       [](RopeSpec& s) {
+         s.k->norm = Norm{1e-6, static_cast<DType>(3)};
+       }},
+      {"q.norm",
+       [](RopeSpec& s) {
+         s.q.norm = Norm{};
+         s.direction = Direction::adjoint;
+       }},
+      {"k.norm",
+       [](RopeSpec& s) {
+         s.k->norm = Norm{};
+         s.k->head_dim = 2048;
+       }},
       {"rope_scaling.inv_freq[63]",
        [&](RopeSpec& s) {
          s.scaling = InvFreqScaling{std::vector<double>(64, 1.0), std::nullopt};

@@ -60,6 +60,24 @@ TEST_CASE("equality of specs looks at every field") {
   CHECK(other != spec);
   other = spec, other.layout_out = Layout::split_sections;
   CHECK(other != spec);
+  other = spec, other.round_after.norm = true;
+  CHECK(other != spec);
+  other = spec, other.round_after.weight = true;
+  CHECK(other != spec);
+  other = spec, other.q.norm = Norm{};
+  CHECK(other != spec);
+  other = spec, other.k->norm = Norm{};
+  CHECK(other != spec);
+  spec.q.norm = Norm{1e-6, DType::bf16};
+  other = spec;
+  CHECK(other == spec);
+  other = spec, other.q.norm->eps = std::nextafter(1e-6, 0);
+  CHECK(other != spec);
+  // Written out it is another spec, though it means the same.
+  other = spec, other.q.norm->weight_dtype = std::nullopt;
+  CHECK(other != spec);
+  other = spec, other.q.norm->weight_dtype = DType::fp32;
+  CHECK(other != spec);
 }
 
 TEST_CASE("equality of rules looks at every field") {

@@ -143,10 +143,24 @@ class Random {
     spec.rounding = static_cast<Rounding>(integer(0, 3));
     spec.sine = static_cast<Sine>(integer(0, 1));
     if (coin()) spec.q.dtype_out = static_cast<DType>(integer(0, 2));
+    if (coin()) spec.v = Operand{integer(1, 65536), even(2, 1024)};
+    if (spec.direction == Direction::forward) {
+      add_norm(spec.q);
+      if (spec.k) add_norm(*spec.k);
+      if (spec.v) add_norm(*spec.v);
+    }
+    spec.round_after = {coin(), coin()};
     return spec;
   }
 
  private:
+  void add_norm(Operand& operand) {
+    if (operand.head_dim > 1024 || coin()) return;
+    operand.norm.emplace();
+    operand.norm->eps = positive(-66, 0);
+    if (coin()) operand.norm->weight_dtype = static_cast<DType>(integer(0, 2));
+  }
+
   std::mt19937_64 engine_;
 };
 
@@ -156,10 +170,12 @@ TEST_CASE("any valid spec survives JSON unchanged, to the last bit") {
   Random random(20240607);
   std::vector<int> seen(std::variant_size_v<Scaling>);
   int with_axes = 0;
+  int with_norm = 0;
   for (int i = 0; i < 1000; ++i) {
     const RopeSpec spec = random.spec();
     ++seen[spec.scaling.index()];
     with_axes += spec.axes != Axes{};
+    with_norm += spec.q.norm || (spec.v && spec.v->norm);
     INFO(spec.to_string());
     const std::string json = spec.to_json();
     const RopeSpec back = RopeSpec::from_json(json);
@@ -168,6 +184,7 @@ TEST_CASE("any valid spec survives JSON unchanged, to the last bit") {
   }
   for (const int count : seen) CHECK(count > 50);
   CHECK(with_axes > 300);
+  CHECK(with_norm > 50);
 }
 
 TEST_CASE("every field of a rule has a key of its own, and optional ones are left out where they are absent") {
@@ -265,6 +282,51 @@ TEST_CASE("axes, roundings, the sine and output dtypes are written where they ar
   CHECK(contains(usual.to_json(), R"("rope_scaling":{"rope_type":"default"},"axes":{"sections":[4,4]}})"));
   CHECK(contains(usual.to_string(), " axes [4, 4] forward"));
   CHECK(RopeSpec::from_json(usual.to_json()) == usual);
+}
+
+TEST_CASE("norms and rounding points are written where there are any, and read back") {
+  RopeSpec spec;
+  spec.rotary_dim = 128;
+  spec.q = Operand{32, 128};
+  spec.q.norm = Norm{1e-6, DType::fp32};
+  spec.k = Operand{8, 128};
+  spec.k->norm = Norm{0.5, std::nullopt};
+  spec.v = Operand{8, 128};
+  spec.v->norm = Norm{};
+  spec.round_after = {true, true};
+  CHECK(spec.to_json() ==
+        R"({"schema":1,"layout":"split_half","direction":"forward","dtype":"bf16","rope_theta":10000,"rotary_dim":128,)"
+        R"("q":{"heads":32,"head_dim":128,"first_lane":0,"norm":{"eps":1e-06,"weight_dtype":"fp32"}},)"
+        R"("k":{"heads":8,"head_dim":128,"first_lane":0,"norm":{"eps":0.5}},)"
+        R"("v":{"heads":8,"head_dim":128,"first_lane":0,"norm":{"eps":1e-06}},)"
+        R"("rope_scaling":{"rope_type":"default"},"round_after":["norm","weight"]})");
+  CHECK(spec.to_string() ==
+        "split_half bf16 q 32x128 norm 1e-06 fp32 weights k 8x128 norm 0.5 v 8x128 norm 1e-06 rotary 128 theta 10000 "
+        "rounded after norm and weight forward");
+  CHECK(RopeSpec::from_json(spec.to_json()) == spec);
+
+  spec.round_after = {false, true};
+  CHECK(contains(spec.to_json(), R"(,"round_after":["weight"]})"));
+  CHECK(contains(spec.to_string(), " rounded after weight forward"));
+  CHECK(RopeSpec::from_json(spec.to_json()) == spec);
+  spec.round_after = {};
+  spec.q.norm = spec.k->norm = spec.v->norm = std::nullopt;
+  CHECK_FALSE(contains(spec.to_json(), "norm"));
+  CHECK_FALSE(contains(spec.to_string(), "norm"));
+  CHECK_FALSE(contains(spec.to_json(), "round_after"));
+
+  const auto read = [](const std::string& norm, const std::string& fields = "") {
+    return RopeSpec::from_json(R"({"schema": 1, "q": {"heads": 4, "head_dim": 16, "norm": )" + norm + "}" + fields +
+                               "}");
+  };
+  CHECK(read("{}").q.norm == Norm{1e-6, std::nullopt});
+  CHECK(read("null").q.norm == std::nullopt);
+  CHECK(read(R"({"eps": null, "weight_dtype": null})").q.norm == Norm{});
+  CHECK(read(R"({"eps": 1e-5, "weight_dtype": "bf16"})").q.norm == Norm{1e-5, DType::bf16});
+  CHECK(read("{}", R"(, "round_after": ["weight", "norm"])").round_after == RoundAfter{true, true});
+  CHECK(read("{}", R"(, "round_after": ["norm"])").round_after == RoundAfter{true, false});
+  CHECK(read("{}", R"(, "round_after": [])").round_after == RoundAfter{});
+  CHECK(read("{}", R"(, "round_after": null)").round_after == RoundAfter{});
 }
 
 TEST_CASE("every name of an axis order, a frequency rule, a rounding and a sine is read") {

@@ -1,8 +1,11 @@
 #include "support/numeric_case.hpp"
 
 #include <array>
+#include <cstdint>
 #include <optional>
+#include <random>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -10,6 +13,7 @@
 #include "support/arena.hpp"
 #include "support/case_table.hpp"
 #include "support/token_places.hpp"
+#include "verify/element.hpp"
 #include "verify/oracle.hpp"
 
 namespace ropejit::test {
@@ -28,12 +32,18 @@ struct Side {
   const std::vector<std::int64_t>* rows = nullptr;  // null: to its own tokens
   std::int64_t cache_rows = 0;
   bool rotates = true;
+  std::vector<double> weights = {};  // of its norm
 };
 
 class Run {
  public:
   Run(const Target& target, const NumericCase& given, std::uint64_t seed)
-      : target_(target), given_(given), arena_(target, seed), inputs_(target), oracle_(given.spec) {
+      : target_(target),
+        given_(given),
+        arena_(target, seed),
+        inputs_(target),
+        weight_values_(~seed),
+        oracle_(given.spec) {
     place_tensors();
     args_.batch = given.batch;
     args_.tokens = given.tokens;
@@ -109,7 +119,24 @@ class Run {
     side.out = in_place ? side.in : side.rows != nullptr ? out(1, side.cache_rows) : out(given_.batch, given_.tokens);
     args_.*members.in = arena_.view(side.in);
     if (!in_place) args_.*members.out = arena_.view(side.out);
+    if (side.operand->norm) args_.*members.weight = put_weights(side);
     sides_.push_back(side);
+  }
+
+  // Around 1, as models have them; some are negative and some 0.
+  const void* put_weights(Side& side) {
+    const DType dtype = side.operand->norm->weight_dtype.value_or(given_.spec.dtype);
+    const std::int64_t offset = given_.weights_misaligned ? 1 : 0;
+    std::vector<unsigned char> bytes(static_cast<std::size_t>((offset + side.operand->head_dim) * size_of(dtype)));
+    std::normal_distribution<double> around_one(1.0, 0.25);
+    for (std::int64_t lane = 0; lane < side.operand->head_dim; ++lane) {
+      const std::uint64_t kind = weight_values_() % 16;
+      const double weight = kind == 0 ? 0 : around_one(weight_values_) * (kind < 3 ? -1 : 1);
+      const internal::ElementBits bits = internal::encode(dtype, weight);
+      internal::store_bits(dtype, bytes.data(), offset + lane, bits);
+      side.weights.push_back(internal::decode(dtype, bits));
+    }
+    return static_cast<unsigned char*>(inputs_.put_bytes(bytes.data(), bytes.size())) + offset * size_of(dtype);
   }
 
   void check_token(std::int64_t b, std::int64_t s, internal::Comparison& comparison) {
@@ -136,11 +163,12 @@ class Run {
         const internal::HeadRow before = arena_.before(side.in, b, s, h);
         const internal::HeadRow after = arena_.after(side.out, out_b, out_s, h);
         if (!side.rotates) {
-          oracle_.check_copy(*side.operand, before, after, {b, s, h, 0}, comparison);
+          oracle_.check_copy(*side.operand, before, after, {b, s, h, 0}, comparison, side.weights);
         } else if (padding) {
-          oracle_.check_padding(given_.form.padding, *side.operand, before, after, {b, s, h, 0}, comparison);
+          oracle_.check_padding(given_.form.padding, *side.operand, before, after, {b, s, h, 0}, comparison,
+                                side.weights);
         } else {
-          oracle_.check(angles, *side.operand, before, after, {b, s, h, 0}, comparison);
+          oracle_.check(angles, *side.operand, before, after, {b, s, h, 0}, comparison, side.weights);
         }
         arena_.account_for(side.out, out_b, out_s, h, side.operand->head_dim);
       }
@@ -159,6 +187,7 @@ class Run {
   const NumericCase& given_;
   Arena arena_;
   Inputs inputs_;
+  std::mt19937_64 weight_values_;
   internal::Oracle oracle_;
   std::optional<CaseTable> table_;
   internal::DeviceBuffer flags_;
@@ -186,6 +215,7 @@ std::string NumericCase::to_string() const {
   if (form.k_rows != CacheRows::none) text += fmt::format(" cache of {} rows", k_cache_rows);
   if (form.v_rows != CacheRows::none) text += fmt::format(" v's of {} rows", v_cache_rows);
   if (form.angles != AngleSource::computed) text += fmt::format(" table of {} rows", table_rows);
+  if (weights_misaligned) text += " weights misaligned";
   return text;
 }
 

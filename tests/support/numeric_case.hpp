@@ -63,6 +63,7 @@ struct NumericCase {
   std::vector<std::int64_t> v_rows;  ///< the same for forms with v_rows
   std::int64_t v_cache_rows = 0;
   bool pass_flags = true;
+  bool weights_misaligned = false;  ///< those of norms, aligned to an element of theirs only
 
   std::string to_string() const;
 };

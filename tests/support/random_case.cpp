@@ -124,12 +124,13 @@ std::vector<std::int64_t> random_rows(std::mt19937_64& random, std::int64_t toke
 }
 
 // Like k, or of any shape; written by tokens or to a cache.
-void set_v(std::mt19937_64& random, NumericCase& given) {
+void set_v(std::mt19937_64& random, NumericCase& given, Norms norms) {
   constexpr DType kTypes[] = {DType::bf16, DType::fp16, DType::fp32};
   if (!one_in(random, 3)) return;
   Operand v{1 + up_to(random, 4), 2 * (1 + up_to(random, 40)), 0};
   if (given.spec.k && one_in(random, 2)) v = {given.spec.k->heads, given.spec.k->head_dim, 0};
   if (one_in(random, 4)) v.dtype_out = pick(random, kTypes);
+  if (norms == Norms::some && may_be_normed(given.spec, v) && one_in(random, 6)) v.norm = random_norm(random);
   given.spec.v = v;
   given.pass_v = !one_in(random, 8);
   if (!one_in(random, 2)) return;
@@ -144,9 +145,9 @@ int random_cases(int usual) {
   return text != nullptr ? std::atoi(text) : usual;
 }
 
-NumericCase random_case(std::mt19937_64& random) {
+NumericCase random_case(std::mt19937_64& random, Norms norms) {
   NumericCase result;
-  result.spec = random_spec(random);
+  result.spec = random_spec(random, norms);
   result.form = random_form(random, result.spec);
   set_outputs(random, result.spec, result.form);
   const bool k_is_apart = result.form.placement == Placement::out_of_place || result.form.k_rows != CacheRows::none;
@@ -166,7 +167,10 @@ NumericCase random_case(std::mt19937_64& random) {
   if (result.form.counted) {
     result.token_count = static_cast<std::int32_t>(up_to(random, result.batch * result.tokens + 3) - 1);
   }
-  set_v(random, result);
+  set_v(random, result, norms);
+  const RopeSpec& spec = result.spec;
+  const bool any_norm = spec.q.norm || (spec.k && spec.k->norm) || (spec.v && spec.v->norm);
+  result.weights_misaligned = any_norm && one_in(random, 4);
   return result;
 }
 

@@ -1,6 +1,7 @@
 #include "support/random_spec.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <variant>
 #include <vector>
@@ -162,9 +163,34 @@ void set_axes(std::mt19937_64& random, RopeSpec& spec) {
   if (random() % 4 == 0) spec.layout_out = Layout::split_sections;
 }
 
+// On q, as often on q and k, now and then on k alone.
+void set_norms(std::mt19937_64& random, RopeSpec& spec) {
+  if (random() % 3 != 0) return;
+  const std::uint64_t which = random() % 8;
+  const bool k_alone = spec.k && which == 0;
+  const bool with_k = spec.k && which < 5;
+  if (!k_alone && may_be_normed(spec, spec.q)) spec.q.norm = random_norm(random);
+  if (with_k && may_be_normed(spec, *spec.k)) spec.k->norm = random_norm(random);
+  if (random() % 2 == 0) spec.round_after.norm = true;
+  if (random() % 2 == 0) spec.round_after.weight = true;
+}
+
 }  // namespace
 
-RopeSpec random_spec(std::mt19937_64& random) {
+bool may_be_normed(const RopeSpec& spec, const Operand& operand) {
+  return spec.direction == Direction::forward && operand.head_dim <= 1024;
+}
+
+Norm random_norm(std::mt19937_64& random) {
+  constexpr double kEps[] = {1e-6, 1e-5, 1e-12, 0.1};
+  constexpr DType kTypes[] = {DType::bf16, DType::fp16, DType::fp32};
+  Norm norm;
+  norm.eps = pick(random, kEps);
+  if (random() % 2 == 0) norm.weight_dtype = pick(random, kTypes);
+  return norm;
+}
+
+RopeSpec random_spec(std::mt19937_64& random, Norms norms) {
   constexpr std::int64_t kRotary[] = {2, 4, 6, 8, 20, 24, 32, 48, 64, 66, 80, 96, 112, 128, 160, 192, 256, 576};
   constexpr std::int64_t kHeads[] = {1, 2, 3, 4, 7, 8, 9, 28, 71};
   constexpr double kTheta[] = {10000.0, 500000.0, 1e6, 100.0, 1.0, 8e6 + 0.125};
@@ -190,6 +216,7 @@ RopeSpec random_spec(std::mt19937_64& random) {
   const std::int64_t heads = pick(random, kHeads);
   spec.q = random_operand(random, spec.rotary_dim, heads);
   if (random() % 4 != 0) spec.k = random_operand(random, spec.rotary_dim, std::max<std::int64_t>(1, heads / 4));
+  if (norms == Norms::some && may_be_normed(spec, spec.q)) set_norms(random, spec);
   return spec;
 }
 

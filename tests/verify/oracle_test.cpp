@@ -3,6 +3,8 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <optional>
+#include <stdexcept>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -284,4 +286,121 @@ TEST_CASE("a check of elements finds the smallest wrong rotation and the slighte
       store_bits(dtype, after.data(), 3 * lane, right);
     }
   }
+}
+
+namespace {
+
+// A head of four lanes, of which the last two rotate, at the angle 1; x = {1, -7, 7, 1}, whose root of the mean square
+// is 5.
+struct NormedHead {
+  NormedHead() {
+    spec.dtype = DType::fp32;
+    spec.rotary_dim = 2;
+    spec.q = {1, 4, 2};
+    spec.q.norm = Norm{1e-20, std::nullopt};
+  }
+
+  Comparison check(const std::array<float, 4>& after) const {
+    const Oracle oracle(spec);
+    Comparison result;
+    oracle.check(oracle.angles(1), spec.q, {before.data(), 1}, {after.data(), 1}, {}, result, weights);
+    CHECK(result.count() == 4);
+    return result;
+  }
+
+  RopeSpec spec;
+  std::array<float, 4> before{1, -7, 7, 1};
+  std::vector<double> weights{1, 2, -1, 3};
+  std::array<float, 4> normed{0.2F, -2.8F, static_cast<float>(-1.4 * std::cos(1.0) - 0.6 * std::sin(1.0)),
+                              static_cast<float>(0.6 * std::cos(1.0) - 1.4 * std::sin(1.0))};
+};
+
+}  // namespace
+
+TEST_CASE("all lanes of a head with a norm are normed, and those that rotate are turned after that") {
+  const NormedHead head;
+  INFO(head.check(head.normed).to_string());
+  CHECK(head.check(head.normed).passed());
+  for (std::size_t lane = 0; lane < 4; ++lane) {
+    std::array<float, 4> after = head.normed;
+    after[lane] *= 1 + 0x1p-17F;
+    INFO("lane " << lane);
+    CHECK(head.check(after).failures() == 1);
+    after[lane] = head.before[lane];
+    CHECK(head.check(after).failures() == 1);
+  }
+
+  const Oracle oracle(head.spec);
+  std::array<double, 4> out{};
+  std::array<double, 4> bound{};
+  oracle.expect(oracle.angles(1), head.spec.q, std::array<double, 4>{1, -7, 7, 1}, out, bound, head.weights);
+  for (std::size_t lane = 0; lane < 4; ++lane) {
+    CHECK(std::fabs(out[lane] - static_cast<double>(head.normed[lane])) < bound[lane]);
+    CHECK(bound[lane] < 0x1p-18);
+  }
+}
+
+TEST_CASE("a head with a norm is not judged without a weight for each lane") {
+  NormedHead head;
+  head.weights.pop_back();
+  CHECK_THROWS_AS(head.check(head.normed), std::invalid_argument);
+  head.weights.clear();
+  CHECK_THROWS_AS(head.check(head.normed), std::invalid_argument);
+  head.spec.q.norm.reset();
+  CHECK_NOTHROW(head.check(head.normed));
+}
+
+TEST_CASE("a copy with a norm has every lane normed, in the type that is written, whatever the token") {
+  NormedHead head;
+  head.spec.k = head.spec.q;
+  head.spec.k->first_lane = 0;
+  head.spec.k->rotates = false;
+  head.spec.k->dtype_out = DType::bf16;
+  const Oracle oracle(head.spec);
+  std::array<std::uint16_t, 4> after{};
+  const std::array<double, 4> normed{0.2, -2.8, -1.4, 0.6};
+  for (std::int64_t lane = 0; lane < 4; ++lane) {
+    store_bits(DType::bf16, after.data(), lane, encode(DType::bf16, normed[static_cast<std::size_t>(lane)]));
+  }
+  const auto failures = [&](const auto& judge) {
+    Comparison result;
+    judge(result);
+    CHECK(result.count() == 4);
+    return result.failures();
+  };
+  const HeadRow before{head.before.data(), 1};
+  const auto all = [&] {
+    return std::array<std::int64_t, 4>{
+        failures([&](Comparison& c) {
+          oracle.check_copy(*head.spec.k, before, {after.data(), 1}, {}, c, head.weights);
+        }),
+        failures([&](Comparison& c) {
+          oracle.check(oracle.angles(1), *head.spec.k, before, {after.data(), 1}, {}, c, head.weights);
+        }),
+        failures([&](Comparison& c) {
+          oracle.check_padding(Padding::zero, *head.spec.k, before, {after.data(), 1}, {}, c, head.weights);
+        }),
+        failures([&](Comparison& c) {
+          oracle.check_padding(Padding::keep, *head.spec.k, before, {after.data(), 1}, {}, c, head.weights);
+        })};
+  };
+  CHECK(all() == std::array<std::int64_t, 4>{0, 0, 0, 0});
+  after[1] ^= 2;
+  CHECK(all() == std::array<std::int64_t, 4>{1, 1, 1, 1});
+}
+
+TEST_CASE("padding with a norm is zero in every lane, or kept as it was without the norm") {
+  const NormedHead head;
+  const Oracle oracle(head.spec);
+  const auto failures = [&](Padding padding, const std::array<float, 4>& after) {
+    Comparison result;
+    oracle.check_padding(padding, head.spec.q, {head.before.data(), 1}, {after.data(), 1}, {}, result, head.weights);
+    CHECK(result.count() == 4);
+    return result.failures();
+  };
+  CHECK(failures(Padding::zero, {0, 0, 0, 0}) == 0);
+  CHECK(failures(Padding::zero, {0, -0.0F, 0, 0}) == 1);
+  CHECK(failures(Padding::zero, {1, -7, 0, 0}) == 2);
+  CHECK(failures(Padding::keep, head.before) == 0);
+  CHECK(failures(Padding::keep, head.normed) == 4);
 }

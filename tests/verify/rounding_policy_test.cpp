@@ -182,6 +182,32 @@ TEST_CASE("A number half-way between two floats goes where its lower part says")
   CHECK(to_float(wide(0.0)) == 0.0F);
 }
 
+TEST_CASE("What goes in with an error may come out wherever that leads, and not much farther") {
+  for (const TorchRow& row : kTorch) {
+    LaneTerms terms = terms_of(row);
+    terms.x_error = 0x1p-8 * std::fabs(row.x);
+    terms.y_error = 0x1p-9 * std::fabs(row.y);
+    for (const Rounding rounding : {Rounding::p1, Rounding::p2, Rounding::p3}) {
+      const RoundingRule rule{rounding, row.dtype, row.dtype};
+      const LaneBound bound = lane_bound(rule, terms, 1.0);
+      INFO(to_string(row.dtype) << " " << to_string(rounding) << " x " << row.x << " y " << row.y);
+      double farthest = 0;
+      for (const double x : {row.x - terms.x_error, row.x + terms.x_error}) {
+        for (const double y : {row.y - terms.y_error, row.y + terms.y_error}) {
+          const double got = decode(row.dtype, lane_bits(rule, {x, row.cos, y, -row.sin}));
+          farthest = std::fmax(farthest, std::fabs(got - bound.value));
+        }
+      }
+      CHECK(farthest <= bound.bound);
+      const double turned = terms.x_error * std::fabs(row.cos) + terms.y_error * std::fabs(row.sin);
+      const double certain = lane_bound(rule, terms_of(row), 1.0).bound;
+      CHECK(bound.bound >= certain + turned);
+      // Half ulps of what may be greater by the errors are twice what they were, at most.
+      CHECK(bound.bound <= 2 * certain + 1.01 * turned);
+    }
+  }
+}
+
 TEST_CASE("An output of its own type is read as such, lanes that do not rotate too") {
   RopeSpec spec;
   spec.dtype = DType::fp32;
