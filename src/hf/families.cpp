@@ -139,7 +139,7 @@ constexpr HfAxes kQwen35Axes{.order = AxisOrder::interleaved, .sections = {11, 1
 constexpr HfAxes kErnieAxes{.order = AxisOrder::alternating, .sections = {22, 22, 20}, .time_is_last = true};
 constexpr HfTwoThetas kGemma3{.full_key = "rope_theta", .full = 1e6, .local_key = "rope_local_base_freq"};
 
-// What comes before the rotation, by the code of attention in transformers 5.24.
+// What attention does to q and k beside rotating them.
 constexpr HfNorm kNoNorm{.kind = HfNormKind::none};
 constexpr HfNorm kRms6{.kind = HfNormKind::rms_head};
 constexpr HfNorm kRms5{.kind = HfNormKind::rms_head, .eps = 1e-5};

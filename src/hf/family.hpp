@@ -62,7 +62,7 @@ struct HfIndexer {
   bool every_fourth = false;    ///< where it does not say: layers 0, 1, 5, 9, ... choose
 };
 
-/// What q and k go through between their projections and the rotation.
+/// What attention does to q and k beside rotating them.
 enum class HfNormKind {
   unknown,   ///< nobody has looked
   none,      ///< nothing
@@ -70,15 +70,15 @@ enum class HfNormKind {
   other,     ///< something that this version does not build
 };
 
-/// The norms of attention, of q and of k alike. Biases are the projections' own and do not count.
+/// The norms of q and of k, which are alike. Biases are the projections' own and do not count.
 struct HfNorm {
   HfNormKind kind = HfNormKind::unknown;
   const char* what = "";  ///< of other, what a person is told: "whose norm multiplies by 1 + w"
   double eps = 1e-6;      ///< the class's, where the key is absent
   const char* eps_keys[2] = {"rms_norm_eps", ""};  ///< the names of the config's; the first found counts
   bool rounds_normed = true;                       ///< x r is rounded before it is multiplied by w; (x r) w always is
-  const char* if_key = "";                         ///< attention has it only where this key is set; empty: always
-  bool if_absent = false;                          ///< where that key is absent, it has it
+  const char* if_key = "";  ///< attention has it only where this key is true or a number but 0; empty: always
+  bool if_absent = false;   ///< where that key is absent, it has it
 };
 
 /// A vision tower, whose patches have two positions each: height and width in the order of the axes, or for Llama 4 x
@@ -123,7 +123,7 @@ struct HfFamily {                         // NOLINT(clang-analyzer-optin.perform
   Rounding rounding = Rounding::p1;
   std::optional<HfAxes> axes{};        ///< nothing: one axis
   std::optional<HfIndexer> indexer{};  ///< nothing: attention is not sparse
-  HfNorm norm{};                       ///< what comes before the rotation; of latent attention it does not count
+  HfNorm norm{};                       ///< what else q and k go through; of latent attention it does not count
 
   // Names and defaults of sizes.
   unsigned needs = 0;                              ///< of HfNeeds
