@@ -34,6 +34,14 @@ struct ModelOptions {
   /// A model type that is known ("llama"), which the language model is read as whatever its own model_type is: for a
   /// type that is not known and whose code is known to rotate like that one's. ModelRopes::warnings tells of it.
   std::optional<std::string> as;
+  /// The specs of RopeRole::main are those of all that a layer's attention does between its projections and its cache:
+  /// q and k have the norms that they get before they rotate, with the config's eps (Operand::norm), and v is there
+  /// with the heads of k, so that launches can append it to a cache. With `parity`, round_after is what transformers
+  /// rounds. A model whose attention has anything else there is refused with Error{unsupported}: norms of another kind
+  /// (times 1 + w, LayerNorm, L2, over all heads, after the rotation) or of v, clamps, scales of q or k, latent
+  /// attention. Biases belong to the projections and gates to what comes after attention. Layers that do not rotate
+  /// have no spec all the same, of which ModelRopes::warnings tells. A vision tower's specs are its rotation alone.
+  bool prologue = false;
 };
 
 /// What in a layer rotates.
@@ -83,7 +91,7 @@ class ROPEJIT_EXPORT ModelRopes {
 
   /// What a person should know, a line each: a type that was asked for in place of the config's own; keys of a rope
   /// dictionary, and keys that speak of the rotation or of heads, that nothing reads; parts of the model whose rotation
-  /// is not built or that the specs do not say.
+  /// is not built or that the specs do not say; with `prologue`, layers whose attention does not rotate.
   const std::vector<std::string>& warnings() const noexcept { return warnings_; }
 
  private:

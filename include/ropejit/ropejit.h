@@ -119,6 +119,8 @@ ROPEJIT_API ropejit_status ropejit_metrics(ropejit_service* service, const char*
  *   "dtype"          "bf16", "fp16" or "fp32", instead of the config's
  *   "max_model_len"  tokens: "max_length" of the specs whose scaling depends on one
  *   "parity"         true: the specs round as the model's own code does (false)
+ *   "prologue"       true: the specs also have the norms that q and k get before they rotate, and v (false); models
+ *                    whose attention has other things there are refused (ModelOptions in model.hpp)
  * The answer is an object in JSON: "layers", an array of objects with "layer", "kind", "spec" (what ropejit_get takes;
  * null where the layer does not rotate) and, in models that have them, "indexer", likewise; "vision_layers", where a
  * vision tower rotates; "warnings", an array of lines, which a person should see: what of the config nothing reads. It

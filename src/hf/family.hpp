@@ -62,6 +62,25 @@ struct HfIndexer {
   bool every_fourth = false;    ///< where it does not say: layers 0, 1, 5, 9, ... choose
 };
 
+/// What attention does to q and k beside rotating them.
+enum class HfNormKind {
+  unknown,   ///< nobody has looked
+  none,      ///< nothing
+  rms_head,  ///< the RMS norm of each head, with weights of [head_dim]
+  other,     ///< something that this version does not build
+};
+
+/// The norms of q and of k, which are alike. Biases are the projections' own and do not count.
+struct HfNorm {
+  HfNormKind kind = HfNormKind::unknown;
+  const char* what = "";  ///< of other, what a person is told: "whose norm multiplies by 1 + w"
+  double eps = 1e-6;      ///< the class's, where the key is absent
+  const char* eps_keys[2] = {"rms_norm_eps", ""};  ///< the names of the config's; the first found counts
+  bool rounds_normed = true;                       ///< x r is rounded before it is multiplied by w; (x r) w always is
+  const char* if_key = "";  ///< attention has it only where this key is true or a number but 0; empty: always
+  bool if_absent = false;   ///< where that key is absent, it has it
+};
+
 /// A vision tower, whose patches have two positions each: height and width in the order of the axes, or for Llama 4 x
 /// and y. The numbers are those of the tower's class, and count where vision_config has none.
 struct HfTower {
@@ -104,6 +123,7 @@ struct HfFamily {                         // NOLINT(clang-analyzer-optin.perform
   Rounding rounding = Rounding::p1;
   std::optional<HfAxes> axes{};        ///< nothing: one axis
   std::optional<HfIndexer> indexer{};  ///< nothing: attention is not sparse
+  HfNorm norm{};                       ///< what else q and k go through; of latent attention it does not count
 
   // Names and defaults of sizes.
   unsigned needs = 0;                              ///< of HfNeeds
@@ -164,13 +184,13 @@ llvm::StringRef hf_language_type(llvm::StringRef model_type);
 /// The vision tower of a model type; null for any other type. It is one of the table.
 const HfTower* find_hf_tower(llvm::StringRef model_type);
 
-/// The family that a config.json is read as. Any type that no table has is an error: most models with a key that nobody
-/// knows would otherwise pass for a Llama. `configs`: the whole model's first, the language model's last; each has a
-/// model_type of its own or none. `as`: the type to read the language model as, whatever they say, and a line is added
-/// to `warnings` where they say another. Throws Error naming the type and the ways on: for one that is not known, known
-/// not to be built, or absent, and for `as` where it is no known type itself.
-const HfFamily& read_hf_family(llvm::ArrayRef<ObjectReader> configs, const std::optional<std::string>& as,
-                               std::vector<std::string>& warnings);
+/// The language type that a config.json is read as. Any type that no table has is an error: most models with a key that
+/// nobody knows would otherwise pass for a Llama. `configs`: the whole model's first, the language model's last; each
+/// has a model_type of its own or none. `as`: the type to read the language model as, whatever they say, and a line is
+/// added to `warnings` where they say another. Throws Error naming the type and the ways on: for one that is not known,
+/// known not to be built, or absent, and for `as` where it is no known type itself.
+std::string read_hf_type(llvm::ArrayRef<ObjectReader> configs, const std::optional<std::string>& as,
+                         std::vector<std::string>& warnings);
 
 /// Why a model type is not built, such as "which has no rotary embedding"; null where it is built, or not known at all.
 const char* hf_refusal(llvm::StringRef model_type);

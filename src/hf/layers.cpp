@@ -17,7 +17,7 @@ constexpr const char* kFull = "full_attention";
 constexpr const char* kSliding = "sliding_attention";
 constexpr const char* kLinear = "linear_attention";
 
-// Layers of these kinds have no attention that could rotate.
+// Layers of these kinds have no attention that could rotate, and no q, k and v that a prologue could be for.
 constexpr llvm::StringLiteral kStill[] = {"conv", "linear_attention", "mamba", "mlp", "recurrent"};
 
 std::optional<std::int64_t> find_count(const ObjectReader& config) {
@@ -175,6 +175,8 @@ void apply_indexer_types(const ObjectReader& config, bool every_fourth, std::vec
 
 }  // namespace
 
+bool has_attention(const HfLayer& layer) { return !llvm::is_contained(kStill, layer.kind); }
+
 std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& family, bool lenient) {
   const std::optional<std::int64_t> count = find_count(config);
   const bool of_kinds = family.only_sliding_rotates || family.others_are_linear || family.two_thetas;
@@ -201,7 +203,7 @@ std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& 
   }
   if (family.ends_full) layers.back().kind = kFull;
   for (HfLayer& layer : layers) {
-    layer.rotates = !llvm::is_contained(kStill, layer.kind);
+    layer.rotates = has_attention(layer);
   }
   if (family.no_rope_list) apply_no_rope_layers(config, layers);
   if (family.only_sliding_rotates) apply_window(config, family, layers);

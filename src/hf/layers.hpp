@@ -15,6 +15,9 @@ struct HfLayer {
   bool has_indexer = false;
 };
 
+/// Whether it has attention, be it without a rotation: other layers are convolutions, state spaces and the like.
+bool has_attention(const HfLayer& layer);
+
 /// The layers in order. Throws Error naming what is missing: their number, or layer_types where the family has no
 /// pattern of its own. `lenient`: a model whose layers are all alike need not tell their number, and is given one.
 std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& family, bool lenient);

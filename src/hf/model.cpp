@@ -9,6 +9,7 @@
 #include "hf/family.hpp"
 #include "hf/keys.hpp"
 #include "hf/operands.hpp"
+#include "hf/prologue.hpp"
 #include "hf/rope_dict.hpp"
 #include "ropejit/error.hpp"
 #include "spec/limits.hpp"
@@ -65,7 +66,8 @@ DType read_dtype(const ObjectReader& config, DType otherwise) {
 HfModel::HfModel(const llvm::json::Object& object, const std::optional<std::string>& as, bool lenient)
     : parts_(find_hf_parts(ObjectReader(object, {}, &log_))),
       config_(parts_.language),
-      family_(with_attention_of(config_, read_hf_family({parts_.top, parts_.model, config_}, as, type_warnings_))) {
+      type_(read_hf_type({parts_.top, parts_.model, config_}, as, type_warnings_)),
+      family_(with_attention_of(config_, *find_hf_family(type_))) {
   refuse_hf_keys(config_, family_);
   for (const ObjectReader& config : {parts_.top, parts_.model, config_}) refuse_hidden_functions(config, family_);
   layers_ = read_hf_layers(config_, family_, lenient);
@@ -106,6 +108,7 @@ RopeSpec HfModel::spec(const std::string& kind, const ModelOptions& options) con
     spec.rounding = family_.rounding;
     spec.angle = AngleRounding::fp32;
   }
+  if (options.prologue) add_hf_prologue(config_, family_, type_, options.parity, spec);
   spec.validate();
   return spec;
 }
@@ -140,6 +143,17 @@ std::optional<HfVision> HfModel::vision(const ModelOptions& options) const {
   return read_hf_vision(parts_.model, type, dtype(options), options);
 }
 
+void HfModel::add_prologue_warnings(std::vector<std::string>& lines) const {
+  for (std::string& line : unread_norm_keys(config_, family_)) lines.push_back(std::move(line));
+  std::size_t still = 0;
+  for (std::size_t i = 0; i < layers_.size(); ++i) still += has_attention(layers_[i]) && !rotates(i) ? 1 : 0;
+  if (still == 0) return;
+  lines.push_back(fmt::format(
+      "prologue: found {} of {} layers whose attention does not rotate, which have no spec: their norms, and "
+      "what a cache takes of them, are not built",
+      still, layers_.size()));
+}
+
 std::vector<std::string> HfModel::warnings(ModelOptions options) const {
   std::vector<std::string> lines = type_warnings_;
   options.tp = 1;
@@ -161,6 +175,7 @@ std::vector<std::string> HfModel::warnings(ModelOptions options) const {
                                 config_.path("index_n_heads"), describe(*heads)));
   }
   if (*family_.warning != '\0') lines.emplace_back(family_.warning);
+  if (options.prologue) add_prologue_warnings(lines);
   return lines;
 }
 

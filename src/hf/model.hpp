@@ -35,11 +35,13 @@ class HfModel {
 
  private:
   DType dtype(const ModelOptions& options) const;
+  void add_prologue_warnings(std::vector<std::string>& lines) const;
 
   KeyLog log_;  // of the keys that the readers below were asked for
   HfParts parts_;
   ObjectReader config_;  // of the language model
   std::vector<std::string> type_warnings_;
+  std::string type_;        // of the language model
   const HfFamily& family_;  // of the table
   std::vector<HfLayer> layers_;
   std::optional<ObjectReader> nested_dicts_;  // found once: it walks all layers

@@ -64,13 +64,14 @@ ModelOptions read_model_options(std::string_view json) {
   constexpr IntRange kRanks{1, 65'536};
   const llvm::json::Object object = parse_json_object(json);
   const ObjectReader reader(object);
-  reader.reject_unknown_keys({"as", "tp", "dtype", "max_model_len", "parity"});
+  reader.reject_unknown_keys({"as", "tp", "dtype", "max_model_len", "parity", "prologue"});
   ModelOptions options;
   options.as = reader.find_string("as", "a model type");
   options.tp = reader.find_int("tp", kRanks).value_or(options.tp);
   options.dtype = find_enum<DType>(reader, "dtype");
   options.max_model_len = reader.find_int("max_model_len", kContextLength);
   options.parity = reader.find_bool("parity").value_or(options.parity);
+  options.prologue = reader.find_bool("prologue").value_or(options.prologue);
   return options;
 }
 

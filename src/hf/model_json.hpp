@@ -15,8 +15,8 @@ namespace ropejit::internal {
 ///   "warnings"       the lines of ModelRopes::warnings
 std::string model_ropes_to_json(const ModelRopes& model);
 
-/// Options from an object with any of the keys "as", "tp", "dtype", "max_model_len" and "parity": the members of
-/// ModelOptions. Throws Error{parse_error} for another key.
+/// Options from an object with any of the keys "as", "tp", "dtype", "max_model_len", "parity" and "prologue": the
+/// members of ModelOptions. Throws Error{parse_error} for another key.
 ModelOptions read_model_options(std::string_view json);
 
 }  // namespace ropejit::internal

@@ -138,8 +138,8 @@ Error no_type(const ObjectReader& config) {
 }
 
 // What the configs say they are: the innermost type.
-const HfFamily& own_family(llvm::ArrayRef<ObjectReader> configs) {
-  const HfFamily* family = nullptr;
+std::string own_type(llvm::ArrayRef<ObjectReader> configs) {
+  std::string language;
   for (const ObjectReader& config : configs) {
     const std::string type = type_of(config);
     if (type.empty()) continue;
@@ -147,14 +147,13 @@ const HfFamily& own_family(llvm::ArrayRef<ObjectReader> configs) {
       throw field_error(ErrorCode::unsupported, config.path("model_type"), fmt::format("{}, {}", quoted(type), why),
                         kWaysOn);
     }
-    family = find_hf_family(hf_language_type(type));
+    language = hf_language_type(type).str();
   }
-  if (family == nullptr) throw no_type(configs.front());
-  return *family;
+  if (language.empty()) throw no_type(configs.front());
+  return language;
 }
 
-const HfFamily& family_as(llvm::ArrayRef<ObjectReader> configs, const std::string& as,
-                          std::vector<std::string>& warnings) {
+std::string type_as(llvm::ArrayRef<ObjectReader> configs, const std::string& as, std::vector<std::string>& warnings) {
   if (const char* why = why_not(as)) {
     throw field_error(ErrorCode::invalid_argument, "as", fmt::format("{}, {}", quoted(as), why),
                       "a model type that this version builds, such as llama");
@@ -174,14 +173,14 @@ const HfFamily& family_as(llvm::ArrayRef<ObjectReader> configs, const std::strin
     warnings.push_back(fmt::format(
         "model_type: found {}, read as {} as asked for: its own code may rotate in another way", found, quoted(name)));
   }
-  return *find_hf_family(name);
+  return name;
 }
 
 }  // namespace
 
-const HfFamily& read_hf_family(llvm::ArrayRef<ObjectReader> configs, const std::optional<std::string>& as,
-                               std::vector<std::string>& warnings) {
-  return as ? family_as(configs, *as, warnings) : own_family(configs);
+std::string read_hf_type(llvm::ArrayRef<ObjectReader> configs, const std::optional<std::string>& as,
+                         std::vector<std::string>& warnings) {
+  return as ? type_as(configs, *as, warnings) : own_type(configs);
 }
 
 const char* hf_refusal(llvm::StringRef model_type) {

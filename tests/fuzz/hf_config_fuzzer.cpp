@@ -48,6 +48,7 @@ ModelOptions options_for(std::string_view input) {
   if (sum / 8 % 2 != 0) options.dtype = DType::fp32;
   if (sum / 16 % 2 != 0) options.max_model_len = kLengths[sum / 32 % 4];
   if (sum / 128 % 2 != 0) options.as = sum / 256 % 2 != 0 ? "llama" : "deepseek_v3";
+  options.prologue = sum / 512 % 2 != 0;
   return options;
 }
 

@@ -2,9 +2,9 @@
 
 #include <llvm/Support/raw_ostream.h>
 
-#include <bit>
 #include <stdexcept>
 
+#include "support/golden_text.hpp"
 #include "support/json.hpp"
 #include "support/test_files.hpp"
 
@@ -25,31 +25,8 @@ std::uint64_t splitmix64(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
-template <class Enum>
-Enum parse_enum(const std::string& name, std::initializer_list<Enum> all) {
-  for (const Enum value : all) {
-    if (name == to_string(value)) return value;
-  }
-  throw std::runtime_error("hf_rotations.json: unknown word " + name);
-}
-
 Layout parse_layout(const std::string& name) {
-  return parse_enum(name, {Layout::split_half, Layout::interleaved, Layout::split_sections});
-}
-
-std::vector<ElementBits> parse_bits(const std::string& text, std::size_t digits, std::size_t count) {
-  if (text.size() != digits * count) throw std::runtime_error("hf_rotations.json: a list of another length");
-  std::vector<ElementBits> bits(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    bits[i] = static_cast<ElementBits>(std::stoul(text.substr(digits * i, digits), nullptr, 16));
-  }
-  return bits;
-}
-
-std::vector<float> parse_floats(const std::string& text, std::size_t count) {
-  std::vector<float> values;
-  for (const ElementBits bits : parse_bits(text, 8, count)) values.push_back(std::bit_cast<float>(bits));
-  return values;
+  return parse_golden_word(name, {Layout::split_half, Layout::interleaved, Layout::split_sections});
 }
 
 Operand read_operand(const ObjectReader& reader) {
@@ -65,10 +42,10 @@ std::vector<std::int64_t> read_ints(const llvm::json::Value& value) {
 Axes read_axes(const ObjectReader& reader) {
   Axes axes;
   axes.sections = read_ints(*reader.find("sections"));
-  axes.order = parse_enum(reader.get_string("order", kText),
-                          {AxisOrder::chunked, AxisOrder::interleaved, AxisOrder::alternating});
-  axes.frequencies = parse_enum(reader.find_string("frequencies", kText).value_or("shared"),
-                                {AxisFrequencies::shared, AxisFrequencies::restarted, AxisFrequencies::strided});
+  axes.order = parse_golden_word(reader.get_string("order", kText),
+                                 {AxisOrder::chunked, AxisOrder::interleaved, AxisOrder::alternating});
+  axes.frequencies = parse_golden_word(reader.find_string("frequencies", kText).value_or("shared"),
+                                       {AxisFrequencies::shared, AxisFrequencies::restarted, AxisFrequencies::strided});
   return axes;
 }
 
@@ -92,8 +69,8 @@ GoldenOutputs read_outputs(const ObjectReader& reader, const GoldenRotation& mad
   };
   const ObjectReader part = reader.get_object(to_string(dtype));
   const auto digits = static_cast<std::size_t>(2 * size_of(dtype));
-  return GoldenOutputs{dtype, parse_bits(part.get_string("q", kText), digits, count(made.stated.q)),
-                       parse_bits(part.get_string("k", kText), digits, count(*made.stated.k))};
+  return GoldenOutputs{dtype, parse_golden_bits(part.get_string("q", kText), digits, count(made.stated.q)),
+                       parse_golden_bits(part.get_string("k", kText), digits, count(*made.stated.k))};
 }
 
 GoldenRotation read_case(const ObjectReader& reader) {
@@ -106,30 +83,30 @@ GoldenRotation read_case(const ObjectReader& reader) {
   stated.layout = parse_layout(reader.get_string("layout", kText));
   if (const auto out = reader.find_string("layout_out", kText)) stated.layout_out = parse_layout(*out);
   if (const auto direction = reader.find_string("direction", kText)) {
-    stated.direction = parse_enum(*direction, {Direction::forward, Direction::adjoint});
+    stated.direction = parse_golden_word(*direction, {Direction::forward, Direction::adjoint});
   }
   stated.theta = reader.get_number("theta", {});
   stated.rotary_dim = reader.get_int("rotary_dim", kAny);
   stated.q = read_operand(reader.get_object("q"));
   stated.k = read_operand(reader.get_object("k"));
   if (const auto axes = reader.find_object("axes")) stated.axes = read_axes(*axes);
-  stated.rounding = parse_enum(reader.get_string("rounding", kText), {Rounding::p1, Rounding::p2, Rounding::p3});
+  stated.rounding = parse_golden_word(reader.get_string("rounding", kText), {Rounding::p1, Rounding::p2, Rounding::p3});
 
-  made.table = parse_enum(reader.get_string("table", kText),
-                          {AngleSource::half, AngleSource::full, AngleSource::repeated, AngleSource::complex});
+  made.table = parse_golden_word(reader.get_string("table", kText),
+                                 {AngleSource::half, AngleSource::full, AngleSource::repeated, AngleSource::complex});
   const auto pairs = static_cast<std::size_t>(stated.rotary_dim / 2);
   const std::size_t values = static_cast<std::size_t>(made.tokens) * pairs;
-  made.cos = parse_floats(reader.get_string("cos", kText), values);
-  made.sin = parse_floats(reader.get_string("sin", kText), values);
+  made.cos = parse_golden_floats(reader.get_string("cos", kText), values);
+  made.sin = parse_golden_floats(reader.get_string("sin", kText), values);
   if (const auto inv_freq = reader.find_string("inv_freq", kText)) {
-    const std::vector<float> list = parse_floats(*inv_freq, pairs);
+    const std::vector<float> list = parse_golden_floats(*inv_freq, pairs);
     made.inv_freq.emplace(list.begin(), list.end());
   }
   made.attention_factor = reader.get_number("attention_factor", {});
   for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
     made.outputs.push_back(read_outputs(reader, made, dtype));
   }
-  made.role = parse_enum(reader.get_string("role", kText), {RopeRole::main, RopeRole::vision});
+  made.role = parse_golden_word(reader.get_string("role", kText), {RopeRole::main, RopeRole::vision});
   made.layer = reader.get_int("layer", kAny);
   made.length = reader.find_int("length", kAny);
   return made;
