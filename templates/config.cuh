@@ -24,7 +24,7 @@ enum class Strides : u32 {
 enum class PositionSource : u32 { start, ids32, ids64, offsets32, offsets64, ragged };
 enum class ContextParallel : u32 { none, contiguous, zigzag };
 enum class Padding : u32 { rotate, zero, keep };
-enum class CacheRows : u32 { none, rows32, rows64 };
+enum class CacheRows : u32 { none, rows32, rows64, slots32, slots64 };
 enum class AngleSource : u32 {
   computed,  // from the steps, exactly
   product,   // the fp32 product of the position and the pair's fp32 inverse frequency

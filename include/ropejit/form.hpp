@@ -67,8 +67,13 @@ enum class ContextParallel {
 /// Whether k, or v, is written to rows of a cache that a list names, instead of to its own tokens.
 enum class CacheRows {
   none,
-  rows32,  ///< RopeArgs::k_rows, or v_rows, has an int32 for every token
+  rows32,  ///< RopeArgs::k_rows, or v_rows, has an int32 for every token: a row of one tensor, -1 for none
   rows64,  ///< the same with int64
+  /// The list has an int32 slot for a token, of a cache of pages (vLLM's slot_mapping): slot s is place s % block_size
+  /// of page s / block_size. The page's size, the cache's strides, and how many tokens have a slot are each launch's to
+  /// say, whatever `strides` promises: see RopeArgs::k_block_size. Any negative slot is none.
+  slots32,
+  slots64,  ///< the same with int64
 };
 
 /// Everything about a launch that a kernel is prepared for. A plain value: take one of the functions below, change any

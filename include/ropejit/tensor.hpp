@@ -13,6 +13,9 @@ inline namespace v0 {
 /// A stride that is computed from the sizes, as if the tensor were [batch, token, head, lane] without gaps.
 inline constexpr std::int64_t kContiguous = std::numeric_limits<std::int64_t>::min();
 
+/// A count of tokens: as many as the launch has.
+inline constexpr std::int64_t kEveryToken = -1;
+
 /// A 4-dimensional view: element (b, s, h, l) is at data + b*batch_stride + s*token_stride + h*head_stride +
 /// l*lane_stride, strides in elements. BSHD, BHSD, SBHD, THD (batch 1) and packed QKV are all views of this kind.
 /// `data` points at lane 0 of head 0, not at the first lane that rotates. An input's strides may be 0 (an
@@ -130,6 +133,22 @@ struct RopeArgs {
   /// Device memory; null: not wanted. What only the device can find is reported here, by setting bits: kNoTableRow,
   /// kNoCacheRow. The library never clears them; whoever owns them does that.
   std::uint32_t* flags = nullptr;
+  /// For forms whose k_rows are slots32 or slots64: the tokens of a page of k's cache, 1 or more. k_out is then
+  /// [pages, k_block_size, heads, head_dim], and k_cache_rows all places of all pages, its capacity, 1 to 2^62. Its
+  /// batch_stride is between pages, its token_stride between places of a page and its head_stride between heads: pages
+  /// of tokens (NHD), of heads (HND), of k beside v, in any order; kContiguous as if without gaps in the order above.
+  /// Lanes lie side by side. A negative slot is none, in silence; one from the capacity on is none too, and flagged
+  /// (kNoCacheRow). Other operands of such a token are made all the same. Slots must be distinct, or it is left open
+  /// which token's k a place holds. 0 for all other forms.
+  std::int64_t k_block_size = 0;
+  /// How many of the launch's tokens have a slot: of tokens b*tokens + s from it on, k is neither read nor written.
+  /// From 0 to batch * tokens; kEveryToken: all of them. Other forms than slots: kEveryToken.
+  std::int64_t k_slot_count = kEveryToken;
+  /// Elements of the list from a token's slot to the next: 0 or more. Other forms than slots: 1.
+  std::int64_t k_slot_stride = 1;
+  std::int64_t v_block_size = 0;            ///< as k_block_size, of v_rows, v_out and v_cache_rows
+  std::int64_t v_slot_count = kEveryToken;  ///< as k_slot_count
+  std::int64_t v_slot_stride = 1;           ///< as k_slot_stride
   /// For operands with a norm (Operand::norm): device memory, head_dim elements of the norm's weight_dtype, which the
   /// launch does not write. Null where the operand has no norm, or is left out of this launch.
   const void* q_norm_weight = nullptr;
@@ -139,7 +158,8 @@ struct RopeArgs {
 
 /// A position for which the caller's table has no row: what it turns came out NaN.
 inline constexpr std::uint32_t kNoTableRow = 1;
-/// A number in k_rows or v_rows that is neither -1 nor a row of the cache: the token's k, or v, was not written.
+/// A number in k_rows or v_rows that is neither -1 nor a row of the cache, or a slot from its capacity on: the token's
+/// k, or v, was not written.
 inline constexpr std::uint32_t kNoCacheRow = 2;
 
 }  // namespace v0

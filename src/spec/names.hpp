@@ -84,7 +84,8 @@ inline constexpr std::array kNames<ContextParallel>{Named{ContextParallel::none,
                                                     Named{ContextParallel::zigzag, "zigzag"}};
 template <>
 inline constexpr std::array kNames<CacheRows>{Named{CacheRows::none, "none"}, Named{CacheRows::rows32, "rows32"},
-                                              Named{CacheRows::rows64, "rows64"}};
+                                              Named{CacheRows::rows64, "rows64"}, Named{CacheRows::slots32, "slots32"},
+                                              Named{CacheRows::slots64, "slots64"}};
 template <>
 inline constexpr std::array kNames<Tuning>{Named{Tuning::off, "off"}, Named{Tuning::on_demand, "on_demand"},
                                            Named{Tuning::background, "background"}};

@@ -26,9 +26,9 @@ inline constexpr std::size_t kMostOperands = 3;
 
 /// What Stage::norm is told that its code depends on. eps is a number of the plan.
 struct PlanNorm {
-  DType weight = DType::bf16;  ///< element type of the weights
-  bool round_normed = false;   ///< x r is rounded to the class's dtype (RoundAfter::norm); false for fp32
-  bool round_weighted = false; ///< (x r) w likewise (RoundAfter::weight)
+  DType weight = DType::bf16;   ///< element type of the weights
+  bool round_normed = false;    ///< x r is rounded to the class's dtype (RoundAfter::norm); false for fp32
+  bool round_weighted = false;  ///< (x r) w likewise (RoundAfter::weight)
 };
 
 /// One written row of lanes of each head: where its lanes come from, what is done to them, and where they go.
@@ -44,6 +44,8 @@ struct PlanOperand {
   DType dtype_out = DType::bf16;     ///< another than the class's dtype out of place only
   CacheRows rows = CacheRows::none;  ///< rows of a cache, out of place only
 
+  /// Whether it goes to pages of a cache by slots, whose strides every launch says.
+  bool has_slots() const { return rows == CacheRows::slots32 || rows == CacheRows::slots64; }
   bool in_place() const { return placement == Placement::in_place; }
   bool rotates() const { return llvm::is_contained(stages, Stage::rotate); }
   bool is_normed() const { return llvm::is_contained(stages, Stage::norm); }
@@ -87,6 +89,10 @@ struct KernelClass {
   /// Whether some operand is normed: a row's threads then hand each other what they know of it.
   bool has_norm() const {
     return llvm::any_of(operands, [](const PlanOperand& one) { return one.is_normed(); });
+  }
+  /// Whether its kernels take PrologueParams: more than a rotation's.
+  bool is_prologue() const {
+    return llvm::any_of(operands, [](const PlanOperand& one) { return one.is_normed() || one.has_slots(); });
   }
   /// Whether the layout changes in place, for some operand: a row must be read whole before any of it is written.
   bool by_rows() const {
