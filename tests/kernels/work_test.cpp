@@ -113,6 +113,79 @@ TEST_CASE("Blocks hold every item of every token once, in threads that their cut
   }
 }
 
+namespace {
+
+/// What a thread of a kernel with a norm works out of its place, as seat.cuh does it.
+struct NormSeat {
+  bool works = false;
+  std::uint32_t token = 0;
+  std::uint32_t item = 0;
+};
+
+NormSeat seat_of(const BlockSplit& cut, std::uint32_t block, std::uint32_t thread, std::uint32_t tokens) {
+  NormSeat seat{thread < cut.threads(), block, thread};
+  if (cut.parts > 1) {
+    seat.token = block / cut.parts;
+    seat.item += block % cut.parts * cut.per_token;
+  } else {
+    seat.token = block * cut.tokens + thread / cut.per_token;
+    seat.item = thread % cut.per_token;
+  }
+  seat.works = seat.works && seat.item < cut.items && seat.token < tokens;
+  return seat;
+}
+
+}  // namespace
+
+TEST_CASE("Every item of a normed row belongs to one segment, which lies in one warp", "[launch]") {
+  std::mt19937 random(13);
+  const auto one_of = [&random](const auto& from) { return from[random() % std::size(from)]; };
+  constexpr std::uint32_t kThreads[] = {32, 64, 128, 256, 512, 1024};
+  constexpr std::uint32_t kTokens = 3;
+  for (int i = 0; i < 3000; ++i) {
+    const auto heads = static_cast<std::uint32_t>(1 + random() % 80);
+    const std::uint32_t lanes = one_of(std::array<std::uint32_t, 5>{1, 2, 4, 8, 16});
+    // Up to 1,024 lanes, of which any part rotates, or none; nothing is still but where a norm writes it.
+    const std::uint32_t head_dim = 2 * lanes * static_cast<std::uint32_t>(1 + random() % (512 / lanes));
+    const std::uint32_t rotary =
+        i % 8 == 0 ? 0 : 2 * lanes * static_cast<std::uint32_t>(1 + random() % (head_dim / (2 * lanes)));
+    const RowSplit row = split_row({heads, head_dim, 0, rotary, true}, random() % 2 == 0, random() % 2 == 0, lanes, 2,
+                                   random() % 2 == 0, static_cast<unsigned>(1 + random() % 32));
+    const BlockSplit cut = split_block(row, Cut::segments, one_of(kThreads));
+    // As operands after the first have them: as many threads as the first's blocks.
+    const std::uint32_t threads = threads_of_block(cut);
+    INFO(heads << " heads of " << head_dim << ", " << rotary << " rotate, words of " << lanes << ", "
+               << row.heads_per_thread << " heads a thread, " << threads << " threads");
+    const std::uint32_t segment = cut.row_threads;
+    REQUIRE(segment >= 1);
+    REQUIRE(segment <= 32);
+    REQUIRE((segment & (segment - 1)) == 0);
+    REQUIRE(cut.items == row.groups * segment);
+    // Chunks are dealt whole and once, and so are the words that do not rotate.
+    CHECK(cut.rounds * segment >= row.chunks);
+    CHECK((cut.rounds & (cut.rounds - 1)) == 0);
+    if (segment > 1 && row.chunks > segment) CHECK(segment == 32);
+    std::vector<std::uint32_t> dealt(static_cast<std::size_t>(kTokens) * cut.items, 0);
+    const std::uint32_t blocks = internal::blocks_for(kTokens, cut);
+    for (std::uint32_t block = 0; block < blocks; ++block) {
+      for (std::uint32_t first = 0; first < threads; first += segment) {
+        const NormSeat leader = seat_of(cut, block, first, kTokens);
+        for (std::uint32_t thread = first; thread < first + segment; ++thread) {
+          const NormSeat seat = seat_of(cut, block, thread, kTokens);
+          // A segment works as one, on one token and one head group, within one warp.
+          if (seat.works != leader.works) FAIL("a segment that works in part");
+          if (thread / 32 != first / 32) FAIL("a segment across warps");
+          if (!seat.works) continue;
+          if (seat.token != leader.token || seat.item / segment != leader.item / segment) FAIL("a segment of two rows");
+          if (seat.item % segment != thread - first) FAIL("a part of a row out of its order");
+          ++dealt[static_cast<std::size_t>(seat.token) * cut.items + seat.item];
+        }
+      }
+    }
+    CHECK(std::all_of(dealt.begin(), dealt.end(), [](std::uint32_t count) { return count == 1; }));
+  }
+}
+
 TEST_CASE("There are blocks for every token, or none where a grid cannot hold them", "[launch]") {
   for (const std::uint32_t tokens : {1U, 17U, 4096U, 65537U, 0x7fffffffU}) {
     for (const std::uint32_t each : {1U, 3U, 256U}) {
