@@ -157,7 +157,7 @@ TEST_CASE("A whole prologue is served for every type, layout and head that norms
         if (number % 4 == 1) given.spec.k->dtype_out = given.spec.v->dtype_out = kTypes[(number + 1) % 3];
         if (number % 5 == 0) given.form.placement = Placement::out_of_place;
         given.spec.round_after = {number % 2 == 1, number % 3 == 1};
-        given.pages = static_cast<test::Pages>(number % 6);
+        given.pages = static_cast<test::Pages>(number % 5);  // all that fast kernels serve
         given.k_slot_count = 4;
         test::check_case_quickly(target, given, 100, number % 2 == 0);
         ++number;

@@ -71,6 +71,47 @@ TEST_CASE("A fast divisor divides every number below 2^31 exactly", "[launch]") 
   SUCCEED();
 }
 
+TEST_CASE("A long divisor divides every number below 2^63 exactly", "[launch]") {
+  std::mt19937_64 random(6);
+  constexpr std::int64_t kMost = INT64_MAX;
+  std::vector<std::int64_t> divisors = {1,
+                                        2,
+                                        3,
+                                        5,
+                                        7,
+                                        16,
+                                        64,
+                                        96,
+                                        100,
+                                        641,
+                                        4096,
+                                        65537,
+                                        1LL << 31,
+                                        (1LL << 32) - 1,
+                                        1LL << 32,
+                                        (1LL << 32) + 1,
+                                        (1LL << 61) + 1,
+                                        (1LL << 62) - 1,
+                                        1LL << 62};
+  for (int i = 0; i < 500; ++i) divisors.push_back(static_cast<std::int64_t>(1 + (random() >> (2 + random() % 60))));
+  for (const std::int64_t divisor : divisors) {
+    const LongDivisor fast = internal::long_divisor(divisor);
+    std::vector<std::int64_t> numbers = {0, 1, divisor - 1, divisor, kMost, kMost - 1, kMost / divisor * divisor - 1};
+    for (int i = 0; i < 200; ++i) {
+      const auto number = static_cast<std::int64_t>(random() >> (1 + random() % 62));
+      const std::int64_t multiple = number / divisor * divisor;
+      for (const std::int64_t n : {number, multiple, multiple - 1}) numbers.push_back(n < 0 ? 0 : n);
+    }
+    for (const std::int64_t n : numbers) {
+      __extension__ using Wide = unsigned __int128;
+      const auto high = static_cast<std::uint64_t>((static_cast<Wide>(n) * fast.multiplier) >> 64);
+      const std::uint64_t quotient = fast.multiplier == 0 ? static_cast<std::uint64_t>(n) : high >> fast.shift;
+      if (quotient != static_cast<std::uint64_t>(n / divisor)) FAIL(n << " / " << divisor << " gave " << quotient);
+    }
+    CHECK(fast.divisor == divisor);
+  }
+}
+
 TEST_CASE("Blocks hold every item of every token once, in threads that their cut allows", "[launch]") {
   std::mt19937 random(11);
   const auto one_of = [&random](const auto& from) { return from[random() % std::size(from)]; };
