@@ -124,8 +124,9 @@ __device__ __forceinline__ bool has_place(const LaunchParams& params, const Rows
 
 // False where the token has no row in the cache.
 template <KernelConfig C, u32 O>
-__device__ __forceinline__ bool is_written(const Rows& rows) {
+__device__ __forceinline__ bool is_written(const LaunchParams& params, const Rows& rows) {
   if constexpr (C.operand[O].rows == CacheRows::none) return true;
+  if constexpr (C.operand[O].has_slots()) return has_place<C, O>(params, rows);
   return rows.out != nullptr;
 }
 
