@@ -17,7 +17,7 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
   const Rows rows = rows_of<C, O>(params, token_of(params, seat.number));
   wait_for_tensors<C>();
   if (!is_read<C, O>(rows)) return;
-  const TensorStrides& strides = strides_of<O>(params);
+  const TensorStrides& strides = strides_of<C, O>(params);
   const u32 group = seat.item / row.chunks;
   const u32 lane = seat.item % row.chunks * row.word_lanes;
   const i64 in_head = head_stride<C, O>(strides.in_head) * in_bytes;
@@ -32,9 +32,7 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
     if (has_head(h)) word[h] = load_word<row.word_lanes * in_bytes>(in + h * row.groups * in_head);
   }
-  if constexpr (shape.has_slots()) {
-    if (!is_written<C, O>(rows)) return;
-  }
+  if (!has_place<C, O>(params, rows)) return;
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
     if (!has_head(h)) continue;

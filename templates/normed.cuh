@@ -111,11 +111,11 @@ struct Normed {
     for (u32 h = 0; h < Cut::heads; ++h) {
       float part = 0.0f;
       if (works && has_head<C, O>(group, h)) part = part_of<C, O>(params, rows, group, thread, word, h);
-      r[h] = reciprocal_rms(sum_of_segment<Cut::threads>(part), Cut::head_dim, norm_params<O>(params).eps);
+      r[h] = reciprocal_rms(sum_of_segment<Cut::threads>(part), Cut::head_dim, lines_of<O>(params).eps);
     }
     // All lanes were read that the sums are of; those that another thread writes must have been read before.
     if constexpr (Cut::reads_others_lanes) __syncwarp();
-    if (!works || !is_written<C, O>(rows)) return;
+    if (!works || !has_place<C, O>(params, rows)) return;
 
     bool padded = false;
     if constexpr (Cut::rotates) {
@@ -153,11 +153,13 @@ struct Normed {
   template <KernelConfig C, u32 O, class Visit>
   static __device__ __forceinline__ void for_each_still_word(u32 thread, const Visit& visit) {
     using Cut = NormedCut<C, O>;
+    if constexpr (Cut::still_rounds > 0) {
 #pragma unroll
-    for (u32 i = 0; i < Cut::still_rounds; ++i) {
-      const u32 n = i * Cut::threads + thread;
-      if (Cut::still_rounds * Cut::threads == Cut::still_words || n < Cut::still_words) {
-        visit(i, Cut::rotates ? still_lane<C, O>(n) : n * Cut::still_lanes);
+      for (u32 i = 0; i < Cut::still_rounds; ++i) {
+        const u32 n = i * Cut::threads + thread;
+        if (Cut::still_rounds * Cut::threads == Cut::still_words || n < Cut::still_words) {
+          visit(i, Cut::rotates ? still_lane<C, O>(n) : n * Cut::still_lanes);
+        }
       }
     }
   }
@@ -182,7 +184,7 @@ struct Normed {
     using Cut = NormedCut<C, O>;
     constexpr RowSplit row = Cut::row;
     constexpr Element W = Cut::shape.norm.weight;
-    const void* const from = norm_params<O>(params).weight;
+    const void* const from = lines_of<O>(params).weight;
     for_each_chunk<C, O>(thread, [&](u32 i, u32 chunk) {
       const u32 first = first_lane_of<C, O>(C.layout, chunk);
 #pragma unroll
@@ -201,7 +203,7 @@ struct Normed {
   template <KernelConfig C, u32 O>
   static __device__ __forceinline__ const char* in_at(const LaunchParams& params, const Rows& rows, u32 group, u32 h,
                                                       u32 lane) {
-    const TensorStrides& strides = strides_of<O>(params);
+    const TensorStrides& strides = strides_of<C, O>(params);
     const i64 head = head_stride<C, O>(strides.in_head) * C.element_bytes();
     return rows.in + (group + h * C.split(O).groups) * head +
            lane * lane_stride<C>(strides.in_lane) * C.element_bytes();
@@ -210,7 +212,7 @@ struct Normed {
   static __device__ __forceinline__ char* out_at(const LaunchParams& params, const Rows& rows, u32 group, u32 h,
                                                  u32 lane) {
     constexpr u32 bytes = bytes_of(C.operand[O].element_out);
-    const TensorStrides& strides = strides_of<O>(params);
+    const TensorStrides& strides = strides_of<C, O>(params);
     const i64 head = out_head_stride<C, O>(strides.out_head) * bytes;
     return rows.out + (group + h * C.split(O).groups) * head + lane * lane_stride<C>(strides.out_lane) * bytes;
   }

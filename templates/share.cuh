@@ -69,6 +69,7 @@ __device__ __forceinline__ i64 lane_stride(i64 given) {
 struct Rows {
   const char* in;
   char* out;
+  bool is_beyond = false;  // of pages: its slot is one that the cache does not have
 };
 
 // The row of the cache that a token goes to, or -1 where it goes to none.
@@ -81,27 +82,26 @@ __device__ __forceinline__ i64 cache_row(const LaunchParams& params, const void*
   return -1;
 }
 
-// Elements from the beginning of the pages to the place that a token goes to, where it has one. They may be negative,
-// as strides may.
+// Where a token's place in a cache of pages is.
+struct Place {
+  bool is_there;
+  bool is_beyond;  // its slot is one that the cache does not have
+  i64 elements;    // from the beginning of the pages; may be negative, as strides may
+};
+
+// Nothing branches on the slot, so that what is asked for next does not wait for it.
 template <CacheRows kind>
-__device__ __forceinline__ i64 place_of_slot(const LaunchParams& params, const PagesParams& pages, const void* slots,
-                                             const i64& capacity, const TensorStrides& strides, u32 token,
-                                             bool& has_place) {
-  has_place = false;
-  if (token >= pages.slot_count) return 0;
+__device__ __forceinline__ Place place_of_slot(const OperandLines& pages, u32 token) {
+  if (token >= pages.slot_count) return {false, false, 0};
   const i64 at = token * pages.slot_stride;
-  const i64 slot = kind == CacheRows::slots32 ? load_position32(slots, at) : load_position64(slots, at);
-  if (slot < 0) return 0;
-  if (slot >= capacity) {
-    if (params.flags != nullptr) set_bits(params.flags, NoCacheRow);
-    return 0;
-  }
-  has_place = true;
+  const i64 slot = kind == CacheRows::slots32 ? load_position32(pages.slots, at) : load_position64(pages.slots, at);
   const LongDivisor& size = pages.block_size;
   const u64 number = static_cast<u64>(slot);
   const u64 page = size.multiplier == 0 ? number : multiply_high(number, size.multiplier) >> size.shift;
-  return static_cast<i64>(page) * strides.out_sequence +
-         (slot - static_cast<i64>(page) * size.divisor) * strides.out_token;
+  const i64 elements =
+      static_cast<i64>(page * static_cast<u64>(pages.page_stride) +
+                       (number - page * static_cast<u64>(size.divisor)) * static_cast<u64>(pages.out_token));
+  return {slot >= 0 && slot < pages.capacity, slot >= pages.capacity, elements};
 }
 
 // Whether a token is read: all are whose place in a cache is found while their elements are on their way.
@@ -111,10 +111,22 @@ __device__ __forceinline__ bool is_read(const Rows& rows) {
   return rows.out != nullptr;
 }
 
+// For operands that go to pages: false where the token has no place there. Called once what it is read from is on its
+// way.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ bool has_place(const LaunchParams& params, const Rows& rows) {
+  if constexpr (C.operand[O].has_slots()) {
+    if (rows.is_beyond && params.flags != nullptr) set_bits(params.flags, NoCacheRow);
+    return rows.out != nullptr;
+  }
+  return true;
+}
+
 // False where the token has no row in the cache.
 template <KernelConfig C, u32 O>
-__device__ __forceinline__ bool is_written(const Rows& rows) {
+__device__ __forceinline__ bool is_written(const LaunchParams& params, const Rows& rows) {
   if constexpr (C.operand[O].rows == CacheRows::none) return true;
+  if constexpr (C.operand[O].has_slots()) return has_place<C, O>(params, rows);
   return rows.out != nullptr;
 }
 
@@ -123,7 +135,7 @@ __device__ __forceinline__ Rows rows_of(const LaunchParams& params, const Token&
   constexpr OperandConfig shape = C.operand[O];
   constexpr u32 in_bytes = C.element_bytes();
   constexpr u32 out_bytes = bytes_of(shape.element_out);
-  const TensorStrides& strides = strides_of<O>(params);
+  const TensorStrides& strides = strides_of<C, O>(params);
   // Byte offsets of the token's first element.
   u64 in = token.number * static_cast<u64>(shape.heads * shape.head_dim * in_bytes);
   u64 out = token.number * static_cast<u64>(shape.heads * shape.head_dim * out_bytes);
@@ -134,14 +146,13 @@ __device__ __forceinline__ Rows rows_of(const LaunchParams& params, const Token&
         (token.number * static_cast<u64>(strides.out_token) + token.sequence * static_cast<u64>(strides.out_sequence)) *
         out_bytes;
   }
-  char* const out_base = output_of<O>(params);
+  char* const out_base = output_of<C, O>(params);
   if constexpr (!shape.out_of_place) return {out_base + static_cast<i64>(out), out_base + static_cast<i64>(out)};
-  const char* const in_base = input_of<O>(params);
+  const char* const in_base = input_of<C, O>(params);
   if constexpr (shape.has_slots()) {
-    bool has_place;
-    const i64 place = place_of_slot<shape.rows>(params, pages_params<O>(params), row_list_of<O>(params),
-                                                cache_rows_of<O>(params), strides, token.number, has_place);
-    return {in_base + static_cast<i64>(in), has_place ? out_base + place * out_bytes : nullptr};
+    const Place place = place_of_slot<shape.rows>(lines_of<O>(params), token.number);
+    char* const at = out_base + place.elements * static_cast<i64>(out_bytes);
+    return {in_base + static_cast<i64>(in), place.is_there ? at : nullptr, place.is_beyond};
   } else if constexpr (shape.rows != CacheRows::none) {
     constexpr u32 cache_row_lanes = shape.heads * shape.head_dim;
     const i64 at = cache_row<shape.rows>(params, row_list_of<O>(params), cache_rows_of<O>(params), token.number);
@@ -178,7 +189,7 @@ __device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ Share<C, O> share_of(const LaunchParams& params, const Rows& rows, u32 group, u32 chunk) {
   constexpr RowSplit row = C.split(O);
-  const TensorStrides& strides = strides_of<O>(params);
+  const TensorStrides& strides = strides_of<C, O>(params);
   constexpr bool known = C.strides == Strides::contiguous;
   const HeadsAndLanes to = heads_and_lanes < C, O,
                       known && !C.operand[O].has_slots() > (C.layout_out, row.out_word_lanes,
@@ -296,7 +307,7 @@ __device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, con
     constexpr u32 words = C.operand[O].heads * row.still_words;
     constexpr u32 each = copies_of_thread(row, C.operand[O].heads, C.block(O));
     constexpr u32 together = copies_in_flight(each);
-    const TensorStrides& strides = strides_of<O>(params);
+    const TensorStrides& strides = strides_of<C, O>(params);
     const i64 in_head = head_stride<C, O>(strides.in_head) * in_bytes;
     const i64 in_lane = lane_stride<C>(strides.in_lane) * in_bytes;
     const i64 out_head = out_head_stride<C, O>(strides.out_head) * out_bytes;

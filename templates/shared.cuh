@@ -47,7 +47,7 @@ struct Shared {
     if (works) {
       token = token_of(params, seat.number);
       const Rows rows = rows_of<C, O>(params, token);
-      works = is_written<C, O>(rows);
+      works = is_written<C, O>(params, rows);
       if (works) {
         share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
         load_share<C, O>(share, word);
