@@ -63,9 +63,10 @@ struct OperandConfig {
   // How it is written.
   bool out_of_place;
   Element element_out;
-  CacheRows rows;  // rows of a cache that a list names; none: its tokens' own
+  CacheRows rows;  // rows, or places of pages, of a cache that a list names; none: its tokens' own
   NormConfig norm;
 
+  ROPEJIT_ANYWHERE constexpr bool has_slots() const { return rows == CacheRows::slots32 || rows == CacheRows::slots64; }
   ROPEJIT_ANYWHERE constexpr bool has(Stage stage) const {
     for (const Stage one : stages) {
       if (one == stage) return true;

@@ -15,12 +15,12 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
   const Seat seat = seat_of<C, O>(block, count_tokens<C>(params));
   if (!seat.works) return;
   const Rows rows = rows_of<C, O>(params, token_of(params, seat.number));
-  if (!is_written<C, O>(rows)) return;
+  if (!is_read<C, O>(rows)) return;
   const TensorStrides& strides = strides_of<O>(params);
   const u32 group = seat.item / row.chunks;
   const u32 lane = seat.item % row.chunks * row.word_lanes;
   const i64 in_head = head_stride<C, O>(strides.in_head) * in_bytes;
-  const i64 out_head = head_stride<C, O>(strides.out_head) * out_bytes;
+  const i64 out_head = out_head_stride<C, O>(strides.out_head) * out_bytes;
   const char* const in = rows.in + group * in_head + lane * lane_stride<C>(strides.in_lane) * in_bytes;
   char* const out = rows.out + group * out_head + lane * lane_stride<C>(strides.out_lane) * out_bytes;
   const auto has_head = [&](u32 h) {
@@ -30,6 +30,9 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
     if (has_head(h)) word[h] = load_word<row.word_lanes * in_bytes>(in + h * row.groups * in_head);
+  }
+  if constexpr (shape.has_slots()) {
+    if (!is_written<C, O>(rows)) return;
   }
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {

@@ -311,7 +311,7 @@ __device__ __forceinline__ bool changes_still_lanes(const GenericOperand& shape)
 // Works on one token of an operand, with all threads of a block.
 __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params, const GenericPlan& plan,
                                                   const GenericOperand& shape, const OperandParams& operand,
-                                                  const NormParams& norm, u32 number) {
+                                                  const NormParams& norm, const PagesParams& pages, u32 number) {
   __shared__ float cosines[MostGenericPairs];
   __shared__ float sines[MostGenericPairs];
   __shared__ u32 held[2 * MostGenericPairs];  // a head's lanes as they were read, where the layout changes in place
@@ -324,7 +324,14 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
   const Token token = token_of(params, number);
 
   i64 out_row = token.number * strides.out_token + token.sequence * strides.out_sequence;
-  if (shape.rows != static_cast<u32>(CacheRows::none)) {
+  if (shape.rows >= static_cast<u32>(CacheRows::slots32)) {
+    bool has_place = false;
+    visit_number<2>(shape.rows - static_cast<u32>(CacheRows::slots32), [&](auto slots) {
+      constexpr CacheRows kind = static_cast<CacheRows>(static_cast<u32>(CacheRows::slots32) + decltype(slots)::number);
+      out_row = place_of_slot<kind>(params, pages, operand.rows, operand.cache_rows, strides, number, has_place);
+    });
+    if (!has_place) return;
+  } else if (shape.rows != static_cast<u32>(CacheRows::none)) {
     i64 row = -1;
     visit_number<2>(shape.rows - 1, [&](auto rows) {
       constexpr CacheRows kind = static_cast<CacheRows>(1 + decltype(rows)::number);
@@ -440,7 +447,8 @@ __device__ __forceinline__ void run_generic(const PrologueParams& params, const 
     }();
     count = count_tokens<counted>(params);
   }
-  if (number < count) run_generic_token(params, plan, plan.operand[o], operand, params.norm[o], number);
+  if (number < count)
+    run_generic_token(params, plan, plan.operand[o], operand, params.norm[o], params.pages[o], number);
 }
 
 }  // namespace ropejit

@@ -83,15 +83,32 @@ struct MoreLaunchParams : LaunchParams {
   OperandParams more[MostOperands - 2];
 };
 
+// n / divisor for n below 2^63, likewise: with l = ceil(log2(divisor)), multiplier = floor(2^(63+l) / divisor) + 1 and
+// shift = l - 1. A divisor of 1 has multiplier 0, which stands for "n itself".
+struct LongDivisor {
+  long long divisor;
+  unsigned long long multiplier;
+  unsigned shift;
+};
+
+// What an operand takes that goes to pages of a cache by slots. The list of slots, the capacity and the strides stand
+// where those of rows do; the stride between pages is TensorStrides::out_sequence.
+struct PagesParams {
+  LongDivisor block_size;  // places of a page
+  long long slot_count;    // tokens from this number on have no slot
+  long long slot_stride;   // elements of the list from a token to the next
+};
+
 // What the norm of one operand takes.
 struct NormParams {
   const void* weight;  // head_dim of them
   float eps;
 };
 
-// What kernels take whose operands have a norm.
+// What kernels take whose operands have a norm, or go to pages.
 struct PrologueParams : MoreLaunchParams {
-  NormParams norm[MostOperands];  // of operands that have one
+  NormParams norm[MostOperands];    // of operands that have one
+  PagesParams pages[MostOperands];  // of operands that go to pages
 };
 
 }  // namespace ropejit

@@ -93,7 +93,7 @@ struct Normed {
             thread, [&](u32 r, u32 chunk) { steps[r] = steps_of_share<C, row.pairs_per_thread>(params, data, chunk); });
       }
       rows = rows_of<C, O>(params, token);
-      works = is_written<C, O>(rows);
+      works = is_read<C, O>(rows);
     }
     if (works) {
       for_each_chunk<C, O>(
@@ -111,7 +111,7 @@ struct Normed {
     }
     // All lanes were read that the sums are of; those that another thread writes must have been read before.
     if constexpr (Cut::reads_others_lanes) __syncwarp();
-    if (!works) return;
+    if (!works || !is_written<C, O>(rows)) return;
 
     bool padded = false;
     if constexpr (Cut::rotates) {
@@ -207,7 +207,7 @@ struct Normed {
                                                  u32 lane) {
     constexpr u32 bytes = bytes_of(C.operand[O].element_out);
     const TensorStrides& strides = strides_of<O>(params);
-    const i64 head = head_stride<C, O>(strides.out_head) * bytes;
+    const i64 head = out_head_stride<C, O>(strides.out_head) * bytes;
     return rows.out + (group + h * C.split(O).groups) * head + lane * lane_stride<C>(strides.out_lane) * bytes;
   }
 

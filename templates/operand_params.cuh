@@ -48,6 +48,11 @@ __device__ __forceinline__ const NormParams& norm_params(const LaunchParams& par
   return static_cast<const PrologueParams&>(params).norm[O];
 }
 
+template <u32 O>
+__device__ __forceinline__ const PagesParams& pages_params(const LaunchParams& params) {
+  return static_cast<const PrologueParams&>(params).pages[O];
+}
+
 // For an operand that goes to rows of a cache, as the first never does: the list that names its rows, and how many rows
 // the cache has.
 template <u32 O>

@@ -51,6 +51,7 @@ inline i64 load_position32(const void* ids, i64 index) { return static_cast<cons
 inline i64 load_position64(const void* ids, i64 index) { return static_cast<const i64*>(ids)[index]; }
 
 inline u32 multiply_high(u32 a, u32 b) { return static_cast<u32>((static_cast<u64>(a) * b) >> 32); }
+inline u64 multiply_high(u64 a, u64 b) { return static_cast<u64>((static_cast<unsigned __int128>(a) * b) >> 64); }
 inline float multiply_add(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 inline float multiply(float a, float b) { return a * b; }  // compiled with -ffp-contract=off
 inline float add(float a, float b) { return a + b; }
@@ -210,6 +211,7 @@ __device__ __forceinline__ i64 load_position64(const void* ids, i64 index) {
 }
 
 __device__ __forceinline__ u32 multiply_high(u32 a, u32 b) { return __umulhi(a, b); }
+__device__ __forceinline__ u64 multiply_high(u64 a, u64 b) { return __umul64hi(a, b); }
 __device__ __forceinline__ float multiply_add(float a, float b, float c) { return __fmaf_rn(a, b, c); }
 __device__ __forceinline__ float multiply(float a, float b) { return __fmul_rn(a, b); }
 __device__ __forceinline__ float add(float a, float b) { return __fadd_rn(a, b); }

@@ -55,6 +55,11 @@ template <KernelConfig C, u32 O>
 __device__ __forceinline__ i64 head_stride(i64 given) {
   return C.strides == Strides::contiguous ? C.operand[O].head_dim : given;
 }
+// Pages have strides of their own, whatever other tensors do.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ i64 out_head_stride(i64 given) {
+  return C.operand[O].has_slots() ? given : head_stride<C, O>(given);
+}
 template <KernelConfig C>
 __device__ __forceinline__ i64 lane_stride(i64 given) {
   return C.strides == Strides::any ? given : 1;
@@ -74,6 +79,36 @@ __device__ __forceinline__ i64 cache_row(const LaunchParams& params, const void*
   if (row >= 0 && row < cache_rows) return row;
   if (row != -1 && params.flags != nullptr) set_bits(params.flags, NoCacheRow);
   return -1;
+}
+
+// Elements from the beginning of the pages to the place that a token goes to, where it has one. They may be negative,
+// as strides may.
+template <CacheRows kind>
+__device__ __forceinline__ i64 place_of_slot(const LaunchParams& params, const PagesParams& pages, const void* slots,
+                                             const i64& capacity, const TensorStrides& strides, u32 token,
+                                             bool& has_place) {
+  has_place = false;
+  if (token >= pages.slot_count) return 0;
+  const i64 at = token * pages.slot_stride;
+  const i64 slot = kind == CacheRows::slots32 ? load_position32(slots, at) : load_position64(slots, at);
+  if (slot < 0) return 0;
+  if (slot >= capacity) {
+    if (params.flags != nullptr) set_bits(params.flags, NoCacheRow);
+    return 0;
+  }
+  has_place = true;
+  const LongDivisor& size = pages.block_size;
+  const u64 number = static_cast<u64>(slot);
+  const u64 page = size.multiplier == 0 ? number : multiply_high(number, size.multiplier) >> size.shift;
+  return static_cast<i64>(page) * strides.out_sequence +
+         (slot - static_cast<i64>(page) * size.divisor) * strides.out_token;
+}
+
+// Whether a token is read: all are whose place in a cache is found while their elements are on their way.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ bool is_read(const Rows& rows) {
+  if constexpr (C.operand[O].rows == CacheRows::none || C.operand[O].has_slots()) return true;
+  return rows.out != nullptr;
 }
 
 // False where the token has no row in the cache.
@@ -102,7 +137,12 @@ __device__ __forceinline__ Rows rows_of(const LaunchParams& params, const Token&
   char* const out_base = output_of<O>(params);
   if constexpr (!shape.out_of_place) return {out_base + static_cast<i64>(out), out_base + static_cast<i64>(out)};
   const char* const in_base = input_of<O>(params);
-  if constexpr (shape.rows != CacheRows::none) {
+  if constexpr (shape.has_slots()) {
+    bool has_place;
+    const i64 place = place_of_slot<shape.rows>(params, pages_params<O>(params), row_list_of<O>(params),
+                                                cache_rows_of<O>(params), strides, token.number, has_place);
+    return {in_base + static_cast<i64>(in), has_place ? out_base + place * out_bytes : nullptr};
+  } else if constexpr (shape.rows != CacheRows::none) {
     constexpr u32 cache_row_lanes = shape.heads * shape.head_dim;
     const i64 at = cache_row<shape.rows>(params, row_list_of<O>(params), cache_rows_of<O>(params), token.number);
     if (at < 0) return {nullptr, nullptr};
@@ -117,14 +157,14 @@ struct HeadsAndLanes {
   i64 word_step;
 };
 
-// `head` and `lane` are strides in elements, and are not read where they are known at compile time.
-template <KernelConfig C, u32 O>
+// `head` and `lane` are strides in elements, and are not read where they are known at compile time, which `known` says.
+template <KernelConfig C, u32 O, bool known>
 __device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word_lanes, u32 bytes, i64 head, i64 lane,
                                                          u32 group, u32 chunk) {
   constexpr RowSplit row = C.split(O);
   const u32 first = first_lane_of<C, O>(layout, chunk);
   const u32 between = lanes_between_words<C>(layout, word_lanes);
-  if constexpr (C.strides == Strides::contiguous) {
+  if constexpr (known) {
     const u32 head_bytes = C.operand[O].head_dim * bytes;
     return {group * head_bytes + first * bytes, row.groups * head_bytes, between * bytes};
   } else {
@@ -139,14 +179,17 @@ template <KernelConfig C, u32 O>
 __device__ __forceinline__ Share<C, O> share_of(const LaunchParams& params, const Rows& rows, u32 group, u32 chunk) {
   constexpr RowSplit row = C.split(O);
   const TensorStrides& strides = strides_of<O>(params);
-  const HeadsAndLanes to = heads_and_lanes<C, O>(C.layout_out, row.out_word_lanes, bytes_of(C.operand[O].element_out),
-                                                 strides.out_head, strides.out_lane, group, chunk);
+  constexpr bool known = C.strides == Strides::contiguous;
+  const HeadsAndLanes to = heads_and_lanes < C, O,
+                      known && !C.operand[O].has_slots() > (C.layout_out, row.out_word_lanes,
+                                                            bytes_of(C.operand[O].element_out), strides.out_head,
+                                                            strides.out_lane, group, chunk);
   char* const out = rows.out + to.offset;
   if constexpr (!C.operand[O].out_of_place && C.layout == C.layout_out) {
     return {group, chunk, out, out, to.head_step, to.word_step, to.head_step, to.word_step};
   }
-  const HeadsAndLanes from = heads_and_lanes<C, O>(C.layout, row.word_lanes, C.element_bytes(), strides.in_head,
-                                                   strides.in_lane, group, chunk);
+  const HeadsAndLanes from = heads_and_lanes<C, O, known>(C.layout, row.word_lanes, C.element_bytes(), strides.in_head,
+                                                          strides.in_lane, group, chunk);
   return {group, chunk, rows.in + from.offset, out, from.head_step, from.word_step, to.head_step, to.word_step};
 }
 
@@ -249,7 +292,7 @@ __device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, con
     const TensorStrides& strides = strides_of<O>(params);
     const i64 in_head = head_stride<C, O>(strides.in_head) * in_bytes;
     const i64 in_lane = lane_stride<C>(strides.in_lane) * in_bytes;
-    const i64 out_head = head_stride<C, O>(strides.out_head) * out_bytes;
+    const i64 out_head = out_head_stride<C, O>(strides.out_head) * out_bytes;
     const i64 out_lane = lane_stride<C>(strides.out_lane) * out_bytes;
     const auto copy_from = [&](u32 first) {
       Word<bytes> word[together];

@@ -85,4 +85,15 @@ FastDivisor fast_divisor(std::uint32_t divisor) noexcept {
   return result;
 }
 
+LongDivisor long_divisor(std::int64_t divisor) noexcept {
+  LongDivisor result{divisor, 0, 0};
+  if (divisor == 1) return result;
+  __extension__ using Wide = unsigned __int128;
+  const auto log = static_cast<unsigned>(std::bit_width(static_cast<std::uint64_t>(divisor) - 1));
+  result.multiplier =
+      static_cast<unsigned long long>((Wide{1} << (63 + log)) / static_cast<std::uint64_t>(divisor) + 1);
+  result.shift = log - 1;
+  return result;
+}
+
 }  // namespace ropejit::internal

@@ -50,4 +50,7 @@ inline std::uint32_t blocks_for(std::uint32_t tokens, const BlockSplit& split) n
 /// How to divide by `divisor`, which is in [1, 2^31), without dividing.
 FastDivisor fast_divisor(std::uint32_t divisor) noexcept;
 
+/// The same for numbers below 2^63 and any divisor from 1 to 2^62.
+LongDivisor long_divisor(std::int64_t divisor) noexcept;
+
 }  // namespace ropejit::internal

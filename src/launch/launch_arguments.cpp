@@ -15,16 +15,18 @@ constexpr std::int64_t kMaxRanks = 65536;
 LaunchStatus refuse(const char* reason) noexcept { return {ErrorCode::invalid_argument, 0, reason}; }
 
 /// LaunchParams::plain.
-bool is_plain(const RopeArgs& args, const LaunchArguments& arguments) noexcept {
+bool is_plain(const KernelClass& kernel_class, const RopeArgs& args, const LaunchArguments& arguments) noexcept {
   const MoreLaunchParams& params = arguments.params;
   const bool ids = args.positions.source == PositionSource::ids32 || args.positions.source == PositionSource::ids64;
   if (ids && params.position_token_stride != 1) return false;
   if (args.batch == 1) return true;
-  std::int64_t apart = params.q_strides.in_sequence | params.q_strides.out_sequence | params.k_strides.in_sequence |
-                       params.k_strides.out_sequence | params.position_sequence_stride | params.table_batch_stride;
-  for (std::size_t i = 2; i < kMostOperands; ++i) {
-    if (arguments.is_given[i])
-      apart |= params.more[i - 2].strides.in_sequence | params.more[i - 2].strides.out_sequence;
+  std::int64_t apart = params.position_sequence_stride | params.table_batch_stride;
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    if (!arguments.is_given[i]) continue;
+    const TensorStrides& strides = strides_of(params, i);
+    apart |= strides.in_sequence;
+    // Of pages it is the stride between them.
+    if (!kernel_class.operands[i].has_slots()) apart |= strides.out_sequence;
   }
   return ids && apart == 0;
 }
@@ -135,6 +137,46 @@ bool is_aligned(const void* pointer, std::uintptr_t bytes) noexcept {
   return reinterpret_cast<std::uintptr_t>(pointer) % bytes == 0;
 }
 
+/// The words of one operand's refusals.
+struct SlotWords {
+  const char* no_slots;
+  const char* count;
+  const char* stride;
+};
+constexpr SlotWords kSlotWords[kMostOperands] = {
+    {},  // q has no rows
+    {"k_block_size, k_slot_count or k_slot_stride: found a number, allowed with other k_rows than slots: 0, "
+     "kEveryToken and 1",
+     "k_slot_count: found less than 0 or more than batch * tokens, allowed: that, or kEveryToken",
+     "k_slot_stride: found less than 0 or one that reaches beyond any address space, allowed: elements from a token's "
+     "slot to the next"},
+    {"v_block_size, v_slot_count or v_slot_stride: found a number, allowed with other v_rows than slots: 0, "
+     "kEveryToken and 1",
+     "v_slot_count: found less than 0 or more than batch * tokens, allowed: that, or kEveryToken",
+     "v_slot_stride: found less than 0 or one that reaches beyond any address space, allowed: elements from a token's "
+     "slot to the next"},
+};
+
+/// The pages of operands that have slots. Their lists and capacities are checked where those of rows are.
+const char* fill_pages(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept {
+  for (std::size_t name = 1; name < kMostOperands; ++name) {
+    const SlotArgs given = args_of(args, static_cast<OperandName>(name)).slots;
+    const SlotWords& words = kSlotWords[name];
+    std::size_t i = 0;
+    while (i < kernel_class.operands.size() && kernel_class.operands[i].name != static_cast<OperandName>(name)) ++i;
+    if (i == kernel_class.operands.size() || !kernel_class.operands[i].has_slots()) {
+      if (given.block_size != 0 || given.count != kEveryToken || given.stride != 1) return words.no_slots;
+      continue;
+    }
+    if (!out.is_given[i]) continue;
+    if (given.count < kEveryToken || given.count > out.tokens) return words.count;
+    if (given.stride < 0 || reaches_too_far(out.tokens, given.stride)) return words.stride;
+    out.params.pages[i] = {long_divisor(given.block_size), given.count == kEveryToken ? out.tokens : given.count,
+                           given.stride};
+  }
+  return nullptr;
+}
+
 const char* check_cache_rows(const KernelClass& kernel_class, const RopeArgs& args,
                              const LaunchArguments& out) noexcept {
   if (kernel_class.form.k_rows == CacheRows::none && kernel_class.form.v_rows == CacheRows::none) return nullptr;
@@ -146,7 +188,8 @@ const char* check_cache_rows(const KernelClass& kernel_class, const RopeArgs& ar
     if (rows == nullptr) {
       return of_k ? "k_rows: found null, allowed: a device pointer" : "v_rows: found null, allowed: a device pointer";
     }
-    if (!is_aligned(rows, operand.rows == CacheRows::rows32 ? 4 : 8)) {
+    const bool narrow = operand.rows == CacheRows::rows32 || operand.rows == CacheRows::slots32;
+    if (!is_aligned(rows, narrow ? 4 : 8)) {
       return of_k ? "k_rows: found a pointer that is not aligned to its element"
                   : "v_rows: found a pointer that is not aligned to its element";
     }
@@ -220,10 +263,11 @@ LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& ar
   if (const char* why = fill_positions(kernel_class, args, params)) return refuse(why);
   if (const char* why = fill_table(kernel_class, args, params, out.aligned.table)) return refuse(why);
   if (const char* why = check_cache_rows(kernel_class, args, out)) return refuse(why);
+  if (const char* why = fill_pages(kernel_class, args, out)) return refuse(why);
   if (const char* why = fill_norms(kernel_class, args, out)) return refuse(why);
   if (const char* why = fill_device_words(kernel_class, args, params)) return refuse(why);
   params.tokens = out.tokens;
-  params.plain = is_plain(args, out) ? 1 : 0;
+  params.plain = is_plain(kernel_class, args, out) ? 1 : 0;
   params.sequence.divisor = static_cast<std::uint32_t>(args.tokens);
   if (params.plain == 0) params.sequence = fast_divisor(params.sequence.divisor);
   return {};

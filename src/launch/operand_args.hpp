@@ -10,6 +10,13 @@
 
 namespace ropejit::internal {
 
+/// The members of RopeArgs that say how a list of slots and its pages lie.
+struct SlotMembers {
+  std::int64_t RopeArgs::*block_size;
+  std::int64_t RopeArgs::*count;
+  std::int64_t RopeArgs::*stride;
+};
+
 /// The members of RopeArgs that are one operand's. q has no rows.
 struct OperandMembers {
   TensorView RopeArgs::*in;
@@ -17,18 +24,36 @@ struct OperandMembers {
   const void* RopeArgs::*weight;
   const void* RopeArgs::*rows = nullptr;
   std::int64_t RopeArgs::*cache_rows = nullptr;
+  SlotMembers slots = {};
 };
 
 constexpr OperandMembers members_of(OperandName name) noexcept {
   switch (name) {
     case OperandName::q: break;
     case OperandName::k:
-      return {&RopeArgs::k, &RopeArgs::k_out, &RopeArgs::k_norm_weight, &RopeArgs::k_rows, &RopeArgs::k_cache_rows};
+      return {&RopeArgs::k,
+              &RopeArgs::k_out,
+              &RopeArgs::k_norm_weight,
+              &RopeArgs::k_rows,
+              &RopeArgs::k_cache_rows,
+              {&RopeArgs::k_block_size, &RopeArgs::k_slot_count, &RopeArgs::k_slot_stride}};
     case OperandName::v:
-      return {&RopeArgs::v, &RopeArgs::v_out, &RopeArgs::v_norm_weight, &RopeArgs::v_rows, &RopeArgs::v_cache_rows};
+      return {&RopeArgs::v,
+              &RopeArgs::v_out,
+              &RopeArgs::v_norm_weight,
+              &RopeArgs::v_rows,
+              &RopeArgs::v_cache_rows,
+              {&RopeArgs::v_block_size, &RopeArgs::v_slot_count, &RopeArgs::v_slot_stride}};
   }
   return {&RopeArgs::q, &RopeArgs::q_out, &RopeArgs::q_norm_weight};
 }
+
+/// What SlotMembers point to; of q what means nothing.
+struct SlotArgs {
+  std::int64_t block_size = 0;
+  std::int64_t count = kEveryToken;
+  std::int64_t stride = 1;
+};
 
 /// Parts of RopeArgs, which must outlive it.
 struct OperandArgs {
@@ -37,6 +62,7 @@ struct OperandArgs {
   const void* weight;
   const void* rows;
   std::int64_t cache_rows;
+  SlotArgs slots;
 
   bool is_given() const { return in->data != nullptr; }
 };
@@ -44,8 +70,13 @@ struct OperandArgs {
 inline OperandArgs args_of(const RopeArgs& args, OperandName name) noexcept {
   const OperandMembers members = members_of(name);
   const bool has_rows = members.rows != nullptr;
-  return {&(args.*members.in), &(args.*members.out), args.*members.weight, has_rows ? args.*members.rows : nullptr,
-          has_rows ? args.*members.cache_rows : 0};
+  return {&(args.*members.in),
+          &(args.*members.out),
+          args.*members.weight,
+          has_rows ? args.*members.rows : nullptr,
+          has_rows ? args.*members.cache_rows : 0,
+          has_rows ? SlotArgs{args.*members.slots.block_size, args.*members.slots.count, args.*members.slots.stride}
+                   : SlotArgs{}};
 }
 
 /// The operands of a class and of a launch side by side: visit(index, operand, args) for those of the class, in its
@@ -83,6 +114,12 @@ inline void set_operand(MoreLaunchParams& params, std::size_t index, const void*
   } else {
     params.more[index - 2] = {out, in, args.rows, args.cache_rows, strides, 0};
   }
+}
+
+/// The strides of operand `index`.
+inline const TensorStrides& strides_of(const MoreLaunchParams& params, std::size_t index) noexcept {
+  if (index == 0) return params.q_strides;
+  return index == 1 ? params.k_strides : params.more[index - 2].strides;
 }
 
 }  // namespace ropejit::internal

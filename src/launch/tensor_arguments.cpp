@@ -74,6 +74,7 @@ struct Side {
   Tensor in;
   Tensor out;
   bool contiguous = false;
+  bool has_slots = false;
   StridedBox reads;
   StridedBox writes;
 };
@@ -91,6 +92,7 @@ struct Words {
   const char* aliases;
   const char* cache_rows;
   const char* cache_aliases;
+  const char* block_size;
 };
 constexpr Words kWords[kMostOperands] = {
     {
@@ -102,6 +104,7 @@ constexpr Words kWords[kMostOperands] = {
         "q or q_out: found a stride that reaches beyond any address space",
         "q_out (q in place): elements overlap, allowed: strides under which every element is distinct",
         "q_out: overlaps an input, allowed: separate memory (the in_place form writes q itself)",
+        "",
         "",
         "",
     },
@@ -116,6 +119,7 @@ constexpr Words kWords[kMostOperands] = {
         "k_out: overlaps an input, allowed: separate memory (the in_place form writes k itself)",
         "k_cache_rows: found less than 1 or more than any memory holds, allowed: the rows of k_out",
         "k_out: overlaps an input, allowed: a cache in separate memory",
+        "k_block_size: found less than 1 or more than k_cache_rows, allowed: the places of a page",
     },
     {
         "v.data: found a pointer, allowed: null (the spec has no v)",
@@ -128,6 +132,7 @@ constexpr Words kWords[kMostOperands] = {
         "v_out: overlaps an input, allowed: separate memory",
         "v_cache_rows: found less than 1 or more than any memory holds, allowed: the rows of v_out",
         "v_out: overlaps an input, allowed: a cache in separate memory",
+        "v_block_size: found less than 1 or more than v_cache_rows, allowed: the places of a page",
     },
 };
 const Words& words_of(OperandName name) noexcept { return kWords[static_cast<std::size_t>(name)]; }
@@ -161,12 +166,18 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
   const bool to_cache = operand.rows != CacheRows::none;
   const std::int64_t row = static_cast<std::int64_t>(operand.heads) * operand.head_dim;
   if (to_cache && (given.cache_rows < 1 || given.cache_rows > kMaxReach / row)) return words.cache_rows;
+  const std::int64_t block_size = given.slots.block_size;
+  if (operand.has_slots() && (block_size < 1 || block_size > given.cache_rows)) return words.block_size;
   side.shape = {args.batch, args.tokens, operand.heads, operand.head_dim, size_of(kernel_class.dtype)};
   side.out_shape = side.shape;
   side.out_shape.element = size_of(operand.dtype_out);
   if (to_cache) {
     side.out_shape.batch = 1;
     side.out_shape.tokens = given.cache_rows;
+    if (operand.has_slots()) {
+      side.out_shape.batch = (given.cache_rows - 1) / block_size + 1;
+      side.out_shape.tokens = block_size;
+    }
   }
   if (in_place && given.out->data != nullptr) return words.out_given;
   if (!in_place && given.out->data == nullptr) return words.out_missing;
@@ -184,13 +195,25 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
   side.writes = in_place ? side.reads : box_of(side.out, side.out_shape, first, lanes);
   const bool out_contiguous = is_contiguous(side.out, side.out_shape);
   if (!out_contiguous && !is_injective(side.writes)) return words.repeats;
-  side.contiguous = out_contiguous && (in_place || is_contiguous(side.in, side.shape));
+  side.has_slots = operand.has_slots();
+  // Pages have strides of their own, whatever the form promises.
+  side.contiguous = (out_contiguous || side.has_slots) && (in_place || is_contiguous(side.in, side.shape));
   return nullptr;
 }
 
 TensorStrides strides_of(const Side& side, bool to_cache) noexcept {
   const std::int64_t tokens = side.shape.tokens;
   const bool alone = side.shape.batch == 1;
+  if (side.has_slots) {
+    return {alone ? 0 : sequence_stride(side.in.batch_stride, side.in.token_stride, tokens),
+            side.in.token_stride,
+            side.in.head_stride,
+            side.in.lane_stride,
+            side.out.batch_stride,  // between pages
+            side.out.token_stride,
+            side.out.head_stride,
+            side.out.lane_stride};
+  }
   return {alone ? 0 : sequence_stride(side.in.batch_stride, side.in.token_stride, tokens), side.in.token_stride,
           side.in.head_stride, side.in.lane_stride,
           // A row of the cache is not found by its token.
@@ -236,9 +259,10 @@ AccessWidths alignment_of(const KernelClass& kernel_class, const LaunchArguments
     if (!arguments.is_given[i]) continue;
     const Side& side = sides[i];
     if (contiguous) {
-      if (!side.contiguous) return {};
+      if (!side.contiguous || side.out.lane_stride != 1) return {};
       in |= reinterpret_cast<std::uintptr_t>(side.in.data);
-      widths.out[i] = width_of(reinterpret_cast<std::uintptr_t>(side.out.data));
+      widths.out[i] = width_of(side.has_slots ? alignment_bits(side.out, side.out_shape)
+                                              : reinterpret_cast<std::uintptr_t>(side.out.data));
     } else {
       if (side.in.lane_stride != 1 || side.out.lane_stride != 1) return {};
       in |= alignment_bits(side.in, side.shape);

@@ -66,7 +66,7 @@ constexpr std::int64_t kMostCacheRows = (1LL << 31) - 1;
 
 bool find_side(const KernelClass& kernel_class, const PlanOperand& operand, const OperandArgs& given,
                const RopeArgs& args, Side& side) noexcept {
-  if ((given.out->data == nullptr) != operand.in_place() ||
+  if (operand.has_slots() || (given.out->data == nullptr) != operand.in_place() ||
       !find_rows(*given.in, operand, bytes_of(kernel_class.dtype), args.batch, args.tokens, side.in)) {
     return false;
   }

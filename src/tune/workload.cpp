@@ -10,6 +10,7 @@ namespace ropejit::internal {
 namespace {
 
 constexpr std::int64_t kMostSequences = 8;
+constexpr std::int64_t kBlockSize = 16;  // places of a page
 
 std::size_t rounded(std::size_t bytes) { return (bytes + 255) / 256 * 256; }
 
@@ -54,8 +55,9 @@ void Workload::make_rows(const Target& target, const PlanOperand& operand) {
   if (operand.rows == CacheRows::none) return;
   const OperandMembers members = members_of(operand.name);
   const auto count = static_cast<std::size_t>(tokens_);
-  args_.*members.cache_rows = tokens_;
-  args_.*members.rows = operand.rows == CacheRows::rows32
+  args_.*members.cache_rows = rows_of(operand);
+  if (operand.has_slots()) args_.*members.slots.block_size = kBlockSize;
+  args_.*members.rows = operand.rows == CacheRows::rows32 || operand.rows == CacheRows::slots32
                             ? static_cast<const void*>(put(target, buffers_, counted_up<std::int32_t>(count)))
                             : put(target, buffers_, counted_up<std::int64_t>(count));
 }
@@ -68,16 +70,22 @@ void Workload::make_weights(const Target& target, const PlanOperand& operand) {
   args_.*members_of(operand.name).weight = put(target, buffers_, halves);
 }
 
+std::int64_t Workload::rows_of(const PlanOperand& operand) const {
+  return operand.has_slots() ? (tokens_ + kBlockSize - 1) / kBlockSize * kBlockSize : tokens_;
+}
+
 void Workload::place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard) {
-  const std::size_t elements = static_cast<std::size_t>(tokens_) * operand.heads * operand.head_dim;
+  const std::size_t row = std::size_t{operand.heads} * operand.head_dim;
   const auto take = [&](std::size_t bytes) {
     const Extent extent{set_bytes_ + guard, set_bytes_ + guard + bytes};
     set_bytes_ += rounded(bytes) + 2 * guard;
     return extent;
   };
   Placed placed{operand.name, {}, {}};
-  placed.in = take(elements * static_cast<std::size_t>(size_of(kernel_class.dtype)));
-  placed.out = operand.in_place() ? placed.in : take(elements * static_cast<std::size_t>(size_of(operand.dtype_out)));
+  placed.in = take(static_cast<std::size_t>(tokens_) * row * static_cast<std::size_t>(size_of(kernel_class.dtype)));
+  placed.out = operand.in_place() ? placed.in
+                                  : take(static_cast<std::size_t>(rows_of(operand)) * row *
+                                         static_cast<std::size_t>(size_of(operand.dtype_out)));
   written_.push_back(placed.out);
   placed_.push_back(placed);
 }

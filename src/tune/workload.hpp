@@ -41,6 +41,7 @@ class Workload {
     Extent out;  ///< in itself in place
   };
   void place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard);
+  std::int64_t rows_of(const PlanOperand& operand) const;  ///< of its output
   void make_rows(const Target& target, const PlanOperand& operand);
   void make_weights(const Target& target, const PlanOperand& operand);
   void make_positions(const Target& target, const KernelClass& kernel_class);
