@@ -47,24 +47,14 @@ TensorView view(const ropejit_tensor& tensor) noexcept {
   return result;
 }
 
-// The members of RopeArgs that are an operand's slots. q has none.
-struct PageMembers {
-  std::int64_t RopeArgs::*block_size;
-  std::int64_t RopeArgs::*slot_count;
-  std::int64_t RopeArgs::*slot_stride;
-};
-constexpr PageMembers kSlotsOfK = {&RopeArgs::k_block_size, &RopeArgs::k_slot_count, &RopeArgs::k_slot_stride};
-constexpr PageMembers kSlotsOfV = {&RopeArgs::v_block_size, &RopeArgs::v_slot_count, &RopeArgs::v_slot_stride};
-
 // In C 0 is the default of each. What C++ has for "every token" is what C has for none, and goes to 0.
-void read_slots(const ropejit_operand& operand, RopeArgs& out) noexcept {
-  const PageMembers& members = operand.name == ROPEJIT_K ? kSlotsOfK : kSlotsOfV;
+void read_slots(const ropejit_operand& operand, const SlotMembers& members, RopeArgs& out) noexcept {
   out.*members.block_size = operand.block_size;
-  out.*members.slot_stride = operand.slot_stride == 0 ? 1 : operand.slot_stride;
+  out.*members.stride = operand.slot_stride == 0 ? 1 : operand.slot_stride;
   if (operand.slot_count == 0) {
-    out.*members.slot_count = kEveryToken;
+    out.*members.count = kEveryToken;
   } else {
-    out.*members.slot_count = operand.slot_count == ROPEJIT_NO_SLOTS ? 0 : operand.slot_count;
+    out.*members.count = operand.slot_count == ROPEJIT_NO_SLOTS ? 0 : operand.slot_count;
   }
 }
 
@@ -84,7 +74,7 @@ const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArg
   if (members.rows != nullptr) {
     out.*members.rows = operand.rows;
     out.*members.cache_rows = operand.cache_rows;
-    read_slots(operand, out);
+    read_slots(operand, members.slots, out);
     return nullptr;
   }
   if (operand.rows != nullptr) return "args.operands: found rows of q, allowed: null";

@@ -480,7 +480,7 @@ TEST_CASE("a whole prologue through C gives the bits that it gives through C++: 
   CHECK(tensors.q != PrologueTensors().q);
   CHECK(cache == wanted_cache);
   CHECK(flags == wanted_flags);
-  CHECK(flags == (row.count == 0 ? ROPEJIT_FLAG_NO_CACHE_ROW : 0U));
+  CHECK(flags == (row.count == 0 ? static_cast<std::uint32_t>(ROPEJIT_FLAG_NO_CACHE_ROW) : 0U));
   // Slots 4 and 2, of tokens 0 and 2: v as it was.
   for (std::size_t lane = 0; lane < 8; ++lane) {
     const bool is_written = row.count != ROPEJIT_NO_SLOTS;
