@@ -45,12 +45,18 @@ __device__ __forceinline__ void run_block(const LaunchParams& params, const Plan
   Family::template rotate_block<C, 0>(params, data, block);
 }
 
+// Whether a family waits by itself, once it has asked for all that was there before (LaunchForm::ready_lists).
+template <KernelConfig C, class Family>
+__device__ constexpr bool waits_late() {
+  return C.ready_lists && Family::reads_lists_first;
+}
+
 template <KernelConfig C, class Family>
 __device__ __forceinline__ void run_blocks(const LaunchParams& params, const PlanData& data) {
   if constexpr (C.overlaps_previous) {
     // Every block pays for it: many small blocks pay more than the next launch gains.
     if (gridDim.x <= 1024) let_next_kernel_start();
-    wait_for_last_kernel();
+    if constexpr (!waits_late<C, Family>()) wait_for_last_kernel();
   }
   run_block<C, Family>(params, data, blockIdx.x);
 }

@@ -107,6 +107,7 @@ struct KernelConfig {
   Padding padding;
   bool counted;
   bool overlaps_previous;
+  bool ready_lists;
   // These say how.
   Strides strides;
   Cut cut;

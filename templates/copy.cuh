@@ -13,8 +13,9 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
   constexpr u32 in_bytes = C.element_bytes();
   constexpr u32 out_bytes = bytes_of(shape.element_out);
   const Seat seat = seat_of<C, O>(block, count_tokens<C>(params));
-  if (!seat.works) return;
+  if (!seat.works) return wait_for_tensors<C>();
   const Rows rows = rows_of<C, O>(params, token_of(params, seat.number));
+  wait_for_tensors<C>();
   if (!is_read<C, O>(rows)) return;
   const TensorStrides& strides = strides_of<O>(params);
   const u32 group = seat.item / row.chunks;

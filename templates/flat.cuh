@@ -9,11 +9,13 @@
 namespace ropejit {
 
 struct Flat {
+  static constexpr bool reads_lists_first = true;
+
   template <KernelConfig C, u32 O>
   static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {
     constexpr RowSplit row = C.split(O);
     const Seat seat = seat_of<C, O>(block, count_tokens<C>(params));
-    if (!seat.works) return;
+    if (!seat.works) return wait_for_tensors<C>();
     const Token token = token_of(params, seat.number);
     const u32 chunk = seat.item % row.chunks;
     // What the angles wait for goes out first: they are worked out while the elements are on their way.
@@ -21,6 +23,7 @@ struct Flat {
     positions_of<C>(params, token, position);
     const auto steps = steps_of_share<C, row.pairs_per_thread>(params, data, chunk);
     const Rows rows = rows_of<C, O>(params, token);
+    wait_for_tensors<C>();
     if (!is_written<C, O>(rows)) return;
     const Share<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
     HeldWords<C, O> word;

@@ -23,7 +23,7 @@ struct GenericOperand {
 };
 
 // A plan: as KernelConfig and PlanData; enumerators by their numbers in config.cuh. The members from `layout` to
-// `overlaps_previous` stand in the order of the fields of a class (spec/class_fields.hpp), by which they are filled.
+// `ready_lists` stand in the order of the fields of a class (spec/class_fields.hpp), by which they are filled.
 struct GenericPlan {
   unsigned char mark[32];  // by which the plan's place is found in a binary, once it is built
   unsigned layout;
@@ -46,6 +46,7 @@ struct GenericPlan {
   unsigned padding;
   unsigned counted;
   unsigned overlaps_previous;
+  unsigned ready_lists;     // which this kernel has no use for
   unsigned by_rows;         // the layout changes in place
   unsigned buffered_steps;  // steps and scale come with the launch
   float attention_scale;

@@ -53,6 +53,8 @@ struct NormedWeights {
 };
 
 struct Normed {
+  static constexpr bool reads_lists_first = true;
+
   template <KernelConfig C, u32 O>
   static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {
     if constexpr (C.is_normed(O)) {
@@ -94,12 +96,14 @@ struct Normed {
       }
       rows = rows_of<C, O>(params, token);
       works = is_read<C, O>(rows);
+      if constexpr (C.ready_lists) load_own_weights<C, O>(params, thread, weights);
     }
+    wait_for_tensors<C>();
     if (works) {
       for_each_chunk<C, O>(
           thread, [&](u32 r, u32 chunk) { load_share<C, O>(share_of<C, O>(params, rows, group, chunk), word[r]); });
       load_still<C, O>(params, rows, group, thread, still);
-      load_own_weights<C, O>(params, thread, weights);
+      if constexpr (!C.ready_lists) load_own_weights<C, O>(params, thread, weights);
     }
 
     float r[Cut::heads];

@@ -255,6 +255,13 @@ __device__ __forceinline__ bool is_padding(const i64 (&position)[C.axes]) {
   return C.padding != Padding::rotate && position[0] < 0;
 }
 
+// Every thread comes here, also one that has nothing to do, once it has asked for lists and steps and before it asks
+// for a tensor: were a whole grid to end without it, the next one's wait would not cover the launch before this one.
+template <KernelConfig C>
+__device__ __forceinline__ void wait_for_tensors() {
+  if constexpr (C.overlaps_previous && C.ready_lists) wait_for_last_kernel();
+}
+
 // The steps of the share's own pairs, of kernels that have any.
 template <KernelConfig C, u32 pairs>
 __device__ __forceinline__ Steps<pairs> steps_of_share(const LaunchParams& params, const PlanData& data, u32 chunk) {

@@ -98,6 +98,11 @@ struct ROPEJIT_EXPORT LaunchForm {
   /// v, of specs that have one, is copied to rows of v_out that RopeArgs::v_rows names, or where this is none to its
   /// own tokens there.
   CacheRows v_rows = CacheRows::none;
+  /// With overlaps_previous, a promise: the launch before on the stream writes nothing that this one reads but its
+  /// tensors (q, k, v) and a caller's table. Positions, cu_seqlens, row lists and slots, the count, weights and steps
+  /// are then read while that launch is still ending, and no more than the tensors waits for it. Where the promise is
+  /// broken, what is read is old or torn.
+  bool ready_lists = false;
 
   /// q and k are written over, their positions in a list on the device.
   static LaunchForm in_place_ids(PositionSource ids = PositionSource::ids64);
@@ -115,7 +120,7 @@ struct ROPEJIT_EXPORT LaunchForm {
 
   /// Reads {"placement": "in_place", "strides": "contiguous", "positions": "ids64"}, and where they are not the
   /// defaults above: "angles", "table_dtype", "padding", "context_parallel", "k_rows", "counted", "overlaps_previous",
-  /// "v_rows". Absent keys take the defaults.
+  /// "v_rows", "ready_lists". Absent keys take the defaults.
   static LaunchForm from_json(std::string_view text);
   std::string to_json() const;  ///< what from_json reads
 };

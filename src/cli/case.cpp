@@ -95,6 +95,10 @@ Case read_case_of_any_size(const Arguments& arguments) {
   const ModelSource source = find_model("--model", value);
   expect_part_of({&source}, part);
   ModelCase model = read_model_case(source, part);
+  if (part.options.prologue) {
+    if (model.spec.k) result.form.k_rows = CacheRows::slots64;
+    if (model.spec.v) result.form.v_rows = CacheRows::slots64;
+  }
   result.spec = std::move(model.spec);
   result.known = std::move(model.known);
   if (max_length) result.spec.max_length = max_length;

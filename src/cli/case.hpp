@@ -17,14 +17,19 @@
 
 namespace ropejit::internal {
 
+/// Tokens of a page of a cache, where nobody says: vLLM's.
+inline constexpr std::int64_t kUsualBlockSize = 16;
+
 struct Case {
   RopeSpec spec;
   LaunchForm form;
   std::int64_t tokens = 0;
-  std::optional<KnownRotation> known;  ///< where --model is a name
+  std::int64_t block_size = kUsualBlockSize;  ///< tokens of a page, where k and v go to a cache
+  std::optional<KnownRotation> known;         ///< where --model is a name
 };
 
-/// --model, --as, --layer, --role, --rotation, --tokens, --dtype, --layout, --max-length, --direction, --rounding,
+/// --model, --as, --layer, --role, --rotation, --prologue, --tokens, --dtype, --layout, --max-length, --direction,
+/// --rounding,
 /// --angle, --sine, --out-of-place, --strides, --positions.
 std::vector<Flag> case_flags();
 Case read_case(const Arguments& arguments);

@@ -45,6 +45,36 @@ std::string unusual_text(const RopeSpec& spec) {
   return text.empty() ? text : text + "\n";
 }
 
+const Norm& norm_of(const RopeSpec& spec, OperandName name) {
+  if (name == OperandName::q) return *spec.q.norm;
+  return name == OperandName::k ? *spec.k->norm : *spec.v->norm;
+}
+
+// What is done to each operand, in order, and where it goes.
+void add_operands(llvm::json::OStream& out, const RopeSpec& spec, const KernelClass& c) {
+  attribute_objects(out, "operands", c.operands, [&](const PlanOperand& operand) {
+    attribute(out, "name", to_string(operand.name));
+    attribute(out, "heads", operand.heads);
+    attribute(out, "head_dim", operand.head_dim);
+    attribute_objects(out, "stages", operand.stages, [&](Stage stage) {
+      attribute(out, "stage", word_of(stage));
+      if (stage == Stage::rotate) {
+        attribute(out, "first_lane", operand.first_lane);
+        attribute(out, "rotary_dim", c.rotary_dim);
+      } else if (stage == Stage::norm) {
+        attribute(out, "kind", "rms");
+        attribute(out, "eps", norm_of(spec, operand.name).eps);
+        attribute(out, "weight_dtype", to_string(operand.norm.weight));
+        attribute(out, "round_normed", operand.norm.round_normed);
+        attribute(out, "round_weighted", operand.norm.round_weighted);
+      }
+    });
+    attribute(out, "placement", to_string(operand.placement));
+    attribute(out, "dtype_out", to_string(operand.dtype_out));
+    attribute(out, "rows", to_string(operand.rows));
+  });
+}
+
 std::string inspect_json(const Case& given, const RotationPlan& plan) {
   const RopeSpec& spec = given.spec;
   return json_object([&](llvm::json::OStream& out) {
@@ -57,6 +87,7 @@ std::string inspect_json(const Case& given, const RotationPlan& plan) {
     attribute(out, "kv_heads", spec.k ? spec.k->heads : 0);
     attribute(out, "dtype", to_string(spec.dtype));
     add_unusual(out, spec);
+    add_operands(out, spec, plan.kernel_class);
     attribute(out, "theta", spec.theta);
     out.attributeBegin("scaling");
     out.rawValue(scaling_to_json(spec.scaling));

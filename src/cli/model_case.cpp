@@ -135,12 +135,14 @@ std::vector<Flag> layer_flags() {
       {"--layer", "N", "of a config.json: the layer that is meant, from 0, where a model's layers differ"},
       {"--role", "ROLE", "of a config.json: main, indexer or vision: what in the layer is meant (main)"},
       {"--rotation", "N", "of a name of `ropejit warm --list`: which of its rotations, from 0, where it has several"},
+      {"--prologue", "", "of a config.json: all of the attention's prologue: norms, and k and v to pages of a cache"},
   };
 }
 
 ModelPart read_model_part(const Arguments& arguments) {
   ModelPart part;
   part.options = read_model_options(arguments);
+  part.options.prologue = arguments.has("--prologue");
   if (arguments.has("--layer")) part.layer = arguments.integer("--layer", 0, 0, kLast);
   std::vector<std::string_view> roles;
   for (const RopeRole role : kRoles) roles.emplace_back(to_string(role));
@@ -156,6 +158,9 @@ void expect_part_of(std::initializer_list<const ModelSource*> sources, const Mod
   const ModelSource& first = **sources.begin();
   if (part.options.as && !any(Kind::config)) {
     throw bad_argument("--as: found with {}, allowed: with a model's config.json", first.to_string());
+  }
+  if (part.options.prologue && any(Kind::known)) {
+    throw bad_argument("--prologue: found with {}, allowed: with a model's config.json, or a spec", first.to_string());
   }
   if ((part.layer || part.role) && !any(Kind::config) && !any(Kind::spec)) {
     throw bad_argument("{}: found with {}, allowed: with a model's config.json (--rotation chooses in a known model)",

@@ -21,7 +21,7 @@ namespace ropejit::internal {
 
 /// What in a model is meant.
 struct ModelPart {
-  ModelOptions options;                  ///< with --as
+  ModelOptions options;                  ///< with --as and --prologue
   std::optional<std::int64_t> layer;     ///< --layer, of a config.json
   std::optional<RopeRole> role;          ///< --role, of a config.json
   std::optional<std::int64_t> rotation;  ///< --rotation, of a known model
@@ -31,7 +31,7 @@ struct ModelPart {
 Flag as_flag();
 ModelOptions read_model_options(const Arguments& arguments);
 
-/// --as, --layer, --role and --rotation, and what they say.
+/// --as, --layer, --role, --rotation and --prologue, and what they say.
 std::vector<Flag> layer_flags();
 ModelPart read_model_part(const Arguments& arguments);
 

@@ -87,7 +87,7 @@ void launch(const Contender& contender, const RopeArgs& args, void* stream) {
 void time_all(Outcome& outcome, const Trial& trial) {
   const Target& target = *outcome.target;
   const RopeArgs args = trial.args();
-  const CopyTrial copy(target, trial.rotated_bytes());
+  const CopyTrial copy(target, trial.moved_bytes());
   outcome.copied_bytes = copy.bytes();
 
   const double once_us = target.time_us([&] { launch(outcome.mine, args, nullptr); }, 1);
@@ -123,7 +123,7 @@ void attribute_contender(llvm::json::OStream& out, std::string_view key, const C
 }
 
 std::string outcome_json(const Outcome& outcome) {
-  const Comparison both = outcome.check.both();
+  const Comparison all = outcome.check.all();
   return json_object([&](llvm::json::OStream& out) {
     attribute_known(out, outcome.given.known);
     attribute(out, "device", outcome.target->name());
@@ -135,10 +135,10 @@ std::string outcome_json(const Outcome& outcome) {
     attribute(out, "positions_first", outcome.first);
     attribute(out, "verified", outcome.check.passed());
     if (!outcome.check.passed()) attribute(out, "problem", outcome.check.problem());
-    attribute(out, "max_abs_error", both.worst_error());
-    attribute(out, "bound", both.bound_at_worst());
-    attribute(out, "elements", both.count());
-    attribute(out, "wrong", both.failures());
+    attribute(out, "max_abs_error", all.worst_error());
+    attribute(out, "bound", all.bound_at_worst());
+    attribute(out, "elements", all.count());
+    attribute(out, "wrong", all.failures());
     attribute_contender(out, "mine", outcome.mine);
     attribute_contender(out, "generated", outcome.generated);
     out.attributeObject("copy", [&] {

@@ -25,6 +25,7 @@
 namespace ropejit::internal {
 namespace {
 
+constexpr std::int64_t kMostBlockSize = std::int64_t{1} << 20;
 // Positions stay exact up to here.
 constexpr std::int64_t kFarthest = std::int64_t{1} << 40;
 
@@ -115,13 +116,13 @@ Outcome run_case(const Case& given, std::int64_t first, const ServiceOptions& op
         repeats);
     if (!failed) throw Error(failed.code, "launch", failed.message());
   });
-  outcome.gb_per_s = trial->rotated_bytes() / std::max(outcome.launch_us, 1e-3) / 1e3;
-  stages.time("time_copy", [&] { outcome.copy_us = time_copy(*target, trial->rotated_bytes(), repeats); });
+  outcome.gb_per_s = trial->moved_bytes() / std::max(outcome.launch_us, 1e-3) / 1e3;
+  stages.time("time_copy", [&] { outcome.copy_us = time_copy(*target, trial->moved_bytes(), repeats); });
   return outcome;
 }
 
 std::string outcome_json(const Outcome& outcome) {
-  const Comparison both = outcome.check.both();
+  const Comparison all = outcome.check.all();
   return json_object([&](llvm::json::OStream& out) {
     attribute_known(out, outcome.given.known);
     attribute(out, "device", outcome.kernel.device);
@@ -140,13 +141,13 @@ std::string outcome_json(const Outcome& outcome) {
       attribute_null(out, "copy_us");
       attribute_null(out, "over_copy");
     }
-    attribute(out, "max_abs_error", both.worst_error());
-    attribute(out, "bound", both.bound_at_worst());
+    attribute(out, "max_abs_error", all.worst_error());
+    attribute(out, "bound", all.bound_at_worst());
     attribute(out, "verified", outcome.check.passed());
     if (!outcome.check.passed()) attribute(out, "problem", outcome.check.problem());
-    attribute(out, "error_over_bound", both.worst_ratio());
-    attribute(out, "elements", both.count());
-    attribute(out, "wrong", both.failures());
+    attribute(out, "error_over_bound", all.worst_ratio());
+    attribute(out, "elements", all.count());
+    attribute(out, "wrong", all.failures());
     attribute(out, "tokens", outcome.given.tokens);
     attribute(out, "positions_first", outcome.first);
     attribute(out, "registers", outcome.variant.registers);
@@ -202,7 +203,11 @@ std::string outcome_table(const Outcome& outcome) {
 }
 
 int run_run(const Arguments& arguments) {
-  const Case given = read_case(arguments);
+  Case given = read_case(arguments);
+  if (arguments.has("--block-size") && given.form.k_rows == CacheRows::none) {
+    throw bad_argument("--block-size: found without --prologue, allowed: with it");
+  }
+  given.block_size = arguments.integer("--block-size", kUsualBlockSize, 1, kMostBlockSize);
   const std::int64_t first = read_first_position(arguments, given);
   if (arguments.has("--source")) return run_own_source(arguments, given, first);
   for (const char* flag : {"--variant", "--entry"}) {
@@ -221,7 +226,8 @@ Command run_command() {
           "builds a model's kernel, launches it, checks every element and times it beside a copy of as many bytes",
           joined({case_flags(),
                   service_flags(),
-                  {{"--first", "N", "position of the first token, may be negative (0)"}},
+                  {{"--first", "N", "position of the first token, may be negative (0)"},
+                   {"--block-size", "N", "with --prologue: tokens of a page of the cache (16)"}},
                   own_source_flags(),
                   {{"--json", "", "one JSON object on stdout"}}}),
           {},

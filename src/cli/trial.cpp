@@ -1,12 +1,16 @@
 #include "cli/trial.hpp"
 
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <numeric>
 
+#include "codegen/work.hpp"
+#include "launch/operand_args.hpp"
 #include "ropejit/error.hpp"
 #include "support/parallel.hpp"
 #include "support/text.hpp"
@@ -51,31 +55,34 @@ std::int64_t axes_of(const RopeSpec& spec) {
 
 }  // namespace
 
-Comparison TrialResult::both() const {
-  Comparison result = q;
-  result.merge(k);
+Comparison TrialResult::all() const {
+  Comparison result;
+  for (const auto& [name, comparison] : operands) result.merge(comparison);
   return result;
 }
 
 std::string TrialResult::problem() const {
-  if (!q.passed()) return "q: " + q.to_string();
-  if (!k.passed()) return "k: " + k.to_string();
+  for (const auto& [name, comparison] : operands) {
+    if (!comparison.passed()) return fmt::format("{}: {}", to_string(name), comparison.to_string());
+  }
   return stray_write;
 }
 
 std::string TrialResult::verdict() const {
   if (!passed()) return fmt::format("WRONG    {}\n", problem());
-  const Comparison all = both();
+  const Comparison comparison = all();
   return fmt::format(
-      "verified {} elements against the fp64 oracle: worst error {:.3g} (bound {:.3g}); guard zones untouched\n",
-      grouped(all.count()), all.worst_error(), all.bound_at_worst());
+      "verified {} elements against the fp64 oracle: worst error {:.3g} (bound {:.3g}); nothing else was written\n",
+      grouped(comparison.count()), comparison.worst_error(), comparison.bound_at_worst());
 }
 
 Trial::Trial(const Target& target, const Case& given, std::int64_t first_position)
     : target_(target), case_(given), first_position_(first_position) {
   refuse_what_does_not_fit();
-  tensors_.push_back(make_tensor(case_.spec.q, 0));
-  if (case_.spec.k) tensors_.push_back(make_tensor(*case_.spec.k, std::uint64_t{1} << 62));
+  tensors_.push_back(make_tensor(OperandName::q, case_.spec.q, CacheRows::none));
+  if (case_.spec.k) tensors_.push_back(make_tensor(OperandName::k, *case_.spec.k, case_.form.k_rows));
+  if (case_.spec.v) tensors_.push_back(make_tensor(OperandName::v, *case_.spec.v, case_.form.v_rows));
+  make_slots();
   if (case_.form.positions == PositionSource::start) return;
 
   const auto upload_ids = [&](auto zero) {
@@ -101,7 +108,7 @@ void Trial::refuse_what_does_not_fit() const {
     const std::size_t widest = std::max(element_bytes(spec.dtype), element_bytes(shape.dtype_out.value_or(spec.dtype)));
     return static_cast<double>(elements(shape)) * static_cast<double>(widest);
   };
-  const double token_bytes = bytes_of(spec.q) + (spec.k ? bytes_of(*spec.k) : 0);
+  const double token_bytes = bytes_of(spec.q) + (spec.k ? bytes_of(*spec.k) : 0) + (spec.v ? bytes_of(*spec.v) : 0);
   // Out of place: in and out as given, both downloaded, and both again where the target's memory is this machine's.
   const double copies = case_.form.placement == Placement::out_of_place ? 5 : 3;
   const double needed =
@@ -115,28 +122,59 @@ void Trial::refuse_what_does_not_fit() const {
       case_.tokens, needed / kGiB, physical / kGiB);
 }
 
-Trial::Tensor Trial::make_tensor(const Operand& shape, std::uint64_t seed) const {
+Trial::Tensor Trial::make_tensor(OperandName name, const Operand& shape, CacheRows rows) const {
   Tensor tensor;
+  tensor.name = name;
   tensor.shape = shape;
   const bool free = case_.form.strides == Strides::free;
   tensor.token_stride = free ? shape.head_dim : elements(shape);
   tensor.head_stride = free ? case_.tokens * shape.head_dim : shape.head_dim;
-  const auto bytes_of = [&](DType dtype) {
-    return static_cast<std::size_t>(case_.tokens * elements(shape)) * element_bytes(dtype) + 2 * kGuardBytes;
-  };
   tensor.dtype_out = shape.dtype_out.value_or(case_.spec.dtype);
-  tensor.bytes_out = bytes_of(tensor.dtype_out);
-  if (case_.form.placement == Placement::out_of_place) {
+  tensor.paged = rows != CacheRows::none;
+  tensor.in_place = case_.form.placement == Placement::in_place && !tensor.paged && name != OperandName::v;
+  const auto bytes_of = [&](std::int64_t tokens, DType dtype) {
+    return static_cast<std::size_t>(tokens * elements(shape)) * element_bytes(dtype) + 2 * kGuardBytes;
+  };
+  tensor.bytes_out = bytes_of(tensor.paged ? capacity() : case_.tokens, tensor.dtype_out);
+  if (!tensor.in_place) {
     tensor.before.assign(tensor.bytes_out, kPoison);
     tensor.out = target_.allocate(tensor.bytes_out);
     target_.upload(tensor.out.data(), tensor.before.data(), tensor.bytes_out);
   }
-  const std::size_t bytes = bytes_of(case_.spec.dtype);
+  const std::size_t bytes = bytes_of(case_.tokens, case_.spec.dtype);
+  const std::uint64_t seed = static_cast<std::uint64_t>(name) << 62;
   tensor.before.assign(bytes, kPoison);
   fill(tensor, seed);
   tensor.in = target_.allocate(bytes);
   target_.upload(tensor.in.data(), tensor.before.data(), bytes);
+  if (shape.norm) make_weights(tensor, seed + (std::uint64_t{1} << 61));
   return tensor;
+}
+
+void Trial::make_weights(Tensor& tensor, std::uint64_t seed) const {
+  const DType dtype = tensor.shape.norm->weight_dtype.value_or(case_.spec.dtype);
+  std::vector<unsigned char> bytes(static_cast<std::size_t>(tensor.shape.head_dim) * element_bytes(dtype));
+  for (std::int64_t lane = 0; lane < tensor.shape.head_dim; ++lane) {
+    const ElementBits bits = encode(dtype, 1.0 + 0.25 * random_normal(seed + static_cast<std::uint64_t>(lane)));
+    store_bits(dtype, bytes.data(), lane, bits);
+    tensor.weights.push_back(decode(dtype, bits));
+  }
+  tensor.weight = target_.allocate(bytes.size());
+  target_.upload(tensor.weight.data(), bytes.data(), bytes.size());
+}
+
+std::int64_t Trial::capacity() const {
+  return ((case_.tokens + case_.block_size - 1) / case_.block_size + 1) * case_.block_size;
+}
+
+// All places of the pages are some token's turn, a step further each that has no divisor in common with their number.
+void Trial::make_slots() {
+  if (llvm::none_of(tensors_, [](const Tensor& tensor) { return tensor.paged; })) return;
+  std::int64_t step = capacity() * 5 / 8 + 1;
+  while (std::gcd(step, capacity()) != 1) ++step;
+  for (std::int64_t token = 0; token < case_.tokens; ++token) slots_.push_back((7 + token * step) % capacity());
+  slot_list_ = target_.allocate(slots_.size() * sizeof slots_.front());
+  target_.upload(slot_list_.data(), slots_.data(), slots_.size() * sizeof slots_.front());
 }
 
 void Trial::fill(Tensor& tensor, std::uint64_t seed) const {
@@ -166,11 +204,16 @@ TensorView Trial::view(const Tensor& tensor, const DeviceBuffer& buffer) const {
 RopeArgs Trial::args() const {
   RopeArgs args;
   args.tokens = case_.tokens;
-  args.q = view(tensors_[0], tensors_[0].in);
-  if (tensors_.size() > 1) args.k = view(tensors_[1], tensors_[1].in);
-  if (case_.form.placement == Placement::out_of_place) {
-    args.q_out = view(tensors_[0], tensors_[0].out);
-    if (tensors_.size() > 1) args.k_out = view(tensors_[1], tensors_[1].out);
+  for (const Tensor& tensor : tensors_) {
+    const OperandMembers members = members_of(tensor.name);
+    args.*members.in = view(tensor, tensor.in);
+    if (!tensor.in_place && !tensor.paged) args.*members.out = view(tensor, tensor.out);
+    if (tensor.shape.norm) args.*members.weight = tensor.weight.data();
+    if (!tensor.paged) continue;
+    (args.*members.out).data = static_cast<unsigned char*>(tensor.out.data()) + kGuardBytes;
+    args.*members.rows = slot_list_.data();
+    args.*members.cache_rows = capacity();
+    args.*members.slots.block_size = case_.block_size;
   }
   switch (case_.form.positions) {
     case PositionSource::start: args.positions = Positions::start(first_position_); break;
@@ -181,38 +224,50 @@ RopeArgs Trial::args() const {
   return args;
 }
 
-Comparison Trial::check(const Tensor& tensor, const Oracle& oracle, const std::string& name,
-                        std::string& stray_write) const {
-  const bool in_place = case_.form.placement == Placement::in_place;
+Comparison Trial::check(const Tensor& tensor, const Oracle& oracle, std::string& stray_write) const {
+  const char* const name = to_string(tensor.name);
   std::vector<unsigned char> after(tensor.before.size());
-  if (!in_place) {
+  if (!tensor.in_place) {
     target_.download(after.data(), tensor.in.data(), after.size());
-    if (after != tensor.before) stray_write = name + ": the input was written to";
+    if (after != tensor.before) stray_write = fmt::format("{}: the input was written to", name);
   }
   const std::size_t bytes = tensor.bytes_out;
   after.resize(bytes);
-  target_.download(after.data(), in_place ? tensor.in.data() : tensor.out.data(), bytes);
-  if (!is_poison(after.data(), kGuardBytes)) stray_write = name + ": memory before the tensor was written to";
+  target_.download(after.data(), tensor.in_place ? tensor.in.data() : tensor.out.data(), bytes);
+  if (!is_poison(after.data(), kGuardBytes)) {
+    stray_write = fmt::format("{}: memory before the tensor was written to", name);
+  }
   if (!is_poison(after.data() + bytes - kGuardBytes, kGuardBytes)) {
-    stray_write = name + ": memory behind the tensor was written to";
+    stray_write = fmt::format("{}: memory behind the tensor was written to", name);
+  }
+  if (tensor.paged && has_strays(tensor, after)) {
+    stray_write = fmt::format("{}: a place of the cache that is no token's was written to", name);
   }
 
   Comparison result;
   std::mutex mutex;
   const auto element_in = static_cast<std::int64_t>(element_bytes(case_.spec.dtype));
   const auto element_out = static_cast<std::int64_t>(element_bytes(tensor.dtype_out));
+  const bool rotates = tensor.name != OperandName::v && tensor.shape.rotates != false;
   parallel_for(blocks_of(case_.tokens), [&](std::int64_t block) {
     Comparison part;
     const std::int64_t end = std::min((block + 1) * kTokensAtOnce, case_.tokens);
     for (std::int64_t s = block * kTokensAtOnce; s < end; ++s) {
       std::vector<std::int64_t> positions;
       for (std::int64_t axis = 0; axis < axes_of(case_.spec); ++axis) positions.push_back(position(axis, s));
-      const Angles angles = oracle.angles(positions);
+      const Angles angles = rotates ? oracle.angles(positions) : Angles{};
       for (std::int64_t head = 0; head < tensor.shape.heads; ++head) {
-        const std::int64_t first_lane = s * tensor.token_stride + head * tensor.head_stride;
-        const unsigned char* given = tensor.before.data() + kGuardBytes + first_lane * element_in;
-        const unsigned char* made = after.data() + kGuardBytes + first_lane * element_out;
-        oracle.check(angles, tensor.shape, {given, 1}, {made, 1}, {0, s, head, 0}, part);
+        const std::int64_t from = s * tensor.token_stride + head * tensor.head_stride;
+        const std::int64_t to =
+            tensor.paged ? slots_[static_cast<std::size_t>(s)] * elements(tensor.shape) + head * tensor.shape.head_dim
+                         : from;
+        const HeadRow given{tensor.before.data() + kGuardBytes + from * element_in, 1};
+        const HeadRow made{after.data() + kGuardBytes + to * element_out, 1};
+        if (rotates) {
+          oracle.check(angles, tensor.shape, given, made, {0, s, head, 0}, part, tensor.weights);
+        } else {
+          oracle.check_copy(tensor.shape, given, made, {0, s, head, 0}, part, tensor.weights);
+        }
       }
     }
     const std::lock_guard lock(mutex);
@@ -221,21 +276,27 @@ Comparison Trial::check(const Tensor& tensor, const Oracle& oracle, const std::s
   return result;
 }
 
+bool Trial::has_strays(const Tensor& tensor, const std::vector<unsigned char>& after) const {
+  std::vector<bool> taken(static_cast<std::size_t>(capacity()));
+  for (const std::int64_t slot : slots_) taken[static_cast<std::size_t>(slot)] = true;
+  const std::size_t row = static_cast<std::size_t>(elements(tensor.shape)) * element_bytes(tensor.dtype_out);
+  for (std::size_t place = 0; place < taken.size(); ++place) {
+    if (!taken[place] && !is_poison(after.data() + kGuardBytes + place * row, row)) return true;
+  }
+  return false;
+}
+
 TrialResult Trial::check() const {
   const Oracle oracle(case_.spec);
   TrialResult result;
-  result.q = check(tensors_[0], oracle, "q", result.stray_write);
-  if (tensors_.size() > 1) result.k = check(tensors_[1], oracle, "k", result.stray_write);
+  for (const Tensor& tensor : tensors_) {
+    result.operands.emplace_back(tensor.name, check(tensor, oracle, result.stray_write));
+  }
   return result;
 }
 
-double Trial::rotated_bytes() const {
-  double bytes = 0;
-  for (const Tensor& tensor : tensors_) {
-    const std::size_t each = element_bytes(case_.spec.dtype) + element_bytes(tensor.dtype_out);
-    bytes += static_cast<double>(tensor.shape.heads) * static_cast<double>(each);
-  }
-  return bytes * static_cast<double>(case_.tokens) * static_cast<double>(case_.spec.rotary_dim);
+double Trial::moved_bytes() const {
+  return static_cast<double>(bytes_per_token(plan_of(case_).kernel_class)) * static_cast<double>(case_.tokens);
 }
 
 }  // namespace ropejit::internal

@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cli/case.hpp"
 #include "ropejit/tensor.hpp"
+#include "spec/plan.hpp"
 #include "target/target.hpp"
 #include "verify/comparison.hpp"
 #include "verify/oracle.hpp"
@@ -18,12 +20,12 @@ namespace ropejit::internal {
 
 /// What a check found.
 struct TrialResult {
-  Comparison q;
-  Comparison k;
-  std::string stray_write;  ///< empty, or one line: which zone or input was written to
+  /// Of each operand of the spec, by its name.
+  std::vector<std::pair<OperandName, Comparison>> operands;
+  std::string stray_write;  ///< empty, or one line: which zone, input or place of a cache was written to
 
-  Comparison both() const;
-  bool passed() const { return q.passed() && k.passed() && stray_write.empty(); }
+  Comparison all() const;
+  bool passed() const { return problem().empty(); }
   /// One line: the first thing wrong. Empty when passed.
   std::string problem() const;
   /// A line for people, with its newline: what was verified, or what is wrong.
@@ -37,38 +39,50 @@ class Trial {
   Trial(const Target& target, const Case& given, std::int64_t first_position);
 
   /// The arguments of a launch; the tensors hold their first values until one runs. With free strides they are [head,
-  /// token, lane], else [token, head, lane].
+  /// token, lane], else [token, head, lane]; caches are [page, place, head, lane], have a page more than the tokens
+  /// fill, and take these in no order.
   RopeArgs args() const;
 
   /// Downloads, and checks against the oracle what one launch made of the first values. Uses all cores.
   TrialResult check() const;
 
-  /// Bytes that a launch must read and write: the lanes that rotate, twice.
-  double rotated_bytes() const;
+  /// Bytes that a launch must read and write.
+  double moved_bytes() const;
 
  private:
   struct Tensor {
+    OperandName name = OperandName::q;
     Operand shape;
     std::int64_t token_stride = 0;
     std::int64_t head_stride = 0;
     std::vector<unsigned char> before;  ///< guards included, as uploaded
     DeviceBuffer in;
     DeviceBuffer out;  ///< empty in place
+    bool in_place = true;
+    bool paged = false;
     DType dtype_out = DType::bf16;
-    std::size_t bytes_out = 0;  ///< bytes of the tensor that is written, guards included
+    std::size_t bytes_out = 0;    ///< bytes of the tensor that is written, guards included
+    std::vector<double> weights;  ///< of its norm; empty without one
+    DeviceBuffer weight;
   };
-  Tensor make_tensor(const Operand& shape, std::uint64_t seed) const;
+  Tensor make_tensor(OperandName name, const Operand& shape, CacheRows rows) const;
   void fill(Tensor& tensor, std::uint64_t seed) const;
+  void make_weights(Tensor& tensor, std::uint64_t seed) const;
+  void make_slots();
   std::int64_t position(std::int64_t axis, std::int64_t token) const;
   TensorView view(const Tensor& tensor, const DeviceBuffer& buffer) const;
-  Comparison check(const Tensor& tensor, const Oracle& oracle, const std::string& name, std::string& stray_write) const;
+  Comparison check(const Tensor& tensor, const Oracle& oracle, std::string& stray_write) const;
+  bool has_strays(const Tensor& tensor, const std::vector<unsigned char>& after) const;
   void refuse_what_does_not_fit() const;
+  std::int64_t capacity() const;  ///< places of a cache
 
   const Target& target_;
   Case case_;
   std::int64_t first_position_;
-  std::vector<Tensor> tensors_;  ///< q, and k where there is one
+  std::vector<Tensor> tensors_;  ///< those of the spec, q first
   DeviceBuffer ids_;
+  std::vector<std::int64_t> slots_;
+  DeviceBuffer slot_list_;
 };
 
 }  // namespace ropejit::internal

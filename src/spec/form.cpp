@@ -48,6 +48,9 @@ void validate_form(const LaunchForm& form) {
   if (form.angles == AngleSource::radians && form.table_dtype != DType::fp32) {
     throw field_error(ErrorCode::invalid_argument, "table_dtype", to_string(form.table_dtype), "fp32 for radians");
   }
+  if (form.ready_lists && !form.overlaps_previous) {
+    throw field_error(ErrorCode::invalid_argument, "ready_lists", "true", "false without overlaps_previous");
+  }
 }
 
 }  // namespace internal

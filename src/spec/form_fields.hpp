@@ -34,6 +34,7 @@ void visit_fields(F& form, V& visitor) {
   visitor.flag("counted", form.counted, {"counted", "", "_counted"});
   visitor.flag("overlaps_previous", form.overlaps_previous, {"overlaps_previous", "", "_overlaps"});
   visitor.choice("v_rows", form.v_rows, FormWords{});  // v's store
+  visitor.flag("ready_lists", form.ready_lists, {"ready_lists", "", "_ready"});
 }
 
 }  // namespace ropejit::internal

@@ -17,6 +17,8 @@ TEST_CASE("Launches that begin while the one before is ending see what it wrote"
   LaunchForm plain = LaunchForm::in_place_start();
   LaunchForm overlapping = plain;
   overlapping.overlaps_previous = true;
+  LaunchForm early = overlapping;
+  early.ready_lists = true;
   for (const test::TargetPtr& target : test::targets()) {
     const bool host = target->name() == "host";
     // Each launch turns on what the one before left. Few blocks, whose dependents come early; and many.
@@ -25,7 +27,7 @@ TEST_CASE("Launches that begin while the one before is ending see what it wrote"
       for (std::size_t i = 0; i < before.size(); ++i) before[i] = static_cast<float>(i % 17) - 8.0F;
       const internal::DeviceBuffer memory = target->allocate(before.size() * 4);
       std::vector<std::vector<float>> results;
-      for (const LaunchForm& form : {plain, overlapping}) {
+      for (const LaunchForm& form : {plain, overlapping, early}) {
         const internal::PreparedKernel kernel = test::prepare(target, internal::lower(spec, form));
         CHECK(kernel.kernel_class.form.overlaps_previous == form.overlaps_previous);
         RopeArgs args;
@@ -42,6 +44,7 @@ TEST_CASE("Launches that begin while the one before is ending see what it wrote"
       INFO(target->name() << ", " << tokens << " tokens");
       CHECK(results[0] != before);
       CHECK(results[0] == results[1]);
+      CHECK(results[0] == results[2]);
     }
   }
 }

@@ -71,6 +71,47 @@ TEST_CASE("A fast divisor divides every number below 2^31 exactly", "[launch]") 
   SUCCEED();
 }
 
+TEST_CASE("A long divisor divides every number below 2^63 exactly", "[launch]") {
+  std::mt19937_64 random(6);
+  constexpr std::int64_t kMost = INT64_MAX;
+  std::vector<std::int64_t> divisors = {1,
+                                        2,
+                                        3,
+                                        5,
+                                        7,
+                                        16,
+                                        64,
+                                        96,
+                                        100,
+                                        641,
+                                        4096,
+                                        65537,
+                                        1LL << 31,
+                                        (1LL << 32) - 1,
+                                        1LL << 32,
+                                        (1LL << 32) + 1,
+                                        (1LL << 61) + 1,
+                                        (1LL << 62) - 1,
+                                        1LL << 62};
+  for (int i = 0; i < 500; ++i) divisors.push_back(static_cast<std::int64_t>(1 + (random() >> (2 + random() % 60))));
+  for (const std::int64_t divisor : divisors) {
+    const LongDivisor fast = internal::long_divisor(divisor);
+    std::vector<std::int64_t> numbers = {0, 1, divisor - 1, divisor, kMost, kMost - 1, kMost / divisor * divisor - 1};
+    for (int i = 0; i < 200; ++i) {
+      const auto number = static_cast<std::int64_t>(random() >> (1 + random() % 62));
+      const std::int64_t multiple = number / divisor * divisor;
+      for (const std::int64_t n : {number, multiple, multiple - 1}) numbers.push_back(n < 0 ? 0 : n);
+    }
+    for (const std::int64_t n : numbers) {
+      __extension__ using Wide = unsigned __int128;
+      const auto high = static_cast<std::uint64_t>((static_cast<Wide>(n) * fast.multiplier) >> 64);
+      const std::uint64_t quotient = fast.multiplier == 0 ? static_cast<std::uint64_t>(n) : high >> fast.shift;
+      if (quotient != static_cast<std::uint64_t>(n / divisor)) FAIL(n << " / " << divisor << " gave " << quotient);
+    }
+    CHECK(fast.divisor == divisor);
+  }
+}
+
 TEST_CASE("Blocks hold every item of every token once, in threads that their cut allows", "[launch]") {
   std::mt19937 random(11);
   const auto one_of = [&random](const auto& from) { return from[random() % std::size(from)]; };
@@ -110,6 +151,79 @@ TEST_CASE("Blocks hold every item of every token once, in threads that their cut
       CHECK(block.row_threads * block.rounds >= row.chunks);
       CHECK(block.row_threads * (block.rounds - 1) < row.chunks);
     }
+  }
+}
+
+namespace {
+
+/// What a thread of a kernel with a norm works out of its place, as seat.cuh does it.
+struct NormSeat {
+  bool works = false;
+  std::uint32_t token = 0;
+  std::uint32_t item = 0;
+};
+
+NormSeat seat_of(const BlockSplit& cut, std::uint32_t block, std::uint32_t thread, std::uint32_t tokens) {
+  NormSeat seat{thread < cut.threads(), block, thread};
+  if (cut.parts > 1) {
+    seat.token = block / cut.parts;
+    seat.item += block % cut.parts * cut.per_token;
+  } else {
+    seat.token = block * cut.tokens + thread / cut.per_token;
+    seat.item = thread % cut.per_token;
+  }
+  seat.works = seat.works && seat.item < cut.items && seat.token < tokens;
+  return seat;
+}
+
+}  // namespace
+
+TEST_CASE("Every item of a normed row belongs to one segment, which lies in one warp", "[launch]") {
+  std::mt19937 random(13);
+  const auto one_of = [&random](const auto& from) { return from[random() % std::size(from)]; };
+  constexpr std::uint32_t kThreads[] = {32, 64, 128, 256, 512, 1024};
+  constexpr std::uint32_t kTokens = 3;
+  for (int i = 0; i < 3000; ++i) {
+    const auto heads = static_cast<std::uint32_t>(1 + random() % 80);
+    const std::uint32_t lanes = one_of(std::array<std::uint32_t, 5>{1, 2, 4, 8, 16});
+    // Up to 1,024 lanes, of which any part rotates, or none; nothing is still but where a norm writes it.
+    const std::uint32_t head_dim = 2 * lanes * static_cast<std::uint32_t>(1 + random() % (512 / lanes));
+    const std::uint32_t rotary =
+        i % 8 == 0 ? 0 : 2 * lanes * static_cast<std::uint32_t>(1 + random() % (head_dim / (2 * lanes)));
+    const RowSplit row = split_row({heads, head_dim, 0, rotary, true}, random() % 2 == 0, random() % 2 == 0, lanes, 2,
+                                   random() % 2 == 0, static_cast<unsigned>(1 + random() % 32));
+    const BlockSplit cut = split_block(row, Cut::segments, one_of(kThreads));
+    // As operands after the first have them: as many threads as the first's blocks.
+    const std::uint32_t threads = threads_of_block(cut);
+    INFO(heads << " heads of " << head_dim << ", " << rotary << " rotate, words of " << lanes << ", "
+               << row.heads_per_thread << " heads a thread, " << threads << " threads");
+    const std::uint32_t segment = cut.row_threads;
+    REQUIRE(segment >= 1);
+    REQUIRE(segment <= 32);
+    REQUIRE((segment & (segment - 1)) == 0);
+    REQUIRE(cut.items == row.groups * segment);
+    // Chunks are dealt whole and once, and so are the words that do not rotate.
+    CHECK(cut.rounds * segment >= row.chunks);
+    CHECK((cut.rounds & (cut.rounds - 1)) == 0);
+    if (segment > 1 && row.chunks > segment) CHECK(segment == 32);
+    std::vector<std::uint32_t> dealt(static_cast<std::size_t>(kTokens) * cut.items, 0);
+    const std::uint32_t blocks = internal::blocks_for(kTokens, cut);
+    for (std::uint32_t block = 0; block < blocks; ++block) {
+      for (std::uint32_t first = 0; first < threads; first += segment) {
+        const NormSeat leader = seat_of(cut, block, first, kTokens);
+        for (std::uint32_t thread = first; thread < first + segment; ++thread) {
+          const NormSeat seat = seat_of(cut, block, thread, kTokens);
+          // A segment works as one, on one token and one head group, within one warp.
+          if (seat.works != leader.works) FAIL("a segment that works in part");
+          if (thread / 32 != first / 32) FAIL("a segment across warps");
+          if (!seat.works) continue;
+          if (seat.token != leader.token || seat.item / segment != leader.item / segment) FAIL("a segment of two rows");
+          if (seat.item % segment != thread - first) FAIL("a part of a row out of its order");
+          ++dealt[static_cast<std::size_t>(seat.token) * cut.items + seat.item];
+        }
+      }
+    }
+    CHECK(std::all_of(dealt.begin(), dealt.end(), [](std::uint32_t count) { return count == 1; }));
   }
 }
 

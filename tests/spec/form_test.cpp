@@ -7,6 +7,7 @@
 
 #include "spec/bad_input.hpp"
 #include "spec/names.hpp"
+#include "spec/read_spec.hpp"
 
 using namespace ropejit;
 using namespace ropejit::internal;
@@ -36,6 +37,8 @@ TEST_CASE("a form survives JSON, whatever its fields, and equality looks at ever
   add(&LaunchForm::k_rows, CacheRows::rows64);
   add(&LaunchForm::counted, true);
   add(&LaunchForm::overlaps_previous, true);
+  add(&LaunchForm::v_rows, CacheRows::slots64);
+  add(&LaunchForm::ready_lists, true);
   std::set<std::string> texts;
   for (const LaunchForm& form : forms) {
     INFO(form.to_json());
@@ -59,6 +62,14 @@ TEST_CASE("a form's JSON has the fields that are not the defaults, in a fixed or
                           R"("context_parallel":"zigzag","k_rows":"rows32","counted":true})");
   CHECK(LaunchForm::from_json(R"({"padding": "rotate", "context_parallel": "none", "k_rows": "none", "counted": false,)"
                               R"("angles": "computed", "table_dtype": null})") == LaunchForm{});
+}
+
+TEST_CASE("lists are promised to be ready only where a launch overlaps the one before it") {
+  LaunchForm form;
+  form.ready_lists = true;
+  CHECK_THROWS_WITH(internal::validate_form(form), "ready_lists: found true, allowed: false without overlaps_previous");
+  form.overlaps_previous = true;
+  CHECK_NOTHROW(internal::validate_form(form));
 }
 
 TEST_CASE("the forms that have names are what they say, and absent keys take the defaults") {

@@ -1,6 +1,7 @@
 #include "support/arena.hpp"
 
 #include <cstring>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -48,6 +49,38 @@ Placed Arena::place(const Operand& operand, DType dtype, std::int64_t batch, std
   return placed;
 }
 
+std::array<Placed, 2> Arena::place_pages(const Operand& operand, DType dtype, std::int64_t pages, std::int64_t places,
+                                         Pages arrangement) {
+  const std::int64_t heads = operand.heads;
+  const std::int64_t dim = operand.head_dim;
+  const std::int64_t row = heads * dim;
+  std::array<Placed, 2> both;
+  Placed& own = both[0];
+  own = {0, kGuard, places * row, row, dim, 1};
+  std::int64_t between = 0;
+  switch (arrangement) {
+    case Pages::hnd: own = {0, kGuard, places * row, dim, places * dim, 1}; break;
+    case Pages::beside:
+      own.batch_stride = 2 * places * row;
+      between = places * row;
+      break;
+    case Pages::lanes_beside:
+      own = {0, kGuard, 2 * places * row, 2 * dim, 2 * places * dim, 1};
+      between = dim;
+      break;
+    case Pages::padded:
+      own.token_stride = row + kPadding;
+      own.batch_stride = places * own.token_stride + 3 * kPadding;
+      break;
+    case Pages::misaligned: ++own.offset; break;
+    case Pages::nhd: break;
+  }
+  own.buffer = make_buffer(dtype, pages * own.batch_stride + own.offset - kGuard);
+  both[1] = own;
+  both[1].offset += between;
+  return both;
+}
+
 std::array<Placed, 3> Arena::place_packed(const Operand& q, const Operand& k, DType dtype, std::int64_t batch,
                                           std::int64_t tokens) {
   const std::int64_t q_row = q.heads * q.head_dim;
@@ -68,6 +101,20 @@ TensorView Arena::view(const Placed& placed) const {
   view.head_stride = placed.head_stride;
   view.lane_stride = placed.lane_stride;
   return view;
+}
+
+void Arena::poison(const Placed& placed, std::int64_t b, std::int64_t s, std::int64_t h, std::int64_t lanes) {
+  Buffer& buffer = buffers_[placed.buffer];
+  const internal::ElementBits nan = internal::encode(buffer.dtype, std::numeric_limits<double>::quiet_NaN());
+  for (std::int64_t l = 0; l < lanes; ++l) {
+    internal::store_bits(buffer.dtype, buffer.before.data(), placed.at(b, s, h) + l * placed.lane_stride, nan);
+  }
+}
+
+void Arena::upload() const {
+  for (const Buffer& buffer : buffers_) {
+    target_.upload(buffer.device.data(), buffer.before.data(), buffer.before.size());
+  }
 }
 
 void Arena::download() {
@@ -125,7 +172,6 @@ std::size_t Arena::make_buffer(DType dtype, std::int64_t elements) {
     internal::store_bits(dtype, buffer.before.data(), i, internal::encode(dtype, normal(random_)));
   }
   buffer.device = target_.allocate(buffer.before.size());
-  target_.upload(buffer.device.data(), buffer.before.data(), buffer.before.size());
   buffers_.push_back(std::move(buffer));
   return buffers_.size() - 1;
 }

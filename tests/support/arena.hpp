@@ -36,11 +36,19 @@ class Arena {
 
   /// [batch, tokens, heads, head_dim] of random values.
   Placed place(const Operand& operand, DType dtype, std::int64_t batch, std::int64_t tokens, Arrangement arrangement);
+  /// A cache of `pages` pages of `places` each, whose batch is the page and whose token the place; and the other half
+  /// of its buffer where caches lie side by side there.
+  std::array<Placed, 2> place_pages(const Operand& operand, DType dtype, std::int64_t pages, std::int64_t places,
+                                    Pages arrangement);
   /// q, k and a third tensor like k in one row for each token.
   std::array<Placed, 3> place_packed(const Operand& q, const Operand& k, DType dtype, std::int64_t batch,
                                      std::int64_t tokens);
   TensorView view(const Placed& placed) const;
+  /// Makes lanes of a head NaN, which are not to be read.
+  void poison(const Placed& placed, std::int64_t b, std::int64_t s, std::int64_t h, std::int64_t lanes);
 
+  /// Once all is placed.
+  void upload() const;
   void download();
   /// Of a head, before or after the launch. Valid once downloaded.
   internal::HeadRow before(const Placed& placed, std::int64_t b, std::int64_t s, std::int64_t h) const;

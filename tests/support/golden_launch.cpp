@@ -77,14 +77,6 @@ std::size_t differing(const Bits& a, const Bits& b) {
 
 }  // namespace
 
-std::vector<unsigned char> bytes_of(DType dtype, const Bits& bits) {
-  std::vector<unsigned char> bytes(bits.size() * internal::element_bytes(dtype));
-  for (std::size_t i = 0; i < bits.size(); ++i) {
-    internal::store_bits(dtype, bytes.data(), static_cast<std::int64_t>(i), bits[i]);
-  }
-  return bytes;
-}
-
 GoldenKernel Kernels::get(const RopeSpec& spec, const LaunchForm& form) {
   const internal::RotationPlan plan = internal::lower(spec, form);
   internal::Variant variant = internal::default_variants(plan.kernel_class, target_->multiprocessors()).front().variant;

@@ -11,13 +11,12 @@
 #include "launch/step_buffers.hpp"
 #include "ropejit/form.hpp"
 #include "ropejit/spec.hpp"
+#include "support/direct_launch.hpp"
 #include "support/golden_rotation.hpp"
 #include "support/targets.hpp"
 #include "verify/element.hpp"
 
 namespace ropejit::test {
-
-using Bits = std::vector<internal::ElementBits>;
 
 /// A kernel, and its steps where it reads them from a buffer.
 struct GoldenKernel {
@@ -58,8 +57,5 @@ Bits rotating_lanes(const RopeSpec& spec, const Operand& operand, const Bits& in
 
 /// How many rotating elements of q and k have other bits than transformers'.
 std::size_t differing(const GoldenRotation& given, const Rotated& ours, const GoldenOutputs& theirs);
-
-/// Elements as they lie in memory.
-std::vector<unsigned char> bytes_of(DType dtype, const Bits& bits);
 
 }  // namespace ropejit::test

@@ -1,5 +1,6 @@
 #include "support/numeric_case.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -24,15 +25,62 @@ using internal::Target;
 // Bits that are not the library's, which it must leave as they are.
 constexpr std::uint32_t kForeignFlags = 0x80000100;
 
+bool has_slots(CacheRows kind) { return kind == CacheRows::slots32 || kind == CacheRows::slots64; }
+bool has_32_bits(CacheRows kind) { return kind == CacheRows::rows32 || kind == CacheRows::slots32; }
+
+/// The rows of a cache that tokens of an operand go to.
+struct CacheList {
+  CacheRows kind = CacheRows::none;  // none: to its own tokens
+  const std::vector<std::int64_t>* rows = nullptr;
+  std::int64_t cache_rows = 0;
+  // Of slots.
+  std::int64_t block_size = 0;
+  std::int64_t count = kEveryToken;
+  std::int64_t stride = 1;
+
+  bool is_beyond_count(std::int64_t token) const { return has_slots(kind) && count != kEveryToken && token >= count; }
+  std::int64_t row(std::int64_t token) const { return (*rows)[static_cast<std::size_t>(token)]; }
+  bool has_row(std::int64_t token) const {
+    return !is_beyond_count(token) && row(token) >= 0 && row(token) < cache_rows;
+  }
+  /// Whether kNoCacheRow says of the token that its row is none.
+  bool is_reported(std::int64_t token) const {
+    const std::int64_t least = has_slots(kind) ? INT64_MIN : -1;
+    return !is_beyond_count(token) && (row(token) < least || row(token) >= cache_rows);
+  }
+};
+
+CacheList list_of_k(const NumericCase& given) {
+  return {given.form.k_rows,  &given.k_rows,      given.k_cache_rows,
+          given.k_block_size, given.k_slot_count, given.k_slot_stride};
+}
+CacheList list_of_v(const NumericCase& given) {
+  return {given.form.v_rows,  &given.v_rows,      given.v_cache_rows,
+          given.v_block_size, given.v_slot_count, given.v_slot_stride};
+}
+
+/// The list as it lies in memory: what nobody is to read are places that no token has, if there is one.
+std::vector<std::int64_t> in_memory(const CacheList& list) {
+  const std::vector<std::int64_t>& rows = *list.rows;
+  if (!has_slots(list.kind) || rows.empty()) return rows;
+  std::int64_t spare = 0;
+  while (std::find(rows.begin(), rows.end(), spare) != rows.end()) ++spare;
+  if (spare >= list.cache_rows) spare = 0;
+  std::vector<std::int64_t> memory((rows.size() - 1) * static_cast<std::size_t>(list.stride) + 1, spare);
+  for (std::size_t i = rows.size(); i-- > 0;) memory[i * static_cast<std::size_t>(list.stride)] = rows[i];
+  return memory;
+}
+
 /// One of the tensors: where it is read and written, and to which rows of a cache.
 struct Side {
   const Operand* operand = nullptr;
   Placed in;
   Placed out;
-  const std::vector<std::int64_t>* rows = nullptr;  // null: to its own tokens
-  std::int64_t cache_rows = 0;
+  CacheList list;
   bool rotates = true;
   std::vector<double> weights = {};  // of its norm
+
+  bool to_cache() const { return list.kind != CacheRows::none; }
 };
 
 class Run {
@@ -90,37 +138,81 @@ class Run {
       }
       return arena_.place(operand, spec.dtype, given_.batch, given_.tokens, given_.in);
     };
-    add_side({&spec.q, in(spec.q, 0), {}, nullptr, 0, true}, internal::OperandName::q, CacheRows::none);
-    if (with_k) {
-      add_side({&*spec.k, in(*spec.k, 1), {}, &given_.k_rows, given_.k_cache_rows, true}, internal::OperandName::k,
-               given_.form.k_rows);
+    add_side({&spec.q, in(spec.q, 0), {}, {}, true}, internal::OperandName::q);
+    if (with_k) add_side({&*spec.k, in(*spec.k, 1), {}, list_of_k(given_), true}, internal::OperandName::k);
+    if (with_v) add_side({&*spec.v, in(*spec.v, 2), {}, list_of_v(given_), false}, internal::OperandName::v);
+    put_slots();
+    arena_.upload();
+  }
+
+  void add_side(Side side, internal::OperandName name) {
+    const internal::OperandMembers members = internal::members_of(name);
+    const bool in_place = given_.form.placement == Placement::in_place && !side.to_cache() && side.rotates;
+    if (side.to_cache()) {
+      args_.*members.cache_rows = side.list.cache_rows;
+      args_.*members.rows = put_list(side.list);
     }
-    if (with_v) {
-      add_side({&*spec.v, in(*spec.v, 2), {}, &given_.v_rows, given_.v_cache_rows, false}, internal::OperandName::v,
-               given_.form.v_rows);
+    side.out = in_place ? side.in : place_output(side);
+    args_.*members.in = arena_.view(side.in);
+    if (!in_place) args_.*members.out = arena_.view(side.out);
+    if (has_slots(side.list.kind) && given_.pages == Pages::nhd) {
+      TensorView& view = args_.*members.out;
+      view.batch_stride = view.token_stride = view.head_stride = view.lane_stride = kContiguous;
+    }
+    if (side.to_cache()) poison_unread(side);
+    if (side.operand->norm) args_.*members.weight = put_weights(side);
+    sides_.push_back(side);
+  }
+
+  // What launches say of slots, which is k's and v's alone.
+  void put_slots() {
+    if (has_slots(given_.form.k_rows) && args_.k.data != nullptr) {
+      args_.k_block_size = given_.k_block_size;
+      args_.k_slot_count = given_.k_slot_count;
+      args_.k_slot_stride = given_.k_slot_stride;
+    }
+    if (has_slots(given_.form.v_rows) && args_.v.data != nullptr) {
+      args_.v_block_size = given_.v_block_size;
+      args_.v_slot_count = given_.v_slot_count;
+      args_.v_slot_stride = given_.v_slot_stride;
     }
   }
 
-  void add_side(Side side, internal::OperandName name, CacheRows kind) {
-    const internal::OperandMembers members = internal::members_of(name);
-    const bool in_place = given_.form.placement == Placement::in_place && kind == CacheRows::none && side.rotates;
-    if (kind == CacheRows::none) side.rows = nullptr;
-    const auto out = [&](std::int64_t batch, std::int64_t tokens) {
-      return arena_.place(*side.operand, side.operand->dtype_out.value_or(given_.spec.dtype), batch, tokens,
-                          given_.out);
-    };
-    if (side.rows != nullptr) {
-      args_.*members.cache_rows = side.cache_rows;
-      args_.*members.rows =
-          kind == CacheRows::rows32
-              ? static_cast<const void*>(inputs_.put(std::vector<std::int32_t>(side.rows->begin(), side.rows->end())))
-              : inputs_.put(*side.rows);
+  const void* put_list(const CacheList& list) {
+    const std::vector<std::int64_t> memory = in_memory(list);
+    if (!has_32_bits(list.kind)) return inputs_.put(memory);
+    return inputs_.put(std::vector<std::int32_t>(memory.begin(), memory.end()));
+  }
+
+  DType type_of(const Operand& operand) const { return operand.dtype_out.value_or(given_.spec.dtype); }
+
+  Placed place_output(const Side& side) {
+    const Operand& operand = *side.operand;
+    const DType dtype = type_of(operand);
+    if (!side.to_cache()) return arena_.place(operand, dtype, given_.batch, given_.tokens, given_.out);
+    if (!has_slots(side.list.kind)) return arena_.place(operand, dtype, 1, side.list.cache_rows, given_.out);
+    const std::int64_t pages = side.list.cache_rows / side.list.block_size;
+    const bool is_v = given_.spec.v && &operand == &*given_.spec.v;
+    if (is_v && beside_k_ && goes_beside_k(side)) return *beside_k_;
+    const auto [own, beside] = arena_.place_pages(operand, dtype, pages, side.list.block_size, given_.pages);
+    if (!is_v && own.offset != beside.offset) beside_k_ = beside;
+    return own;
+  }
+
+  bool goes_beside_k(const Side& v) const {
+    const Operand& k = *given_.spec.k;
+    return v.operand->heads == k.heads && v.operand->head_dim == k.head_dim && type_of(*v.operand) == type_of(k) &&
+           v.list.block_size == given_.k_block_size && v.list.cache_rows == given_.k_cache_rows;
+  }
+
+  // Tokens without a row may hold anything.
+  void poison_unread(const Side& side) {
+    for (std::int64_t token = 0; token < given_.batch * given_.tokens; ++token) {
+      if (side.list.has_row(token)) continue;
+      for (std::int64_t h = 0; h < side.operand->heads; ++h) {
+        arena_.poison(side.in, token / given_.tokens, token % given_.tokens, h, side.operand->head_dim);
+      }
     }
-    side.out = in_place ? side.in : side.rows != nullptr ? out(1, side.cache_rows) : out(given_.batch, given_.tokens);
-    args_.*members.in = arena_.view(side.in);
-    if (!in_place) args_.*members.out = arena_.view(side.out);
-    if (side.operand->norm) args_.*members.weight = put_weights(side);
-    sides_.push_back(side);
   }
 
   // Around 1, as models have them; some are negative and some 0.
@@ -153,11 +245,12 @@ class Run {
     for (const Side& side : sides_) {
       std::int64_t out_b = b;
       std::int64_t out_s = s;
-      if (side.rows != nullptr) {
-        out_b = 0;
-        out_s = (*side.rows)[static_cast<std::size_t>(token)];
-        if (out_s < -1 || out_s >= side.cache_rows) expected_flags_ |= kNoCacheRow;
-        if (out_s < 0 || out_s >= side.cache_rows) continue;
+      if (side.to_cache()) {
+        if (side.list.is_reported(token)) expected_flags_ |= kNoCacheRow;
+        if (!side.list.has_row(token)) continue;
+        const std::int64_t block_size = has_slots(side.list.kind) ? side.list.block_size : side.list.cache_rows;
+        out_b = side.list.row(token) / block_size;
+        out_s = side.list.row(token) % block_size;
       }
       for (std::int64_t h = 0; h < side.operand->heads; ++h) {
         const internal::HeadRow before = arena_.before(side.in, b, s, h);
@@ -193,6 +286,7 @@ class Run {
   internal::DeviceBuffer flags_;
   std::uint32_t expected_flags_ = 0;
   std::vector<Side> sides_;
+  std::optional<Placed> beside_k_;  // the half of its cache's buffer that is not k's
   RopeArgs args_;
 };
 
@@ -202,6 +296,11 @@ const char* to_string(Arrangement arrangement) {
   constexpr const char* kNames[] = {"bshd",   "bhsd",         "sbhd",       "packed_qkv",
                                     "padded", "lane_strided", "misaligned", "expanded"};
   return kNames[static_cast<int>(arrangement)];
+}
+
+const char* to_string(Pages pages) {
+  constexpr const char* kNames[] = {"nhd", "hnd", "beside", "lanes_beside", "padded", "misaligned"};
+  return kNames[static_cast<int>(pages)];
 }
 
 std::string NumericCase::to_string() const {
@@ -214,6 +313,10 @@ std::string NumericCase::to_string() const {
   if (form.counted) text += fmt::format(" counted {}", token_count);
   if (form.k_rows != CacheRows::none) text += fmt::format(" cache of {} rows", k_cache_rows);
   if (form.v_rows != CacheRows::none) text += fmt::format(" v's of {} rows", v_cache_rows);
+  if (has_slots(form.k_rows) || has_slots(form.v_rows)) {
+    text += fmt::format(" pages {}: k's of {}, slots {} by {}; v's of {}, slots {} by {}", test::to_string(pages),
+                        k_block_size, k_slot_count, k_slot_stride, v_block_size, v_slot_count, v_slot_stride);
+  }
   if (form.angles != AngleSource::computed) text += fmt::format(" table of {} rows", table_rows);
   if (weights_misaligned) text += " weights misaligned";
   return text;

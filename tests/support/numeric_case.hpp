@@ -10,6 +10,7 @@
 #include "ropejit/error.hpp"
 #include "ropejit/form.hpp"
 #include "ropejit/spec.hpp"
+#include "ropejit/tensor.hpp"
 #include "support/targets.hpp"
 #include "verify/comparison.hpp"
 
@@ -27,6 +28,17 @@ enum class Arrangement {
   expanded,      ///< one head's memory for all heads (inputs alone)
 };
 const char* to_string(Arrangement arrangement);
+
+/// How the pages of a cache lie in memory, whose places slots name.
+enum class Pages {
+  nhd,           ///< [pages, places, heads, head_dim], no stride given
+  hnd,           ///< [pages, heads, places, head_dim]
+  beside,        ///< [pages, 2, places, heads, head_dim]: k beside v, where v's pages are like k's
+  lanes_beside,  ///< [pages, heads, places, 2, head_dim]: likewise, in one row of lanes
+  padded,        ///< nhd with elements between places and more of them between pages
+  misaligned,    ///< nhd from an address aligned to its element only
+};
+const char* to_string(Pages pages);
 
 /// How ids of several axes lie in memory.
 enum class AxisRows {
@@ -62,6 +74,17 @@ struct NumericCase {
   std::int64_t k_cache_rows = 0;
   std::vector<std::int64_t> v_rows;  ///< the same for forms with v_rows
   std::int64_t v_cache_rows = 0;
+
+  // For forms with slots: `out` is not of their caches. The rows above are slots, one for every token whatever the
+  // count, and the cache's rows all places of its pages. Between slots, and beyond the count, the list has numbers that
+  // would show.
+  Pages pages = Pages::nhd;
+  std::int64_t k_block_size = 0;
+  std::int64_t k_slot_count = kEveryToken;
+  std::int64_t k_slot_stride = 1;
+  std::int64_t v_block_size = 0;
+  std::int64_t v_slot_count = kEveryToken;
+  std::int64_t v_slot_stride = 1;
   bool pass_flags = true;
   bool weights_misaligned = false;  ///< those of norms, aligned to an element of theirs only
 

@@ -123,6 +123,69 @@ std::vector<std::int64_t> random_rows(std::mt19937_64& random, std::int64_t toke
   return rows;
 }
 
+struct RandomSlots {
+  std::vector<std::int64_t> slots;
+  std::int64_t places = 0;
+  std::int64_t block_size = 0;
+};
+
+// Pages with some room, and slots for each token of which some are none and some do not exist.
+RandomSlots random_slots(std::mt19937_64& random, const Operand& operand, std::int64_t tokens, CacheRows kind) {
+  constexpr std::int64_t kBlocks[] = {1, 3, 16, 16, 64, 100};
+  constexpr std::int64_t kMostElements = 1 << 17;
+  RandomSlots made;
+  made.block_size = pick(random, kBlocks);
+  if (made.block_size * operand.heads * operand.head_dim > kMostElements) made.block_size = 3;
+  const std::int64_t pages = (tokens + made.block_size - 1) / made.block_size + up_to(random, 2);
+  made.places = pages * made.block_size;
+  made.slots.resize(static_cast<std::size_t>(made.places));
+  std::iota(made.slots.begin(), made.slots.end(), std::int64_t{0});
+  std::shuffle(made.slots.begin(), made.slots.end(), random);
+  made.slots.resize(static_cast<std::size_t>(tokens));
+  const bool narrow = kind == CacheRows::slots32;
+  const std::int64_t least = narrow ? INT32_MIN : INT64_MIN;
+  const std::int64_t most = narrow ? INT32_MAX : INT64_MAX;
+  for (std::int64_t& slot : made.slots) {
+    if (one_in(random, 6)) slot = one_in(random, 4) ? least : -1 - up_to(random, 2);
+    if (one_in(random, 20)) slot = one_in(random, 4) ? most : made.places + up_to(random, 3);
+  }
+  return made;
+}
+
+std::int64_t random_slot_count(std::mt19937_64& random, std::int64_t tokens) {
+  return one_in(random, 2) ? kEveryToken : up_to(random, tokens);
+}
+
+void set_k_slots(std::mt19937_64& random, NumericCase& given) {
+  constexpr Pages kPages[] = {Pages::nhd,          Pages::nhd,    Pages::hnd,       Pages::beside,
+                              Pages::lanes_beside, Pages::padded, Pages::misaligned};
+  given.form.k_rows = given.form.k_rows == CacheRows::rows32 ? CacheRows::slots32 : CacheRows::slots64;
+  const std::int64_t tokens = given.batch * given.tokens;
+  const RandomSlots made = random_slots(random, *given.spec.k, tokens, given.form.k_rows);
+  given.k_rows = made.slots;
+  given.k_cache_rows = made.places;
+  given.k_block_size = made.block_size;
+  given.k_slot_count = random_slot_count(random, tokens);
+  given.k_slot_stride = 1 + up_to(random, 2);
+  given.pages = pick(random, kPages);
+}
+
+// As often those of k, as engines have it, as others.
+void set_v_slots(std::mt19937_64& random, NumericCase& given) {
+  given.form.v_rows = given.form.v_rows == CacheRows::rows32 ? CacheRows::slots32 : CacheRows::slots64;
+  const std::int64_t tokens = given.batch * given.tokens;
+  RandomSlots made = random_slots(random, *given.spec.v, tokens, given.form.v_rows);
+  if (given.k_block_size != 0 && one_in(random, 2)) {
+    given.form.v_rows = given.form.k_rows;
+    made = {given.k_rows, given.k_cache_rows, given.k_block_size};
+  }
+  given.v_rows = made.slots;
+  given.v_cache_rows = made.places;
+  given.v_block_size = made.block_size;
+  given.v_slot_count = random_slot_count(random, tokens);
+  given.v_slot_stride = 1 + up_to(random, 2);
+}
+
 // Like k, or of any shape; written by tokens or to a cache.
 void set_v(std::mt19937_64& random, NumericCase& given, Norms norms) {
   constexpr DType kTypes[] = {DType::bf16, DType::fp16, DType::fp32};
@@ -135,6 +198,7 @@ void set_v(std::mt19937_64& random, NumericCase& given, Norms norms) {
   given.pass_v = !one_in(random, 8);
   if (!one_in(random, 2)) return;
   given.form.v_rows = one_in(random, 2) ? CacheRows::rows32 : CacheRows::rows64;
+  if (norms == Norms::some && one_in(random, 2)) return set_v_slots(random, given);
   given.v_rows = random_rows(random, given.batch * given.tokens, given.v_cache_rows);
 }
 
@@ -161,7 +225,9 @@ NumericCase random_case(std::mt19937_64& random, Norms norms) {
   result.pass_flags = !one_in(random, 4);
   set_arrangement(random, result);
   set_positions(random, result);
-  if (result.form.k_rows != CacheRows::none) {
+  if (result.form.k_rows != CacheRows::none && norms == Norms::some && one_in(random, 2)) {
+    set_k_slots(random, result);
+  } else if (result.form.k_rows != CacheRows::none) {
     result.k_rows = random_rows(random, result.batch * result.tokens, result.k_cache_rows);
   }
   if (result.form.counted) {

@@ -16,7 +16,8 @@ T pick(std::mt19937_64& random, const T (&choices)[n]) {
 /// ROPEJIT_TEST_CASES: how many random cases a test draws; `usual` where it is not set.
 int random_cases(int usual);
 
-/// Whether operands may have norms. Without them no number is drawn for them: goldens are of those draws.
+/// Whether operands may have norms, and forms slots. Without them no number is drawn for them: goldens are of those
+/// draws.
 enum class Norms { none, some };
 
 /// Any dimension, operand, dtype, layout, scaling, axes, rounding and norms.

@@ -1,0 +1,205 @@
+#include "support/direct_launch.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "support/catch.hpp"
+#include "verify/oracle.hpp"
+
+namespace ropejit::test {
+namespace {
+
+using internal::DeviceBuffer;
+
+std::int64_t row_of(const Operand& operand) { return operand.heads * operand.head_dim; }
+
+DType weight_type(const RopeSpec& spec, const Operand& operand) {
+  return operand.norm->weight_dtype.value_or(spec.dtype);
+}
+
+Bits slice(const Bits& bits, std::int64_t first, std::int64_t count) {
+  if (bits.empty()) return {};
+  return {bits.begin() + first, bits.begin() + first + count};
+}
+
+/// The memory of one launch.
+class Memory {
+ public:
+  explicit Memory(const internal::Target& target) : target_(target) {}
+
+  void* put(const void* data, std::size_t bytes) {
+    buffers_.push_back(target_.allocate(std::max<std::size_t>(bytes, 1)));
+    if (bytes > 0) target_.upload(buffers_.back().data(), data, bytes);
+    return buffers_.back().data();
+  }
+  void* put(DType dtype, const Bits& bits) {
+    if (bits.empty()) return nullptr;
+    const std::vector<unsigned char> bytes = bytes_of(dtype, bits);
+    return put(bytes.data(), bytes.size());
+  }
+  const void* put(const std::vector<std::int64_t>& numbers) { return put(numbers.data(), numbers.size() * 8); }
+  Bits get(DType dtype, const void* from, std::size_t count) const {
+    std::vector<unsigned char> bytes(count * internal::element_bytes(dtype));
+    target_.download(bytes.data(), from, bytes.size());
+    return bits_of(dtype, bytes);
+  }
+
+ private:
+  const internal::Target& target_;
+  std::vector<DeviceBuffer> buffers_;
+};
+
+/// One tensor's way through a launch: what it is written over or into.
+struct Written {
+  DType dtype = DType::bf16;
+  const void* data = nullptr;
+  std::size_t count = 0;
+};
+
+Written place(Memory& memory, const RopeSpec& spec, const Operand& operand, bool in_place, const Bits& in,
+              const Bits& cache, TensorView& view, TensorView& out) {
+  if (in.empty()) return {};
+  const DType dtype = operand.dtype_out.value_or(spec.dtype);
+  view.data = memory.put(spec.dtype, in);
+  if (in_place) return {dtype, view.data, in.size()};
+  const Bits before = cache.empty() ? Bits(in.size(), 0) : cache;
+  out.data = memory.put(dtype, before);
+  return {dtype, out.data, before.size()};
+}
+
+void check_operand(const internal::Oracle& oracle, const DirectCase& given, const Operand& operand, const Bits& weight,
+                   const Bits& in, const Bits& out, internal::Comparison& comparison) {
+  const DType dtype_out = operand.dtype_out.value_or(given.spec.dtype);
+  const std::vector<unsigned char> before = bytes_of(given.spec.dtype, in);
+  const std::vector<unsigned char> after = bytes_of(dtype_out, out);
+  const std::vector<double> weights =
+      operand.norm ? decoded(weight_type(given.spec, operand), weight) : std::vector<double>{};
+  for (std::int64_t token = 0; token < given.tokens(); ++token) {
+    const internal::Angles angles = oracle.angles(given.positions[static_cast<std::size_t>(token)]);
+    for (std::int64_t head = 0; head < operand.heads; ++head) {
+      const auto at = static_cast<std::size_t>((token * operand.heads + head) * operand.head_dim);
+      oracle.check(angles, operand, {&before[at * internal::element_bytes(given.spec.dtype)], 1},
+                   {&after[at * internal::element_bytes(dtype_out)], 1}, {0, token, head, 0}, comparison, weights);
+    }
+  }
+}
+
+}  // namespace
+
+DirectCase DirectCase::part(std::int64_t first, std::int64_t count) const {
+  DirectCase result = *this;
+  result.positions = {positions.begin() + first, positions.begin() + first + count};
+  if (!slots.empty()) result.slots = {slots.begin() + first, slots.begin() + first + count};
+  result.q = slice(q, first * row_of(spec.q), count * row_of(spec.q));
+  if (spec.k) result.k = slice(k, first * row_of(*spec.k), count * row_of(*spec.k));
+  if (spec.v) result.v = slice(v, first * row_of(*spec.v), count * row_of(*spec.v));
+  return result;
+}
+
+DirectResult launch_direct(const internal::PreparedKernel& kernel, const DirectCase& given) {
+  const internal::Target& target = *kernel.target;
+  const RopeSpec& spec = given.spec;
+  Memory memory(target);
+  RopeArgs args;
+  args.tokens = given.tokens();
+  args.positions = Positions::ids64(static_cast<const std::int64_t*>(memory.put(given.positions)));
+  const bool in_place = given.form.placement == Placement::in_place;
+  const Written q = place(memory, spec, spec.q, in_place, given.q, {}, args.q, args.q_out);
+  Written k;
+  Written v;
+  if (spec.k) {
+    const bool apart = given.form.k_rows != CacheRows::none;
+    k = place(memory, spec, *spec.k, in_place && !apart, given.k, given.k_cache, args.k, args.k_out);
+    if (apart && k.data != nullptr) {
+      args.k_rows = memory.put(given.slots);
+      args.k_cache_rows = static_cast<std::int64_t>(given.k_cache.size()) / row_of(*spec.k);
+      args.k_block_size = given.block_size;
+      args.k_slot_count = given.slot_count;
+    }
+  }
+  if (spec.v) {
+    v = place(memory, spec, *spec.v, false, given.v, given.v_cache, args.v, args.v_out);
+    if (given.form.v_rows != CacheRows::none && v.data != nullptr) {
+      args.v_rows = memory.put(given.slots);
+      args.v_cache_rows = static_cast<std::int64_t>(given.v_cache.size()) / row_of(*spec.v);
+      args.v_block_size = given.block_size;
+      args.v_slot_count = given.slot_count;
+    }
+  }
+  if (spec.q.norm) args.q_norm_weight = memory.put(weight_type(spec, spec.q), given.q_weight);
+  if (k.data != nullptr && spec.k->norm) args.k_norm_weight = memory.put(weight_type(spec, *spec.k), given.k_weight);
+  if (v.data != nullptr && spec.v->norm) args.v_norm_weight = memory.put(weight_type(spec, *spec.v), given.v_weight);
+  if (given.form.angles == AngleSource::half) {
+    args.table.cos = memory.put(given.form.table_dtype, given.cos);
+    args.table.sin = memory.put(given.form.table_dtype, given.sin);
+    args.table.rows = static_cast<std::int64_t>(given.cos.size()) / (spec.rotary_dim / 2);
+  }
+  const LaunchStatus status = internal::launch_prepared(kernel, args, nullptr);
+  INFO(status.message());
+  REQUIRE(status);
+  target.synchronize();
+  const auto get = [&](const Written& written) {
+    return written.data == nullptr ? Bits{} : memory.get(written.dtype, written.data, written.count);
+  };
+  return {get(q), get(k), get(v)};
+}
+
+internal::Comparison compare_direct(const DirectCase& given, const DirectResult& result) {
+  const internal::Oracle oracle(given.spec);
+  internal::Comparison comparison;
+  check_operand(oracle, given, given.spec.q, given.q_weight, given.q, result.q, comparison);
+  if (given.spec.k && !given.k.empty()) {
+    check_operand(oracle, given, *given.spec.k, given.k_weight, given.k, result.k, comparison);
+  }
+  return comparison;
+}
+
+Bits encoded(DType dtype, const std::vector<double>& values) {
+  Bits bits;
+  bits.reserve(values.size());
+  for (const double value : values) bits.push_back(internal::encode(dtype, value));
+  return bits;
+}
+
+std::vector<double> decoded(DType dtype, const Bits& bits) {
+  std::vector<double> values;
+  values.reserve(bits.size());
+  for (const internal::ElementBits one : bits) values.push_back(internal::decode(dtype, one));
+  return values;
+}
+
+Bits random_elements(std::mt19937_64& random, DType dtype, std::int64_t count, double deviation, double middle) {
+  std::normal_distribution<double> normal(middle, deviation);
+  Bits bits;
+  for (std::int64_t i = 0; i < count; ++i) bits.push_back(internal::encode(dtype, normal(random)));
+  return bits;
+}
+
+void fill_direct(std::mt19937_64& random, DirectCase& given, double deviation) {
+  const RopeSpec& spec = given.spec;
+  const auto fill = [&](const Operand& operand, Bits& in, Bits& weight) {
+    in = random_elements(random, spec.dtype, given.tokens() * row_of(operand), deviation);
+    if (operand.norm) weight = random_elements(random, weight_type(spec, operand), operand.head_dim, 0.25, 1);
+  };
+  fill(spec.q, given.q, given.q_weight);
+  if (spec.k) fill(*spec.k, given.k, given.k_weight);
+  if (spec.v) fill(*spec.v, given.v, given.v_weight);
+}
+
+std::vector<unsigned char> bytes_of(DType dtype, const Bits& bits) {
+  std::vector<unsigned char> bytes(bits.size() * internal::element_bytes(dtype));
+  for (std::size_t i = 0; i < bits.size(); ++i) {
+    internal::store_bits(dtype, bytes.data(), static_cast<std::int64_t>(i), bits[i]);
+  }
+  return bytes;
+}
+
+Bits bits_of(DType dtype, const std::vector<unsigned char>& bytes) {
+  Bits bits(bytes.size() / internal::element_bytes(dtype));
+  for (std::size_t i = 0; i < bits.size(); ++i) {
+    bits[i] = internal::load_bits(dtype, bytes.data(), static_cast<std::int64_t>(i));
+  }
+  return bits;
+}
+
+}  // namespace ropejit::test
