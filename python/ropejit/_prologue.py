@@ -175,7 +175,8 @@ _WORDS = {"q": ("q", "qw", "qo", "qow"), "k": ("k", "kw", "ks", "ksw"), "v": ("v
 
 @functools.lru_cache(maxsize=64)
 def _read_words(words):
-    """How many inputs, outputs, slots and weights words stand for; and by name whose each is: places in these lists."""
+    """How many inputs, outputs and weights words stand for, and whether there are slots; and of q, k and v where in those
+    lists each has its own: (input or None, output, whether it has slots, weight or None), or None."""
     inputs, outputs, weights, found = 0, 0, 0, {}
     for word in words.split():
         if word not in _WORDS.get(word[0], ()) or word[0] in found:

@@ -14,7 +14,8 @@ from ropejit._services import service_for
 _ANGLES_OF_TWO = ("half", "full", "repeated")
 _ANGLES_OF_ONE = ("complex", "cos_sin", "radians")
 _FORM_KEYS = (
-    "positions", "angles", "padding", "overlaps_previous", "table_dtype", "strides", "context_parallel", "ranks", "rank"
+    "positions", "angles", "padding", "overlaps_previous", "ready_lists", "table_dtype", "strides", "context_parallel",
+    "ranks", "rank",
 )
 _KINDS = ("start", "ids", "offsets", "ragged")
 

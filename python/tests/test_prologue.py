@@ -286,9 +286,8 @@ def test_compiled_as_one_graph(lies, apart, cache_lies, device):
     torch._dynamo.reset()
 
     @torch.compile(backend="aot_eager", fullgraph=True)
-    def step(q, k, v, k_cache, v_cache, out, **rest):
-        result = p(q * 1 if out is None and lies == "apart" else q, k, v, k_cache=k_cache, v_cache=v_cache, out=out, **rest)
-        return result + 1
+    def step(**arguments):
+        return p(**arguments) + 1
 
     rest = vars(Arguments(device))
     rest["q"], rest["k"], rest["v"] = inputs(device, lies=lies)
@@ -304,6 +303,26 @@ def test_compiled_as_one_graph(lies, apart, cache_lies, device):
     assert_same_bits([result, ours["k_cache"], ours["v_cache"]], [wanted, theirs["k_cache"], theirs["v_cache"]])
     if apart:
         assert_same_bits([out + 1], [result])
+
+
+def test_compiled_with_slices_of_one_tensor_each_and_any_number_of_tokens(device):
+    p, a = ropejit.Prologue(SPEC), Arguments(device)
+    torch._dynamo.reset()
+
+    @torch.compile(backend="aot_eager", fullgraph=True, dynamic=True)
+    def step(packed, both, slots, positions, q_weight, k_weight):
+        q, k, v = packed.split((Q_HEADS * DIM, K_HEADS * DIM, K_HEADS * DIM), dim=-1)
+        k_cache, v_cache = both.unbind(1)
+        return p(q, k, v, positions, q_weight=q_weight, k_weight=k_weight, k_cache=k_cache, v_cache=v_cache, slots=slots)
+
+    for tokens in (TOKENS, 5, 2):
+        packed = torch.randn(tokens, (Q_HEADS + 2 * K_HEADS) * DIM, device=device)
+        both = torch.full((PAGES, 2, BLOCK, K_HEADS, DIM), UNTOUCHED, device=device)
+        rest = a.slots[: tokens - 1].clone(), torch.arange(tokens, device=device), a.q_weight, a.k_weight
+        again = packed.clone(), both.clone()
+        result = step(packed, both, *rest)
+        wanted = step._torchdynamo_orig_callable(*again, *rest)
+        assert_same_bits([result, packed, both], [wanted, *again])
 
 
 def test_the_operator_passes_torchs_own_checks(device):
@@ -510,6 +529,39 @@ def test_lists_of_the_operator_that_do_not_fit_its_names_are_refused(words, inpu
     lists = [a.q] * inputs, [a.q.clone() for _ in range(outputs)], a.slots if slots else None, [a.q_weight] * weights, words
     with pytest.raises(ValueError, match="(names|inputs|outputs|slots|weights): found .*, allowed: "):
         torch.ops.ropejit.prologue(*lists, p.spec, p.form, a.positions)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_captured_call_follows_its_tensors(device):
+    p, a, b = ropejit.Prologue(SPEC), Arguments(device), Arguments(device)
+    p(**vars(a.copies()))
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        p(**vars(a))
+    a.k_cache.fill_(UNTOUCHED)
+    a.v_cache.fill_(UNTOUCHED)
+    b.slots[1] = -1
+    for name in ("q", "k", "v", "q_weight", "k_weight", "slots"):
+        getattr(a, name).copy_(getattr(b, name))
+    p(**vars(b))
+    graph.replay()
+    torch.cuda.synchronize()
+    assert_same_bits([a.q, a.k_cache, a.v_cache], [b.q, b.k_cache, b.v_cache])
+
+
+def test_without_the_exchange_api(device):
+    from ropejit import _torch
+
+    p, a = ropejit.Prologue(SPEC), Arguments(device, torch.bfloat16, "k beside v")
+    wanted = a.copies()
+    wanted.k_cache, wanted.v_cache = caches(device, torch.bfloat16, "HND")
+    p(**vars(wanted))
+    assert _native.setup({**_torch.SETUP, "exchange": None}) is False
+    try:
+        p(**vars(a))
+    finally:
+        assert _native.setup(_torch.SETUP) is _torch.READS_BY_EXCHANGE
+    assert_same_bits([a.q, a.k_cache, a.v_cache], [wanted.q, wanted.k_cache, wanted.v_cache])
 
 
 def test_plain_calls_go_the_short_way(device, monkeypatch):
