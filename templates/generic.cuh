@@ -269,7 +269,7 @@ __device__ __forceinline__ void norm_row(const GenericPlan& plan, const GenericO
     }
   }
   __syncthreads();
-  const float r = reciprocal_rms(sums[0], shape.head_dim, norm.eps);
+  const float r = reciprocal_rms(sums[0], divide(1.0f, float_from_int(static_cast<i32>(shape.head_dim))), norm.eps);
   const char* const weights = static_cast<const char*>(norm.weight);
   const i64 weight_bytes = bytes_of(static_cast<Element>(shape.norm_weight));
   for (u32 lane = threadIdx.x; lane < shape.head_dim; lane += blockDim.x) {
@@ -325,14 +325,14 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
 
   i64 out_row = token.number * strides.out_token + token.sequence * strides.out_sequence;
   if (shape.rows >= static_cast<u32>(CacheRows::slots32)) {
-    Place place{};
+    i64 slot = -1;
     visit_number<2>(shape.rows - static_cast<u32>(CacheRows::slots32), [&](auto slots) {
       constexpr u32 first = static_cast<u32>(CacheRows::slots32);
-      place = place_of_slot<static_cast<CacheRows>(first + decltype(slots)::number)>(lines, number);
+      slot = slot_of<static_cast<CacheRows>(first + decltype(slots)::number)>(lines, number);
     });
-    if (place.is_beyond && params.flags != nullptr && threadIdx.x == 0) set_bits(params.flags, NoCacheRow);
-    if (!place.is_there) return;
-    out_row = place.elements;
+    if (slot >= lines.capacity && params.flags != nullptr && threadIdx.x == 0) set_bits(params.flags, NoCacheRow);
+    if (slot < 0 || slot >= lines.capacity) return;
+    out_row = place_of_slot(lines, slot);
   } else if (shape.rows != static_cast<u32>(CacheRows::none)) {
     i64 row = -1;
     visit_number<2>(shape.rows - 1, [&](auto rows) {

@@ -26,6 +26,7 @@ struct NormedCut {
 
   static constexpr u32 head_dim = shape.head_dim;
   static constexpr u32 half = first_half_of(head_dim);
+  static constexpr float share = 1.0f / static_cast<float>(head_dim);
   // Whether the lanes that a thread rotates are neighbours in the first half of the row, and those half a row away.
   static constexpr u32 held_lanes = rounds * row.word_lanes;
   static constexpr bool adds_what_it_holds =
@@ -106,12 +107,13 @@ struct Normed {
       if constexpr (!C.ready_lists) load_own_weights<C, O>(params, thread, weights);
     }
 
+    find_place<C, O>(params, rows);
     float r[Cut::heads];
 #pragma unroll
     for (u32 h = 0; h < Cut::heads; ++h) {
       float part = 0.0f;
       if (works && has_head<C, O>(group, h)) part = part_of<C, O>(params, rows, group, thread, word, h);
-      r[h] = reciprocal_rms(sum_of_segment<Cut::threads>(part), Cut::head_dim, lines_of<O>(params).eps);
+      r[h] = reciprocal_rms(sum_of_segment<Cut::threads>(part), Cut::share, lines_of<O>(params).eps);
     }
     // All lanes were read that the sums are of; those that another thread writes must have been read before.
     if constexpr (Cut::reads_others_lanes) __syncwarp();

@@ -69,7 +69,7 @@ __device__ __forceinline__ i64 lane_stride(i64 given) {
 struct Rows {
   const char* in;
   char* out;
-  bool is_beyond = false;  // of pages: its slot is one that the cache does not have
+  i64 slot = 0;  // of an operand that goes to pages; `out` is then where these begin, until has_place
 };
 
 // The row of the cache that a token goes to, or -1 where it goes to none.
@@ -82,26 +82,22 @@ __device__ __forceinline__ i64 cache_row(const LaunchParams& params, const void*
   return -1;
 }
 
-// Where a token's place in a cache of pages is.
-struct Place {
-  bool is_there;
-  bool is_beyond;  // its slot is one that the cache does not have
-  i64 elements;    // from the beginning of the pages; may be negative, as strides may
-};
-
-// Nothing branches on the slot, so that what is asked for next does not wait for it.
+// The slot of a token in a cache of pages; -1 where it has none.
 template <CacheRows kind>
-__device__ __forceinline__ Place place_of_slot(const OperandLines& pages, u32 token) {
-  if (token >= pages.slot_count) return {false, false, 0};
+__device__ __forceinline__ i64 slot_of(const OperandLines& pages, u32 token) {
+  if (token >= pages.slot_count) return -1;
   const i64 at = token * pages.slot_stride;
-  const i64 slot = kind == CacheRows::slots32 ? load_position32(pages.slots, at) : load_position64(pages.slots, at);
+  return kind == CacheRows::slots32 ? load_position32(pages.slots, at) : load_position64(pages.slots, at);
+}
+
+// Elements from the beginning of the pages to the place of a slot. They may be negative, as strides may; for numbers
+// that are no slots they mean nothing.
+__device__ __forceinline__ i64 place_of_slot(const OperandLines& pages, i64 slot) {
   const LongDivisor& size = pages.block_size;
   const u64 number = static_cast<u64>(slot);
   const u64 page = size.multiplier == 0 ? number : multiply_high(number, size.multiplier) >> size.shift;
-  const i64 elements =
-      static_cast<i64>(page * static_cast<u64>(pages.page_stride) +
-                       (number - page * static_cast<u64>(size.divisor)) * static_cast<u64>(pages.out_token));
-  return {slot >= 0 && slot < pages.capacity, slot >= pages.capacity, elements};
+  return static_cast<i64>(page * static_cast<u64>(pages.page_stride) +
+                          (number - page * static_cast<u64>(size.divisor)) * static_cast<u64>(pages.out_token));
 }
 
 // Whether a token is read: all are whose place in a cache is found while their elements are on their way.
@@ -111,22 +107,37 @@ __device__ __forceinline__ bool is_read(const Rows& rows) {
   return rows.out != nullptr;
 }
 
-// For operands that go to pages: false where the token has no place there. Called once what it is read from is on its
-// way.
+// For an operand that goes to pages: where the token goes there. Called once what it is read from is on its way, as
+// this waits for the slot. Nothing branches on the slot before that: the assembler moves loads that are used behind a
+// branch down behind it, where they would wait for one another.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ void find_place(const LaunchParams& params, Rows& rows) {
+  if constexpr (C.operand[O].has_slots()) {
+    const OperandLines& pages = lines_of<O>(params);
+    rows.out += place_of_slot(pages, rows.slot) * static_cast<i64>(bytes_of(C.operand[O].element_out));
+  }
+}
+
+// False where a token that goes to pages has no place there.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ bool has_place(const LaunchParams& params, const Rows& rows) {
   if constexpr (C.operand[O].has_slots()) {
-    if (rows.is_beyond && params.flags != nullptr) set_bits(params.flags, NoCacheRow);
-    return rows.out != nullptr;
+    const i64& capacity = lines_of<O>(params).capacity;
+    if (rows.slot >= 0 && rows.slot < capacity) return true;
+    if (rows.slot >= capacity && params.flags != nullptr) set_bits(params.flags, NoCacheRow);
+    return false;
   }
   return true;
 }
 
 // False where the token has no row in the cache.
 template <KernelConfig C, u32 O>
-__device__ __forceinline__ bool is_written(const LaunchParams& params, const Rows& rows) {
+__device__ __forceinline__ bool is_written(const LaunchParams& params, Rows& rows) {
   if constexpr (C.operand[O].rows == CacheRows::none) return true;
-  if constexpr (C.operand[O].has_slots()) return has_place<C, O>(params, rows);
+  if constexpr (C.operand[O].has_slots()) {
+    find_place<C, O>(params, rows);
+    return has_place<C, O>(params, rows);
+  }
   return rows.out != nullptr;
 }
 
@@ -150,9 +161,7 @@ __device__ __forceinline__ Rows rows_of(const LaunchParams& params, const Token&
   if constexpr (!shape.out_of_place) return {out_base + static_cast<i64>(out), out_base + static_cast<i64>(out)};
   const char* const in_base = input_of<C, O>(params);
   if constexpr (shape.has_slots()) {
-    const Place place = place_of_slot<shape.rows>(lines_of<O>(params), token.number);
-    char* const at = out_base + place.elements * static_cast<i64>(out_bytes);
-    return {in_base + static_cast<i64>(in), place.is_there ? at : nullptr, place.is_beyond};
+    return {in_base + static_cast<i64>(in), out_base, slot_of<shape.rows>(lines_of<O>(params), token.number)};
   } else if constexpr (shape.rows != CacheRows::none) {
     constexpr u32 cache_row_lanes = shape.heads * shape.head_dim;
     const i64 at = cache_row<shape.rows>(params, row_list_of<O>(params), cache_rows_of<O>(params), token.number);

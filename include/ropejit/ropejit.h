@@ -136,9 +136,9 @@ typedef struct ropejit_kernel ropejit_kernel;
 /* spec_json: the model's RoPE, with "schema": 1 (docs/spec-json.md).
  * form_json: NULL for the defaults, or an object whose keys are the members of LaunchForm (form.hpp, which says what
  * each means; docs/spec-json.md, "The launch form as JSON"): how tensors are placed and strided, which of
- * ROPEJIT_POSITIONS_... positions are, whether cos and sin are the caller's, which rows of a cache k and v go to.
- * May compile, which takes some hundred milliseconds; a second call with an equal spec and form does not.
- * *kernel is set to NULL on failure, else to a kernel that the caller releases. */
+ * ROPEJIT_POSITIONS_... positions are, whether cos and sin are the caller's, which rows or slots of a cache k and v go
+ * to. May compile, which takes some hundred milliseconds; a second call with an equal spec and form does not. *kernel
+ * is set to NULL on failure, else to a kernel that the caller releases. */
 ROPEJIT_API ropejit_status ropejit_get(ropejit_service* service, const char* spec_json, const char* form_json,
                                        ropejit_kernel** kernel);
 
@@ -191,7 +191,7 @@ enum {
 /* Bits that a launch sets in args.flags: what only the device can find. */
 enum {
   ROPEJIT_FLAG_NO_TABLE_ROW = 1, /* a position for which the caller's table has no row: the token came out NaN */
-  ROPEJIT_FLAG_NO_CACHE_ROW = 2  /* a number in rows that is neither -1 nor a row: the token was not written there */
+  ROPEJIT_FLAG_NO_CACHE_ROW = 2  /* in rows neither -1 nor a row, or a slot from the capacity on: not written there */
 };
 
 /* Operands of a launch, as the spec names them. */
@@ -201,8 +201,12 @@ enum {
   ROPEJIT_V = 2  /* the values, which do not rotate: they are copied, out of place always */
 };
 
-/* One operand of a launch, [batch, tokens, heads, head_dim]. Fill it from ropejit_operand_of(). Refusals call its `in`,
- * `out`, `rows` and `cache_rows` by its name: v, v_out, v_rows, v_cache_rows. */
+/* A slot_count of no tokens, since 0 stands for all of them. */
+#define ROPEJIT_NO_SLOTS ((int64_t)-1)
+
+/* One operand of a launch, [batch, tokens, heads, head_dim]. Fill it from ropejit_operand_of(): the members behind
+ * cache_rows are 0 there, which stands for what launches were before these members came. Refusals call its `in`, `out`
+ * and the members from `rows` on by its name: v, v_out, v_rows, v_cache_rows and so on. */
 typedef struct ropejit_operand {
   size_t size;       /* sizeof(ropejit_operand) where the caller was compiled */
   int32_t name;      /* ROPEJIT_Q, ROPEJIT_K or ROPEJIT_V: one that the spec has */
@@ -212,9 +216,26 @@ typedef struct ropejit_operand {
    * whose token_stride is between rows; its batch_stride is not used. */
   ropejit_tensor out;
   /* For forms with "k_rows" and "v_rows": device memory, at [b*tokens + s] the row of `out` (int32_t or int64_t, as the
-   * form says) that token s of sequence b is written to; -1: none. Rows must be distinct. Operands may share a list. */
+   * form says) that token s of sequence b is written to; -1: none. Rows must be distinct. Operands may share a list.
+   * For forms with slots: see block_size. */
   const void* rows;
-  int64_t cache_rows; /* 1 or more */
+  int64_t cache_rows; /* 1 or more; of pages all their places, which is the cache's capacity */
+  /* For operands with a "norm": device memory, head_dim weights of the norm's weight_dtype, which the launch does not
+   * write. NULL: the operand has no norm, or is left out of this launch. */
+  const void* norm_weight;
+  /* For forms whose "k_rows" and "v_rows" are "slots32" or "slots64": the tokens of a page, 1 or more. 0: other forms.
+   * `rows` then has a slot for a token, and slot s is place s % block_size of page s / block_size. `out` is [pages,
+   * block_size, heads, head_dim]: its batch_stride is between pages, its token_stride between places of a page, its
+   * head_stride between heads, in any order; its lanes lie side by side. A token with a slot below 0 is not written
+   * there, in silence; nor is one with a slot from cache_rows on, which ROPEJIT_FLAG_NO_CACHE_ROW tells. Slots must be
+   * distinct. */
+  int64_t block_size;
+  /* How many tokens of the launch have a slot: of those from there on, this operand is neither read nor written. 0:
+   * every token; ROPEJIT_NO_SLOTS: none. */
+  int64_t slot_count;
+  /* In `rows`, from a token's slot to the next, in elements. 0: 1. There is no stride of 0 in C, as it would give all
+   * tokens one slot. */
+  int64_t slot_stride;
 } ropejit_operand;
 
 /* One launch. Fill it from ropejit_args_default(): not all defaults of the members up to `flags` are 0, as those of all
@@ -278,7 +299,7 @@ static inline ropejit_tensor ropejit_contiguous(void* data) {
   return tensor;
 }
 
-/* An operand of tensors without gaps, `out` NULL: in place, and no rows of a cache. */
+/* An operand of tensors without gaps, `out` NULL: in place; no rows of a cache and no norm. */
 static inline ropejit_operand ropejit_operand_of(int32_t name, void* in, void* out) {
   ropejit_operand operand;
   operand.size = sizeof operand;
@@ -288,6 +309,10 @@ static inline ropejit_operand ropejit_operand_of(int32_t name, void* in, void* o
   operand.out = ropejit_contiguous(out);
   operand.rows = NULL;
   operand.cache_rows = 0;
+  operand.norm_weight = NULL;
+  operand.block_size = 0;
+  operand.slot_count = 0;
+  operand.slot_stride = 0;
   return operand;
 }
 
@@ -326,9 +351,9 @@ static inline ropejit_args ropejit_args_default(void) {
   return args;
 }
 
-/* Queues the rotation on `stream`: a CUstream or cudaStream_t of the current context, NULL for its default stream,
- * ignored on the host target, which runs at once. Never compiles, allocates, locks or waits, failures included; may be
- * captured into a CUDA graph. What is wrong is refused before anything is queued. */
+/* Queues the rotation, and the norms before it, on `stream`: a CUstream or cudaStream_t of the current context, NULL
+ * for its default stream, ignored on the host target, which runs at once. Never compiles, allocates, locks or waits,
+ * failures included; may be captured into a CUDA graph. What is wrong is refused before anything is queued. */
 ROPEJIT_API ropejit_status ropejit_launch(const ropejit_kernel* kernel, const ropejit_args* args, void* stream);
 
 #ifdef __cplusplus

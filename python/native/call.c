@@ -9,8 +9,9 @@ typedef struct Sizes {
   int64_t batch;
   int64_t tokens;
   View in[OPERANDS];
-  View out[OPERANDS];  /* in place: as `in` */
-  View rows[OPERANDS]; /* where the call has rows */
+  View out[OPERANDS];    /* in place: as `in` */
+  View rows[OPERANDS];   /* where the call has rows */
+  View weight[OPERANDS]; /* likewise */
   View positions, cos, sin, cu_seqlens;
 } Sizes;
 
@@ -60,6 +61,7 @@ static int torch_is_watching(const Call* call) {
   for (int i = 0; i < OPERANDS; ++i) {
     int needed = requires_grad(call->operand[i].in);
     if (needed == 0) needed = requires_grad(call->operand[i].out);
+    if (needed == 0) needed = requires_grad(call->operand[i].weight);
     if (needed != 0) return needed;
   }
   const int needed = requires_grad(call->cos);
@@ -142,6 +144,32 @@ static bool read_positions(const Site* site, const Call* call, Sizes* sizes) {
   return positions->ndim == axes + 1 || positions->shape[axes] == 1 || positions->shape[axes] == sizes->batch;
 }
 
+/* Slots of the first tokens, as far as there are any, at any distance but 0, which ropejit.h does not have. */
+static bool read_slots(const Call* call, Sizes* sizes, int i) {
+  View* const slots = &sizes->rows[i];
+  if (!view_tensor(call->operand[i].rows, slots) || !same_device(slots, first_of(sizes))) return false;
+  return (slots->dtype == DTYPE_INT32 || slots->dtype == DTYPE_INT64) && slots->ndim == 1 &&
+         slots->shape[0] <= sizes->tokens && (slots->shape[0] <= 1 || slots->strides[0] > 0);
+}
+
+/* A cache of [pages, tokens of a page, heads, lanes], whose lanes lie side by side. */
+static bool is_paged_cache(const View* cache, int64_t heads, int64_t lanes) {
+  return cache->ndim == 4 && cache->shape[0] > 0 && cache->shape[1] > 0 && cache->shape[2] == heads &&
+         cache->shape[3] == lanes && (lanes == 1 || cache->strides[3] == 1);
+}
+
+/* A norm's weights: as many as a head has lanes, side by side. */
+static bool read_weight(const Site* site, const Call* call, Sizes* sizes, int i) {
+  const bool wanted = ((site->norms >> i) & 1) != 0;
+  if ((call->operand[i].weight != NULL) != wanted) return false;
+  if (!wanted) return true;
+  View* const weight = &sizes->weight[i];
+  const int64_t lanes = sizes->in[i].shape[site->lane];
+  return view_tensor(call->operand[i].weight, weight) && same_device(weight, first_of(sizes)) &&
+         is_float(weight->dtype) && weight->ndim == 1 && weight->shape[0] == lanes &&
+         (lanes == 1 || weight->strides[0] == 1);
+}
+
 /* The rows of a cache: as many numbers as there are tokens, side by side. */
 static bool read_rows(const Call* call, Sizes* sizes, int i) {
   View* const rows = &sizes->rows[i];
@@ -155,16 +183,41 @@ static bool read_rows(const Call* call, Sizes* sizes, int i) {
   return count == sizes->batch * sizes->tokens;
 }
 
-/* A tensor of the caller's that is written: of the input's shape, or with rows a cache of [rows, heads, lanes]. */
+/* Lanes of a head of an operand of [tokens, heads * lanes]; 0: nobody says. Those of q are k's, if nobody else says. */
+static int64_t lanes_of(const Site* site, const Call* call, int i) {
+  if (site->lanes[i] > 0) return site->lanes[i];
+  PyObject* const cache = call->operand[i == ROPEJIT_Q ? ROPEJIT_K : i].out;
+  View view;
+  return cache != NULL && view_memory(cache, &view) && view.ndim == 4 ? view.shape[3] : 0;
+}
+
+/* Of a Prologue's tensor of [tokens, heads * lanes] the view [tokens, heads, lanes]. */
+static bool split_heads(const Site* site, const Call* call, View* view, int i) {
+  if (!site->paged || view->ndim != 2) return true;
+  const int64_t lanes = lanes_of(site, call, i);
+  if (lanes <= 0 || view->shape[1] % lanes != 0) return false;
+  view->ndim = 3;
+  view->shape[2] = lanes;
+  view->shape[1] /= lanes;
+  view->strides[2] = view->strides[1];
+  view->strides[1] *= lanes;
+  return true;
+}
+
+/* A tensor of the caller's that is written: of the input's shape, or with rows a cache of [rows, heads, lanes], or with
+ * slots one of pages. */
 static bool read_output(const Site* site, const Call* call, Sizes* sizes, int i) {
   const View* const in = &sizes->in[i];
   View* const out = &sizes->out[i];
   if (!view_tensor(call->operand[i].out, out) || !same_device(out, in) || !is_float(out->dtype)) return false;
+  if (call->operand[i].rows != NULL && site->paged) {
+    return is_paged_cache(out, in->shape[site->head], in->shape[site->lane]) && read_slots(call, sizes, i);
+  }
   if (call->operand[i].rows != NULL) {
     return out->ndim == 3 && out->shape[0] > 0 && out->shape[1] == size_at(in, site->head) &&
            out->shape[2] == in->shape[site->lane] && read_rows(call, sizes, i);
   }
-  if (out->ndim != in->ndim) return false;
+  if (!split_heads(site, call, out, i) || out->ndim != in->ndim) return false;
   for (int32_t d = 0; d < in->ndim; ++d) {
     if (out->shape[d] != in->shape[d]) return false;
   }
@@ -175,11 +228,11 @@ static bool read_operand(const Site* site, const Call* call, Sizes* sizes, int i
   const View* const q = first_of(sizes);
   View* const in = &sizes->in[i];
   if (i != ROPEJIT_Q) {
-    if (!view_tensor(call->operand[i].in, in) || !same_device(in, q)) return false;
+    if (!view_tensor(call->operand[i].in, in) || !same_device(in, q) || !split_heads(site, call, in, i)) return false;
     if (in->ndim != q->ndim || in->dtype != q->dtype) return false;
     if (size_at(in, site->batch) != sizes->batch || size_at(in, site->token) != sizes->tokens) return false;
   }
-  if (size_at(in, site->head) == 0 || in->shape[site->lane] == 0) return false;
+  if (size_at(in, site->head) == 0 || in->shape[site->lane] == 0 || !read_weight(site, call, sizes, i)) return false;
   if (call->operand[i].rows != NULL && i == ROPEJIT_Q) return false;
   if (call->operand[i].out != NULL) return read_output(site, call, sizes, i);
   sizes->out[i] = *in;
@@ -188,6 +241,7 @@ static bool read_operand(const Site* site, const Call* call, Sizes* sizes, int i
 
 static bool read_sizes(const Site* site, const Call* call, Sizes* sizes) {
   const View* const q = first_of(sizes);
+  if (!split_heads(site, call, &sizes->in[ROPEJIT_Q], ROPEJIT_Q)) return false;
   if (!is_float(q->dtype) || q->ndim != site->ndim) return false;
   sizes->batch = size_at(q, site->batch);
   sizes->tokens = size_at(q, site->token);
@@ -229,6 +283,15 @@ static ropejit_tensor cache_of(const View* view) {
   return tensor;
 }
 
+/* The launch's view of a cache of pages. */
+static ropejit_tensor pages_of(const View* view) {
+  ropejit_tensor tensor = ropejit_contiguous(view->data);
+  if (view->shape[0] != 1) tensor.batch_stride = view->strides[0];
+  if (view->shape[1] != 1) tensor.token_stride = view->strides[1];
+  if (view->shape[2] != 1) tensor.head_stride = view->strides[2];
+  return tensor;
+}
+
 static bool is_gapless_cache(const View* view) {
   return (view->shape[2] == 1 || view->strides[2] == 1) &&
          (view->shape[1] == 1 || view->strides[1] == view->shape[2]) &&
@@ -254,9 +317,11 @@ static void fill_key(const Site* site, const Call* call, const Sizes* sizes, int
     own[KEY_OF_HEADS] = size_at(&sizes->in[i], site->head);
     own[KEY_OF_DIM] = sizes->in[i].shape[site->lane];
     key[KEY_CONTIGUOUS] &= is_gapless(site, &sizes->in[i]);
+    if (operand->weight != NULL) own[KEY_OF_WEIGHT_DTYPE] = sizes->weight[i].dtype;
     if (operand->out == NULL) continue;
     own[KEY_OF_OUT_DTYPE] = sizes->out[i].dtype;
     if (operand->rows != NULL) own[KEY_OF_ROWS_DTYPE] = sizes->rows[i].dtype;
+    if (operand->rows != NULL && site->paged) continue; /* no promise is made of pages */
     key[KEY_CONTIGUOUS] &= operand->rows != NULL ? is_gapless_cache(&sizes->out[i]) : is_gapless(site, &sizes->out[i]);
   }
 }
@@ -428,6 +493,18 @@ static bool make_outputs(const Site* site, const Call* call, Sizes* sizes, PyObj
   return true;
 }
 
+/* Slots and the pages of their cache. A list of none may have no memory, and is not read: it is somewhere all the same,
+ * as a null pointer is no list. */
+static void fill_slots(const View* cache, const View* slots, ropejit_operand* operand) {
+  static const int64_t nowhere = 0;
+  operand->out = pages_of(cache);
+  operand->rows = slots->shape[0] > 0 ? slots->data : &nowhere;
+  operand->cache_rows = cache->shape[0] * cache->shape[1];
+  operand->block_size = cache->shape[1];
+  operand->slot_count = slots->shape[0] > 0 ? slots->shape[0] : ROPEJIT_NO_SLOTS;
+  if (slots->shape[0] > 1) operand->slot_stride = slots->strides[0];
+}
+
 /* How many there are. */
 static int fill_operands(const Site* site, const Call* call, const Sizes* sizes, ropejit_operand* operands) {
   int count = 0;
@@ -435,7 +512,10 @@ static int fill_operands(const Site* site, const Call* call, const Sizes* sizes,
     if (call->operand[i].in == NULL) continue;
     ropejit_operand operand = ropejit_operand_of(i, NULL, NULL);
     operand.in = tensor_of(site, &sizes->in[i]);
-    if (call->operand[i].rows != NULL) {
+    if (call->operand[i].weight != NULL) operand.norm_weight = sizes->weight[i].data;
+    if (call->operand[i].rows != NULL && site->paged) {
+      fill_slots(&sizes->out[i], &sizes->rows[i], &operand);
+    } else if (call->operand[i].rows != NULL) {
       operand.out = cache_of(&sizes->out[i]);
       operand.rows = sizes->rows[i].data;
       operand.cache_rows = sizes->out[i].shape[0];

@@ -14,11 +14,12 @@ enum {
   KEY_TABLE_WIDTH, /* numbers a row, as the tensor has them */
   KEY_POSITIONS_DTYPE,
   KEY_CONTIGUOUS,
-  KEY_OPERANDS,     /* for each of q, k and v the four below */
+  KEY_OPERANDS,     /* for each of q, k and v the five below */
   KEY_OF_HEADS = 0, /* 0: it is not there */
   KEY_OF_DIM,
-  KEY_OF_OUT_DTYPE,  /* of a tensor that the caller brought to be written; else DTYPE_OTHER */
-  KEY_OF_ROWS_DTYPE, /* DTYPE_OTHER: without rows of a cache */
+  KEY_OF_OUT_DTYPE,    /* of a tensor that the caller brought to be written; else DTYPE_OTHER */
+  KEY_OF_ROWS_DTYPE,   /* DTYPE_OTHER: without rows of a cache, or slots */
+  KEY_OF_WEIGHT_DTYPE, /* DTYPE_OTHER: without a norm */
   KEY_OPERAND_LENGTH,
   KEY_LENGTH = KEY_OPERANDS + OPERANDS * KEY_OPERAND_LENGTH
 };
@@ -47,12 +48,18 @@ typedef struct Site {
   PositionKind positions;
   int64_t ranks; /* that share each sequence (context parallelism); 1: none do */
   int64_t rank;  /* which of them this is */
+  /* Of a Prologue, whose tensors are [tokens, heads, lanes] or [tokens, heads * lanes], whose caches have pages, and
+   * whose rows are slots. */
+  bool paged;
+  int32_t norms;           /* bit i: operand i has a norm, and its calls bring weights */
+  int64_t lanes[OPERANDS]; /* of a head, as the spec has them; 0: as the cache has them */
 } Site;
 
 typedef struct CallOperand {
-  PyObject* in;   /* NULL: the call has no such operand */
-  PyObject* out;  /* NULL: as the site has it, over `in` or into a new tensor */
-  PyObject* rows; /* of the cache that `out` is; NULL: none */
+  PyObject* in;     /* NULL: the call has no such operand */
+  PyObject* out;    /* NULL: as the site has it, over `in` or into a new tensor */
+  PyObject* rows;   /* of the cache that `out` is; NULL: none */
+  PyObject* weight; /* of its norm; NULL: none */
 } CallOperand;
 
 typedef struct Call {

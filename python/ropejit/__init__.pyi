@@ -45,6 +45,30 @@ class Rotation:
         start: int = ...,
     ) -> None: ...
 
+class Prologue:
+    spec: str
+    form: str
+    def __init__(self, spec: _Json, form: _Form = ...) -> None: ...
+    def __call__(
+        self,
+        q: Tensor,
+        k: Optional[Tensor] = ...,
+        v: Optional[Tensor] = ...,
+        positions: Optional[Tensor] = ...,
+        *,
+        q_weight: Optional[Tensor] = ...,
+        k_weight: Optional[Tensor] = ...,
+        v_weight: Optional[Tensor] = ...,
+        k_cache: Optional[Tensor] = ...,
+        v_cache: Optional[Tensor] = ...,
+        slots: Optional[Tensor] = ...,
+        out: Optional[Tensor] = ...,
+        cos: Optional[Tensor] = ...,
+        sin: Optional[Tensor] = ...,
+        cu_seqlens: Optional[Tensor] = ...,
+        start: int = ...,
+    ) -> Tensor: ...
+
 def rope(
     q: Tensor,
     k: Optional[Tensor],

@@ -108,6 +108,111 @@ def check_store(rotation, operands, positions, cos, sin, cu_seqlens, start):
     _check_positions(rotation, q, positions, cu_seqlens, batch, tokens)
 
 
+def check_prologue_types(operands, positions, cos, sin, cu_seqlens, start):
+    tensors = {"positions": positions, "cos": cos, "sin": sin, "cu_seqlens": cu_seqlens}
+    needed = []
+    for name, operand in zip(NAMES, operands):
+        if operand:
+            read, written, slots, weight = operand
+            tensors |= {name: read, written_name(name): written, f"{name}_weight": weight}
+            if slots is not None:
+                tensors["slots"] = slots
+            needed.append(name)
+    _check_types(tensors, needed, start)
+
+
+def written_name(name):
+    """What a Prologue's callers call the tensor that an operand is written to."""
+    return "out" if name == "q" else f"{name}_cache"
+
+
+def check_prologue(prologue, operands, positions, cos, sin, cu_seqlens, start):
+    """Raises for the first thing that keeps these operands of a Prologue from being served."""
+    given = {name: operand for name, operand in zip(NAMES, operands) if operand}
+    q = given["q"][0]
+    tokens = q.shape[0] if q.dim() > 0 else 0
+    for name, (read, written, slots, weight) in given.items():
+        heads, lanes = _check_heads(prologue, name, read, q, given)
+        if read.shape[0] != tokens:
+            _refuse(name, f"{read.shape[0]} tokens", f"{tokens}, as q has")
+        _check_weight(prologue, name, weight, q, lanes)
+        if written is None:
+            if name == "v" or given["q"][1] is not None:
+                _refuse(written_name(name), "None", "a cache (without caches q and k are written over, out is None)")
+            _check_writable(name, read)
+            continue
+        where = written_name(name)
+        _check_device(where, written, q)
+        _check_dtype(where, written, tuple(_torch.FLOATS.values()))
+        if slots is None and written.shape != read.shape:
+            _refuse(where, f"shape {tuple(written.shape)}", f"{tuple(read.shape)}, as {name} has")
+        if slots is not None:
+            _check_pages(where, written, name, heads, lanes)
+            _check_slots(slots, q, tokens)
+        if written.is_neg():
+            _refuse(where, "a lazily negated tensor, which cannot be written to", "another, such as a clone of it")
+        _check_writable(where, written)
+    _check_tables(prologue, q, cos, sin, 1, tokens, start)
+    _check_positions(prologue, q, positions, cu_seqlens, 1, tokens)
+
+
+def _check_heads(prologue, name, read, q, given):
+    """Heads and lanes of an operand, as it has them or its last dimension is split."""
+    _check_device(name, read, None if name == "q" else q)
+    _check_dtype(name, read, tuple(_torch.FLOATS.values()) if name == "q" else (q.dtype,))
+    _check_rank(name, read, (2, 3), "[tokens, heads, head_dim] or [tokens, heads * head_dim]")
+    heads, lanes = read.shape[-2:]
+    if read.dim() == 2:
+        cache = given["k" if name == "q" else name][1] if name != "q" or "k" in given else None
+        lanes = prologue.lanes[NAMES.index(name)] or (cache.shape[-1] if cache is not None and cache.dim() == 4 else 0)
+        if lanes == 0:
+            _refuse(name, "2 dimensions", "3, since neither the spec nor a cache has its head_dim")
+        if read.shape[1] % lanes != 0:
+            _refuse(name, f"{read.shape[1]} lanes", f"a multiple of {lanes}, which is its head_dim")
+        heads = read.shape[1] // lanes
+    for size, wanted, word in ((heads, prologue.heads, "heads"), (lanes, prologue.lanes, "lanes")):
+        if size == 0:
+            _refuse(name, f"no {word}", "1 or more")
+        wanted = wanted[NAMES.index(name)]
+        if wanted not in (0, size):
+            _refuse(name, f"{size} {word}", f"{wanted}, as the spec has")
+    return heads, lanes
+
+
+def _check_weight(prologue, name, weight, q, lanes):
+    name_of_weight, norm = f"{name}_weight", prologue.norms[NAMES.index(name)]
+    if (weight is not None) != (norm is not None):
+        found = "None" if weight is None else "a tensor"
+        allowed = f"{lanes} weights" if weight is None else "None"
+        _refuse(name_of_weight, found, f"{allowed}: the spec's {name} has {'a' if weight is None else 'no'} norm")
+    if weight is None:
+        return
+    _check_device(name_of_weight, weight, q)
+    wanted = _torch.FLOATS.get(norm.get("weight_dtype"))
+    _check_dtype(name_of_weight, weight, tuple(_torch.FLOATS.values()) if wanted is None else (wanted,))
+    if tuple(weight.shape) != (lanes,):
+        _refuse(name_of_weight, f"shape {tuple(weight.shape)}", f"{(lanes,)}: one for each lane of a head")
+
+
+def _check_pages(name, cache, operand, heads, lanes):
+    shape = tuple(cache.shape)
+    if len(shape) != 4 or 0 in shape[:2]:
+        _refuse(name, f"shape {shape}", f"[pages, block_size, {heads}, {lanes}]")
+    if shape[2] != heads:
+        _refuse(operand, f"{heads} heads", f"{shape[2]}, as {name} has")
+    if shape[3] != lanes:
+        _refuse(operand, f"{lanes} lanes", f"{shape[3]}, as {name} has")
+    if lanes > 1 and cache.stride(3) != 1:
+        _refuse(name, f"lanes that lie {cache.stride(3)} apart", "lanes side by side")
+
+
+def _check_slots(slots, q, tokens):
+    _check_device("slots", slots, q)
+    _check_dtype("slots", slots, (torch.int32, torch.int64))
+    if slots.dim() != 1 or slots.shape[0] > tokens:
+        _refuse("slots", f"shape {tuple(slots.shape)}", f"[up to {tokens}]: one for each of the first tokens")
+
+
 def _check_rows(name, rows, q, tokens):
     name = f"{name}.rows"
     _check_device(name, rows, q)

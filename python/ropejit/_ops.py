@@ -4,6 +4,7 @@
     ropejit::rope.one(q, spec, form, dims, ...) -> Tensor
     ropejit::rope_(q, k or None, spec, form, dims, ...) -> ()
     ropejit::store(inputs, outputs, rows, names, spec, form, dims, ...) -> ()
+    ropejit::prologue(inputs, outputs, slots or None, weights, names, spec, form, ...) -> ()
 
 Spec and form go by value, as text: compile caches outlive processes. Eager calls do not come this way (Rotation has a
 shorter one); traces, modes and subclasses of tensors do. torch leaves off trailing arguments that have their defaults:
@@ -12,7 +13,7 @@ _complete puts them back.
 
 import torch
 
-from ropejit import _operands, _plain, _templates
+from ropejit import _operands, _plain, _prologue, _templates
 from ropejit._autograd import RotateByOperator, differentiates
 from ropejit._rotation import Rotation, rotation
 from ropejit._traces import copied
@@ -21,12 +22,21 @@ _REST = (
     "str spec, str form, str dims, bool gathered=False, Tensor? positions=None, Tensor? cos=None, Tensor? sin=None, "
     "Tensor? cu_seqlens=None, SymInt start=0"
 )
+_REST_OF_PROLOGUE = (
+    "str spec, str form, Tensor? positions=None, Tensor? cos=None, Tensor? sin=None, Tensor? cu_seqlens=None, SymInt start=0"
+)
 _tags = (torch.Tag.pt2_compliant_tag,)
 torch.library.define("ropejit::rope", f"(Tensor q, Tensor k, {_REST}) -> (Tensor, Tensor)", tags=_tags)
 torch.library.define("ropejit::rope.one", f"(Tensor q, {_REST}) -> Tensor", tags=_tags)
 torch.library.define("ropejit::rope_", f"(Tensor(a!) q, Tensor(b!)? k, {_REST}) -> ()", tags=_tags)
 torch.library.define(
     "ropejit::store", f"(Tensor[] inputs, Tensor(a!)[] outputs, Tensor[] rows, str names, {_REST}) -> ()", tags=_tags
+)
+
+torch.library.define(
+    "ropejit::prologue",
+    f"(Tensor[] inputs, Tensor(a!)[] outputs, Tensor? slots, Tensor[] weights, str names, {_REST_OF_PROLOGUE}) -> ()",
+    tags=_tags,
 )
 
 
@@ -143,6 +153,45 @@ def _store_without_gradient(inputs, outputs, rows, names, *rest):
         raise _operands.no_gradient()
     with torch._C._AutoDispatchBelowAutograd():
         torch.ops.ropejit.store.default(inputs, outputs, rows, names, *rest)
+
+
+# The lists of a prologue's operands, and then what _complete_prologue takes.
+
+
+def _complete_prologue(spec, form, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
+    """The Prologue, and the arguments of a call of it after the operands."""
+    return _prologue.prologue(spec, form), (positions, cos, sin, cu_seqlens, start)
+
+
+@torch.library.impl("ropejit::prologue", ("cpu", "cuda"))
+def _run_prologue(inputs, outputs, slots, weights, names, *rest):
+    of, (*tensors, start) = _complete_prologue(*rest)
+    of.forced(_prologue.from_lists(inputs, outputs, slots, weights, names), *tensors, int(start))
+
+
+@torch.library.register_fake("ropejit::prologue")
+def _fake_prologue(inputs, outputs, slots, weights, names, *rest):
+    return None
+
+
+@torch.library.impl("ropejit::prologue", ("Conjugate", "Negative"))
+def _prologue_of_lazy(inputs, outputs, slots, weights, names, spec, form, *rest):
+    _, (*tensors, start) = _complete_prologue(spec, form, *rest)
+    over = [not set(word) & set("os") for word in names.split()]
+    outputs = [_plain.negated_back(x) if in_place else x for x, in_place in zip(outputs, over)]
+    _prologue.refuse_lazy(names, outputs)
+    inputs, weights = ([_plain.resolved(x) for x in given] for given in (inputs, weights))
+    lists = inputs, outputs, _plain.resolved(slots), weights, names
+    torch.ops.ropejit.prologue.default(*lists, spec, form, *map(_plain.resolved, tensors), start)
+
+
+@torch.library.impl("ropejit::prologue", "Autograd")
+def _prologue_without_gradient(inputs, outputs, slots, weights, names, *rest):
+    tensors = _complete_prologue(*rest)[1][:4]
+    if differentiates(*inputs, *outputs, *weights, *tensors):
+        raise _prologue.no_gradient(_prologue.from_lists(inputs, outputs, slots, weights, names), *tensors)
+    with torch._C._AutoDispatchBelowAutograd():
+        torch.ops.ropejit.prologue.default(inputs, outputs, slots, weights, names, *rest)
 
 
 def _of(spec, form, dims):

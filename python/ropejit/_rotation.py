@@ -6,13 +6,14 @@ import operator
 import torch
 
 from ropejit import _autograd, _checks, _native, _operands, _plain, _templates, _torch, _traces
+from ropejit._kind import Kind
 from ropejit._services import python_error
 
 _is_compiling = torch.compiler.is_compiling
-_FORCED, _LAST = 1, 2  # flags of Site.run
+FORCED, LAST = 1, 2  # flags of Site.run
 
 
-class Rotation:
+class Rotation(Kind):
     """Rotates q and k, or q alone, by their positions. Immutable; calls may come from any thread.
 
     spec: a dict or JSON ("The spec as JSON"), without dtype, heads and head_dim, which the tensors say.
@@ -28,19 +29,11 @@ class Rotation:
         if not isinstance(dims, str):
             raise TypeError(f"dims: found {type(dims).__name__}, allowed: a str")
         _templates.output_dtype(spec)
+        super().__init__(spec, form, dims, _gathered)
         for name in _operands.NAMES:
-            _templates.operand_of(spec, name)
+            if _templates.operand_of(spec, name).get("norm") is not None:
+                raise ValueError(f"spec.{name}.norm: found one, allowed: none, since ropejit.Prologue is for specs with norms")
         self.k_rotates = _templates.operand_of(spec, "k").get("rotates") is not False
-        self.spec = _templates.as_text(spec)
-        self.form = _templates.as_text(form)
-        self.dims = dims
-        self.kind = form["positions"]
-        self.angles = form.get("angles", "computed")
-        self.tables = _templates.tables_of(form)
-        axes = spec.get("axes") or {}
-        self.axes = len(axes.get("sections", ())) if self.kind == "ids" else 0
-        self.gathered = _gathered
-        self.ranks, self.rank = _templates.ranks_of(form)
         apart, over = self._site(spec, form, False), self._site(spec, form, True)
         self._run, self._run_in_place = apart.run, over.run
         self._store, self._store_in_place = apart.store, over.store
@@ -52,19 +45,6 @@ class Rotation:
 
     def __reduce__(self):
         return rotation, (self.spec, self.form, self.dims, self.gathered)
-
-    def _site(self, spec, form, in_place):
-        return _native.Site(
-            order=self.dims,
-            positions=self.kind,
-            in_place=in_place,
-            axes=self.axes > 0,
-            gathered=self.gathered,
-            tables=self.tables,
-            ranks=self.ranks,
-            rank=self.rank,
-            make=functools.partial(_templates.make_kernel, spec, form, in_place),
-        )
 
     def __call__(self, q, k=None, positions=None, cos=None, sin=None, cu_seqlens=None, start=0):
         """New tensors (q, k), k None where none was given; q and k stay as they are. On torch's current stream; waits
@@ -130,8 +110,8 @@ class Rotation:
         *tensors, start = rest
         run = self._store_in_place if operands[0][1] is None else self._store
         try:
-            with _context_of(operands[0][0]):
-                done = run(*ready, *self._in_memory(*tensors), start, _FORCED | _LAST)
+            with context_of(operands[0][0]):
+                done = run(*ready, *self._in_memory(*tensors), start, FORCED | LAST)
         except _native.NativeError as error:
             raise python_error(error) from None
         if done is None:
@@ -150,7 +130,7 @@ class Rotation:
         """What arguments come to, whatever autograd and modes may say."""
         run = self._run_in_place if in_place else self._run
         try:
-            result = run(*arguments, _FORCED)
+            result = run(*arguments, FORCED)
             return self._forced_slowly(run, in_place, *arguments) if result is None else result
         except (_native.NativeError, TypeError, OverflowError) as error:
             raise self._explained(error, in_place, *arguments) from None
@@ -167,16 +147,11 @@ class Rotation:
         prepared = _plain.written_to if in_place else _plain.read_from
         ready_q, ready_k, rest = prepared(q), prepared(k), self._in_memory(positions, cos, sin, cu_seqlens)
         _checks.check_memory(ready_q, ready_k, *rest)
-        with _context_of(q):
-            result = run(ready_q, ready_k, *rest, start, _FORCED | _LAST)
+        with context_of(q):
+            result = run(ready_q, ready_k, *rest, start, FORCED | LAST)
         if result is None:
             raise ValueError("q: found a combination of arguments that is not served")
         return (q, k) if in_place else result
-
-    def _in_memory(self, *tensors):
-        """Positions, cos, sin and cu_seqlens as a kernel reads them."""
-        positions, cos, sin, cu_seqlens = map(_plain.read_from, tensors)
-        return _plain.gapless(positions, self.kind), *_plain.alike(cos, sin), _plain.gapless(cu_seqlens, "ragged")
 
     def shaped(self, q, k):
         """New tensors of the results' shapes and dtypes, with anything in them."""
@@ -242,7 +217,7 @@ class Rotation:
         return _autograd.rotate_in_place(self, *arguments)
 
 
-class _context_of:  # noqa: N801  a context manager, not a type to make objects of elsewhere
+class context_of:  # noqa: N801  a context manager, not a type to make objects of elsewhere
     """Makes q's device current, with a CUDA context: a thread that has not used CUDA yet has none."""
 
     def __init__(self, q):

@@ -14,7 +14,8 @@ from ropejit._services import service_for
 _ANGLES_OF_TWO = ("half", "full", "repeated")
 _ANGLES_OF_ONE = ("complex", "cos_sin", "radians")
 _FORM_KEYS = (
-    "positions", "angles", "padding", "overlaps_previous", "table_dtype", "strides", "context_parallel", "ranks", "rank"
+    "positions", "angles", "padding", "overlaps_previous", "ready_lists", "table_dtype", "strides", "context_parallel",
+    "ranks", "rank",
 )
 _KINDS = ("start", "ids", "offsets", "ragged")
 
@@ -87,7 +88,7 @@ def _fill(target, path, key, value):
         raise ValueError(f"{path}{key}: found {target[key]!r}, allowed: {value!r}, which is what the tensors have")
 
 
-_KEY_OPERANDS, _KEY_OPERAND_LENGTH = 7, 4  # as in site.h
+_KEY_OPERANDS, _KEY_OPERAND_LENGTH = 7, 5  # as in site.h
 
 
 def operand_of(spec, name):
@@ -98,8 +99,26 @@ def operand_of(spec, name):
     return operand or {}
 
 
-def make_kernel(spec, form, in_place, key):
-    """The kernel for a Site's key (site.h), its spec and form dicts. Raises NativeError."""
+def sizes_of(spec, key):
+    """What a spec has for that key of q, k and v, 0 where it says nothing."""
+    sizes = [operand_of(spec, name).get(key) or 0 for name in NAMES]
+    for name, size in zip(NAMES, sizes):
+        if type(size) is not int or not 0 <= size < 2**31:
+            raise ValueError(f"spec.{name}.{key}: found {size!r}, allowed: a whole number above 0")
+    return tuple(sizes)
+
+
+def norm_of(spec, name):
+    """What a spec says of an operand's norm, a dict, or None where there is none."""
+    norm = operand_of(spec, name).get("norm")
+    if norm is not None and not isinstance(norm, dict):
+        raise ValueError(f"spec.{name}.norm: found {norm!r}, allowed: an object")
+    return norm
+
+
+def make_kernel(spec, form, in_place, rows_word, key):
+    """The kernel for a Site's key (site.h), its spec and form dicts. rows_word: what rows of a cache are, "rows" or
+    "slots". Raises NativeError."""
     device_type, device, dtype, table_dtype, table_width, positions_dtype, gapless = key[:_KEY_OPERANDS]
     spec = dict(spec)
     form = {name: value for name, value in form.items() if name not in ("ranks", "rank")}
@@ -108,7 +127,7 @@ def make_kernel(spec, form, in_place, key):
     stores = False  # then tensors say themselves what is written
     for number, name in enumerate(NAMES):
         at = _KEY_OPERANDS + number * _KEY_OPERAND_LENGTH
-        heads, dim, out_dtype, rows_dtype = key[at : at + _KEY_OPERAND_LENGTH]
+        heads, dim, out_dtype, rows_dtype, weight_dtype = key[at : at + _KEY_OPERAND_LENGTH]
         operand = dict(operand_of(spec, name))
         spec.pop(name, None)
         if heads == 0:
@@ -119,7 +138,11 @@ def make_kernel(spec, form, in_place, key):
         if out_dtype != 0:
             _fill(operand, f"spec.{name}.", "dtype_out", _torch.NAMES[out_dtype])
         if rows_dtype != 0:
-            form[f"{name}_rows"] = "rows32" if rows_dtype == _torch.INT32 else "rows64"
+            form[f"{name}_rows"] = rows_word + ("32" if rows_dtype == _torch.INT32 else "64")
+        if weight_dtype != 0:
+            norm = {word: value for word, value in operand["norm"].items() if value is not None}
+            _fill(norm, f"spec.{name}.norm.", "weight_dtype", _torch.NAMES[weight_dtype])
+            operand["norm"] = norm
         spec[name] = operand
     if table_width > 0:
         is_complex = table_dtype == _torch.COMPLEX64

@@ -20,6 +20,8 @@ NOT_COMPILED_BY_2_4 = (
     "test_dropin_serving.py::test_compiled_without_a_graph_break",
     "test_operands.py::test_traces_take_it_as_one_operator",
     "test_operands.py::test_the_operator_passes_torchs_own_checks",
+    "test_prologue.py::test_compiled",
+    "test_prologue.py::test_the_operator_passes_torchs_own_checks",
 )
 
 

@@ -26,6 +26,7 @@ constexpr GrowingStruct kArgs = {offsetof(ropejit_args, tokens) + sizeof(int64_t
                                  "args.size: found the size of no version of the struct, allowed: sizeof(ropejit_args)",
                                  "args.size: above 65536, allowed: sizeof(ropejit_args)",
                                  "args: a member that this version of ropejit does not know is set, allowed: 0"};
+// The first version of it ended behind `cache_rows`.
 constexpr GrowingStruct kOperand = {
     offsetof(ropejit_operand, cache_rows) + sizeof(int64_t), sizeof(ropejit_operand),
     "args.operands.size: found the size of no version of the struct, allowed: sizeof(ropejit_operand)",
@@ -46,6 +47,18 @@ TensorView view(const ropejit_tensor& tensor) noexcept {
   return result;
 }
 
+// In C 0 is the default of each. What C++ has for "every token" is what C has for none, and goes to 0.
+void read_slots(const ropejit_operand& operand, const SlotMembers& members, RopeArgs& out) noexcept {
+  out.*members.block_size = operand.block_size;
+  out.*members.stride = operand.slot_stride == 0 ? 1 : operand.slot_stride;
+  if (operand.slot_count == 0) {
+    out.*members.count = kEveryToken;
+  } else {
+    out.*members.count = operand.slot_count == ROPEJIT_NO_SLOTS ? 0 : operand.slot_count;
+  }
+}
+
+// The struct has every member.
 const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArgs& out) noexcept {
   if (operand.reserved != 0) return "args.operands: found a reserved that is not 0, allowed: 0";
   if (operand.name < ROPEJIT_Q || operand.name > ROPEJIT_V) {
@@ -57,11 +70,16 @@ const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArg
   const OperandMembers members = members_of(static_cast<OperandName>(operand.name));
   out.*members.in = view(operand.in);
   out.*members.out = view(operand.out);
+  out.*members.weight = operand.norm_weight;
   if (members.rows != nullptr) {
     out.*members.rows = operand.rows;
     out.*members.cache_rows = operand.cache_rows;
-  } else if (operand.rows != nullptr) {
-    return "args.operands: found rows of q, allowed: null";
+    read_slots(operand, members.slots, out);
+    return nullptr;
+  }
+  if (operand.rows != nullptr) return "args.operands: found rows of q, allowed: null";
+  if (operand.block_size != 0 || operand.slot_count != 0 || operand.slot_stride != 0) {
+    return "args.operands: found a block_size, slot_count or slot_stride of q, allowed: 0";
   }
   return nullptr;
 }
@@ -77,10 +95,13 @@ const char* read_operands(const ropejit_args& args, RopeArgs& out) noexcept {
   unsigned seen = 0;
   const auto* at = reinterpret_cast<const char*>(args.operands);
   for (std::int64_t i = 0; i < args.operand_count; ++i) {
-    const auto& operand = *reinterpret_cast<const ropejit_operand*>(at);
-    if (const char* why = why_unreadable(at, operand.size, kOperand)) return why;
-    if (const char* why = read_operand(operand, seen, out)) return why;
-    at += operand.size;
+    const std::size_t size = reinterpret_cast<const ropejit_operand*>(at)->size;
+    if (const char* why = why_unreadable(at, size, kOperand)) return why;
+    // Behind a shorter struct is the next one, or whatever the caller's program has there.
+    ropejit_operand complete = ropejit_operand_of(ROPEJIT_Q, nullptr, nullptr);
+    std::memcpy(&complete, at, std::min(size, sizeof complete));
+    if (const char* why = read_operand(complete, seen, out)) return why;
+    at += size;
   }
   return nullptr;
 }

@@ -63,10 +63,11 @@ def by_pkg_config(prefix, folder, kind):
 
 
 def by_other_versions(prefix, folder):
-    """Programs that were compiled with the first header, and with one that is yet to come, and the library as it is."""
+    """Programs that were compiled with earlier headers, and with one that is yet to come, and the library as it is."""
     folder.mkdir()
     libdir = prefix / os.environ.get("ROPEJIT_LIBDIR", "lib")
-    for title, headers in (("first", HERE.parent / "service/abi/first"), ("next", os.environ["ROPEJIT_NEXT_HEADERS"])):
+    kept = HERE.parent / "service/abi"
+    for title, headers in (("first", kept / "first"), ("second", kept / "second"), ("next", os.environ["ROPEJIT_NEXT_HEADERS"])):
         program = folder / title
         run(os.environ.get("CC", "cc"), "-std=c11", *WARNINGS, f"-I{headers}", CONSUMER / "main.c",
             CONSUMER / "consumer.c", "-o", program, f"-L{libdir}", "-lropejit")

@@ -1,5 +1,5 @@
-// Programs and libraries of different versions: those that were compiled with the first header, and with one that is
-// yet to come, against this library.
+// Programs and libraries of different versions: those that were compiled with the first header, with the last one
+// before operands grew, and with one that is yet to come, against this library.
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -13,9 +13,11 @@ extern "C" {
 #include "service/abi/caller.h"
 
 extern const abi_caller abi_first_caller;
+extern const abi_caller abi_second_caller;
 extern const abi_caller abi_present_caller;
 extern const abi_caller abi_next_caller;
 extern const abi_caller abi_next_number_caller;
+extern const abi_caller abi_next_operand_caller;
 extern const abi_caller abi_next_pointer_caller;
 extern const abi_caller abi_next_last_caller;
 }
@@ -65,8 +67,8 @@ struct Row {
 
 }  // namespace
 
-TEST_CASE("programs of the first version, of this one and of a later one get the rotation that they ask for") {
-  const abi_caller& caller = *GENERATE(&abi_first_caller, &abi_present_caller, &abi_next_caller);
+TEST_CASE("programs of the versions before, of this one and of a later one get the rotation that they ask for") {
+  const abi_caller& caller = *GENERATE(&abi_first_caller, &abi_second_caller, &abi_present_caller, &abi_next_caller);
   const Row row = GENERATE(values<Row>({
       {R"({"positions":"start"})", false, false, false, {}, -1, {7, 8, 9, 7, 8, 9}},
       {R"({"positions":"start","placement":"out_of_place"})", true, true, false, {}, -1, {7, 8, 9, 7, 8, 9}},
@@ -107,7 +109,8 @@ TEST_CASE("programs of the first version, of this one and of a later one get the
 }
 
 TEST_CASE("a program of a later version that asks for what this one does not have is refused, and nothing is written") {
-  const abi_caller& caller = *GENERATE(&abi_next_number_caller, &abi_next_pointer_caller, &abi_next_last_caller);
+  const abi_caller& caller =
+      *GENERATE(&abi_next_number_caller, &abi_next_pointer_caller, &abi_next_last_caller, &abi_next_operand_caller);
   INFO(caller.name);
   Tensor q = tensor(kHeads);
   abi_launch launch = {};
@@ -118,13 +121,12 @@ TEST_CASE("a program of a later version that asks for what this one does not hav
   launch.batch = kBatch;
   launch.tokens = kTokens;
   CHECK(caller.launch(&launch) == ROPEJIT_INVALID_ARGUMENT);
-  CHECK(std::string(caller.last_error()).find("a member that this version of ropejit does not know") !=
-        std::string::npos);
+  CHECK(std::string(caller.last_error()).find("that this version of ropejit does not know") != std::string::npos);
   CHECK(q == tensor(kHeads));
 }
 
 TEST_CASE("constants have the values that they had in the first version") {
-  for (const abi_caller* later : {&abi_present_caller, &abi_next_caller}) {
+  for (const abi_caller* later : {&abi_second_caller, &abi_present_caller, &abi_next_caller}) {
     REQUIRE(later->constant_count == abi_first_caller.constant_count);
     for (std::size_t i = 0; i < later->constant_count; ++i) {
       CAPTURE(i);
@@ -132,8 +134,12 @@ TEST_CASE("constants have the values that they had in the first version") {
     }
   }
   CHECK(abi_first_caller.args_size == 224);
+  CHECK(abi_second_caller.args_size == 352);
+  CHECK(abi_second_caller.operand_size == 112);
   CHECK(abi_present_caller.args_size == sizeof(ropejit_args));
+  CHECK(abi_present_caller.operand_size == sizeof(ropejit_operand));
   CHECK(abi_next_caller.args_size > sizeof(ropejit_args));
+  CHECK(abi_next_caller.operand_size > sizeof(ropejit_operand));
 }
 
 constexpr GrowingStruct grown(std::size_t first, std::size_t known) {
@@ -152,6 +158,25 @@ TEST_CASE("a program of this version works with each library before it, where it
   }
   // With all of its members where those exist, and members since then are 0.
   CHECK(why_unreadable(&args, sizeof args, grown(first, offsetof(ropejit_args, ranks))) == nullptr);
+}
+
+TEST_CASE("an operand of this version is read by the library before it while it has neither weights nor slots") {
+  const std::size_t before = abi_second_caller.operand_size;
+  const ropejit_operand plain = ropejit_operand_of(ROPEJIT_K, nullptr, nullptr);
+  CHECK(why_unreadable(&plain, sizeof plain, grown(before, before)) == nullptr);
+  const auto refused = [&](const ropejit_operand& operand) {
+    const char* const why = why_unreadable(&operand, sizeof operand, grown(before, before));
+    return why != nullptr && std::string(why) == "an unknown member";
+  };
+  ropejit_operand normed = plain;
+  normed.norm_weight = &plain;
+  CHECK(refused(normed));
+  for (std::int64_t ropejit_operand::*member :
+       {&ropejit_operand::block_size, &ropejit_operand::slot_count, &ropejit_operand::slot_stride}) {
+    ropejit_operand with_slots = plain;
+    with_slots.*member = ROPEJIT_NO_SLOTS;
+    CHECK(refused(with_slots));
+  }
 }
 
 TEST_CASE("a struct is read as far as its size says, and beyond what is known it must be zero") {

@@ -26,7 +26,12 @@ static_assert(offsetof(ropejit_operand, name) == 8, "operand.name");
 static_assert(offsetof(ropejit_operand, in) == 16, "operand.in");
 static_assert(offsetof(ropejit_operand, out) == 56, "operand.out");
 static_assert(offsetof(ropejit_operand, rows) == 96, "operand.rows");
-static_assert(offsetof(ropejit_operand, cache_rows) == 104 && sizeof(ropejit_operand) == 112, "operand.cache_rows");
+static_assert(offsetof(ropejit_operand, cache_rows) == 104, "operand.cache_rows");
+/* The first version with operands ended here. */
+static_assert(offsetof(ropejit_operand, norm_weight) == 112, "operand.norm_weight");
+static_assert(offsetof(ropejit_operand, block_size) == 120, "operand.block_size");
+static_assert(offsetof(ropejit_operand, slot_count) == 128, "operand.slot_count");
+static_assert(offsetof(ropejit_operand, slot_stride) == 136 && sizeof(ropejit_operand) == 144, "operand.slot_stride");
 
 ropejit_status ropejit_test_session_in_c(const char* spec_json, float* q, int64_t tokens);
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ropejit/ropejit.h"
+#include "ropejit/service.hpp"
 #include "ropejit/version.hpp"
 #include "support/catch.hpp"
 
@@ -331,4 +332,159 @@ TEST_CASE("q, k and v of one list: k and v go to the rows of a cache that two li
     }
   }
   CHECK(std::fabs(q[2 * 2 * 4] - (std::cos(2.0) - std::sin(2.0))) < 1e-6);
+}
+
+namespace {
+
+// A Qwen3 of two heads and one, in floats, with k and v in pages of three tokens.
+const char* const kPrologue = R"({"schema":1,"dtype":"fp32","q":{"heads":2,"head_dim":8,"norm":{"eps":1e-6}},)"
+                              R"("k":{"heads":1,"head_dim":8,"norm":{"eps":1e-5}},"v":{"heads":1,"head_dim":8}})";
+
+std::vector<float> numbers(std::size_t count, float first) {
+  std::vector<float> made(count);
+  for (std::size_t i = 0; i < count; ++i) made[i] = first + static_cast<float>(i * 7 % 13) / 4;
+  return made;
+}
+
+// What a launch of kPrologue reads and writes.
+struct PrologueTensors {
+  static constexpr std::size_t kTokens = 4;
+  std::vector<float> q = numbers(kTokens * 16, -1);
+  std::vector<float> k = numbers(kTokens * 8, 2);
+  std::vector<float> v = numbers(kTokens * 8, -3);
+  std::vector<float> q_weight = numbers(8, 0.5F);
+  std::vector<float> k_weight = numbers(8, -0.5F);
+};
+
+ropejit::RopeKernel kernel_in_cpp(const char* form) {
+  ropejit::ServiceOptions options;
+  options.device = "host";
+  options.cache_dir = "";
+  return ropejit::RopeService(options).get(ropejit::RopeSpec::from_json(kPrologue),
+                                           ropejit::LaunchForm::from_json(form));
+}
+
+}  // namespace
+
+TEST_CASE("norms through C give the bits that they give through C++") {
+  const char* const form = R"({"positions":"start"})";
+  PrologueTensors expected;
+  ropejit::RopeArgs wanted;
+  wanted.q.data = expected.q.data();
+  wanted.k.data = expected.k.data();
+  wanted.q_norm_weight = expected.q_weight.data();
+  wanted.k_norm_weight = expected.k_weight.data();
+  wanted.positions = ropejit::Positions::start(5);
+  wanted.tokens = PrologueTensors::kTokens;
+  REQUIRE(kernel_in_cpp(form).launch(wanted, nullptr));
+
+  const Service service;
+  ropejit_kernel* kernel = nullptr;
+  const ropejit_status made = ropejit_get(service.handle, kPrologue, form, &kernel);
+  INFO(ropejit_last_error());
+  REQUIRE(made == ROPEJIT_OK);
+  PrologueTensors tensors;
+  ropejit_operand operands[] = {ropejit_operand_of(ROPEJIT_Q, tensors.q.data(), nullptr),
+                                ropejit_operand_of(ROPEJIT_K, tensors.k.data(), nullptr)};
+  ropejit_args args = ropejit_args_default();
+  args.operands = operands;
+  args.operand_count = 2;
+  args.position_source = ROPEJIT_POSITIONS_START;
+  args.first_position = 5;
+  args.tokens = PrologueTensors::kTokens;
+  // A program that knows of no norms has no weights for them.
+  CHECK(ropejit_launch(kernel, &args, nullptr) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(error_names("q_norm_weight: found null"));
+  CHECK(tensors.q == PrologueTensors().q);
+
+  operands[0].norm_weight = tensors.q_weight.data();
+  operands[1].norm_weight = tensors.k_weight.data();
+  const ropejit_status launched = ropejit_launch(kernel, &args, nullptr);
+  ropejit_kernel_release(kernel);
+  INFO(ropejit_last_error());
+  REQUIRE(launched == ROPEJIT_OK);
+  CHECK(tensors.q == expected.q);
+  CHECK(tensors.k == expected.k);
+  CHECK(tensors.q != PrologueTensors().q);
+}
+
+TEST_CASE("a whole prologue through C gives the bits that it gives through C++: k and v in pages, by slots") {
+  const char* const form = R"({"positions":"start","k_rows":"slots32","v_rows":"slots32"})";
+  constexpr std::int64_t kPages = 2;
+  constexpr std::int64_t kBlock = 3;
+  constexpr std::size_t kCache = kPages * 2 * kBlock * 8;  // of each page k's tokens, then v's
+  // Every second number is a slot, of the first three tokens; 40 is beyond the cache.
+  const std::int32_t slots[] = {4, 0, -1, 0, 2, 0, 40};
+  struct Row {
+    std::int64_t count;  // as C says it
+    std::int64_t count_in_cpp;
+  };
+  const Row row = GENERATE(values<Row>({{0, ropejit::kEveryToken}, {3, 3}, {ROPEJIT_NO_SLOTS, 0}}));
+  CAPTURE(row.count);
+
+  PrologueTensors expected;
+  std::vector<float> wanted_cache(kCache, -7.0F);
+  std::uint32_t wanted_flags = 0;
+  ropejit::RopeArgs wanted;
+  wanted.q.data = expected.q.data();
+  wanted.k.data = expected.k.data();
+  wanted.v.data = expected.v.data();
+  wanted.q_norm_weight = expected.q_weight.data();
+  wanted.k_norm_weight = expected.k_weight.data();
+  wanted.k_out.data = wanted_cache.data();
+  wanted.k_out.batch_stride = 2 * kBlock * 8;
+  wanted.v_out = wanted.k_out;
+  wanted.v_out.data = wanted_cache.data() + kBlock * 8;
+  wanted.k_rows = slots;
+  wanted.v_rows = slots;
+  wanted.k_cache_rows = wanted.v_cache_rows = kPages * kBlock;
+  wanted.k_block_size = wanted.v_block_size = kBlock;
+  wanted.k_slot_count = wanted.v_slot_count = row.count_in_cpp;
+  wanted.k_slot_stride = wanted.v_slot_stride = 2;
+  wanted.positions = ropejit::Positions::start(5);
+  wanted.tokens = PrologueTensors::kTokens;
+  wanted.flags = &wanted_flags;
+  REQUIRE(kernel_in_cpp(form).launch(wanted, nullptr));
+
+  const Service service;
+  ropejit_kernel* kernel = nullptr;
+  REQUIRE(ropejit_get(service.handle, kPrologue, form, &kernel) == ROPEJIT_OK);
+  PrologueTensors tensors;
+  std::vector<float> cache(kCache, -7.0F);
+  std::uint32_t flags = 0;
+  ropejit_operand operands[] = {ropejit_operand_of(ROPEJIT_Q, tensors.q.data(), nullptr),
+                                ropejit_operand_of(ROPEJIT_K, tensors.k.data(), cache.data()),
+                                ropejit_operand_of(ROPEJIT_V, tensors.v.data(), cache.data() + kBlock * 8)};
+  operands[0].norm_weight = tensors.q_weight.data();
+  operands[1].norm_weight = tensors.k_weight.data();
+  for (const std::size_t i : {1, 2}) {
+    operands[i].out.batch_stride = 2 * kBlock * 8;
+    operands[i].rows = slots;
+    operands[i].cache_rows = kPages * kBlock;
+    operands[i].block_size = kBlock;
+    operands[i].slot_count = row.count;
+    operands[i].slot_stride = 2;
+  }
+  ropejit_args args = ropejit_args_default();
+  args.operands = operands;
+  args.operand_count = 3;
+  args.position_source = ROPEJIT_POSITIONS_START;
+  args.first_position = 5;
+  args.tokens = PrologueTensors::kTokens;
+  args.flags = &flags;
+  const ropejit_status launched = ropejit_launch(kernel, &args, nullptr);
+  ropejit_kernel_release(kernel);
+  INFO(ropejit_last_error());
+  REQUIRE(launched == ROPEJIT_OK);
+  CHECK(tensors.q == expected.q);
+  CHECK(tensors.q != PrologueTensors().q);
+  CHECK(cache == wanted_cache);
+  CHECK(flags == wanted_flags);
+  CHECK(flags == (row.count == 0 ? static_cast<std::uint32_t>(ROPEJIT_FLAG_NO_CACHE_ROW) : 0U));
+  // Slots 4 and 2, of tokens 0 and 2: v as it was.
+  for (std::size_t lane = 0; lane < 8; ++lane) {
+    const bool is_written = row.count != ROPEJIT_NO_SLOTS;
+    CHECK(cache[(3 + 2) * 8 + lane] == (is_written ? tensors.v[2 * 8 + lane] : -7.0F));
+    CHECK(cache[(6 + 3 + 1) * 8 + lane] == (is_written ? tensors.v[lane] : -7.0F));
+  }
 }

@@ -186,7 +186,7 @@ bool same_tensor(const TensorView& a, const ropejit_tensor& b) {
 class Operands {
  public:
   explicit Operands(std::size_t size, unsigned char fill = 0) : size_(size), bytes_(3 * size, fill) {
-    std::int64_t next = 500;
+    std::int64_t next = 100;
     for (const std::int32_t name : {ROPEJIT_V, ROPEJIT_Q, ROPEJIT_K}) {
       ropejit_operand operand = ropejit_operand_of(name, bytes_.data() + next, bytes_.data() + next + 1);
       operand.size = size;
@@ -194,6 +194,10 @@ class Operands {
       operand.out.head_stride = ++next;
       if (name != ROPEJIT_Q) operand.rows = bytes_.data() + ++next;
       if (name != ROPEJIT_Q) operand.cache_rows = ++next;
+      operand.norm_weight = bytes_.data() + ++next;
+      if (name != ROPEJIT_Q) operand.block_size = ++next;
+      if (name != ROPEJIT_Q) operand.slot_count = ++next;
+      if (name != ROPEJIT_Q) operand.slot_stride = ++next;
       set(static_cast<std::size_t>(name == ROPEJIT_V ? 0 : name + 1), operand);
     }
   }
@@ -220,22 +224,57 @@ class Operands {
 
 }  // namespace
 
-TEST_CASE("a list of operands is read in any order, with structs of this version and of later ones") {
-  for (const std::size_t size : {sizeof(ropejit_operand), sizeof(ropejit_operand) + 8, sizeof(ropejit_operand) + 64}) {
-    CAPTURE(size);
-    const Operands operands(size);
-    const RopeArgs got = rope_args(operands.args());
-    CHECK(same_tensor(got.v, operands.get(0).in));
-    CHECK(same_tensor(got.v_out, operands.get(0).out));
-    CHECK(got.v_rows == operands.get(0).rows);
-    CHECK(got.v_cache_rows == operands.get(0).cache_rows);
-    CHECK(same_tensor(got.q, operands.get(1).in));
-    CHECK(same_tensor(got.q_out, operands.get(1).out));
-    CHECK(same_tensor(got.k, operands.get(2).in));
-    CHECK(same_tensor(got.k_out, operands.get(2).out));
-    CHECK(got.k_rows == operands.get(2).rows);
-    CHECK(got.k_cache_rows == operands.get(2).cache_rows);
+TEST_CASE("a list of operands is read in any order, with structs of this version, of those before and of later ones") {
+  const std::size_t size = GENERATE(range(std::size_t{112}, sizeof(ropejit_operand) + 72, std::size_t{8}));
+  CAPTURE(size);
+  // Of structs that end before a member, what lies there is the next struct's.
+  const Operands operands(size);
+  const RopeArgs usual;
+  const auto has = [&](std::size_t offset) { return size > offset; };
+  const RopeArgs got = rope_args(operands.args());
+  CHECK(same_tensor(got.v, operands.get(0).in));
+  CHECK(same_tensor(got.v_out, operands.get(0).out));
+  CHECK(got.v_rows == operands.get(0).rows);
+  CHECK(got.v_cache_rows == operands.get(0).cache_rows);
+  CHECK(same_tensor(got.q, operands.get(1).in));
+  CHECK(same_tensor(got.q_out, operands.get(1).out));
+  CHECK(same_tensor(got.k, operands.get(2).in));
+  CHECK(same_tensor(got.k_out, operands.get(2).out));
+  CHECK(got.k_rows == operands.get(2).rows);
+  CHECK(got.k_cache_rows == operands.get(2).cache_rows);
+  const bool has_weight = has(offsetof(ropejit_operand, norm_weight));
+  CHECK(got.v_norm_weight == (has_weight ? operands.get(0).norm_weight : nullptr));
+  CHECK(got.q_norm_weight == (has_weight ? operands.get(1).norm_weight : nullptr));
+  CHECK(got.k_norm_weight == (has_weight ? operands.get(2).norm_weight : nullptr));
+  const bool has_size = has(offsetof(ropejit_operand, block_size));
+  CHECK(got.v_block_size == (has_size ? operands.get(0).block_size : usual.v_block_size));
+  CHECK(got.k_block_size == (has_size ? operands.get(2).block_size : usual.k_block_size));
+  const bool has_count = has(offsetof(ropejit_operand, slot_count));
+  CHECK(got.v_slot_count == (has_count ? operands.get(0).slot_count : usual.v_slot_count));
+  CHECK(got.k_slot_count == (has_count ? operands.get(2).slot_count : usual.k_slot_count));
+  const bool has_stride = has(offsetof(ropejit_operand, slot_stride));
+  CHECK(got.v_slot_stride == (has_stride ? operands.get(0).slot_stride : usual.v_slot_stride));
+  CHECK(got.k_slot_stride == (has_stride ? operands.get(2).slot_stride : usual.k_slot_stride));
+}
+
+TEST_CASE("an operand's members of 0 are the defaults in C++, and no slots are a count of 0") {
+  struct Row {
+    std::int64_t count;
+    std::int64_t stride;
+    std::int64_t wanted_count;
+    std::int64_t wanted_stride;
+  };
+  const Row row = GENERATE(values<Row>({
+      {0, 0, kEveryToken, 1}, {ROPEJIT_NO_SLOTS, 2, 0, 2}, {7, 1, 7, 1}, {-2, -3, -2, -3},  // for the launch to refuse
+  }));
+  Operands operands(sizeof(ropejit_operand));
+  for (const std::size_t i : {0, 2}) {
+    operands.at(i).slot_count = row.count;
+    operands.at(i).slot_stride = row.stride;
   }
+  const RopeArgs got = rope_args(operands.args());
+  for (const std::int64_t count : {got.k_slot_count, got.v_slot_count}) CHECK(count == row.wanted_count);
+  for (const std::int64_t stride : {got.k_slot_stride, got.v_slot_stride}) CHECK(stride == row.wanted_stride);
 }
 
 TEST_CASE("operands that are not in a shorter list are left out") {
@@ -265,6 +304,9 @@ TEST_CASE("a list of operands that says something else than one launch is refuse
       {"beside operands", [](Operands&, ropejit_args& args) { args.k_rows = &args; }},
       {"twice", [](Operands& operands, ropejit_args&) { operands.set(2, operands.get(0)); }},
       {"rows of q", [](Operands& operands, ropejit_args& args) { operands.at(1).rows = &args; }},
+      {"slot_stride of q", [](Operands& operands, ropejit_args&) { operands.at(1).block_size = 16; }},
+      {"slot_stride of q", [](Operands& operands, ropejit_args&) { operands.at(1).slot_count = ROPEJIT_NO_SLOTS; }},
+      {"slot_stride of q", [](Operands& operands, ropejit_args&) { operands.at(1).slot_stride = 1; }},
       {"unknown name", [](Operands& operands, ropejit_args&) { operands.at(1).name = 3; }},
       {"unknown name", [](Operands& operands, ropejit_args&) { operands.at(0).name = -1; }},
       {"reserved", [](Operands& operands, ropejit_args&) { operands.at(2).reserved = 1; }},

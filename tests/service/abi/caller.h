@@ -25,6 +25,7 @@ typedef struct abi_launch {
 typedef struct abi_caller {
   const char* name;
   size_t args_size;
+  size_t operand_size; /* 0: the version has no operands */
   /* A service, a kernel and a launch; the code of the first call that failed. */
   int (*launch)(const abi_launch* launch);
   const char* (*last_error)(void);

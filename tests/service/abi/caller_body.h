@@ -1,6 +1,9 @@
 /* The program itself, in the words of whichever ropejit.h was included before. CALLER is what its abi_caller is called,
  * and CALLER_NAME its name in words; FILL_MORE(args), where there is one, sets what the version has beyond the first.
- * WITH_OPERANDS: the version has them, and the program uses them. */
+ * WITH_OPERANDS: the version has them, and the program uses them; FILL_OPERANDS(operands), where there is one, sets
+ * what it has beyond the first that had any. */
+#include <string.h>
+
 #include "service/abi/caller.h"
 
 static const int64_t constants[] = {
@@ -55,8 +58,13 @@ static int launch_once(const abi_launch* launch) {
     /* In memory of just that size: a library that reads on is seen by the address sanitizer. */
     ropejit_args args = args_of(launch);
 #ifdef WITH_OPERANDS
-    const ropejit_operand operands[] = {ropejit_operand_of(ROPEJIT_K, launch->k, launch->k_out),
-                                        ropejit_operand_of(ROPEJIT_Q, launch->q, launch->q_out)};
+    const ropejit_operand filled[] = {ropejit_operand_of(ROPEJIT_K, launch->k, launch->k_out),
+                                      ropejit_operand_of(ROPEJIT_Q, launch->q, launch->q_out)};
+    ropejit_operand* const operands = malloc(sizeof filled);
+    memcpy(operands, filled, sizeof filled);
+#ifdef FILL_OPERANDS
+    FILL_OPERANDS(operands);
+#endif
     args.operands = operands;
     args.operand_count = 2;
 #endif
@@ -64,14 +72,24 @@ static int launch_once(const abi_launch* launch) {
     *copy = args;
     status = ropejit_launch(kernel, copy, NULL);
     free(copy);
+#ifdef WITH_OPERANDS
+    free(operands);
+#endif
   }
   ropejit_kernel_release(kernel);
   ropejit_service_release(service);
   return status;
 }
 
+#ifdef WITH_OPERANDS
+#define OPERAND_SIZE sizeof(ropejit_operand)
+#else
+#define OPERAND_SIZE 0
+#endif
+
 extern const abi_caller CALLER;
 const abi_caller CALLER = {
-    CALLER_NAME, sizeof(ropejit_args), launch_once, ropejit_last_error, sizeof constants / sizeof constants[0],
+    CALLER_NAME, sizeof(ropejit_args), OPERAND_SIZE,
+    launch_once, ropejit_last_error,   sizeof constants / sizeof constants[0],
     constants,
 };
