@@ -255,6 +255,8 @@ def check_json(text, where, program, folder):
         run([program, "inspect", "--model", folder / "spec.json"], where)
         return
     rope = {"rotary_dim": 64, "q": {"heads": 4, "head_dim": 64}, "k": {"heads": 2, "head_dim": 64}}
+    if "v_rows" in value:
+        rope["v"] = rope["k"]
     manifest = {"schema": 1, "models": [{"name": "page", "ropes": [rope]}], "dtypes": ["bf16"], "forms": [value]}
     (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
     run([program, "check", "--manifest", folder / "manifest.json", "--arch", "9.0", "--cache-dir", folder / "none"], where, 1)
