@@ -86,7 +86,7 @@ struct Norm {
 /// fp32 tensors they change nothing. What is rounded within the rotation is RopeSpec::rounding's to say.
 struct RoundAfter {
   bool norm = false;    ///< x r, before it is multiplied by w (Hugging Face's Qwen3: both)
-  bool weight = false;  ///< (x r) w, before it rotates (vLLM's unfused norm: this alone)
+  bool weight = false;  ///< (x r) w, before it rotates (norms that multiply by w in fp32, as vLLM's: this alone)
 };
 
 /// One of the tensors of a launch, as [tokens, heads, head_dim]. q and k rotate together.

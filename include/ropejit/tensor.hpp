@@ -133,7 +133,7 @@ struct RopeArgs {
   /// Device memory; null: not wanted. What only the device can find is reported here, by setting bits: kNoTableRow,
   /// kNoCacheRow. The library never clears them; whoever owns them does that.
   std::uint32_t* flags = nullptr;
-  /// For forms whose k_rows are slots32 or slots64: the tokens of a page of k's cache, 1 or more. k_out is then
+  /// For forms whose k_rows are slots32 or slots64: the tokens of a page of k's cache, 1 to the capacity. k_out is then
   /// [pages, k_block_size, heads, head_dim], and k_cache_rows all places of all pages, its capacity, 1 to 2^62. Its
   /// batch_stride is between pages, its token_stride between places of a page and its head_stride between heads: pages
   /// of tokens (NHD), of heads (HND), of k beside v, in any order; kContiguous as if without gaps in the order above.

@@ -204,7 +204,7 @@ std::string outcome_table(const Outcome& outcome) {
 
 int run_run(const Arguments& arguments) {
   Case given = read_case(arguments);
-  if (arguments.has("--block-size") && given.form.k_rows == CacheRows::none) {
+  if (arguments.has("--block-size") && !arguments.has("--prologue")) {
     throw bad_argument("--block-size: found without --prologue, allowed: with it");
   }
   given.block_size = arguments.integer("--block-size", kUsualBlockSize, 1, kMostBlockSize);

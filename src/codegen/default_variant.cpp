@@ -29,8 +29,8 @@ constexpr Regime kRegimes[] = {
     {60'000, 4, 8, 128},
     {330'000, 4, 1, 256},
 };
-// With norms, likewise of one prototype of Qwen3's shape (docs/prologue.md): a row is a warp's as long as launches are
-// small, and no word narrower than a pair of neighbouring lanes, which are added first.
+// With norms: words of a pair of neighbouring lanes, which are added first, as long as launches are small; a row of 128
+// lanes is then a warp's. Not swept yet: so a prototype of Qwen3's shape was fastest on an H200.
 constexpr Regime kNormRegimes[] = {
     {0, 2, 1, 128},
     {20'000, 4, 2, 128},
