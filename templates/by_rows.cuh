@@ -7,7 +7,7 @@
 namespace ropejit {
 
 struct ByRows {
-  static constexpr bool reads_lists_first = false;
+  enum : bool { reads_lists_first = false };
 
   template <KernelConfig C, u32 O>
   static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {

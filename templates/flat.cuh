@@ -9,7 +9,7 @@
 namespace ropejit {
 
 struct Flat {
-  static constexpr bool reads_lists_first = true;
+  enum : bool { reads_lists_first = true };
 
   template <KernelConfig C, u32 O>
   static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {

@@ -9,40 +9,47 @@
 
 namespace ropejit {
 
-// How the rows of a normed operand are dealt to a segment.
+// The lanes of the widest word in which `count` neighbouring lanes of each half of a row can be read.
+template <KernelConfig C>
+__device__ constexpr u32 widest_word(u32 count, u32 head_dim) {
+  u32 lanes = C.strides == Strides::any ? 1 : C.access_bytes / C.element_bytes();
+  while (lanes > count || first_half_of(head_dim) % lanes != 0 || head_dim % lanes != 0) lanes /= 2;
+  return lanes;
+}
+
+// How the rows of a normed operand are dealt to a segment. Enumerators: of constants the compiler would keep each as
+// data in the binary, under a name with the whole configuration in it.
 template <KernelConfig C, u32 O>
 struct NormedCut {
-  static constexpr OperandConfig shape = C.operand[O];
-  static constexpr RowSplit row = C.split(O);
-  static constexpr bool rotates = C.rotates(O);
-  static constexpr u32 heads = row.heads_per_thread;
-  static constexpr u32 threads = C.block(O).row_threads;
-  static constexpr u32 rounds = C.block(O).rounds;  // chunks of a thread that rotate
-  static constexpr u32 chunk_lanes = 2 * row.pairs_per_thread;
-  // Words that do not rotate, as all of a row's where it does not.
-  static constexpr u32 still_words = rotates ? row.still_words : row.chunks;
-  static constexpr u32 still_rounds = ceil_divide(still_words, threads);
-  static constexpr u32 still_lanes = row.copy_lanes;
-
-  static constexpr u32 head_dim = shape.head_dim;
-  static constexpr u32 half = first_half_of(head_dim);
-  static constexpr float share = 1.0f / static_cast<float>(head_dim);
-  // Whether the lanes that a thread rotates are neighbours in the first half of the row, and those half a row away.
-  static constexpr u32 held_lanes = rounds * row.word_lanes;
-  static constexpr bool adds_what_it_holds =
-      rotates && C.layout == Layout::split_half && C.rotary_dim == head_dim && 2 * half == head_dim && held_lanes >= 2;
+  enum : bool { rotates = C.rotates(O) };
+  enum : u32 {
+    heads = C.split(O).heads_per_thread,
+    threads = C.block(O).row_threads,
+    rounds = C.block(O).rounds,  // chunks of a thread that rotate
+    chunks = C.split(O).chunks,
+    word_lanes = C.split(O).word_lanes,
+    chunk_lanes = 2 * C.split(O).pairs_per_thread,
+    // Words that do not rotate, as all of a row's where it does not.
+    still_words = rotates ? C.split(O).still_words : C.split(O).chunks,
+    still_rounds = ceil_divide(still_words, threads),
+    still_lanes = C.split(O).copy_lanes,
+    head_dim = C.operand[O].head_dim,
+    half = first_half_of(head_dim),
+    held_lanes = rounds * word_lanes,
+  };
+  enum : bool {
+    // Whether the lanes that a thread rotates are neighbours in the first half of the row, and those half a row away.
+    adds_what_it_holds = rotates && C.layout == Layout::split_half && C.rotary_dim == head_dim &&
+                         2 * half == head_dim && held_lanes >= 2,
+    // Whether threads read what others write, in place.
+    reads_others_lanes = !C.operand[O].out_of_place && (!adds_what_it_holds || C.layout != C.layout_out),
+  };
   // Elsewhere it reads once more, for the sum alone: so many neighbouring lanes of each half, in words as wide as
   // those.
-  static constexpr u32 added_lanes =
-      adds_what_it_holds ? held_lanes : power_from(half < 2 * threads ? 2 : ceil_divide(half, threads));
-  static constexpr u32 widest_word() {
-    u32 lanes = C.strides == Strides::any ? 1 : C.access_bytes / C.element_bytes();
-    while (lanes > added_lanes || half % lanes != 0 || head_dim % lanes != 0) lanes /= 2;
-    return lanes;
-  }
-  static constexpr u32 added_word = widest_word();
-  // Whether threads read what others write, in place.
-  static constexpr bool reads_others_lanes = !shape.out_of_place && (!adds_what_it_holds || C.layout != C.layout_out);
+  enum : u32 {
+    added_lanes = adds_what_it_holds ? held_lanes : power_from(half < 2 * threads ? 2 : ceil_divide(half, threads)),
+    added_word = widest_word<C>(added_lanes, head_dim),
+  };
 };
 
 // What a thread knows of the norm of its lanes.
@@ -54,7 +61,7 @@ struct NormedWeights {
 };
 
 struct Normed {
-  static constexpr bool reads_lists_first = true;
+  enum : bool { reads_lists_first = true };
 
   template <KernelConfig C, u32 O>
   static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {
@@ -76,7 +83,7 @@ struct Normed {
   template <KernelConfig C, u32 O>
   static __device__ __forceinline__ void norm_block(const LaunchParams& params, const PlanData& data, u32 block) {
     using Cut = NormedCut<C, O>;
-    constexpr RowSplit row = Cut::row;
+    constexpr RowSplit row = C.split(O);
     const Seat seat = seat_of<C, O>(block, count_tokens<C>(params));
     const u32 thread = seat.item % Cut::threads;
     const u32 group = seat.item / Cut::threads;
@@ -108,12 +115,13 @@ struct Normed {
     }
 
     find_place<C, O>(params, rows);
+    constexpr float share = 1.0f / static_cast<float>(Cut::head_dim);
     float r[Cut::heads];
 #pragma unroll
     for (u32 h = 0; h < Cut::heads; ++h) {
       float part = 0.0f;
       if (works && has_head<C, O>(group, h)) part = part_of<C, O>(params, rows, group, thread, word, h);
-      r[h] = reciprocal_rms(sum_of_segment<Cut::threads>(part), Cut::share, lines_of<O>(params).eps);
+      r[h] = reciprocal_rms(sum_of_segment<Cut::threads>(part), share, lines_of<O>(params).eps);
     }
     // All lanes were read that the sums are of; those that another thread writes must have been read before.
     if constexpr (Cut::reads_others_lanes) __syncwarp();
@@ -146,7 +154,7 @@ struct Normed {
 #pragma unroll
       for (u32 i = 0; i < Cut::rounds; ++i) {
         const u32 chunk = thread * Cut::rounds + i;
-        if (Cut::threads * Cut::rounds == Cut::row.chunks || chunk < Cut::row.chunks) visit(i, chunk);
+        if (Cut::threads * Cut::rounds == Cut::chunks || chunk < Cut::chunks) visit(i, chunk);
       }
     }
   }
@@ -184,8 +192,8 @@ struct Normed {
   static __device__ __forceinline__ void load_own_weights(const LaunchParams& params, u32 thread,
                                                           NormedWeights<C, O>& weights) {
     using Cut = NormedCut<C, O>;
-    constexpr RowSplit row = Cut::row;
-    constexpr Element W = Cut::shape.norm.weight;
+    constexpr RowSplit row = C.split(O);
+    constexpr Element W = C.operand[O].norm.weight;
     const void* const from = lines_of<O>(params).weight;
     for_each_chunk<C, O>(thread, [&](u32 i, u32 chunk) {
       const u32 first = first_lane_of<C, O>(C.layout, chunk);
@@ -230,8 +238,8 @@ struct Normed {
     for (u32 i = 0; i < Cut::added_lanes; ++i) low[i] = high[i] = 0.0f;
     if constexpr (Cut::adds_what_it_holds) {
       for_each_chunk<C, O>(thread, [&](u32 i, u32) {
-        unpack<C.element>(word[i][h][0], low, i * Cut::row.word_lanes);
-        unpack<C.element>(word[i][h][1], high, i * Cut::row.word_lanes);
+        unpack<C.element>(word[i][h][0], low, i * Cut::word_lanes);
+        unpack<C.element>(word[i][h][1], high, i * Cut::word_lanes);
       });
     } else {
       constexpr u32 bytes = Cut::added_word * C.element_bytes();
@@ -303,7 +311,7 @@ struct Normed {
                                                      const float (&r)[NormedCut<C, O>::heads],
                                                      const NormedWeights<C, O>& weights, bool padded) {
     using Cut = NormedCut<C, O>;
-    constexpr Element out = Cut::shape.element_out;
+    constexpr Element out = C.operand[O].element_out;
     for_each_still_word<C, O>(thread, [&](u32 i, u32 lane) {
 #pragma unroll
       for (u32 h = 0; h < Cut::heads; ++h) {

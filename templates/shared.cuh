@@ -13,7 +13,7 @@ struct alignas(count == 1 ? 8 : 16) NeighbourTurns {
 };
 
 struct Shared {
-  static constexpr bool reads_lists_first = false;
+  enum : bool { reads_lists_first = false };
 
   template <KernelConfig C, u32 O>
   static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The machine code of variants has the accesses that their names promise, and no local memory.
+"""The machine code of variants has the accesses that their names promise, and no local memory; that of prologues asks for
+all it reads before it waits.
 
 usage: sass_test.py ROPEJIT    the command line program. Status 77 (skipped) without nvdisasm or NVRTC.
 nvdisasm: ROPEJIT_NVDISASM, else the one in PATH. `./dev test` sees to it.
@@ -36,6 +37,12 @@ CASES = [
     (QUARTER, "bf16", "split_half", ["--out-of-place"], "sm_90", "flat_v8_h2_t128", {8: 8, 16: 12}, {8: 8, 16: 12}),
 ]
 
+# Kernels with a norm, k and v to pages: arch and variant.
+PROLOGUE = {"q": {"heads": 32, "head_dim": 128, "norm": {}}, "k": {"heads": 8, "head_dim": 128, "norm": {}},
+            "v": {"heads": 8, "head_dim": 128}, "rotary_dim": 128}
+PROLOGUES = [(arch, variant) for arch in ("sm_80", "sm_90", "sm_100", "sm_120")
+             for variant in ("flat_v4_h1_t128", "flat_v8_h2_t128", "flat_v16_h1_t256")]
+
 WIDTHS = {"U8": 1, "U16": 2, "": 4, "64": 8, "128": 16, "256": 32}
 
 
@@ -51,6 +58,30 @@ def accesses(sass, mnemonic):
     return found
 
 
+def loads_that_wait(sass):
+    """Loads between a row's exchange and what is stored of it: one latency after the other, where all could go at once.
+    The assembler moves loads down behind a branch on a slot if it can."""
+    late, exchanged = 0, False
+    for mnemonic in re.findall(r"\b(LDG|SHFL|STG)\b", sass):
+        exchanged = mnemonic == "SHFL" or (exchanged and mnemonic != "STG")
+        late += exchanged and mnemonic == "LDG"
+    return late
+
+
+def compiled(program, nvdisasm, folder, shape, arch, variant, flags):
+    """The machine code of a kernel, or an error's text; None where there is no compiler."""
+    with tempfile.TemporaryDirectory(dir=folder) as out:
+        spec = os.path.join(out, "spec.json")
+        with open(spec, "w", encoding="utf-8") as file:
+            json.dump({"schema": 1, "rope_theta": 10000, **shape}, file)
+        made = subprocess.run([program, "compile", "--model", spec, "--arch", arch, "--variant", variant, "--out", out,
+                               *flags], capture_output=True, text=True, check=False)
+        if made.returncode != 0:
+            return (None, "") if "libnvrtc" in made.stderr else ("", made.stderr.strip())
+        (cubin,) = [os.path.join(out, name) for name in os.listdir(out) if name.endswith(".cubin")]
+        return subprocess.run([nvdisasm, cubin], capture_output=True, text=True, check=True).stdout, ""
+
+
 def main():
     program = os.path.abspath(sys.argv[1])
     nvdisasm = os.environ.get("ROPEJIT_NVDISASM") or shutil.which("nvdisasm")
@@ -59,29 +90,26 @@ def main():
         return 77
     failures = 0
     with tempfile.TemporaryDirectory() as folder:
-        for number, (shape, dtype, layout, flags, arch, variant, loads, stores) in enumerate(CASES):
-            spec = os.path.join(folder, "spec.json")
-            with open(spec, "w", encoding="utf-8") as file:
-                json.dump({"schema": 1, "dtype": dtype, "layout": layout, "rope_theta": 10000, **shape}, file)
-            out = os.path.join(folder, str(number))
-            made = subprocess.run([program, "compile", "--model", spec, "--arch", arch, "--variant", variant, "--out", out,
-                                   *flags], capture_output=True, text=True, check=False)
-            if made.returncode != 0:
-                if "libnvrtc" in made.stderr:
-                    print("skipped: " + made.stderr.strip())
-                    return 77
-                print(f"{variant} for {arch}: {made.stderr.strip()}")
-                failures += 1
-                continue
-            (cubin,) = [os.path.join(out, name) for name in os.listdir(out) if name.endswith(".cubin")]
-            sass = subprocess.run([nvdisasm, cubin], capture_output=True, text=True, check=True).stdout
+        for shape, dtype, layout, flags, arch, variant, loads, stores in CASES:
+            sass, problem = compiled(program, nvdisasm, folder, {"dtype": dtype, "layout": layout, **shape}, arch, variant,
+                                     flags)
+            if sass is None:
+                print("skipped: no NVRTC")
+                return 77
             found = accesses(sass, "LDG"), accesses(sass, "STG")
             local = re.findall(r"\b(?:LDL|STL)\b", sass)
             name = f"{variant} {dtype} {layout} {' '.join(flags)} for {arch}"
-            if found != (loads, stores) or local:
-                print(f"{name}: loads {found[0]}, stores {found[1]}, local {len(local)}; wanted {loads}, {stores}, 0")
+            if problem or found != (loads, stores) or local:
+                print(f"{name}: {problem or f'loads {found[0]}, stores {found[1]}, local {len(local)}'}; wanted {loads}, "
+                      f"{stores}, 0")
                 failures += 1
-    print(f"{len(CASES)} variants, {failures} wrong")
+        for arch, variant in PROLOGUES:
+            sass, problem = compiled(program, nvdisasm, folder, {"dtype": "bf16", **PROLOGUE}, arch, variant, ["--prologue"])
+            late, local = loads_that_wait(sass), len(re.findall(r"\b(?:LDL|STL)\b", sass))
+            if problem or late or local or "SHFL" not in sass:
+                print(f"{variant} of a prologue for {arch}: {problem or f'{late} loads wait for an exchange, local {local}'}")
+                failures += 1
+    print(f"{len(CASES) + len(PROLOGUES)} variants, {failures} wrong")
     return 1 if failures else 0
 
 
