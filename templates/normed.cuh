@@ -1,9 +1,10 @@
 // Operands whose rows are normed before they rotate. The threads of a head group's rows are a segment of a warp
 // (Cut::segments): each holds some of the row's lanes in registers, works out what they come to, and the segment adds
 // that up. So no thread leaves before the last shuffle, whether it has work or not. Operands of the same kernel that
-// are not normed go the way of flat.cuh.
+// are not normed go the way of flat.cuh, or of by_rows.cuh where their layout changes in place.
 #pragma once
 
+#include "by_rows.cuh"
 #include "flat.cuh"
 #include "norm.cuh"
 
@@ -67,6 +68,9 @@ struct Normed {
   static __device__ __forceinline__ void rotate_block(const LaunchParams& params, const PlanData& data, u32 block) {
     if constexpr (C.is_normed(O)) {
       norm_block<C, O>(params, data, block);
+    } else if constexpr (C.cut == Cut::rows) {
+      wait_for_tensors<C>();
+      ByRows::template rotate_block<C, O>(params, data, block);
     } else {
       Flat::template rotate_block<C, O>(params, data, block);
     }

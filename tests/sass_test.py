@@ -59,12 +59,17 @@ def accesses(sass, mnemonic):
 
 
 def loads_that_wait(sass):
-    """Loads between a row's exchange and what is stored of it: one latency after the other, where all could go at once.
-    The assembler moves loads down behind a branch on a slot if it can."""
-    late, exchanged = 0, False
+    """Loads between the last shuffle of a row and what is stored of it: one latency after the other, where all could go at
+    once. The assembler moves loads down behind a branch on a slot if it can."""
+    late, since_shuffle, exchanged = 0, 0, False
     for mnemonic in re.findall(r"\b(LDG|SHFL|STG)\b", sass):
-        exchanged = mnemonic == "SHFL" or (exchanged and mnemonic != "STG")
-        late += exchanged and mnemonic == "LDG"
+        if mnemonic == "SHFL":
+            exchanged, since_shuffle = True, 0
+        elif mnemonic == "LDG":
+            since_shuffle += exchanged
+        else:
+            late += since_shuffle
+            exchanged, since_shuffle = False, 0
     return late
 
 

@@ -134,10 +134,10 @@ struct RopeArgs {
   /// kNoCacheRow. The library never clears them; whoever owns them does that.
   std::uint32_t* flags = nullptr;
   /// For forms whose k_rows are slots32 or slots64: the tokens of a page of k's cache, 1 to the capacity. k_out is then
-  /// [pages, k_block_size, heads, head_dim], and k_cache_rows all places of all pages, its capacity, 1 to 2^62. Its
+  /// [pages, k_block_size, heads, head_dim], and k_cache_rows all places of all pages, its capacity, 1 or more. Its
   /// batch_stride is between pages, its token_stride between places of a page and its head_stride between heads: pages
   /// of tokens (NHD), of heads (HND), of k beside v, in any order; kContiguous as if without gaps in the order above.
-  /// Lanes lie side by side. A negative slot is none, in silence; one from the capacity on is none too, and flagged
+  /// Lanes apart are served slower. A negative slot is none, in silence; one from the capacity on is none too, and flagged
   /// (kNoCacheRow). Other operands of such a token are made all the same. Slots must be distinct, or it is left open
   /// which token's k a place holds. 0 for all other forms.
   std::int64_t k_block_size = 0;

@@ -12,7 +12,7 @@ std::string why_not_worth_a_try(const KernelClass& kernel_class, const Variant& 
   const std::uint32_t heads = variant.heads_per_thread;
   const std::uint32_t threads = variant.threads;
   // A row that is read whole before it is written leaves little choice, and what is fast of it varies.
-  if (kernel_class.by_rows() && !kernel_class.has_norm()) {
+  if (kernel_class.by_rows()) {
     return variant.family == Family::flat && heads <= 10 && threads >= 64 ? "" : "by rows it never was the fastest";
   }
   switch (variant.family) {

@@ -56,7 +56,7 @@ Regime adapted(Regime regime, const KernelClass& kernel_class) {
     regime.pairs = copies ? 1 : 2;
     regime.heads = 1;
   }
-  if (kernel_class.by_rows() && !kernel_class.has_norm() && regime.pairs > 2 && regime.heads > 1) regime.pairs = 2;
+  if (kernel_class.by_rows() && regime.pairs > 2 && regime.heads > 1) regime.pairs = 2;
   // Without heads to share an angle with, more pairs make up for what every thread does once.
   const bool one_head =
       llvm::all_of(kernel_class.operands, [](const PlanOperand& one) { return !one.rotates() || one.heads == 1; });
@@ -77,14 +77,14 @@ Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
   }
   while (variant.heads_per_thread > 1 && !why_illegal(kernel_class, variant).empty()) --variant.heads_per_thread;
   // Where a row is read whole before it is written, enough threads to hold it.
-  if (kernel_class.by_rows() && !kernel_class.has_norm() && kernel_class.pairs() > kMostThreads) {
+  if (kernel_class.by_rows() && kernel_class.pairs() > kMostThreads) {
     variant = {Family::flat, 16, 1, kMostThreads / 2};
     while (variant.access_bytes > element && !why_illegal(kernel_class, variant).empty()) variant.access_bytes /= 2;
     return variant;
   }
-  while (!kernel_class.has_norm() && variant.threads < kMostThreads &&
-         work_of(kernel_class, variant).operands.front().block.rounds > 1)
+  while (variant.threads < kMostThreads && rounds_of_rows(kernel_class, work_of(kernel_class, variant)) > 1) {
     variant.threads *= 2;
+  }
   return variant;
 }
 

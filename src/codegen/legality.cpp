@@ -121,9 +121,9 @@ std::uint32_t words_held(const KernelClass& kernel_class, const Variant& variant
 
 /// Whether half the threads would take a row in several rounds. More than 256 are for such rows alone.
 bool needs_threads(const KernelClass& kernel_class, Variant variant) {
-  if (!kernel_class.by_rows() || kernel_class.has_norm()) return false;
+  if (!kernel_class.by_rows()) return false;
   variant.threads /= 2;
-  return work_of(kernel_class, variant).operands.front().block.rounds > 1;
+  return rounds_of_rows(kernel_class, work_of(kernel_class, variant)) > 1;
 }
 
 }  // namespace
@@ -213,7 +213,8 @@ Variant universal_variant(const KernelClass& kernel_class) {
                   128};
   if (kernel_class.has_norm()) {
     variant.heads_per_thread = 1;  // a thread holds a thirty-second of a row in single elements
-  } else if (kernel_class.by_rows()) {
+  }
+  if (kernel_class.by_rows()) {
     // A block holds at least one whole row, of up to 2,048 pairs: two a thread.
     variant.heads_per_thread = 1;
     variant.threads = std::clamp(std::bit_ceil(kernel_class.pairs()), 128U, 1024U);

@@ -51,8 +51,7 @@ AccessWidths widths_of(const KernelClass& kernel_class, const Variant& variant, 
 
 Work work_of(const KernelClass& kernel_class, const Variant& variant) {
   Work work;
-  const bool by_rows = kernel_class.by_rows() && !kernel_class.has_norm();
-  work.cut = by_rows ? Cut::rows : variant.family == Family::lanes ? Cut::warps : Cut::items;
+  work.cut = kernel_class.by_rows() ? Cut::rows : variant.family == Family::lanes ? Cut::warps : Cut::items;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     const PlanOperand& operand = kernel_class.operands[i];
     OperandWork& own = work.operands[i];
@@ -64,6 +63,16 @@ Work work_of(const KernelClass& kernel_class, const Variant& variant) {
   }
   work.widths = widths_of(kernel_class, variant, work);
   return work;
+}
+
+std::uint32_t rounds_of_rows(const KernelClass& kernel_class, const Work& work) {
+  std::uint32_t most = 1;
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    const PlanOperand& operand = kernel_class.operands[i];
+    const bool by_rows = work.cut == Cut::rows && operand.rotates() && !operand.is_normed();
+    if (by_rows) most = std::max(most, work.operands[i].block.rounds);
+  }
+  return most;
 }
 
 std::uint64_t bytes_per_token(const KernelClass& kernel_class) {

@@ -26,7 +26,7 @@ struct OperandWork {
 };
 
 struct Work {
-  Cut cut = Cut::items;  ///< where the threads of a token may begin and end, of operands that rotate
+  Cut cut = Cut::items;  ///< where a token's threads may begin and end, of operands that rotate without a norm
   std::array<OperandWork, kMostOperands> operands{};  ///< in the order of the class; beyond them no meaning
   std::uint32_t threads = 0;                          ///< of a block
   AccessWidths widths;
@@ -34,6 +34,10 @@ struct Work {
 
 /// How the variant cuts a launch. It must be legal, or at least have accesses of one element or more.
 Work work_of(const KernelClass& kernel_class, const Variant& variant);
+
+/// In how many rounds a block goes over a row that is read whole before it is written (Cut::rows), of the operand that
+/// needs most; 1 where there is none.
+std::uint32_t rounds_of_rows(const KernelClass& kernel_class, const Work& work);
 
 /// The bytes that a launch reads and writes for one token. In place they are those of the lanes that rotate alone.
 std::uint64_t bytes_per_token(const KernelClass& kernel_class);
