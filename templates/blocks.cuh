@@ -9,12 +9,12 @@ namespace ropejit {
 template <KernelConfig C, class Family, u32 O>
 __device__ __forceinline__ void run_later_block(const LaunchParams& params, const PlanData& data, u32 block) {
   if constexpr (O + 1 < C.operands) {
-    if (block >= more_params<O + 1>(params).first_block) {
+    if (block >= first_block_of<C, O + 1>(params)) {
       run_later_block<C, Family, O + 1>(params, data, block);
       return;
     }
   }
-  const u32 own = block - more_params<O>(params).first_block;
+  const u32 own = block - first_block_of<C, O>(params);
   if constexpr (C.rotates(O) || C.is_normed(O)) {
     Family::template rotate_block<C, O>(params, data, own);
   } else {
@@ -27,7 +27,7 @@ __device__ __forceinline__ void run_later_block(const LaunchParams& params, cons
 template <KernelConfig C, class Family>
 __device__ __forceinline__ void run_block(const LaunchParams& params, const PlanData& data, u32 block) {
   if constexpr (C.operands > 2) {
-    if (block >= more_params<2>(params).first_block) {
+    if (block >= first_block_of<C, 2>(params)) {
       run_later_block<C, Family, 2>(params, data, block);
       return;
     }

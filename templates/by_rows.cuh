@@ -23,7 +23,7 @@ struct ByRows {
     if (works) {
       token = token_of(params, seat.number);
       rows = rows_of<C, O>(params, token);
-      works = is_written<C, O>(rows);
+      works = is_written<C, O>(params, rows);
     }
     if (works) {
 #pragma unroll

@@ -124,6 +124,13 @@ struct KernelConfig {
   ROPEJIT_ANYWHERE constexpr u32 pairs() const { return rotary_dim / 2; }
   ROPEJIT_ANYWHERE constexpr bool rotates(u32 o) const { return operand[o].has(Stage::rotate); }
   ROPEJIT_ANYWHERE constexpr bool is_normed(u32 o) const { return operand[o].has(Stage::norm); }
+  // Whether it takes PrologueParams (launch_params.cuh).
+  ROPEJIT_ANYWHERE constexpr bool is_prologue() const {
+    for (const OperandConfig& one : operand) {
+      if (one.has(Stage::norm) || one.has_slots()) return true;
+    }
+    return false;
+  }
   ROPEJIT_ANYWHERE constexpr RowSplit split(u32 o) const {
     const OperandConfig& s = operand[o];
     return split_row({s.heads, s.head_dim, s.first_lane, rotates(o) ? rotary_dim : 0, s.writes_whole_rows()},

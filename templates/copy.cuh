@@ -14,16 +14,15 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
   constexpr u32 out_bytes = bytes_of(shape.element_out);
   const Seat seat = seat_of<C, O>(block, count_tokens<C>(params));
   if (!seat.works) return wait_for_tensors<C>();
-  const Rows rows = rows_of<C, O>(params, token_of(params, seat.number));
+  Rows rows = rows_of<C, O>(params, token_of(params, seat.number));
   wait_for_tensors<C>();
   if (!is_read<C, O>(rows)) return;
-  const TensorStrides& strides = strides_of<O>(params);
+  const TensorStrides& strides = strides_of<C, O>(params);
   const u32 group = seat.item / row.chunks;
   const u32 lane = seat.item % row.chunks * row.word_lanes;
   const i64 in_head = head_stride<C, O>(strides.in_head) * in_bytes;
   const i64 out_head = out_head_stride<C, O>(strides.out_head) * out_bytes;
   const char* const in = rows.in + group * in_head + lane * lane_stride<C>(strides.in_lane) * in_bytes;
-  char* const out = rows.out + group * out_head + lane * lane_stride<C>(strides.out_lane) * out_bytes;
   const auto has_head = [&](u32 h) {
     return shape.heads % row.heads_per_thread == 0 || group + h * row.groups < shape.heads;
   };
@@ -32,9 +31,9 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
     if (has_head(h)) word[h] = load_word<row.word_lanes * in_bytes>(in + h * row.groups * in_head);
   }
-  if constexpr (shape.has_slots()) {
-    if (!is_written<C, O>(rows)) return;
-  }
+  find_place<C, O>(params, rows);
+  if (!has_place<C, O>(params, rows)) return;
+  char* const out = rows.out + group * out_head + lane * lane_stride<C>(strides.out_lane) * out_bytes;
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
     if (!has_head(h)) continue;

@@ -22,12 +22,17 @@ struct Flat {
     i64 position[C.axes];
     positions_of<C>(params, token, position);
     const auto steps = steps_of_share<C, row.pairs_per_thread>(params, data, chunk);
-    const Rows rows = rows_of<C, O>(params, token);
+    Rows rows = rows_of<C, O>(params, token);
     wait_for_tensors<C>();
-    if (!is_written<C, O>(rows)) return;
-    const Share<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
+    if (!is_read<C, O>(rows)) return;
+    Share<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
     HeldWords<C, O> word;
     load_share<C, O>(share, word);
+    if constexpr (C.operand[O].has_slots()) {
+      find_place<C, O>(params, rows);
+      if (!has_place<C, O>(params, rows)) return;
+      share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
+    }
     copy_still_lanes<C, O>(params, rows, seat.item);
     CosSin turn[row.pairs_per_thread];
     turns_of_share<C>(params, data, token, position, steps, chunk, turn);

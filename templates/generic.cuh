@@ -251,7 +251,7 @@ __device__ __forceinline__ bool has_stage(const GenericOperand& shape, Stage sta
 }
 
 // Norms a head's row, which all threads of the block have written; they may read it when this returns.
-__device__ __forceinline__ void norm_row(const GenericPlan& plan, const GenericOperand& shape, const NormParams& norm,
+__device__ __forceinline__ void norm_row(const GenericPlan& plan, const GenericOperand& shape, const OperandLines& norm,
                                          float (&row)[MostNormedLanes]) {
   __shared__ float sums[MostNormedLanes / 2];
   const u32 half = first_half_of(shape.head_dim);
@@ -269,7 +269,7 @@ __device__ __forceinline__ void norm_row(const GenericPlan& plan, const GenericO
     }
   }
   __syncthreads();
-  const float r = reciprocal_rms(sums[0], shape.head_dim, norm.eps);
+  const float r = reciprocal_rms(sums[0], divide(1.0f, float_from_int(static_cast<i32>(shape.head_dim))), norm.eps);
   const char* const weights = static_cast<const char*>(norm.weight);
   const i64 weight_bytes = bytes_of(static_cast<Element>(shape.norm_weight));
   for (u32 lane = threadIdx.x; lane < shape.head_dim; lane += blockDim.x) {
@@ -311,7 +311,7 @@ __device__ __forceinline__ bool changes_still_lanes(const GenericOperand& shape)
 // Works on one token of an operand, with all threads of a block.
 __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params, const GenericPlan& plan,
                                                   const GenericOperand& shape, const OperandParams& operand,
-                                                  const NormParams& norm, const PagesParams& pages, u32 number) {
+                                                  const OperandLines& lines, u32 number) {
   __shared__ float cosines[MostGenericPairs];
   __shared__ float sines[MostGenericPairs];
   __shared__ u32 held[2 * MostGenericPairs];  // a head's lanes as they were read, where the layout changes in place
@@ -325,12 +325,14 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
 
   i64 out_row = token.number * strides.out_token + token.sequence * strides.out_sequence;
   if (shape.rows >= static_cast<u32>(CacheRows::slots32)) {
-    bool has_place = false;
+    i64 slot = -1;
     visit_number<2>(shape.rows - static_cast<u32>(CacheRows::slots32), [&](auto slots) {
-      constexpr CacheRows kind = static_cast<CacheRows>(static_cast<u32>(CacheRows::slots32) + decltype(slots)::number);
-      out_row = place_of_slot<kind>(params, pages, operand.rows, operand.cache_rows, strides, number, has_place);
+      constexpr u32 first = static_cast<u32>(CacheRows::slots32);
+      slot = slot_of<static_cast<CacheRows>(first + decltype(slots)::number)>(lines, number);
     });
-    if (!has_place) return;
+    if (slot >= lines.capacity && params.flags != nullptr && threadIdx.x == 0) set_bits(params.flags, NoCacheRow);
+    if (slot < 0 || slot >= lines.capacity) return;
+    out_row = place_of_slot(lines, slot);
   } else if (shape.rows != static_cast<u32>(CacheRows::none)) {
     i64 row = -1;
     visit_number<2>(shape.rows - 1, [&](auto rows) {
@@ -388,7 +390,7 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
       for (u32 lane = threadIdx.x; lane < shape.head_dim; lane += blockDim.x) {
         row[lane] = float_of(plan.element, load_bits(plan.element, from + lane * in_lane));
       }
-      norm_row(plan, shape, norm, row);
+      norm_row(plan, shape, lines, row);
     } else if (plan.by_rows != 0) {
       for (u32 pair = threadIdx.x; pair < pairs; pair += blockDim.x) {
         const PairBits bits = read(pair);
@@ -447,8 +449,7 @@ __device__ __forceinline__ void run_generic(const PrologueParams& params, const 
     }();
     count = count_tokens<counted>(params);
   }
-  if (number < count)
-    run_generic_token(params, plan, plan.operand[o], operand, params.norm[o], params.pages[o], number);
+  if (number < count) run_generic_token(params, plan, plan.operand[o], operand, params.lines[o], number);
 }
 
 }  // namespace ropejit

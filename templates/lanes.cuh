@@ -26,8 +26,8 @@ struct Lanes {
     Steps<angles> steps{};
     if (has_angles) steps = load_steps<angles>(params, data, lane * angles);
     const u32 chunk = seat.item % row.chunks;
-    const Rows rows = rows_of<C, O>(params, token);
-    const bool works = seat.works && is_written<C, O>(rows);
+    Rows rows = rows_of<C, O>(params, token);
+    const bool works = seat.works && is_written<C, O>(params, rows);
     const Share<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
     HeldWords<C, O> word;
     if (works) {

@@ -39,7 +39,7 @@ struct LaunchParams {
   unsigned tokens;                  // of all sequences together, below 2^31
   unsigned q_blocks;                // blocks below this number work on q, the others on k
   unsigned plain;                   // 1: sequence 0, place and index among the position ids are a token's own number
-  unsigned unused;                  // a gap: without it all that follows would move, and every kernel change
+  unsigned third_block;             // of prologues: blocks from this number on work on the third operand
   const void* q_in;                 // in place this is q_out; the same for k
   const void* k_in;
   FastDivisor sequence;             // divides a token's number into sequence and place in it
@@ -91,24 +91,32 @@ struct LongDivisor {
   unsigned shift;
 };
 
-// What an operand takes that goes to pages of a cache by slots. The list of slots, the capacity and the strides stand
-// where those of rows do; the stride between pages is TensorStrides::out_sequence.
-struct PagesParams {
+// What a block of one operand of a prologue reads, beside the first line of LaunchParams: a line of 64 bytes, and a
+// second one for an operand that goes to pages. What is seldom read, or by the generic kernel alone, stands where it
+// does for other kernels.
+struct OperandLines {
+  void* out;
+  const void* in;
+  const void* weight;  // of its norm, head_dim of them
+  long long in_token;  // strides, as TensorStrides
+  long long in_head;
+  long long out_token;  // of pages from a place to the next
+  long long out_head;
+  float eps;
+  unsigned unused;
+  const void* slots;
+  long long capacity;  // places of all pages
+  long long page_stride;
   LongDivisor block_size;  // places of a page
   long long slot_count;    // tokens from this number on have no slot
   long long slot_stride;   // elements of the list from a token to the next
 };
 
-// What the norm of one operand takes.
-struct NormParams {
-  const void* weight;  // head_dim of them
-  float eps;
-};
-
 // What kernels take whose operands have a norm, or go to pages.
 struct PrologueParams : MoreLaunchParams {
-  NormParams norm[MostOperands];    // of operands that have one
-  PagesParams pages[MostOperands];  // of operands that go to pages
+  long long gap[7];  // so that the lines are lines: the first of all has room for 48 bytes
+  OperandLines lines[MostOperands];
 };
+static_assert(sizeof(OperandLines) == 128 && (sizeof(MoreLaunchParams) + 56) % 64 == 48, "");
 
 }  // namespace ropejit

@@ -41,10 +41,10 @@ __device__ __forceinline__ float sum_of_segment(float part) {
   return part;
 }
 
-// r. Division and root are correctly rounded; the hardware's reciprocal root is not the same on all GPUs.
-__device__ __forceinline__ float reciprocal_rms(float sum, u32 head_dim, float eps) {
-  const float mean = multiply(sum, divide(1.0f, float_from_int(static_cast<i32>(head_dim))));
-  return divide(1.0f, square_root(add(mean, eps)));
+// r; `share` is 1 / head_dim, rounded. Division and root are correctly rounded; the hardware's reciprocal root is not
+// the same on all GPUs.
+__device__ __forceinline__ float reciprocal_rms(float sum, float share, float eps) {
+  return divide(1.0f, square_root(add(multiply(sum, share), eps)));
 }
 
 // One lane.

@@ -26,6 +26,7 @@ struct NormedCut {
 
   static constexpr u32 head_dim = shape.head_dim;
   static constexpr u32 half = first_half_of(head_dim);
+  static constexpr float share = 1.0f / static_cast<float>(head_dim);
   // Whether the lanes that a thread rotates are neighbours in the first half of the row, and those half a row away.
   static constexpr u32 held_lanes = rounds * row.word_lanes;
   static constexpr bool adds_what_it_holds =
@@ -106,16 +107,17 @@ struct Normed {
       if constexpr (!C.ready_lists) load_own_weights<C, O>(params, thread, weights);
     }
 
+    find_place<C, O>(params, rows);
     float r[Cut::heads];
 #pragma unroll
     for (u32 h = 0; h < Cut::heads; ++h) {
       float part = 0.0f;
       if (works && has_head<C, O>(group, h)) part = part_of<C, O>(params, rows, group, thread, word, h);
-      r[h] = reciprocal_rms(sum_of_segment<Cut::threads>(part), Cut::head_dim, norm_params<O>(params).eps);
+      r[h] = reciprocal_rms(sum_of_segment<Cut::threads>(part), Cut::share, lines_of<O>(params).eps);
     }
     // All lanes were read that the sums are of; those that another thread writes must have been read before.
     if constexpr (Cut::reads_others_lanes) __syncwarp();
-    if (!works || !is_written<C, O>(rows)) return;
+    if (!works || !has_place<C, O>(params, rows)) return;
 
     bool padded = false;
     if constexpr (Cut::rotates) {
@@ -153,11 +155,13 @@ struct Normed {
   template <KernelConfig C, u32 O, class Visit>
   static __device__ __forceinline__ void for_each_still_word(u32 thread, const Visit& visit) {
     using Cut = NormedCut<C, O>;
+    if constexpr (Cut::still_rounds > 0) {
 #pragma unroll
-    for (u32 i = 0; i < Cut::still_rounds; ++i) {
-      const u32 n = i * Cut::threads + thread;
-      if (Cut::still_rounds * Cut::threads == Cut::still_words || n < Cut::still_words) {
-        visit(i, Cut::rotates ? still_lane<C, O>(n) : n * Cut::still_lanes);
+      for (u32 i = 0; i < Cut::still_rounds; ++i) {
+        const u32 n = i * Cut::threads + thread;
+        if (Cut::still_rounds * Cut::threads == Cut::still_words || n < Cut::still_words) {
+          visit(i, Cut::rotates ? still_lane<C, O>(n) : n * Cut::still_lanes);
+        }
       }
     }
   }
@@ -182,7 +186,7 @@ struct Normed {
     using Cut = NormedCut<C, O>;
     constexpr RowSplit row = Cut::row;
     constexpr Element W = Cut::shape.norm.weight;
-    const void* const from = norm_params<O>(params).weight;
+    const void* const from = lines_of<O>(params).weight;
     for_each_chunk<C, O>(thread, [&](u32 i, u32 chunk) {
       const u32 first = first_lane_of<C, O>(C.layout, chunk);
 #pragma unroll
@@ -201,7 +205,7 @@ struct Normed {
   template <KernelConfig C, u32 O>
   static __device__ __forceinline__ const char* in_at(const LaunchParams& params, const Rows& rows, u32 group, u32 h,
                                                       u32 lane) {
-    const TensorStrides& strides = strides_of<O>(params);
+    const TensorStrides& strides = strides_of<C, O>(params);
     const i64 head = head_stride<C, O>(strides.in_head) * C.element_bytes();
     return rows.in + (group + h * C.split(O).groups) * head +
            lane * lane_stride<C>(strides.in_lane) * C.element_bytes();
@@ -210,7 +214,7 @@ struct Normed {
   static __device__ __forceinline__ char* out_at(const LaunchParams& params, const Rows& rows, u32 group, u32 h,
                                                  u32 lane) {
     constexpr u32 bytes = bytes_of(C.operand[O].element_out);
-    const TensorStrides& strides = strides_of<O>(params);
+    const TensorStrides& strides = strides_of<C, O>(params);
     const i64 head = out_head_stride<C, O>(strides.out_head) * bytes;
     return rows.out + (group + h * C.split(O).groups) * head + lane * lane_stride<C>(strides.out_lane) * bytes;
   }

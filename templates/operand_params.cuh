@@ -1,4 +1,5 @@
-// The parameters of an operand by its number: those of the first two stand by their names in LaunchParams.
+// The parameters of an operand by its number. Those of the first two stand by their names in LaunchParams; a prologue
+// has what its blocks read first on lines of their own.
 #pragma once
 
 #include "config.cuh"
@@ -11,7 +12,23 @@ __device__ __forceinline__ const OperandParams& more_params(const LaunchParams& 
 }
 
 template <u32 O>
-__device__ __forceinline__ const TensorStrides& strides_of(const LaunchParams& params) {
+__device__ __forceinline__ const OperandLines& lines_of(const LaunchParams& params) {
+  return static_cast<const PrologueParams&>(params).lines[O];
+}
+
+// The first block of the third or a later operand.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ u32 first_block_of(const LaunchParams& params) {
+  if constexpr (C.is_prologue() && O == 2) {
+    return params.third_block;
+  } else {
+    return more_params<O>(params).first_block;
+  }
+}
+
+// All strides of an operand as they stand for kernels that are no prologues.
+template <u32 O>
+__device__ __forceinline__ const TensorStrides& usual_strides_of(const LaunchParams& params) {
   if constexpr (O == 0) {
     return params.q_strides;
   } else if constexpr (O == 1) {
@@ -21,9 +38,26 @@ __device__ __forceinline__ const TensorStrides& strides_of(const LaunchParams& p
   }
 }
 
-template <u32 O>
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ decltype(auto) strides_of(const LaunchParams& params) {
+  if constexpr (C.is_prologue()) {
+    const OperandLines& lines = lines_of<O>(params);
+    TensorStrides strides = usual_strides_of<O>(params);
+    strides.in_token = lines.in_token;
+    strides.in_head = lines.in_head;
+    strides.out_token = lines.out_token;
+    strides.out_head = lines.out_head;
+    return strides;
+  } else {
+    return usual_strides_of<O>(params);
+  }
+}
+
+template <KernelConfig C, u32 O>
 __device__ __forceinline__ const char* input_of(const LaunchParams& params) {
-  if constexpr (O == 0) {
+  if constexpr (C.is_prologue()) {
+    return static_cast<const char*>(lines_of<O>(params).in);
+  } else if constexpr (O == 0) {
     return static_cast<const char*>(params.q_in);
   } else if constexpr (O == 1) {
     return static_cast<const char*>(params.k_in);
@@ -32,25 +66,17 @@ __device__ __forceinline__ const char* input_of(const LaunchParams& params) {
   }
 }
 
-template <u32 O>
+template <KernelConfig C, u32 O>
 __device__ __forceinline__ char* output_of(const LaunchParams& params) {
-  if constexpr (O == 0) {
+  if constexpr (C.is_prologue()) {
+    return static_cast<char*>(lines_of<O>(params).out);
+  } else if constexpr (O == 0) {
     return static_cast<char*>(params.q_out);
   } else if constexpr (O == 1) {
     return static_cast<char*>(params.k_out);
   } else {
     return static_cast<char*>(more_params<O>(params).out);
   }
-}
-
-template <u32 O>
-__device__ __forceinline__ const NormParams& norm_params(const LaunchParams& params) {
-  return static_cast<const PrologueParams&>(params).norm[O];
-}
-
-template <u32 O>
-__device__ __forceinline__ const PagesParams& pages_params(const LaunchParams& params) {
-  return static_cast<const PrologueParams&>(params).pages[O];
 }
 
 // For an operand that goes to rows of a cache, as the first never does: the list that names its rows, and how many rows

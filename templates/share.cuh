@@ -69,6 +69,7 @@ __device__ __forceinline__ i64 lane_stride(i64 given) {
 struct Rows {
   const char* in;
   char* out;
+  i64 slot = 0;  // of an operand that goes to pages; `out` is then where these begin, until has_place
 };
 
 // The row of the cache that a token goes to, or -1 where it goes to none.
@@ -81,27 +82,22 @@ __device__ __forceinline__ i64 cache_row(const LaunchParams& params, const void*
   return -1;
 }
 
-// Elements from the beginning of the pages to the place that a token goes to, where it has one. They may be negative,
-// as strides may.
+// The slot of a token in a cache of pages; -1 where it has none.
 template <CacheRows kind>
-__device__ __forceinline__ i64 place_of_slot(const LaunchParams& params, const PagesParams& pages, const void* slots,
-                                             const i64& capacity, const TensorStrides& strides, u32 token,
-                                             bool& has_place) {
-  has_place = false;
-  if (token >= pages.slot_count) return 0;
+__device__ __forceinline__ i64 slot_of(const OperandLines& pages, u32 token) {
+  if (token >= pages.slot_count) return -1;
   const i64 at = token * pages.slot_stride;
-  const i64 slot = kind == CacheRows::slots32 ? load_position32(slots, at) : load_position64(slots, at);
-  if (slot < 0) return 0;
-  if (slot >= capacity) {
-    if (params.flags != nullptr) set_bits(params.flags, NoCacheRow);
-    return 0;
-  }
-  has_place = true;
+  return kind == CacheRows::slots32 ? load_position32(pages.slots, at) : load_position64(pages.slots, at);
+}
+
+// Elements from the beginning of the pages to the place of a slot. They may be negative, as strides may; for numbers
+// that are no slots they mean nothing.
+__device__ __forceinline__ i64 place_of_slot(const OperandLines& pages, i64 slot) {
   const LongDivisor& size = pages.block_size;
   const u64 number = static_cast<u64>(slot);
   const u64 page = size.multiplier == 0 ? number : multiply_high(number, size.multiplier) >> size.shift;
-  return static_cast<i64>(page) * strides.out_sequence +
-         (slot - static_cast<i64>(page) * size.divisor) * strides.out_token;
+  return static_cast<i64>(page * static_cast<u64>(pages.page_stride) +
+                          (number - page * static_cast<u64>(size.divisor)) * static_cast<u64>(pages.out_token));
 }
 
 // Whether a token is read: all are whose place in a cache is found while their elements are on their way.
@@ -111,10 +107,37 @@ __device__ __forceinline__ bool is_read(const Rows& rows) {
   return rows.out != nullptr;
 }
 
+// For an operand that goes to pages: where the token goes there. Called once what it is read from is on its way, as
+// this waits for the slot. Nothing branches on the slot before that: the assembler moves loads that are used behind a
+// branch down behind it, where they would wait for one another.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ void find_place(const LaunchParams& params, Rows& rows) {
+  if constexpr (C.operand[O].has_slots()) {
+    const OperandLines& pages = lines_of<O>(params);
+    rows.out += place_of_slot(pages, rows.slot) * static_cast<i64>(bytes_of(C.operand[O].element_out));
+  }
+}
+
+// False where a token that goes to pages has no place there.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ bool has_place(const LaunchParams& params, const Rows& rows) {
+  if constexpr (C.operand[O].has_slots()) {
+    const i64& capacity = lines_of<O>(params).capacity;
+    if (rows.slot >= 0 && rows.slot < capacity) return true;
+    if (rows.slot >= capacity && params.flags != nullptr) set_bits(params.flags, NoCacheRow);
+    return false;
+  }
+  return true;
+}
+
 // False where the token has no row in the cache.
 template <KernelConfig C, u32 O>
-__device__ __forceinline__ bool is_written(const Rows& rows) {
+__device__ __forceinline__ bool is_written(const LaunchParams& params, Rows& rows) {
   if constexpr (C.operand[O].rows == CacheRows::none) return true;
+  if constexpr (C.operand[O].has_slots()) {
+    find_place<C, O>(params, rows);
+    return has_place<C, O>(params, rows);
+  }
   return rows.out != nullptr;
 }
 
@@ -123,7 +146,7 @@ __device__ __forceinline__ Rows rows_of(const LaunchParams& params, const Token&
   constexpr OperandConfig shape = C.operand[O];
   constexpr u32 in_bytes = C.element_bytes();
   constexpr u32 out_bytes = bytes_of(shape.element_out);
-  const TensorStrides& strides = strides_of<O>(params);
+  const TensorStrides& strides = strides_of<C, O>(params);
   // Byte offsets of the token's first element.
   u64 in = token.number * static_cast<u64>(shape.heads * shape.head_dim * in_bytes);
   u64 out = token.number * static_cast<u64>(shape.heads * shape.head_dim * out_bytes);
@@ -134,14 +157,11 @@ __device__ __forceinline__ Rows rows_of(const LaunchParams& params, const Token&
         (token.number * static_cast<u64>(strides.out_token) + token.sequence * static_cast<u64>(strides.out_sequence)) *
         out_bytes;
   }
-  char* const out_base = output_of<O>(params);
+  char* const out_base = output_of<C, O>(params);
   if constexpr (!shape.out_of_place) return {out_base + static_cast<i64>(out), out_base + static_cast<i64>(out)};
-  const char* const in_base = input_of<O>(params);
+  const char* const in_base = input_of<C, O>(params);
   if constexpr (shape.has_slots()) {
-    bool has_place;
-    const i64 place = place_of_slot<shape.rows>(params, pages_params<O>(params), row_list_of<O>(params),
-                                                cache_rows_of<O>(params), strides, token.number, has_place);
-    return {in_base + static_cast<i64>(in), has_place ? out_base + place * out_bytes : nullptr};
+    return {in_base + static_cast<i64>(in), out_base, slot_of<shape.rows>(lines_of<O>(params), token.number)};
   } else if constexpr (shape.rows != CacheRows::none) {
     constexpr u32 cache_row_lanes = shape.heads * shape.head_dim;
     const i64 at = cache_row<shape.rows>(params, row_list_of<O>(params), cache_rows_of<O>(params), token.number);
@@ -178,7 +198,7 @@ __device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ Share<C, O> share_of(const LaunchParams& params, const Rows& rows, u32 group, u32 chunk) {
   constexpr RowSplit row = C.split(O);
-  const TensorStrides& strides = strides_of<O>(params);
+  const TensorStrides& strides = strides_of<C, O>(params);
   constexpr bool known = C.strides == Strides::contiguous;
   const HeadsAndLanes to = heads_and_lanes < C, O,
                       known && !C.operand[O].has_slots() > (C.layout_out, row.out_word_lanes,
@@ -296,7 +316,7 @@ __device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, con
     constexpr u32 words = C.operand[O].heads * row.still_words;
     constexpr u32 each = copies_of_thread(row, C.operand[O].heads, C.block(O));
     constexpr u32 together = copies_in_flight(each);
-    const TensorStrides& strides = strides_of<O>(params);
+    const TensorStrides& strides = strides_of<C, O>(params);
     const i64 in_head = head_stride<C, O>(strides.in_head) * in_bytes;
     const i64 in_lane = lane_stride<C>(strides.in_lane) * in_bytes;
     const i64 out_head = out_head_stride<C, O>(strides.out_head) * out_bytes;

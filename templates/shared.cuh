@@ -46,8 +46,8 @@ struct Shared {
     HeldWords<C, O> word;
     if (works) {
       token = token_of(params, seat.number);
-      const Rows rows = rows_of<C, O>(params, token);
-      works = is_written<C, O>(rows);
+      Rows rows = rows_of<C, O>(params, token);
+      works = is_written<C, O>(params, rows);
       if (works) {
         share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
         load_share<C, O>(share, word);

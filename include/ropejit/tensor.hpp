@@ -141,7 +141,7 @@ struct RopeArgs {
   /// (kNoCacheRow). Other operands of such a token are made all the same. Slots must be distinct, or it is left open
   /// which token's k a place holds. 0 for all other forms.
   std::int64_t k_block_size = 0;
-  /// How many of the launch's tokens have a slot: of tokens b*tokens + s from it on, k is neither read nor written.
+  /// How many of the launch's tokens have a slot: of tokens b*tokens + s from it on, k is not written.
   /// From 0 to batch * tokens; kEveryToken: all of them. Other forms than slots: kEveryToken.
   std::int64_t k_slot_count = kEveryToken;
   /// Elements of the list from a token's slot to the next: 0 or more. Other forms than slots: 1.

@@ -1,5 +1,7 @@
 #include "codegen/default_variant.hpp"
 
+#include <llvm/ADT/ArrayRef.h>
+
 #include <algorithm>
 
 #include "codegen/legality.hpp"
@@ -25,6 +27,13 @@ constexpr Regime kRegimes[] = {
     {0, 1, 1, 128},
     {1'200, 2, 4, 128},
     {60'000, 4, 8, 128},
+    {330'000, 4, 1, 256},
+};
+// With norms, likewise of one prototype of Qwen3's shape (docs/prologue.md): a row is a warp's as long as launches are
+// small, and no word narrower than a pair of neighbouring lanes, which are added first.
+constexpr Regime kNormRegimes[] = {
+    {0, 2, 1, 128},
+    {20'000, 4, 2, 128},
     {330'000, 4, 1, 256},
 };
 constexpr std::uint32_t kSectorBytes = 32;
@@ -83,7 +92,9 @@ Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
 
 std::vector<VariantChoice> default_variants(const KernelClass& kernel_class, std::uint32_t multiprocessors) {
   std::vector<VariantChoice> choices;
-  for (const Regime& regime : kRegimes) {
+  const llvm::ArrayRef<Regime> regimes =
+      kernel_class.has_norm() ? llvm::ArrayRef<Regime>(kNormRegimes) : llvm::ArrayRef<Regime>(kRegimes);
+  for (const Regime& regime : regimes) {
     const Variant variant = variant_for(kernel_class, adapted(regime, kernel_class));
     if (!choices.empty() && choices.back().variant == variant) continue;
     const std::uint64_t from_bytes = regime.from_bytes * std::max(multiprocessors, 1U);

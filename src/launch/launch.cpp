@@ -39,6 +39,7 @@ std::uint32_t deal_out_blocks(const Work& work, std::size_t operands, LaunchArgu
   for (std::size_t i = 0; i < operands; ++i) {
     if (i == 1) arguments.params.q_blocks = static_cast<std::uint32_t>(blocks);
     if (i > 1) arguments.params.more[i - 2].first_block = static_cast<std::uint32_t>(blocks);
+    if (i == 2) arguments.params.third_block = static_cast<std::uint32_t>(blocks);
     if (!arguments.is_given[i]) continue;
     const std::uint32_t own = blocks_for(arguments.tokens, work.operands[i].block);
     if (own == 0) return 0;
@@ -95,7 +96,7 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, std::span<const Resol
     arguments.params.scale = resolved->scale;
     context = resolved->steps.context;
   }
-  for (std::size_t i = 0; i < kernel.kernel_class.operands.size(); ++i) arguments.params.norm[i].eps = kernel.eps[i];
+  for (std::size_t i = 0; i < kernel.kernel_class.operands.size(); ++i) arguments.params.lines[i].eps = kernel.eps[i];
   const std::uint32_t blocks = deal_out_blocks(chosen.work, kernel.kernel_class.operands.size(), arguments);
   if (blocks == 0) {
     return {ErrorCode::invalid_argument, 0, "tokens: found more than one launch can hold, allowed: fewer at a time"};

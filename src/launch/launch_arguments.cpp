@@ -171,8 +171,10 @@ const char* fill_pages(const KernelClass& kernel_class, const RopeArgs& args, La
     if (!out.is_given[i]) continue;
     if (given.count < kEveryToken || given.count > out.tokens) return words.count;
     if (given.stride < 0 || reaches_too_far(out.tokens, given.stride)) return words.stride;
-    out.params.pages[i] = {long_divisor(given.block_size), given.count == kEveryToken ? out.tokens : given.count,
-                           given.stride};
+    OperandLines& lines = out.params.lines[i];
+    lines.block_size = long_divisor(given.block_size);
+    lines.slot_count = given.count == kEveryToken ? out.tokens : given.count;
+    lines.slot_stride = given.stride;
   }
   return nullptr;
 }
@@ -227,7 +229,7 @@ const char* fill_norms(const KernelClass& kernel_class, const RopeArgs& args, La
     if (!is_aligned(weight, static_cast<std::uintptr_t>(size_of(operand.norm.weight)))) return words.unaligned;
     has_norm[static_cast<std::size_t>(operand.name)] = true;
     addresses |= reinterpret_cast<std::uintptr_t>(weight);
-    out.params.norm[i].weight = weight;
+    out.params.lines[i].weight = weight;
   }
   const void* const given[] = {args.q_norm_weight, args.k_norm_weight, args.v_norm_weight};
   for (std::size_t name = 0; name < kMostOperands; ++name) {
@@ -235,6 +237,27 @@ const char* fill_norms(const KernelClass& kernel_class, const RopeArgs& args, La
   }
   out.aligned.weight = width_of(addresses);
   return nullptr;
+}
+
+/// What a prologue's blocks read of each operand, on its lines.
+void fill_lines(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept {
+  if (!kernel_class.is_prologue()) return;
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    if (!out.is_given[i]) continue;
+    OperandLines& lines = out.params.lines[i];
+    const TensorStrides& strides = strides_of(out.params, i);
+    lines.out = output_of(out.params, i);
+    lines.in = input_of(out.params, i);
+    lines.in_token = strides.in_token;
+    lines.in_head = strides.in_head;
+    lines.out_token = strides.out_token;
+    lines.out_head = strides.out_head;
+    if (!kernel_class.operands[i].has_slots()) continue;
+    const OperandArgs given = args_of(args, kernel_class.operands[i].name);
+    lines.slots = given.rows;
+    lines.capacity = given.cache_rows;
+    lines.page_stride = strides.out_sequence;
+  }
 }
 
 const char* fill_device_words(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params) noexcept {
@@ -266,6 +289,7 @@ LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& ar
   if (const char* why = fill_pages(kernel_class, args, out)) return refuse(why);
   if (const char* why = fill_norms(kernel_class, args, out)) return refuse(why);
   if (const char* why = fill_device_words(kernel_class, args, params)) return refuse(why);
+  fill_lines(kernel_class, args, out);
   params.tokens = out.tokens;
   params.plain = is_plain(kernel_class, args, out) ? 1 : 0;
   params.sequence.divisor = static_cast<std::uint32_t>(args.tokens);

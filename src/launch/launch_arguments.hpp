@@ -29,7 +29,7 @@ inline void clear(LaunchParams& params) noexcept {
 struct LaunchArguments {
   LaunchArguments() noexcept { clear(params); }
 
-  /// All but the blocks, the steps and eps; `more` and `norm` for operands that are given alone.
+  /// All but the blocks, the steps and eps; `more` and `lines` for operands that are given alone.
   PrologueParams params;
   std::uint32_t tokens = 0;                    ///< tokens of all sequences; 0: nothing to launch
   std::array<bool, kMostOperands> is_given{};  ///< which operands of the class are not left out of this launch

@@ -122,4 +122,12 @@ inline const TensorStrides& strides_of(const MoreLaunchParams& params, std::size
   return index == 1 ? params.k_strides : params.more[index - 2].strides;
 }
 
+/// Where operand `index` is read and written.
+inline const void* input_of(const MoreLaunchParams& params, std::size_t index) noexcept {
+  return index == 0 ? params.q_in : index == 1 ? params.k_in : params.more[index - 2].in;
+}
+inline void* output_of(const MoreLaunchParams& params, std::size_t index) noexcept {
+  return index == 0 ? params.q_out : index == 1 ? params.k_out : params.more[index - 2].out;
+}
+
 }  // namespace ropejit::internal

@@ -59,14 +59,52 @@ struct Side {
   Rows in;
   Rows apart;       // what is written out of place
   const Rows* out;  // `apart`, or in place `in`
+  // Of pages, in elements.
+  std::int64_t page_stride;
+  std::int64_t head_stride;
 };
 
 // Of a cache: as many as there may be tokens. Beyond it the general checks say what is wrong.
 constexpr std::int64_t kMostCacheRows = (1LL << 31) - 1;
 
+/// Pages in which heads lie within places (NHD) or places within heads (HND), with gaps or without: nothing of one lies
+/// within another. `side.apart` is then all that lies between the first page's beginning and the last one's end.
+bool find_pages(const TensorView& view, const PlanOperand& operand, const OperandArgs& given, Side& side) noexcept {
+  const std::int64_t lanes = operand.head_dim;
+  const std::int64_t places = given.slots.block_size;
+  const std::int64_t heads = operand.heads;
+  if (view.data == nullptr || places < 1 || places > given.cache_rows || places > kMostStride ||
+      (view.lane_stride != kContiguous && view.lane_stride != 1)) {
+    return false;
+  }
+  const std::int64_t head = view.head_stride == kContiguous ? lanes : view.head_stride;
+  const std::int64_t place = view.token_stride == kContiguous ? heads * lanes : view.token_stride;
+  if (head < lanes || place < lanes || head > kMostStride || place > kMostStride) return false;
+  const std::int64_t reach_of_heads = (heads - 1) * head + lanes;
+  const std::int64_t reach_of_places = (places - 1) * place + lanes;
+  if (place < reach_of_heads && head < reach_of_places) return false;
+  const std::int64_t reach = reach_of_heads + reach_of_places - lanes;
+  const std::int64_t page = view.batch_stride == kContiguous ? places * heads * lanes : view.batch_stride;
+  const std::int64_t pages = (given.cache_rows - 1) / places + 1;
+  constexpr std::int64_t kMostPage = 1LL << 40;  // in elements
+  if (page < reach || page > kMostPage || pages > kMostCacheRows) return false;
+  const std::int64_t element = bytes_of(operand.dtype_out);
+  std::int64_t bytes = 0;
+  if (__builtin_mul_overflow((pages - 1) * element, page, &bytes)) return false;
+  side.page_stride = page;
+  side.head_stride = head;
+  Rows& rows = side.apart;
+  rows.first = reinterpret_cast<std::uintptr_t>(view.data);
+  rows.row = static_cast<std::uint64_t>(reach * element);
+  rows.stride = static_cast<std::uint64_t>(page * element);
+  rows.end = rows.first + static_cast<std::uint64_t>(bytes) + rows.row;
+  rows.token_stride = place;
+  return static_cast<std::uint64_t>(bytes) <= kMostBytes && rows.first % static_cast<std::uintptr_t>(element) == 0;
+}
+
 bool find_side(const KernelClass& kernel_class, const PlanOperand& operand, const OperandArgs& given,
                const RopeArgs& args, Side& side) noexcept {
-  if (operand.has_slots() || (given.out->data == nullptr) != operand.in_place() ||
+  if ((given.out->data == nullptr) != operand.in_place() ||
       !find_rows(*given.in, operand, bytes_of(kernel_class.dtype), args.batch, args.tokens, side.in)) {
     return false;
   }
@@ -77,18 +115,21 @@ bool find_side(const KernelClass& kernel_class, const PlanOperand& operand, cons
     if (to_cache && (given.cache_rows < 1 || given.cache_rows > kMostCacheRows)) return false;
     const std::int64_t batch = to_cache ? 1 : args.batch;
     const std::int64_t rows = to_cache ? given.cache_rows : args.tokens;
-    if (!find_rows(*given.out, operand, bytes_of(operand.dtype_out), batch, rows, side.apart) ||
-        !are_apart(side.in, side.apart)) {
-      return false;
-    }
+    const bool found = operand.has_slots()
+                           ? find_pages(*given.out, operand, given, side)
+                           : find_rows(*given.out, operand, bytes_of(operand.dtype_out), batch, rows, side.apart);
+    if (!found || !are_apart(side.in, side.apart)) return false;
   }
   // The fast kernels of a contiguous form take nothing else; let the general checks send it to the universal one.
   return kernel_class.form.strides != Strides::contiguous ||
-         (side.in.stride == side.in.row && side.out->stride == side.out->row);
+         (side.in.stride == side.in.row && (operand.has_slots() || side.out->stride == side.out->row));
 }
 
 TensorStrides strides_of(const PlanOperand& operand, const Side& side) noexcept {
   const std::int64_t head = operand.head_dim;
+  if (operand.has_slots()) {
+    return {0, side.in.token_stride, head, 1, side.page_stride, side.out->token_stride, side.head_stride, 1};
+  }
   return {0, side.in.token_stride, head, 1, 0, side.out->token_stride, head, 1};
 }
 
@@ -97,6 +138,15 @@ std::uint64_t alignment_bits(const KernelClass& kernel_class, const PlanOperand&
                              std::int64_t element) noexcept {
   if (kernel_class.form.strides == Strides::contiguous) return rows.first;
   return rows.first | rows.stride | static_cast<std::uint64_t>(operand.head_dim * element);
+}
+
+/// The same of what an operand writes.
+std::uint64_t alignment_bits_of_output(const KernelClass& kernel_class, const PlanOperand& operand,
+                                       const Side& side) noexcept {
+  const std::int64_t element = bytes_of(operand.dtype_out);
+  if (!operand.has_slots()) return alignment_bits(kernel_class, operand, *side.out, element);
+  return side.out->first |
+         static_cast<std::uint64_t>((side.page_stride | side.out->token_stride | side.head_stride) * element);
 }
 
 }  // namespace
@@ -124,7 +174,7 @@ bool fill_token_rows(const KernelClass& kernel_class, const RopeArgs& args, Laun
         set_operand(out.params, i, reinterpret_cast<const void*>(side.in.first),
                     reinterpret_cast<void*>(side.out->first), strides_of(operand, side), given);
         in_bits |= alignment_bits(kernel_class, operand, side.in, element);
-        out.aligned.out[i] = width_of(alignment_bits(kernel_class, operand, *side.out, bytes_of(operand.dtype_out)));
+        out.aligned.out[i] = width_of(alignment_bits_of_output(kernel_class, operand, side));
         return true;
       });
   out.aligned.in = width_of(in_bits);

@@ -67,7 +67,8 @@ TEST_CASE("Binaries of one plan that were compiled apart give the same bits", "[
       test::NumericCase given = test::random_case(random);
       // Every binary must be able to serve the launch.
       given.in = given.out = test::Arrangement::bshd;
-      given.table_misaligned = false;
+      given.table_misaligned = given.weights_misaligned = false;
+      if (given.pages == test::Pages::misaligned) given.pages = test::Pages::nhd;
       INFO(target->name() << " case " << i << ": " << given.to_string());
       const internal::RotationPlan plan = internal::lower(given.spec, given.form);
       const std::vector<internal::Variant> space = internal::variant_space(plan.kernel_class);

@@ -75,7 +75,7 @@ bool appends_before_abyss(const internal::PreparedKernel& kernel, bool normed) {
   constexpr std::uint16_t kOne = 0x3f80;
   constexpr std::int64_t kRow = 2 * kLanes;
   std::vector<std::uint16_t> q(6 * kRow, kOne);
-  const BeforeAbyss<std::uint16_t> k(std::vector<std::uint16_t>(4 * kRow, kOne));
+  const std::vector<std::uint16_t> k(6 * kRow, kOne);
   const BeforeAbyss<std::int64_t> slots({2, -1, 0, 9});
   std::vector<std::uint16_t> cache(4 * kRow, 0);
   const std::vector<std::uint16_t> weights(kLanes, kOne);
@@ -83,7 +83,7 @@ bool appends_before_abyss(const internal::PreparedKernel& kernel, bool normed) {
   args.tokens = 6;
   args.positions = Positions::start(0);
   args.q.data = q.data();
-  args.k.data = k.data();
+  args.k = TensorView::input(k.data());
   args.k_out.data = cache.data();
   args.k_rows = slots.data();
   args.k_cache_rows = 4;
@@ -309,7 +309,8 @@ TEST_CASE("Every variant and the generic kernel append the same bits", "[numeric
 }
 
 // On the host what may not be read can be made unreadable. A child, for what becomes of those who read it.
-TEST_CASE("k of tokens from the count of slots on, and their slots, may be memory that cannot be read", "[numeric]") {
+TEST_CASE("A list of slots ends where their count does: what lies behind it may be memory that cannot be read",
+          "[numeric]") {
   for (const test::TargetPtr& target : test::targets()) {
     if (target->name() != "host") continue;
     for (const bool normed : {false, true}) {

@@ -40,7 +40,26 @@ TensorView random_view(const Choice& choose, std::int64_t heads, std::int64_t he
   return view;
 }
 
+/// The strides of pages as engines lay them out, and of such as nearly are.
+void make_pages(const Choice& choose, std::int64_t heads, std::int64_t head_dim, std::int64_t block_size,
+                TensorView& view) {
+  const std::int64_t row = heads * head_dim;
+  const bool heads_outside = choose.of({false, false, true});
+  if (heads_outside) {
+    view.token_stride = choose.of({head_dim, head_dim, 2 * head_dim, head_dim - 8});
+    view.head_stride = choose.of({block_size * head_dim, 2 * block_size * head_dim, block_size * head_dim - 8});
+  }
+  view.batch_stride = choose.of({kContiguous, block_size * row, 2 * block_size * row, block_size * row - 8,
+                                 std::int64_t{1} << 39, std::int64_t{1} << 41, INT64_MAX / 4, -block_size * row});
+}
+
 bool same(const TensorStrides& a, const TensorStrides& b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+
+// Field by field: there is a gap at the end.
+bool same(const OperandParams& a, const OperandParams& b) {
+  return a.out == b.out && a.in == b.in && a.rows == b.rows && a.cache_rows == b.cache_rows &&
+         same(a.strides, b.strides) && a.first_block == b.first_block;
+}
 
 }  // namespace
 
@@ -58,8 +77,8 @@ TEST_CASE("What the quick checks take the general ones take too, and make the sa
     LaunchForm form = random() % 2 == 0 ? LaunchForm::in_place_start() : LaunchForm::out_of_place_start();
     if (random() % 2 == 0) form = form.with_free_strides();
     if (random() % 3 == 0) spec.v = Operand{choose.of<std::int64_t>({1, 2}), 16, 0};
-    if (spec.k && random() % 3 == 0) form.k_rows = CacheRows::rows32;
-    if (spec.v && random() % 2 == 0) form.v_rows = CacheRows::rows64;
+    if (spec.k && random() % 3 == 0) form.k_rows = choose.of({CacheRows::rows32, CacheRows::slots64});
+    if (spec.v && random() % 2 == 0) form.v_rows = choose.of({CacheRows::rows64, CacheRows::slots32});
     static std::vector<std::pair<std::string, internal::KernelClass>> classes;
     const std::string text = spec.to_json() + form.to_json();
     auto at = std::find_if(classes.begin(), classes.end(), [&](const auto& one) { return one.first == text; });
@@ -85,6 +104,15 @@ TEST_CASE("What the quick checks take the general ones take too, and make the sa
     if (random() % 64 == 0) args.k_out.token_stride = std::int64_t{1} << 28;
     if (random() % 64 == 0) args.v_out.token_stride = std::int64_t{1} << 28;
     if (random() % 16 == 0) args.q.data = nullptr;
+    for (std::int64_t* const size : {&args.k_block_size, &args.v_block_size}) {
+      *size = choose.of<std::int64_t>({1, 3, 16, 16, 64, 0, -1, std::int64_t{1} << 40});
+    }
+    if (form.k_rows == CacheRows::slots64 && random() % 2 == 0) {
+      make_pages(choose, spec.k->heads, 16, args.k_block_size, args.k_out);
+    }
+    if (form.v_rows == CacheRows::slots32 && random() % 2 == 0) {
+      make_pages(choose, spec.v->heads, 16, args.v_block_size, args.v_out);
+    }
 
     LaunchArguments quick;
     LaunchArguments general;
@@ -97,13 +125,12 @@ TEST_CASE("What the quick checks take the general ones take too, and make the sa
     INFO("case " << i << " " << text);
     const char* const why = internal::fill_tensors(kernel_class, args, general);
     if (why != nullptr) FAIL(why);
-    const bool as_general =
-        quick.params.q_in == general.params.q_in && quick.params.q_out == general.params.q_out &&
-        quick.params.k_in == general.params.k_in && quick.params.k_out == general.params.k_out &&
-        same(quick.params.q_strides, general.params.q_strides) &&
-        same(quick.params.k_strides, general.params.k_strides) &&
-        (!quick.is_given[kernel_class.operands.size() - 1] || kernel_class.operands.size() < 3 ||
-         std::memcmp(&quick.params.more[0], &general.params.more[0], sizeof quick.params.more[0]) == 0);
+    const bool as_general = quick.params.q_in == general.params.q_in && quick.params.q_out == general.params.q_out &&
+                            quick.params.k_in == general.params.k_in && quick.params.k_out == general.params.k_out &&
+                            same(quick.params.q_strides, general.params.q_strides) &&
+                            same(quick.params.k_strides, general.params.k_strides) &&
+                            (!quick.is_given[kernel_class.operands.size() - 1] || kernel_class.operands.size() < 3 ||
+                             same(quick.params.more[0], general.params.more[0]));
     if (!as_general) FAIL("the two differ");
     // Where there is one token or one head its stride does not matter; the quick checks look at it all the same.
     if (!general.allow(quick.aligned)) FAIL("the quick checks allow wider accesses");

@@ -44,7 +44,7 @@ class Arena {
   std::array<Placed, 3> place_packed(const Operand& q, const Operand& k, DType dtype, std::int64_t batch,
                                      std::int64_t tokens);
   TensorView view(const Placed& placed) const;
-  /// Makes lanes of a head NaN, which are not to be read.
+  /// Makes lanes of a head NaN, of which nothing may come.
   void poison(const Placed& placed, std::int64_t b, std::int64_t s, std::int64_t h, std::int64_t lanes);
 
   /// Once all is placed.
