@@ -191,7 +191,7 @@ bool has_word(std::string_view text, std::string_view word) {
 
 KernelSource read_own_source(const Arguments& arguments, const KernelSource& generated) {
   const std::string path = arguments.required("--source", "mine.cu");
-  KernelSource source;
+  KernelSource source = generated;  // it takes the same parameters
   source.entry = read_entry(arguments, generated);
   source.text = read_file("--source", path, kSourceLimit);
   if (source.text.find('\0') != std::string::npos) {

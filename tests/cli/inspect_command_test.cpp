@@ -23,8 +23,8 @@ TEST_CASE("inspect prints the frequencies and hashes of a real model") {
   for (const auto& item : report) keys.push_back(llvm::StringRef(item.first).str());
   std::sort(keys.begin(), keys.end());
   CHECK(keys == std::vector<std::string>{"attention_scale", "class_hash", "dtype", "first_lane", "head_dim", "inv_freq",
-                                         "kv_heads", "layout", "plan_hash", "q_heads", "rotary_dim", "scaling",
-                                         "softmax_scale", "steps", "theta"});
+                                         "kv_heads", "layout", "operands", "plan_hash", "q_heads", "rotary_dim",
+                                         "scaling", "softmax_scale", "steps", "theta"});
   CHECK(text(report, "layout") == "split_half");
   CHECK(text(report, "dtype") == "bf16");
   CHECK(number(report, "head_dim") == 128);

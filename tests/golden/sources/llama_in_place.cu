@@ -50,6 +50,7 @@ constexpr ropejit::KernelConfig config = {
     .padding = ropejit::Padding::rotate,
     .counted = false,
     .overlaps_previous = false,
+    .ready_lists = false,
     .strides = ropejit::Strides::contiguous,
     .cut = ropejit::Cut::items,
     .access_bytes = 16,
