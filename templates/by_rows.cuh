@@ -18,7 +18,7 @@ struct ByRows {
     const u32 first_chunk = seat.item % cut.row_threads;
     bool works = seat.works;
     Token token{};
-    Rows rows{};
+    RowsOf<C, O> rows{};
     HeldWords<C, O> word[cut.rounds];
     if (works) {
       token = token_of(params, seat.number);

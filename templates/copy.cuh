@@ -14,7 +14,7 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
   constexpr u32 out_bytes = bytes_of(shape.element_out);
   const Seat seat = seat_of<C, O>(block, count_tokens<C>(params));
   if (!seat.works) return wait_for_tensors<C>();
-  Rows rows = rows_of<C, O>(params, token_of(params, seat.number));
+  RowsOf<C, O> rows = rows_of<C, O>(params, token_of(params, seat.number));
   wait_for_tensors<C>();
   if (!is_read<C, O>(rows)) return;
   const TensorStrides& strides = strides_of<C, O>(params);

@@ -22,7 +22,7 @@ struct Flat {
     i64 position[C.axes];
     positions_of<C>(params, token, position);
     const auto steps = steps_of_share<C, row.pairs_per_thread>(params, data, chunk);
-    Rows rows = rows_of<C, O>(params, token);
+    RowsOf<C, O> rows = rows_of<C, O>(params, token);
     wait_for_tensors<C>();
     if (!is_read<C, O>(rows)) return;
     Share<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);

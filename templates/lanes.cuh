@@ -26,7 +26,7 @@ struct Lanes {
     Steps<angles> steps{};
     if (has_angles) steps = load_steps<angles>(params, data, lane * angles);
     const u32 chunk = seat.item % row.chunks;
-    Rows rows = rows_of<C, O>(params, token);
+    RowsOf<C, O> rows = rows_of<C, O>(params, token);
     const bool works = seat.works && is_written<C, O>(params, rows);
     const Share<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
     HeldWords<C, O> word;

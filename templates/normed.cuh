@@ -93,7 +93,7 @@ struct Normed {
     const u32 group = seat.item / Cut::threads;
     bool works = seat.works;
     Token token{};
-    Rows rows{};
+    RowsOf<C, O> rows{};
     i64 position[C.axes]{};
     Steps<row.pairs_per_thread> steps[Cut::rounds];
     HeldWords<C, O> word[Cut::rounds];

@@ -69,8 +69,23 @@ __device__ __forceinline__ i64 lane_stride(i64 given) {
 struct Rows {
   const char* in;
   char* out;
-  i64 slot = 0;  // of an operand that goes to pages; `out` is then where these begin, until has_place
 };
+
+// Of an operand that goes to pages. `out` is where these begin, until find_place. Apart from Rows, as compilers do not
+// forget a member that nobody reads.
+struct PagedRows : Rows {
+  i64 slot;
+};
+template <bool has_slots>
+struct RowsChoice {
+  using Type = Rows;
+};
+template <>
+struct RowsChoice<true> {
+  using Type = PagedRows;
+};
+template <KernelConfig C, u32 O>
+using RowsOf = typename RowsChoice<C.operand[O].has_slots()>::Type;
 
 // The row of the cache that a token goes to, or -1 where it goes to none.
 template <CacheRows kind>
@@ -111,7 +126,7 @@ __device__ __forceinline__ bool is_read(const Rows& rows) {
 // this waits for the slot. Nothing branches on the slot before that: the assembler moves loads that are used behind a
 // branch down behind it, where they would wait for one another.
 template <KernelConfig C, u32 O>
-__device__ __forceinline__ void find_place(const LaunchParams& params, Rows& rows) {
+__device__ __forceinline__ void find_place(const LaunchParams& params, RowsOf<C, O>& rows) {
   if constexpr (C.operand[O].has_slots()) {
     const OperandLines& pages = lines_of<O>(params);
     rows.out += place_of_slot(pages, rows.slot) * static_cast<i64>(bytes_of(C.operand[O].element_out));
@@ -120,7 +135,7 @@ __device__ __forceinline__ void find_place(const LaunchParams& params, Rows& row
 
 // False where a token that goes to pages has no place there.
 template <KernelConfig C, u32 O>
-__device__ __forceinline__ bool has_place(const LaunchParams& params, const Rows& rows) {
+__device__ __forceinline__ bool has_place(const LaunchParams& params, const RowsOf<C, O>& rows) {
   if constexpr (C.operand[O].has_slots()) {
     const i64& capacity = lines_of<O>(params).capacity;
     if (rows.slot >= 0 && rows.slot < capacity) return true;
@@ -132,7 +147,7 @@ __device__ __forceinline__ bool has_place(const LaunchParams& params, const Rows
 
 // False where the token has no row in the cache.
 template <KernelConfig C, u32 O>
-__device__ __forceinline__ bool is_written(const LaunchParams& params, Rows& rows) {
+__device__ __forceinline__ bool is_written(const LaunchParams& params, RowsOf<C, O>& rows) {
   if constexpr (C.operand[O].rows == CacheRows::none) return true;
   if constexpr (C.operand[O].has_slots()) {
     find_place<C, O>(params, rows);
@@ -142,7 +157,7 @@ __device__ __forceinline__ bool is_written(const LaunchParams& params, Rows& row
 }
 
 template <KernelConfig C, u32 O>
-__device__ __forceinline__ Rows rows_of(const LaunchParams& params, const Token& token) {
+__device__ __forceinline__ RowsOf<C, O> rows_of(const LaunchParams& params, const Token& token) {
   constexpr OperandConfig shape = C.operand[O];
   constexpr u32 in_bytes = C.element_bytes();
   constexpr u32 out_bytes = bytes_of(shape.element_out);
@@ -161,7 +176,7 @@ __device__ __forceinline__ Rows rows_of(const LaunchParams& params, const Token&
   if constexpr (!shape.out_of_place) return {out_base + static_cast<i64>(out), out_base + static_cast<i64>(out)};
   const char* const in_base = input_of<C, O>(params);
   if constexpr (shape.has_slots()) {
-    return {in_base + static_cast<i64>(in), out_base, slot_of<shape.rows>(lines_of<O>(params), token.number)};
+    return {{in_base + static_cast<i64>(in), out_base}, slot_of<shape.rows>(lines_of<O>(params), token.number)};
   } else if constexpr (shape.rows != CacheRows::none) {
     constexpr u32 cache_row_lanes = shape.heads * shape.head_dim;
     const i64 at = cache_row<shape.rows>(params, row_list_of<O>(params), cache_rows_of<O>(params), token.number);

@@ -46,7 +46,7 @@ struct Shared {
     HeldWords<C, O> word;
     if (works) {
       token = token_of(params, seat.number);
-      Rows rows = rows_of<C, O>(params, token);
+      RowsOf<C, O> rows = rows_of<C, O>(params, token);
       works = is_written<C, O>(params, rows);
       if (works) {
         share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
