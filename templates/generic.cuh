@@ -323,7 +323,7 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
   const i64 out_bytes = bytes_of(static_cast<Element>(shape.element_out));
   const Token token = token_of(params, number);
 
-  i64 out_row = token.number * strides.out_token + token.sequence * strides.out_sequence;
+  i64 out_row = 0;
   if (shape.rows >= static_cast<u32>(CacheRows::slots32)) {
     i64 slot = -1;
     visit_number<2>(shape.rows - static_cast<u32>(CacheRows::slots32), [&](auto slots) {
@@ -341,6 +341,8 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
     });
     if (row < 0) return;
     out_row = row * strides.out_token;
+  } else {
+    out_row = token.number * strides.out_token + token.sequence * strides.out_sequence;
   }
   char* const out = static_cast<char*>(operand.out) + out_row * out_bytes;
   const bool in_place = shape.out_of_place == 0;

@@ -129,7 +129,8 @@ template <KernelConfig C, u32 O>
 __device__ __forceinline__ void find_place(const LaunchParams& params, RowsOf<C, O>& rows) {
   if constexpr (C.operand[O].has_slots()) {
     const OperandLines& pages = lines_of<O>(params);
-    rows.out += place_of_slot(pages, rows.slot) * static_cast<i64>(bytes_of(C.operand[O].element_out));
+    rows.out +=
+        static_cast<i64>(static_cast<u64>(place_of_slot(pages, rows.slot)) * bytes_of(C.operand[O].element_out));
   }
 }
 
@@ -156,6 +157,13 @@ __device__ __forceinline__ bool is_written(const LaunchParams& params, RowsOf<C,
   return rows.out != nullptr;
 }
 
+// Every thread comes here, also one that has nothing to do, once it has asked for lists and steps and before it asks
+// for a tensor: were a whole grid to end without it, the next one's wait would not cover the launch before this one.
+template <KernelConfig C>
+__device__ __forceinline__ void wait_for_tensors() {
+  if constexpr (C.overlaps_previous && C.ready_lists) wait_for_last_kernel();
+}
+
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ RowsOf<C, O> rows_of(const LaunchParams& params, const Token& token) {
   constexpr OperandConfig shape = C.operand[O];
@@ -178,6 +186,7 @@ __device__ __forceinline__ RowsOf<C, O> rows_of(const LaunchParams& params, cons
   if constexpr (shape.has_slots()) {
     return {{in_base + static_cast<i64>(in), out_base}, slot_of<shape.rows>(lines_of<O>(params), token.number)};
   } else if constexpr (shape.rows != CacheRows::none) {
+    wait_for_tensors<C>();  // a row that is none is reported where the launch before may still read
     constexpr u32 cache_row_lanes = shape.heads * shape.head_dim;
     const i64 at = cache_row<shape.rows>(params, row_list_of<O>(params), cache_rows_of<O>(params), token.number);
     if (at < 0) return {nullptr, nullptr};
@@ -288,13 +297,6 @@ __device__ __forceinline__ void store_share(const Share<C, O>& share, const Held
 template <KernelConfig C>
 __device__ __forceinline__ bool is_padding(const i64 (&position)[C.axes]) {
   return C.padding != Padding::rotate && position[0] < 0;
-}
-
-// Every thread comes here, also one that has nothing to do, once it has asked for lists and steps and before it asks
-// for a tensor: were a whole grid to end without it, the next one's wait would not cover the launch before this one.
-template <KernelConfig C>
-__device__ __forceinline__ void wait_for_tensors() {
-  if constexpr (C.overlaps_previous && C.ready_lists) wait_for_last_kernel();
 }
 
 // The steps of the share's own pairs, of kernels that have any.

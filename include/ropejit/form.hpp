@@ -13,7 +13,7 @@ inline namespace v0 {
 
 /// Whether the rotation is written over its input.
 enum class Placement {
-  in_place,      ///< q and k are read and written; lanes that do not rotate are neither read nor written
+  in_place,      ///< q and k are read and written; without a norm, lanes that do not rotate are neither
   out_of_place,  ///< q and k are read, q_out and k_out written in full: lanes that do not rotate are copied
 };
 
@@ -52,7 +52,7 @@ enum class AngleSource {
 /// axis 0 decides. With Direction::shift, where positions are differences, negative ones are seldom padding.
 enum class Padding {
   rotate,  ///< nothing special: a negative position is a position
-  zero,    ///< rotating lanes come out 0 (fairseq2)
+  zero,    ///< rotating lanes come out 0 (fairseq2); of operands with a norm all lanes
   keep,    ///< tokens come out as they went in, their lanes where layout_out has them
 };
 
@@ -98,10 +98,12 @@ struct ROPEJIT_EXPORT LaunchForm {
   /// v, of specs that have one, is copied to rows of v_out that RopeArgs::v_rows names, or where this is none to its
   /// own tokens there.
   CacheRows v_rows = CacheRows::none;
-  /// With overlaps_previous, a promise: the launch before on the stream writes nothing that this one reads but its
-  /// tensors (q, k, v) and a caller's table. Positions, cu_seqlens, row lists and slots, the count, weights and steps
-  /// are then read while that launch is still ending, and no more than the tensors waits for it. Where the promise is
-  /// broken, what is read is old or torn.
+  /// With overlaps_previous, a promise: whatever this launch reads but its tensors (q, k, v) and a caller's table
+  /// (positions, cu_seqlens, row lists and slots, the count, weights, steps) was written by nothing that may still run:
+  /// by no launch on the stream since the last one that did not itself overlap the one before it. That the launch
+  /// before does not write it is not enough, as that one may have let this one start before its own wait. All of it is
+  /// then read while the launch before is still ending, and the tensors alone wait. Where the promise is broken, what
+  /// is read is old or torn.
   bool ready_lists = false;
 
   /// q and k are written over, their positions in a list on the device.

@@ -187,6 +187,7 @@ const char* check_cache_rows(const KernelClass& kernel_class, const RopeArgs& ar
     if (operand.rows == CacheRows::none || !out.is_given[i]) continue;
     const bool of_k = operand.name == OperandName::k;
     const void* const rows = args_of(args, operand.name).rows;
+    if (rows == nullptr && operand.has_slots() && args_of(args, operand.name).slots.count == 0) continue;
     if (rows == nullptr) {
       return of_k ? "k_rows: found null, allowed: a device pointer" : "v_rows: found null, allowed: a device pointer";
     }

@@ -146,14 +146,14 @@ struct PairWords {
 };
 const PairWords& words_of(OperandName first, OperandName second) noexcept {
   static constexpr PairWords kPairs[] = {
-      {"q and k: overlap, allowed in place: tensors that share no rotating lane",
+      {"q and k: overlap, allowed in place: tensors that share no lane that is written",
        "q and k_out: overlap, allowed: a cache in separate memory",
        "q_out and k_out: overlap, allowed: separate memory",
-       "q and k: overlap, allowed with k_rows: no rotating lane of q in k"},
+       "q and k: overlap, allowed with k_rows: no lane of q that is written in k"},
       {"", "q and v_out: overlap, allowed: separate memory", "q_out and v_out: overlap, allowed: separate memory",
-       "q and v: overlap, allowed: no rotating lane of q in v"},
+       "q and v: overlap, allowed: no lane of q that is written in v"},
       {"", "k and v_out: overlap, allowed: separate memory", "k_out and v_out: overlap, allowed: separate memory",
-       "k and v: overlap, allowed: no rotating lane of k in v"},
+       "k and v: overlap, allowed: no lane of k that is written in v"},
   };
   if (first == OperandName::k) return kPairs[2];
   return kPairs[second == OperandName::k ? 0 : 1];

@@ -311,6 +311,12 @@ TEST_CASE("A launch with slots that only looks wrong is taken", "[launch]") {
   check_rows(three_operands(), slots_form(), good_slots(),
              {
                  {"no slots at all", [](RopeArgs& a) { a.k_slot_count = a.v_slot_count = 0; }, ""},
+                 {"no list, as no token has a slot",
+                  [](RopeArgs& a) {
+                    a.k_slot_count = a.v_slot_count = 0;
+                    a.k_rows = a.v_rows = nullptr;
+                  },
+                  ""},
                  {"as many as tokens", [](RopeArgs& a) { a.k_slot_count = a.v_slot_count = 3; }, ""},
                  {"one slot for all", [](RopeArgs& a) { a.k_slot_stride = a.v_slot_stride = 0; }, ""},
                  {"slots apart", [](RopeArgs& a) { a.k_slot_stride = 9; }, ""},
