@@ -225,6 +225,7 @@ NumericCase random_case(std::mt19937_64& random, Norms norms) {
   result.pass_flags = !one_in(random, 4);
   set_arrangement(random, result);
   set_positions(random, result);
+  if (norms == Norms::some && result.form.overlaps_previous) result.form.ready_lists = one_in(random, 2);
   if (result.form.k_rows != CacheRows::none && norms == Norms::some && one_in(random, 2)) {
     set_k_slots(random, result);
   } else if (result.form.k_rows != CacheRows::none) {
