@@ -1,5 +1,4 @@
 // Every rung of the ladder, by what is there and what is allowed.
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -18,6 +17,7 @@
 #include "spec/lower.hpp"
 #include "store/store.hpp"
 #include "support/catch.hpp"
+#include "support/child.hpp"
 #include "support/scoped_variable.hpp"
 #include "support/scratch_folder.hpp"
 
@@ -202,21 +202,11 @@ TEST_CASE("Rows of the table that are missing are served by the nearest that is 
 TEST_CASE("A child of fork goes on with the host target, while a thread of its parent works", "[service]") {
   const RopeService service(options_of("", OnMiss::background));
   const RopeKernel kernel = service.get(test::small_spec(10000), kForm);
-  const pid_t child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    // Ends without the handlers of exit, which belong to the parent's test program.
-    bool right = rotates_by(kernel, 10000);
-    {
-      const RopeService own(options_of("", OnMiss::generic));
-      right = right && rotates_by(own.get(test::small_spec(500), kForm), 500);
-    }
-    ::_exit(right ? 0 : 1);
-  }
-  int status = -1;
-  REQUIRE(::waitpid(child, &status, 0) == child);
-  CHECK(WIFEXITED(status));
-  CHECK(WEXITSTATUS(status) == 0);
+  CHECK(test::in_child([&] {
+          const bool right = rotates_by(kernel, 10000);
+          const RopeService own(options_of("", OnMiss::generic));
+          return right && rotates_by(own.get(test::small_spec(500), kForm), 500);
+        }) == "");
   CHECK(service.wait_for_compiles(120));
 }
 

@@ -7,6 +7,8 @@
 #include <exception>
 #include <string>
 
+#include "support/threads_at_rest.hpp"
+
 namespace ropejit::test {
 
 // GCC says by macros what Clang says by features.
@@ -29,15 +31,17 @@ inline constexpr bool kAddressSanitizer = false;
 
 /// The thread sanitizer ends a child that starts a thread, where its parent had several.
 inline constexpr bool kChildMayHaveThreads = !kThreadSanitizer;
-/// By all signs the address sanitizer's allocator has a lock that a thread may hold at a fork, and that before LLVM 17
-/// nothing mends in the child, which then waits for ever. Threads that wait for something else are no danger.
+/// The address sanitizer's allocator has locks that a thread may hold at a fork, and that before LLVM 17 nothing mends
+/// in the child, which then waits for ever. Threads that wait for something else are no danger.
 inline constexpr bool kThreadsMayWorkAtFork = kChildMayHaveThreads && !kAddressSanitizer;
 
 /// Forks a child that does `work`, which says whether all is well, and ends without the handlers of exit, which belong
 /// to the parent's test program. Empty: all is well; else how the child ended. One that has not ended after so many
 /// seconds is ended by a signal.
+/// Under the address sanitizer the other threads come to rest first.
 template <class Work>
 std::string in_child(const Work& work, unsigned limit_s = 120) {
+  if (kAddressSanitizer) wait_for_other_threads_to_rest();
   const pid_t child = ::fork();
   if (child < 0) return "cannot fork";
   if (child == 0) {
