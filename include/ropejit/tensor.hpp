@@ -137,9 +137,9 @@ struct RopeArgs {
   /// [pages, k_block_size, heads, head_dim], and k_cache_rows all places of all pages, its capacity, 1 or more. Its
   /// batch_stride is between pages, its token_stride between places of a page and its head_stride between heads: pages
   /// of tokens (NHD), of heads (HND), of k beside v, in any order; kContiguous as if without gaps in the order above.
-  /// Lanes apart are served slower. A negative slot is none, in silence; one from the capacity on is none too, and flagged
-  /// (kNoCacheRow). Other operands of such a token are made all the same. Slots must be distinct, or it is left open
-  /// which token's k a place holds. 0 for all other forms.
+  /// Lanes apart are served slower. A negative slot is none, in silence; one from the capacity on is none too, and
+  /// flagged (kNoCacheRow). Other operands of such a token are made all the same. Slots must be distinct, or it is left
+  /// open which token's k a place holds. 0 for all other forms.
   std::int64_t k_block_size = 0;
   /// How many of the launch's tokens have a slot: of tokens b*tokens + s from it on, k is not written.
   /// From 0 to batch * tokens; kEveryToken: all of them. Other forms than slots: kEveryToken.

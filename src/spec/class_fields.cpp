@@ -71,9 +71,9 @@ std::string operand_config(const PlanOperand& operand) {
   for (const Stage stage : operand.stages) stages.push_back(fmt::format("ropejit::Stage::{}", word_of(stage)));
   std::string norm;
   if (operand.is_normed()) {
-    norm = fmt::format(
-        ",\n         .norm = {{.weight = ropejit::Element::{}, .round_normed = {}, .round_weighted = {}}}",
-        to_string(operand.norm.weight), operand.norm.round_normed, operand.norm.round_weighted);
+    norm =
+        fmt::format(",\n         .norm = {{.weight = ropejit::Element::{}, .round_normed = {}, .round_weighted = {}}}",
+                    to_string(operand.norm.weight), operand.norm.round_normed, operand.norm.round_weighted);
   }
   return fmt::format(
       "\n        // {}\n        {{.heads = {}, .head_dim = {}, .first_lane = {}, .stages = {{{}}}, .out_of_place = {}, "

@@ -194,9 +194,7 @@ std::string RopeSpec::to_string() const {
 
 bool operator==(const Norm& a, const Norm& b) noexcept { return a.eps == b.eps && a.weight_dtype == b.weight_dtype; }
 
-bool operator==(const RoundAfter& a, const RoundAfter& b) noexcept {
-  return a.norm == b.norm && a.weight == b.weight;
-}
+bool operator==(const RoundAfter& a, const RoundAfter& b) noexcept { return a.norm == b.norm && a.weight == b.weight; }
 
 bool operator==(const Operand& a, const Operand& b) noexcept {
   return a.heads == b.heads && a.head_dim == b.head_dim && a.first_lane == b.first_lane && a.dtype_out == b.dtype_out &&

@@ -57,9 +57,8 @@ struct WriteOperand {
   void norm(const char* key, const std::optional<Norm>& value) {
     if (!value) return;
     add(key, fmt::format(R"({{"eps":{}{}}})", value->eps,
-                         value->weight_dtype
-                             ? fmt::format(R"(,"weight_dtype":"{}")", to_string(*value->weight_dtype))
-                             : std::string()));
+                         value->weight_dtype ? fmt::format(R"(,"weight_dtype":"{}")", to_string(*value->weight_dtype))
+                                             : std::string()));
   }
   void stage(const char* key, const std::optional<bool>& value, Stage) {
     if (value) add(key, fmt::format("{}", *value));
@@ -165,9 +164,9 @@ std::string axes_to_json(const Axes& axes) {
 
 void reject_unknown_spec_keys(const ObjectReader& reader, std::initializer_list<std::string_view> other_keys) {
   std::vector<std::string_view> keys = {
-      "layout", "layout_out", "direction", "dtype",        "rope_theta", "rotary_dim", "partial_rotary_factor",
-      "q",      "k",          "v",         "rope_scaling", "max_length", "axes",       "rounding",
-      "angle",  "sine",   "round_after"};
+      "layout", "layout_out", "direction",  "dtype",        "rope_theta", "rotary_dim", "partial_rotary_factor",
+      "q",      "k",          "v",          "rope_scaling", "max_length", "axes",       "rounding",
+      "angle",  "sine",       "round_after"};
   keys.insert(keys.end(), other_keys);
   reader.reject_unknown_keys(keys);
 }
