@@ -14,7 +14,7 @@ inline constexpr const char* kStepsSymbol = "rope_steps";
 enum class KernelParams {
   rope,      ///< LaunchParams
   more,      ///< MoreLaunchParams, of more than two operands
-  prologue,  ///< PrologueParams, of operands with a norm
+  prologue,  ///< PrologueParams, of operands with a norm or with slots
 };
 const char* struct_of(KernelParams params) noexcept;  ///< its name in launch_params.cuh
 
