@@ -112,6 +112,21 @@ std::vector<Cell> full() {
   return set.take();
 }
 
+// Qwen3-8B's heads first; then those of its smaller and larger ones, of heads of 64, 96 and 256 lanes, and of lanes
+// that do not rotate.
+std::vector<Cell> prologue() {
+  const Tokens tokens = {1, 4, 16, 64, 256, 1024, 4096, 16384, 65536};
+  Set set;
+  for (const Shape& shape : {kLlama, Shape{16, 8, 128, 128}, kLlama70, Shape{32, 4, 128, 128}, Shape{16, 8, 64, 64},
+                             Shape{32, 32, 96, 96}, Shape{8, 4, 256, 256}, Shape{96, 8, 128, 64}}) {
+    set.add({shape, Arrangement::split_half, DType::bf16, kOut, false, true}, tokens);
+  }
+  set.add({kLlama, Arrangement::split_half, DType::bf16, kIn, false, true}, {1, 64, 1024, 16384});
+  set.add({kLlama, Arrangement::interleaved, DType::bf16, kOut, false, true}, {1, 64, 1024, 16384});
+  set.add({kLlama, Arrangement::split_half, DType::fp32, kOut, false, true}, {1, 64, 1024, 16384});
+  return set.take();
+}
+
 }  // namespace
 
 std::string_view to_string(Arrangement arrangement) {
@@ -125,9 +140,9 @@ std::string_view to_string(Arrangement arrangement) {
 
 std::string Case::name() const {
   const std::string rotating = shape.rotary_dim == shape.head_dim ? "" : fmt::format("r{}", shape.rotary_dim);
-  return fmt::format("{}-{}-{}{}-{}-{}-{}{}", shape.q_heads, shape.k_heads, shape.head_dim, rotating,
+  return fmt::format("{}-{}-{}{}-{}-{}-{}{}{}", shape.q_heads, shape.k_heads, shape.head_dim, rotating,
                      bench::to_string(arrangement), ropejit::to_string(dtype), placement == kIn ? "in" : "out",
-                     table ? "-table" : "");
+                     table ? "-table" : "", prologue ? "-prologue" : "");
 }
 
 RopeSpec Case::spec() const {
@@ -138,20 +153,28 @@ RopeSpec Case::spec() const {
   if (shape.k_heads > 0) spec.k = Operand{shape.k_heads, shape.head_dim, 0};
   spec.layout = arrangement == Arrangement::split_half ? Layout::split_half : Layout::interleaved;
   if (arrangement == Arrangement::to_split) spec.layout_out = Layout::split_half;
+  if (prologue) {
+    spec.q.norm = spec.k->norm = Norm{};
+    spec.v = Operand{shape.k_heads, shape.head_dim, 0};
+  }
   return spec;
 }
 
 LaunchForm Case::form() const {
-  const LaunchForm form = placement == kIn ? LaunchForm::in_place_ids() : LaunchForm::out_of_place_ids();
+  LaunchForm form = placement == kIn ? LaunchForm::in_place_ids() : LaunchForm::out_of_place_ids();
+  if (prologue) {
+    form.strides = Strides::free;
+    form.k_rows = form.v_rows = CacheRows::slots64;
+  }
   return table ? form.with_table(AngleSource::half, DType::fp32) : form;
 }
 
-std::int64_t Case::moved_lanes() const { return placement == kIn ? shape.rotary_dim : shape.head_dim; }
+std::int64_t Case::moved_lanes() const {
+  return placement == kIn && !prologue ? shape.rotary_dim : shape.head_dim;
+}
 
 std::int64_t Cell::bytes() const {
-  const Shape& shape = what.shape;
-  return 2 * tokens * (shape.q_heads + shape.k_heads) * what.moved_lanes() *
-         static_cast<std::int64_t>(size_of(what.dtype));
+  return 2 * tokens * what.heads() * what.moved_lanes() * static_cast<std::int64_t>(size_of(what.dtype));
 }
 
 const std::vector<Shape>& shapes() {
@@ -166,8 +189,9 @@ std::vector<Cell> cells_of(std::string_view set) {
   if (set == "gate") return gate();
   if (set == "quick") return quick();
   if (set == "full") return full();
+  if (set == "prologue") return prologue();
   throw Error(ErrorCode::invalid_argument, "arguments",
-              fmt::format("--set: found {}, allowed: gate, quick, full", internal::quoted(set)));
+              fmt::format("--set: found {}, allowed: gate, quick, full, prologue", internal::quoted(set)));
 }
 
 std::vector<Cell> cells_named(const std::vector<Cell>& cells, std::string_view name) {

@@ -20,7 +20,7 @@ constexpr std::string_view kUsage =
        ropejit_bench records --out FILE [--device D] [--budget-s N]   tunes the models that records are shipped for
        ropejit_bench background [--device D] [--seconds N] [--percent N]   what tuning costs launches beside it
 
-  --set gate|quick|full        which cells (gate)
+  --set gate|quick|full|prologue   which cells (gate)
   --cell NAME                  only the case of this name, or those with it in their names
   --tokens LIST                these token counts instead of the set's: 1,64,4096
   --shard I/N                  the I-th of N parts

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/append_floors.hpp"
 #include "codegen/generate.hpp"
 #include "ropejit/error.hpp"
 #include "spec/lower.hpp"
@@ -102,7 +103,16 @@ void Measurer::prepare(const Case& what) {
   case_ = what.name();
 }
 
-std::vector<CopyKernel> Measurer::copies_for(const Cell& cell) const {
+void Measurer::load(std::vector<internal::KernelSource> sources) {
+  std::erase_if(sources, [&](const internal::KernelSource& source) { return copy_kernels_.count(source.entry) != 0; });
+  const std::vector<internal::CompiledBinary> binaries = compile_all(target_, sources);
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    copy_kernels_[sources[i].entry] = target_.load(binaries[i].image, sources[i]);
+  }
+}
+
+std::vector<Measurer::Contender> Measurer::rotation_copies(const Cell& cell, const Tensors& tensors,
+                                                           const SetLayout& layout) {
   const auto element = static_cast<std::uint32_t>(size_of(cell.what.dtype));
   const auto row = static_cast<std::uint32_t>(cell.what.shape.head_dim) * element;
   const auto moved = static_cast<std::uint32_t>(cell.what.moved_lanes()) * element;
@@ -110,27 +120,57 @@ std::vector<CopyKernel> Measurer::copies_for(const Cell& cell) const {
   std::erase_if(copies, [&](const CopyKernel& copy) {
     return static_cast<std::uint64_t>(cell.bytes()) / 2 / copy.width >= (1ULL << 31);
   });
-  return copies;
+  std::vector<internal::KernelSource> sources;
+  for (const CopyKernel& copy : copies) sources.push_back(copy.source());
+  load(sources);
+
+  using Kind = Contender::Kind;
+  std::vector<Contender> all;
+  const auto add = [&](Kind kind, std::string name, std::function<void(void*, int)> launch) {
+    all.push_back({kind, std::move(name), nullptr, layout.flush, target_.capture(std::move(launch), layout.launches)});
+  };
+  const bool by_rows = std::any_of(copies.begin(), copies.end(), [](const auto& copy) { return copy.row_bytes != 0; });
+  const auto bytes = static_cast<std::uint64_t>(cell.bytes()) / 2;
+  for (std::size_t n = 0; n < copies.size(); ++n) {
+    const internal::LoadedKernel& kernel = *copy_kernels_.at(sources[n].entry);
+    add(by_rows && copies[n].row_bytes == 0 ? Kind::linear : Kind::floor, copies[n].name(),
+        [&tensors, &kernel, copy = copies[n], bytes](void* stream, int i) {
+          launch_copy(copy, kernel, tensors.copy_to(i), tensors.copy_from(i), bytes, stream);
+        });
+  }
+  // In place the driver's copy needs another place to write to: the next set, where there is one.
+  const bool in_place = cell.what.placement == Placement::in_place;
+  if (!in_place || layout.sets > 1) {
+    add(by_rows ? Kind::linear : Kind::floor, "memcpy", [this, &tensors, in_place, bytes](void* stream, int i) {
+      target_.copy(in_place ? tensors.copy_to(i + 1) : tensors.copy_to(i), tensors.copy_from(i), bytes, stream);
+    });
+  }
+  return all;
 }
 
-void Measurer::load(const std::vector<CopyKernel>& copies) {
+std::vector<Measurer::Contender> Measurer::append_copies(const Cell& cell, const Tensors& tensors,
+                                                         const SetLayout& layout) {
+  const std::vector<AppendCopy> copies = bench::append_copies(cell.what, few_);
   std::vector<internal::KernelSource> sources;
-  for (const CopyKernel& copy : copies) {
-    internal::KernelSource source = copy.source();
-    if (copy_kernels_.count(source.entry) == 0) sources.push_back(std::move(source));
+  for (const AppendCopy& copy : copies) sources.push_back(copy.source(cell.what));
+  load(sources);
+  std::vector<Contender> all;
+  for (std::size_t n = 0; n < copies.size(); ++n) {
+    const internal::LoadedKernel& kernel = *copy_kernels_.at(sources[n].entry);
+    all.push_back({Contender::Kind::floor, copies[n].name(), nullptr, layout.flush,
+                   target_.capture(
+                       [&tensors, &kernel, &what = cell.what, copy = copies[n]](void* stream, int i) {
+                         launch_append(copy, kernel, what, tensors.args(i), stream);
+                       },
+                       layout.launches)});
   }
-  const std::vector<internal::CompiledBinary> binaries = compile_all(target_, sources);
-  for (std::size_t i = 0; i < sources.size(); ++i) {
-    copy_kernels_[sources[i].entry] = target_.load(binaries[i].image, sources[i]);
-  }
+  return all;
 }
 
 std::vector<Measurer::Contender> Measurer::contenders(const Cell& cell, const Tensors& tensors,
                                                       const SetLayout& layout) {
-  const std::vector<CopyKernel> copies = copies_for(cell);
-  load(copies);
   if (layout.flush && flush_ == nullptr) {
-    load({kFlush});
+    load({kFlush.source()});
     flushed_ = target_.allocate(sizes_.beyond);
     flush_ = target_.capture(
         [this](void* stream, int) {
@@ -139,35 +179,17 @@ std::vector<Measurer::Contender> Measurer::contenders(const Cell& cell, const Te
         },
         1);
   }
-  std::vector<Contender> all;
-  using Kind = Contender::Kind;
-  const auto add = [&](Kind kind, std::string name, const LoadedVariant* variant,
-                       std::function<void(void*, int)> launch) {
-    all.push_back({kind, std::move(name), variant, layout.flush, target_.capture(std::move(launch), layout.launches)});
-  };
-  const bool by_rows = std::any_of(copies.begin(), copies.end(), [](const auto& copy) { return copy.row_bytes != 0; });
-  const auto bytes = static_cast<std::uint64_t>(cell.bytes()) / 2;
-  for (const CopyKernel& copy : copies) {
-    const internal::LoadedKernel& kernel = *copy_kernels_.at(copy.source().entry);
-    add(by_rows && copy.row_bytes == 0 ? Kind::linear : Kind::floor, copy.name(), nullptr,
-        [&tensors, &kernel, copy, bytes](void* stream, int i) {
-          launch_copy(copy, kernel, tensors.copy_to(i), tensors.copy_from(i), bytes, stream);
-        });
-  }
-  // In place the driver's copy needs another place to write to: the next set, where there is one.
-  const bool in_place = cell.what.placement == Placement::in_place;
-  if (!in_place || layout.sets > 1) {
-    add(by_rows ? Kind::linear : Kind::floor, "memcpy", nullptr,
-        [this, &tensors, in_place, bytes](void* stream, int i) {
-          target_.copy(in_place ? tensors.copy_to(i + 1) : tensors.copy_to(i), tensors.copy_from(i), bytes, stream);
-        });
-  }
+  std::vector<Contender> all =
+      cell.what.prologue ? append_copies(cell, tensors, layout) : rotation_copies(cell, tensors, layout);
   const Variant untuned = default_for(plan_, target_.multiprocessors(), cell.tokens);
   for (const LoadedVariant& variant : variants_) {
     // The defaults of the case's other sizes were compiled along.
     if (options_.selection.kind == Selection::Kind::untuned && variant.variant != untuned) continue;
-    add(Kind::variant, internal::to_string(variant.variant), &variant,
-        [&tensors, &variant](void* stream, int i) { launch_or_throw(variant.kernel, tensors.args(i), stream); });
+    auto launch = [&tensors, &variant](void* stream, int i) {
+      launch_or_throw(variant.kernel, tensors.args(i), stream);
+    };
+    all.push_back({Contender::Kind::variant, internal::to_string(variant.variant), &variant, layout.flush,
+                   target_.capture(std::move(launch), layout.launches)});
   }
   return all;
 }

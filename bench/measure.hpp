@@ -54,8 +54,9 @@ class Measurer {
   void prepare(const Case& what);
   std::vector<LoadedVariant> compile(const internal::RotationPlan& plan,
                                      const std::vector<internal::Variant>& variants) const;
-  std::vector<CopyKernel> copies_for(const Cell& cell) const;
-  void load(const std::vector<CopyKernel>& copies);
+  void load(std::vector<internal::KernelSource> sources);
+  std::vector<Contender> rotation_copies(const Cell& cell, const Tensors& tensors, const SetLayout& layout);
+  std::vector<Contender> append_copies(const Cell& cell, const Tensors& tensors, const SetLayout& layout);
   std::vector<Contender> contenders(const Cell& cell, const Tensors& tensors, const SetLayout& layout);
   std::vector<std::vector<double>> in_turns(const std::vector<Contender>& contenders, int turns) const;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <vector>
 
 namespace ropejit::bench {
@@ -28,6 +29,18 @@ std::vector<float> table_of(const Cell& cell) {
   return table;
 }
 
+std::int64_t capacity_of(const Cell& cell) { return (cell.tokens + kBlockSize - 1) / kBlockSize * kBlockSize; }
+
+/// All places of the pages in turn, a step further each that has no divisor in common with their number.
+std::vector<std::int64_t> slots_of(const Cell& cell) {
+  const std::int64_t capacity = capacity_of(cell);
+  std::int64_t step = capacity * 5 / 8 + 1;
+  while (std::gcd(step, capacity) != 1) ++step;
+  std::vector<std::int64_t> slots(static_cast<std::size_t>(cell.tokens));
+  for (std::size_t i = 0; i < slots.size(); ++i) slots[i] = static_cast<std::int64_t>(i) * step % capacity;
+  return slots;
+}
+
 }  // namespace
 
 SetLayout SetLayout::of(const Cell& cell, L2 l2, const CacheSizes& sizes) {
@@ -36,8 +49,14 @@ SetLayout SetLayout::of(const Cell& cell, L2 l2, const CacheSizes& sizes) {
   const std::size_t q_bytes = row * static_cast<std::size_t>(shape.q_heads);
   const std::size_t k_bytes = row * static_cast<std::size_t>(shape.k_heads);
   const bool out = cell.what.placement == Placement::out_of_place;
-  const std::size_t set_bytes = (rounded(q_bytes) + rounded(k_bytes)) * (out ? 2 : 1);
-  return {internal::WorkingSet::of(set_bytes, static_cast<double>(cell.bytes()), l2, sizes), q_bytes, k_bytes};
+  std::size_t set_bytes = (rounded(q_bytes) + rounded(k_bytes)) * (out ? 2 : 1);
+  std::size_t page_bytes = 0;
+  if (cell.what.prologue) {
+    page_bytes = k_bytes / static_cast<std::size_t>(cell.tokens) * static_cast<std::size_t>(capacity_of(cell));
+    set_bytes = rounded(q_bytes + 2 * k_bytes) + (out ? rounded(q_bytes) : 0) + 2 * rounded(page_bytes);
+  }
+  return {internal::WorkingSet::of(set_bytes, static_cast<double>(cell.bytes()), l2, sizes), q_bytes, k_bytes,
+          page_bytes};
 }
 
 Tensors::Tensors(const internal::Target& target, const internal::DeviceBuffer& memory, const Cell& cell,
@@ -53,6 +72,17 @@ Tensors::Tensors(const internal::Target& target, const internal::DeviceBuffer& m
     table_ = target.allocate(table.size() * sizeof table[0]);
     target.upload(table_.data(), table.data(), table.size() * sizeof table[0]);
   }
+  if (cell.what.prologue) {
+    const std::vector<std::int64_t> slots = slots_of(cell);
+    slots_ = target.allocate(ids.size() * sizeof ids[0]);
+    for (std::size_t i = 0; i < layout.sets; ++i) {
+      target.upload(static_cast<std::int64_t*>(slots_.data()) + i * tokens, slots.data(), tokens * sizeof slots[0]);
+    }
+    // Any numbers do, as in a table.
+    const std::vector<std::uint32_t> weights(static_cast<std::size_t>(2 * cell.what.shape.head_dim), 0x3f003f00U);
+    weights_ = target.allocate(weights.size() * sizeof weights[0]);
+    target.upload(weights_.data(), weights.data(), weights.size() * sizeof weights[0]);
+  }
   // Replays have streams of their own, which do not wait for uploads.
   target.synchronize();
 }
@@ -67,22 +97,55 @@ char* Tensors::copy_to(int launch) const {
 }
 
 RopeArgs Tensors::args(int launch) const {
-  RopeArgs args;
+  RopeArgs args = cell_.what.prologue ? prologue_args(launch) : rotation_args(launch);
   args.tokens = cell_.tokens;
+  const std::size_t list = static_cast<std::size_t>(launch) % layout_.sets * static_cast<std::size_t>(cell_.tokens);
+  args.positions = Positions::ids64(static_cast<const std::int64_t*>(ids_.data()) + list);
+  if (cell_.what.prologue) args.k_rows = args.v_rows = static_cast<const std::int64_t*>(slots_.data()) + list;
+  if (cell_.what.table) {
+    const auto* cos = static_cast<const float*>(table_.data());
+    args.table.cos = cos;
+    args.table.sin = cos + cell_.what.shape.rotary_dim / 2 * cell_.tokens;
+    args.table.rows = cell_.tokens;
+  }
+  return args;
+}
+
+RopeArgs Tensors::prologue_args(int launch) const {
+  const Shape& shape = cell_.what.shape;
+  const std::size_t element = size_of(cell_.what.dtype);
+  const std::int64_t row = cell_.what.heads() * shape.head_dim;
+  const auto lanes_from = [&](std::int64_t heads) {
+    char* const first = set(launch) + static_cast<std::size_t>(heads * shape.head_dim) * element;
+    return TensorView{first, kContiguous, row, shape.head_dim, 1};
+  };
+  RopeArgs args;
+  args.q = lanes_from(0);
+  args.k = lanes_from(shape.q_heads);
+  args.v = lanes_from(shape.q_heads + shape.k_heads);
+  char* at = set(launch) + rounded(layout_.q_bytes + 2 * layout_.k_bytes);
+  if (cell_.what.placement == Placement::out_of_place) {
+    args.q_out.data = at;
+    at += rounded(layout_.q_bytes);
+  }
+  args.k_out.data = at;
+  args.v_out.data = at + rounded(layout_.page_bytes);
+  args.k_cache_rows = args.v_cache_rows = capacity_of(cell_);
+  args.k_block_size = args.v_block_size = kBlockSize;
+  const auto* weights = static_cast<const char*>(weights_.data());
+  args.q_norm_weight = weights;
+  args.k_norm_weight = weights + static_cast<std::size_t>(shape.head_dim) * element;
+  return args;
+}
+
+RopeArgs Tensors::rotation_args(int launch) const {
+  RopeArgs args;
   args.q.data = set(launch);
   const bool has_k = layout_.k_bytes != 0;
   if (has_k) args.k.data = set(launch) + rounded(layout_.q_bytes);
   if (cell_.what.placement == Placement::out_of_place) {
     args.q_out.data = copy_to(launch);
     if (has_k) args.k_out.data = copy_to(launch) + rounded(layout_.q_bytes);
-  }
-  const std::size_t list = static_cast<std::size_t>(launch) % layout_.sets * static_cast<std::size_t>(cell_.tokens);
-  args.positions = Positions::ids64(static_cast<const std::int64_t*>(ids_.data()) + list);
-  if (cell_.what.table) {
-    const auto* cos = static_cast<const float*>(table_.data());
-    args.table.cos = cos;
-    args.table.sin = cos + cell_.what.shape.rotary_dim / 2 * cell_.tokens;
-    args.table.rows = cell_.tokens;
   }
   return args;
 }

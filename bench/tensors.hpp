@@ -18,34 +18,43 @@ namespace ropejit::bench {
 using internal::CacheSizes;
 using internal::L2;
 
-/// How a cell's tensors lie in memory: a set is q, k and, out of place, their outputs, each at a multiple of 256. Pure.
+/// How a cell's tensors lie in memory, each at a multiple of 256. A set is q, k and, out of place, their outputs; of a
+/// prologue it is rows of q, k and v together, q's output, and the pages of k and of v. Pure.
 struct SetLayout : internal::WorkingSet {
   std::size_t q_bytes = 0;
   std::size_t k_bytes = 0;
+  std::size_t page_bytes = 0;  ///< of all pages of k, and of v; 0 of rotations
 
   static SetLayout of(const Cell& cell, L2 l2, const CacheSizes& sizes);
 };
 
-/// A cell's tensors in memory of at least layout.bytes() bytes, with positions 0 to tokens - 1 and a table where the
-/// case reads one.
+/// Tokens of a page of a prologue's cache.
+inline constexpr std::int64_t kBlockSize = 16;
+
+/// A cell's tensors in memory of at least layout.bytes() bytes, with positions 0 to tokens - 1, a table where the case
+/// reads one, and slots and weights where it is a prologue: the slots are all over the pages, in no order.
 class Tensors {
  public:
   Tensors(const internal::Target& target, const internal::DeviceBuffer& memory, const Cell& cell,
           const SetLayout& layout);
 
   RopeArgs args(int launch) const;
-  /// What a copy of the same bytes reads and writes.
+  /// What a copy of a rotation's bytes reads and writes.
   char* copy_from(int launch) const { return set(launch); }
   char* copy_to(int launch) const;
 
  private:
   char* set(int launch) const;
+  RopeArgs rotation_args(int launch) const;
+  RopeArgs prologue_args(int launch) const;
 
   const Cell cell_;
   const SetLayout layout_;
   char* memory_;
   internal::DeviceBuffer ids_;  ///< a list for each set
   internal::DeviceBuffer table_;
+  internal::DeviceBuffer slots_;    ///< a list for each set
+  internal::DeviceBuffer weights_;  ///< of q's norm, and of k's
 };
 
 }  // namespace ropejit::bench

@@ -51,6 +51,17 @@ TEST_CASE("A set holds the inputs, and the outputs where they are apart") {
   CHECK(SetLayout::of({out, 10}, L2::hot, kCache).set_bytes == 2 * in_place.set_bytes);
 }
 
+TEST_CASE("A set of a prologue holds packed rows, q's output where it is apart, and whole pages of k and of v") {
+  Case in = kLlama;
+  in.prologue = true;
+  Case out = in;
+  out.placement = Placement::out_of_place;
+  const SetLayout in_place = SetLayout::of({in, 10}, L2::hot, kCache);
+  CHECK(in_place.page_bytes == 16 * 8 * 128 * 2);
+  CHECK(in_place.set_bytes == (10 * 48 + 2 * 16 * 8) * 128 * 2);
+  CHECK(SetLayout::of({out, 10}, L2::hot, kCache).set_bytes == in_place.set_bytes + 10 * 32 * 128 * 2);
+}
+
 TEST_CASE("Copies of rows move whole words of the lanes that rotate, and only they are tried for partial rotation") {
   for (const CopyKernel& copy : copy_kernels(256, 256, false)) CHECK(copy.row_bytes == 0);
   std::size_t rows = 0;
