@@ -53,6 +53,15 @@ function(ropejit_compile_settings target)
   endif()
 endfunction()
 
+# Has the target's C++ sources begin with these headers, compiled once: half of what a source takes is the reading of
+# them. Each still includes what it names; a build without ROPEJIT_PRECOMPILED_HEADERS is what finds one that does not.
+function(ropejit_precompile target)
+  if(ROPEJIT_PRECOMPILED_HEADERS)
+    list(TRANSFORM ARGN REPLACE "(.+)" "$<$<COMPILE_LANGUAGE:CXX>:<\\1$<ANGLE-R>>" OUTPUT_VARIABLE headers)
+    target_precompile_headers(${target} PRIVATE ${headers})
+  endif()
+endfunction()
+
 # A program, on top of the above.
 function(ropejit_program_settings target)
   ropejit_compile_settings(${target})
