@@ -59,8 +59,7 @@ extern "C" __global__ void __launch_bounds__({threads})
 }}
 )",
                              fmt::arg("threads", threads), fmt::arg("entry", entry), fmt::arg("q", q), fmt::arg("k", k),
-                             fmt::arg("width", width), fmt::arg("words", words),
-                             fmt::arg("per_block", threads * words),
+                             fmt::arg("width", width), fmt::arg("words", words), fmt::arg("per_block", threads * words),
                              fmt::arg("q_row", what.placement == Placement::in_place ? q + 2 * k : q))};
 }
 
@@ -78,8 +77,8 @@ std::vector<AppendCopy> append_copies(const Case& what, bool few) {
   return copies;
 }
 
-void launch_append(const AppendCopy& copy, const internal::LoadedKernel& kernel, const Case& what,
-                   const RopeArgs& args, void* stream) {
+void launch_append(const AppendCopy& copy, const internal::LoadedKernel& kernel, const Case& what, const RopeArgs& args,
+                   void* stream) {
   const std::uint64_t words = static_cast<std::uint64_t>(args.tokens) * (row_bytes(what, what.heads()) / copy.width);
   const std::uint64_t per_block = std::uint64_t{copy.threads} * copy.words;
   // A last block's words stay within 32 bits.

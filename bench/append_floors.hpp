@@ -1,5 +1,5 @@
-// The floor of a prologue: kernels that read the same sources, slots and positions as it does, write the same bytes to
-// the same rows, and compute nothing.
+// The floor of what appends to a cache: kernels that read the same sources, slots and positions as it does, write the
+// same bytes to the same rows, and compute nothing.
 //
 //     append_v16_w4_t256   words of 16 bytes, 4 a thread, 256 threads a block; neighbouring threads have neighbouring
 //                          words of a token's row of q, k and v, a thread's own words are a block's width apart
@@ -29,7 +29,7 @@ struct AppendCopy {
 std::vector<AppendCopy> append_copies(const Case& what, bool few);
 
 /// Queues a copy of what a launch with these arguments (Tensors) moves. Throws Error where the target refuses.
-void launch_append(const AppendCopy& copy, const internal::LoadedKernel& kernel, const Case& what,
-                   const RopeArgs& args, void* stream);
+void launch_append(const AppendCopy& copy, const internal::LoadedKernel& kernel, const Case& what, const RopeArgs& args,
+                   void* stream);
 
 }  // namespace ropejit::bench

@@ -119,11 +119,14 @@ std::vector<Cell> prologue() {
   Set set;
   for (const Shape& shape : {kLlama, Shape{16, 8, 128, 128}, kLlama70, Shape{32, 4, 128, 128}, Shape{16, 8, 64, 64},
                              Shape{32, 32, 96, 96}, Shape{8, 4, 256, 256}, Shape{96, 8, 128, 64}}) {
-    set.add({shape, Arrangement::split_half, DType::bf16, kOut, false, true}, tokens);
+    set.add({shape, Arrangement::split_half, DType::bf16, kOut, false, true, true}, tokens);
   }
-  set.add({kLlama, Arrangement::split_half, DType::bf16, kIn, false, true}, {1, 64, 1024, 16384});
-  set.add({kLlama, Arrangement::interleaved, DType::bf16, kOut, false, true}, {1, 64, 1024, 16384});
-  set.add({kLlama, Arrangement::split_half, DType::fp32, kOut, false, true}, {1, 64, 1024, 16384});
+  set.add({kLlama, Arrangement::split_half, DType::bf16, kIn, false, true, true}, {1, 64, 1024, 16384});
+  set.add({kLlama, Arrangement::interleaved, DType::bf16, kOut, false, true, true}, {1, 64, 1024, 16384});
+  set.add({kLlama, Arrangement::split_half, DType::fp32, kOut, false, true, true}, {1, 64, 1024, 16384});
+  // Models without norms, as Llama.
+  set.add({kLlama, Arrangement::split_half, DType::bf16, kOut, false, false, true}, tokens);
+  set.add({kQwen, Arrangement::split_half, DType::bf16, kIn, false, false, true}, {1, 64, 1024, 16384});
   return set.take();
 }
 
@@ -142,7 +145,11 @@ std::string Case::name() const {
   const std::string rotating = shape.rotary_dim == shape.head_dim ? "" : fmt::format("r{}", shape.rotary_dim);
   return fmt::format("{}-{}-{}{}-{}-{}-{}{}{}", shape.q_heads, shape.k_heads, shape.head_dim, rotating,
                      bench::to_string(arrangement), ropejit::to_string(dtype), placement == kIn ? "in" : "out",
-                     table ? "-table" : "", prologue ? "-prologue" : "");
+                     table ? "-table" : "",
+                     norm && append ? "-prologue"
+                     : norm         ? "-norm"
+                     : append       ? "-append"
+                                    : "");
 }
 
 RopeSpec Case::spec() const {
@@ -153,16 +160,14 @@ RopeSpec Case::spec() const {
   if (shape.k_heads > 0) spec.k = Operand{shape.k_heads, shape.head_dim, 0};
   spec.layout = arrangement == Arrangement::split_half ? Layout::split_half : Layout::interleaved;
   if (arrangement == Arrangement::to_split) spec.layout_out = Layout::split_half;
-  if (prologue) {
-    spec.q.norm = spec.k->norm = Norm{};
-    spec.v = Operand{shape.k_heads, shape.head_dim, 0};
-  }
+  if (norm) spec.q.norm = spec.k->norm = Norm{};
+  if (append) spec.v = Operand{shape.k_heads, shape.head_dim, 0};
   return spec;
 }
 
 LaunchForm Case::form() const {
   LaunchForm form = placement == kIn ? LaunchForm::in_place_ids() : LaunchForm::out_of_place_ids();
-  if (prologue) {
+  if (append) {
     form.strides = Strides::free;
     form.k_rows = form.v_rows = CacheRows::slots64;
   }
@@ -170,7 +175,7 @@ LaunchForm Case::form() const {
 }
 
 std::int64_t Case::moved_lanes() const {
-  return placement == kIn && !prologue ? shape.rotary_dim : shape.head_dim;
+  return placement == kIn && !append && !norm ? shape.rotary_dim : shape.head_dim;
 }
 
 std::int64_t Cell::bytes() const {

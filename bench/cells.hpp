@@ -2,8 +2,8 @@
 //
 // A case's name says what it is: q heads, k heads and head dim, "r" and the lanes that rotate where not all do; the
 // layout ("split_half", "interleaved", or "to_split": interleaved read and split_half written); the dtype; "in" or
-// "out" of place; "table" where cos and sin come from the caller as fp32 halves; and "prologue" where q and k are normed
-// first and k and v go to pages of a cache by slots.
+// "out" of place; "table" where cos and sin come from the caller as fp32 halves; "norm" where q and k are normed first;
+// "append" where k and v go to pages of a cache by slots; and "prologue" where both is so.
 //
 //     32-8-128-split_half-bf16-in    16-2-256r64-to_split-fp16-out    8-8-64-split_half-bf16-in-table
 //     32-8-128-split_half-bf16-out-prologue
@@ -39,16 +39,17 @@ struct Case {
   DType dtype = DType::bf16;
   Placement placement = Placement::in_place;
   bool table = false;
-  /// Norms of q and k, and a v of as many heads as k; q, k and v are parts of packed rows, and k and v are stored to
-  /// pages by int64 slots.
-  bool prologue = false;
+  bool norm = false;  ///< of q and k
+  /// There is a v of as many heads as k; q, k and v are parts of packed rows, and k and v are stored to pages by int64
+  /// slots.
+  bool append = false;
 
   std::string name() const;
   RopeSpec spec() const;
   LaunchForm form() const;  ///< positions are int64 ids
 
   /// Heads of a token that are read, and as many written.
-  std::int64_t heads() const { return shape.q_heads + shape.k_heads * (prologue ? 2 : 1); }
+  std::int64_t heads() const { return shape.q_heads + shape.k_heads * (append ? 2 : 1); }
 
   /// Lanes of a head that a launch reads and writes.
   std::int64_t moved_lanes() const;
@@ -72,8 +73,9 @@ const std::vector<Shape>& shapes();
 RopeSpec llama_spec();
 
 /// "gate": about a hundred cells of rotations, some of each kind that a target is set for. "quick": a dozen. "full":
-/// every shape, layout, dtype and placement at nine sizes. "prologue": those of Qwen3's heads, and of other numbers and
-/// widths of heads, at nine sizes. Cells of a case stand together, each once. Throws Error for other names.
+/// every shape, layout, dtype and placement at nine sizes. "prologue": norm, rotation and append with Qwen3's heads and
+/// with other numbers and widths of heads, and append without a norm. Cells of a case stand together, each once. Throws
+/// Error for other names.
 std::vector<Cell> cells_of(std::string_view set);
 
 /// Those of the case `name` where one is called so, else those whose case's name contains it. Throws Error where none

@@ -157,12 +157,11 @@ std::vector<Measurer::Contender> Measurer::append_copies(const Cell& cell, const
   std::vector<Contender> all;
   for (std::size_t n = 0; n < copies.size(); ++n) {
     const internal::LoadedKernel& kernel = *copy_kernels_.at(sources[n].entry);
-    all.push_back({Contender::Kind::floor, copies[n].name(), nullptr, layout.flush,
-                   target_.capture(
-                       [&tensors, &kernel, &what = cell.what, copy = copies[n]](void* stream, int i) {
-                         launch_append(copy, kernel, what, tensors.args(i), stream);
-                       },
-                       layout.launches)});
+    all.push_back(
+        {Contender::Kind::floor, copies[n].name(), nullptr, layout.flush,
+         target_.capture([&tensors, &kernel, &what = cell.what, copy = copies[n]](
+                             void* stream, int i) { launch_append(copy, kernel, what, tensors.args(i), stream); },
+                         layout.launches)});
   }
   return all;
 }
@@ -180,7 +179,7 @@ std::vector<Measurer::Contender> Measurer::contenders(const Cell& cell, const Te
         1);
   }
   std::vector<Contender> all =
-      cell.what.prologue ? append_copies(cell, tensors, layout) : rotation_copies(cell, tensors, layout);
+      cell.what.append ? append_copies(cell, tensors, layout) : rotation_copies(cell, tensors, layout);
   const Variant untuned = default_for(plan_, target_.multiprocessors(), cell.tokens);
   for (const LoadedVariant& variant : variants_) {
     // The defaults of the case's other sizes were compiled along.

@@ -51,7 +51,7 @@ SetLayout SetLayout::of(const Cell& cell, L2 l2, const CacheSizes& sizes) {
   const bool out = cell.what.placement == Placement::out_of_place;
   std::size_t set_bytes = (rounded(q_bytes) + rounded(k_bytes)) * (out ? 2 : 1);
   std::size_t page_bytes = 0;
-  if (cell.what.prologue) {
+  if (cell.what.append) {
     page_bytes = k_bytes / static_cast<std::size_t>(cell.tokens) * static_cast<std::size_t>(capacity_of(cell));
     set_bytes = rounded(q_bytes + 2 * k_bytes) + (out ? rounded(q_bytes) : 0) + 2 * rounded(page_bytes);
   }
@@ -72,12 +72,14 @@ Tensors::Tensors(const internal::Target& target, const internal::DeviceBuffer& m
     table_ = target.allocate(table.size() * sizeof table[0]);
     target.upload(table_.data(), table.data(), table.size() * sizeof table[0]);
   }
-  if (cell.what.prologue) {
+  if (cell.what.append) {
     const std::vector<std::int64_t> slots = slots_of(cell);
     slots_ = target.allocate(ids.size() * sizeof ids[0]);
     for (std::size_t i = 0; i < layout.sets; ++i) {
       target.upload(static_cast<std::int64_t*>(slots_.data()) + i * tokens, slots.data(), tokens * sizeof slots[0]);
     }
+  }
+  if (cell.what.norm) {
     // Any numbers do, as in a table.
     const std::vector<std::uint32_t> weights(static_cast<std::size_t>(2 * cell.what.shape.head_dim), 0x3f003f00U);
     weights_ = target.allocate(weights.size() * sizeof weights[0]);
@@ -97,11 +99,16 @@ char* Tensors::copy_to(int launch) const {
 }
 
 RopeArgs Tensors::args(int launch) const {
-  RopeArgs args = cell_.what.prologue ? prologue_args(launch) : rotation_args(launch);
+  RopeArgs args = cell_.what.append ? append_args(launch) : rotation_args(launch);
   args.tokens = cell_.tokens;
   const std::size_t list = static_cast<std::size_t>(launch) % layout_.sets * static_cast<std::size_t>(cell_.tokens);
   args.positions = Positions::ids64(static_cast<const std::int64_t*>(ids_.data()) + list);
-  if (cell_.what.prologue) args.k_rows = args.v_rows = static_cast<const std::int64_t*>(slots_.data()) + list;
+  if (cell_.what.append) args.k_rows = args.v_rows = static_cast<const std::int64_t*>(slots_.data()) + list;
+  if (cell_.what.norm) {
+    args.q_norm_weight = weights_.data();
+    args.k_norm_weight = static_cast<const char*>(weights_.data()) +
+                         static_cast<std::size_t>(cell_.what.shape.head_dim) * size_of(cell_.what.dtype);
+  }
   if (cell_.what.table) {
     const auto* cos = static_cast<const float*>(table_.data());
     args.table.cos = cos;
@@ -111,7 +118,7 @@ RopeArgs Tensors::args(int launch) const {
   return args;
 }
 
-RopeArgs Tensors::prologue_args(int launch) const {
+RopeArgs Tensors::append_args(int launch) const {
   const Shape& shape = cell_.what.shape;
   const std::size_t element = size_of(cell_.what.dtype);
   const std::int64_t row = cell_.what.heads() * shape.head_dim;
@@ -132,9 +139,6 @@ RopeArgs Tensors::prologue_args(int launch) const {
   args.v_out.data = at + rounded(layout_.page_bytes);
   args.k_cache_rows = args.v_cache_rows = capacity_of(cell_);
   args.k_block_size = args.v_block_size = kBlockSize;
-  const auto* weights = static_cast<const char*>(weights_.data());
-  args.q_norm_weight = weights;
-  args.k_norm_weight = weights + static_cast<std::size_t>(shape.head_dim) * element;
   return args;
 }
 

@@ -18,8 +18,8 @@ namespace ropejit::bench {
 using internal::CacheSizes;
 using internal::L2;
 
-/// How a cell's tensors lie in memory, each at a multiple of 256. A set is q, k and, out of place, their outputs; of a
-/// prologue it is rows of q, k and v together, q's output, and the pages of k and of v. Pure.
+/// How a cell's tensors lie in memory, each at a multiple of 256. A set is q, k and, out of place, their outputs; with
+/// a cache it is rows of q, k and v together, q's output, and the pages of k and of v. Pure.
 struct SetLayout : internal::WorkingSet {
   std::size_t q_bytes = 0;
   std::size_t k_bytes = 0;
@@ -28,11 +28,11 @@ struct SetLayout : internal::WorkingSet {
   static SetLayout of(const Cell& cell, L2 l2, const CacheSizes& sizes);
 };
 
-/// Tokens of a page of a prologue's cache.
+/// Tokens of a page.
 inline constexpr std::int64_t kBlockSize = 16;
 
 /// A cell's tensors in memory of at least layout.bytes() bytes, with positions 0 to tokens - 1, a table where the case
-/// reads one, and slots and weights where it is a prologue: the slots are all over the pages, in no order.
+/// reads one, and slots and weights where there are pages: the slots are all over the pages, in no order.
 class Tensors {
  public:
   Tensors(const internal::Target& target, const internal::DeviceBuffer& memory, const Cell& cell,
@@ -46,7 +46,7 @@ class Tensors {
  private:
   char* set(int launch) const;
   RopeArgs rotation_args(int launch) const;
-  RopeArgs prologue_args(int launch) const;
+  RopeArgs append_args(int launch) const;
 
   const Cell cell_;
   const SetLayout layout_;

@@ -255,12 +255,10 @@ __device__ __forceinline__ void norm_row(const GenericPlan& plan, const GenericO
                                          float (&row)[MostNormedLanes]) {
   __shared__ float sums[MostNormedLanes / 2];
   const u32 half = first_half_of(shape.head_dim);
-  const auto squares_of = [&](u32 lane) {
-    return lane < shape.head_dim ? sum_of_squares(row[lane], row[lane + 1]) : 0.0f;
-  };
+  const auto lane_at = [&](u32 lane) { return lane < shape.head_dim ? row[lane] : 0.0f; };
   __syncthreads();
   for (u32 i = threadIdx.x; i < half / 2; i += blockDim.x) {
-    sums[i] = add(squares_of(2 * i), squares_of(half + 2 * i));
+    sums[i] = sum_of_squares(row[2 * i], row[2 * i + 1], lane_at(half + 2 * i), lane_at(half + 2 * i + 1));
   }
   for (u32 step = 1; step < half / 2; step *= 2) {
     __syncthreads();

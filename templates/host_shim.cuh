@@ -29,12 +29,15 @@ extern "C" __attribute__((visibility("default"))) void ropejit_host_bind(ropejit
 inline void __syncthreads() { ropejit::host_self->services->block_barrier(ropejit::host_self); }
 inline void __syncwarp(unsigned = 0xffffffffu) { ropejit::host_self->services->warp_barrier(ropejit::host_self); }
 
+// `width` threads, a power of two, have lanes of their own from 0 on.
 template <class T>
-inline T __shfl_sync(unsigned, T value, int lane) {
+inline T __shfl_sync(unsigned, T value, int lane, int width = 32) {
   static_assert(sizeof(T) <= sizeof(unsigned long long));
   unsigned long long bits = 0;
   __builtin_memcpy(&bits, &value, sizeof(T));
-  bits = ropejit::host_self->services->shuffle(ropejit::host_self, bits, static_cast<unsigned>(lane) % 32);
+  const unsigned within = static_cast<unsigned>(width) - 1;
+  const unsigned source = (threadIdx.x % 32 & ~within) | (static_cast<unsigned>(lane) & within);
+  bits = ropejit::host_self->services->shuffle(ropejit::host_self, bits, source);
   __builtin_memcpy(&value, &bits, sizeof(T));
   return value;
 }

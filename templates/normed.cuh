@@ -18,6 +18,13 @@ __device__ constexpr u32 widest_word(u32 count, u32 head_dim) {
   return lanes;
 }
 
+// The largest power of two that divides `number` and is at most `most`, which is a power of two itself.
+ROPEJIT_ANYWHERE constexpr u32 power_in(u32 number, u32 most) {
+  u32 power = 1;
+  while (power < most && number % (2 * power) == 0) power *= 2;
+  return power;
+}
+
 // How the rows of a normed operand are dealt to a segment. Enumerators: of constants the compiler would keep each as
 // data in the binary, under a name with the whole configuration in it.
 template <KernelConfig C, u32 O>
@@ -36,6 +43,8 @@ struct NormedCut {
     still_lanes = C.split(O).copy_lanes,
     head_dim = C.operand[O].head_dim,
     half = first_half_of(head_dim),
+    // Heads whose sums a segment shares out among its threads: the largest power of two in `heads`.
+    heads_at_once = power_in(heads, threads),
     held_lanes = rounds * word_lanes,
   };
   enum : bool {
@@ -122,10 +131,17 @@ struct Normed {
     constexpr float share = 1.0f / static_cast<float>(Cut::head_dim);
     float r[Cut::heads];
 #pragma unroll
-    for (u32 h = 0; h < Cut::heads; ++h) {
-      float part = 0.0f;
-      if (works && has_head<C, O>(group, h)) part = part_of<C, O>(params, rows, group, thread, word, h);
-      r[h] = reciprocal_rms(sum_of_segment<Cut::threads>(part), share, lines_of<O>(params).eps);
+    for (u32 first = 0; first < Cut::heads; first += Cut::heads_at_once) {
+      float part[Cut::heads_at_once];
+#pragma unroll
+      for (u32 i = 0; i < Cut::heads_at_once; ++i) {
+        const u32 h = first + i;
+        part[i] = works && has_head<C, O>(group, h) ? part_of<C, O>(params, rows, group, thread, word, h) : 0.0f;
+      }
+      float own[Cut::heads_at_once];
+      reciprocals_of_segment<Cut::threads>(part, thread, share, lines_of<O>(params).eps, own);
+#pragma unroll
+      for (u32 i = 0; i < Cut::heads_at_once; ++i) r[first + i] = own[i];
     }
     // All lanes were read that the sums are of; those that another thread writes must have been read before.
     if constexpr (Cut::reads_others_lanes) __syncwarp();

@@ -73,9 +73,10 @@ enum class Sine {
 ///     r = 1 / sqrt(mean over the head's lanes of x[l]^2 + eps)
 ///     x[l] becomes (x[l] r) w[l]
 /// Everything is fp32, whatever the tensors are. All lanes of the head take part and are written, those that do not
-/// rotate too, in place as well. The sum of squares is a tree that depends on head_dim alone, and the division and the
-/// root are correctly rounded, so r has the same bits in every variant, on every GPU and on the host
-/// (docs/prologue.md). Launches bring w, head_dim elements: RopeArgs::q_norm_weight, k_norm_weight, v_norm_weight.
+/// rotate too, in place as well. The sum of squares is a tree that depends on head_dim alone, and the reciprocal root
+/// is made of fp32 operations that are the same everywhere, so r has the same bits in every variant, on every GPU and
+/// on the host (docs/prologue.md). Launches bring w, head_dim elements: RopeArgs::q_norm_weight, k_norm_weight,
+/// v_norm_weight.
 struct Norm {
   double eps = 1e-6;  ///< added to the mean: 1e-20 to 1, used as fp32. It is no part of the code: models share binaries
   std::optional<DType> weight_dtype = std::nullopt;  ///< element type of w; absent: the spec's dtype

@@ -8,10 +8,10 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-// Each rounding of fp32 costs at most 2^-24 of what it rounds. Within r: a square, ten additions (a tree over 1,024
-// lanes is as deep), the fp32 1/head_dim and the product with it, the addition of eps: 14, of which the root keeps
-// half; then the root's own and the division's: 9 times 2^-24, which is 2^-20.83. Squares that underflow lose less than
-// 2^-149 each, which is nothing beside the least eps. The rest is room for the second order.
+// Each rounding of fp32 costs at most 2^-24 of what it rounds. Within r: a square, eleven additions (a tree over 1,024
+// lanes is as deep), the fp32 1/head_dim and the product with it, the addition of eps: 15, of which the root keeps
+// half; then the reciprocal root's own 0.75 ulp: 9 times 2^-24, which is 2^-20.83. Squares that underflow lose less
+// than 2^-149 each, which is nothing beside the least eps. The rest is room for the second order.
 constexpr double kRootError = 0x1.6a09e667f3bcdp-21;  // 2^-20.5
 
 // The sum's own error is below this, so a sum that is farther from where fp32 overflows is on a known side of it.

@@ -18,7 +18,7 @@ namespace {
 constexpr std::int64_t kTokens = 37;  // no multiple of a page
 
 Case prologue_case(Placement placement) {
-  return {{5, 3, 64, 64}, Arrangement::split_half, DType::bf16, placement, false, true};
+  return {{5, 3, 64, 64}, Arrangement::split_half, DType::bf16, placement, false, true, true};
 }
 
 std::vector<unsigned char> pattern(std::size_t bytes) {

@@ -51,9 +51,9 @@ TEST_CASE("A set holds the inputs, and the outputs where they are apart") {
   CHECK(SetLayout::of({out, 10}, L2::hot, kCache).set_bytes == 2 * in_place.set_bytes);
 }
 
-TEST_CASE("A set of a prologue holds packed rows, q's output where it is apart, and whole pages of k and of v") {
+TEST_CASE("A set with a cache holds packed rows, q's output where it is apart, and whole pages of k and of v") {
   Case in = kLlama;
-  in.prologue = true;
+  in.append = true;
   Case out = in;
   out.placement = Placement::out_of_place;
   const SetLayout in_place = SetLayout::of({in, 10}, L2::hot, kCache);

@@ -1,5 +1,6 @@
 #include "support/norm_reference.hpp"
 
+#include <bit>
 #include <cmath>
 #include <stdexcept>
 #include <vector>
@@ -10,11 +11,20 @@ namespace ropejit::test {
 namespace {
 
 // One rounding to fp32 each, whatever the compiler fuses: a double holds a product of two floats, and rounds sums,
-// quotients and roots of floats so finely that rounding again does no harm.
+// and quotients of floats so finely that rounding again does no harm.
 float sum(float a, float b) { return static_cast<float>(double{a} + double{b}); }
 float product(float a, float b) { return static_cast<float>(double{a} * double{b}); }
 float quotient(float a, float b) { return static_cast<float>(double{a} / double{b}); }
-float root(float a) { return static_cast<float>(std::sqrt(double{a})); }
+
+// 1 / sqrt(mean) by the steps that docs/prologue.md has.
+float reciprocal_root(float mean) {
+  if (std::isinf(mean)) return 0;
+  const auto guess = std::bit_cast<float>(0x5f1ffff9U - (std::bit_cast<std::uint32_t>(mean) >> 1));
+  const float scaled = product(0.703952253F, guess);
+  const float rough = product(scaled, std::fma(-product(mean, guess), guess, 2.38924456F));
+  const float left = std::fma(-product(mean, rough), rough, 1.0F);
+  return std::fma(product(rough, left), std::fma(left, 0.375F, 0.5F), rough);
+}
 
 float rounded(DType dtype, float value) {
   return static_cast<float>(internal::decode(dtype, internal::encode(dtype, double{value})));
@@ -23,19 +33,24 @@ float rounded(DType dtype, float value) {
 }  // namespace
 
 float reference_reciprocal(const std::vector<double>& lanes, double eps) {
-  std::vector<float> pairs;
-  for (std::size_t i = 0; i < lanes.size(); i += 2) {
-    const auto a = static_cast<float>(lanes[i]);
-    const auto b = static_cast<float>(lanes[i + 1]);
-    pairs.push_back(sum(product(a, a), product(b, b)));
+  const std::size_t pairs = lanes.size() / 2;
+  const std::size_t half = (pairs + 1) / 2;
+  std::vector<float> sums;
+  for (std::size_t i = 0; i < half; ++i) {
+    const auto lane = [&](std::size_t pair, std::size_t which) { return static_cast<float>(lanes[2 * pair + which]); };
+    float squares = product(lane(i, 0), lane(i, 0));
+    squares = std::fma(lane(i, 1), lane(i, 1), squares);
+    if (i + half < pairs) {
+      squares = std::fma(lane(i + half, 0), lane(i + half, 0), squares);
+      squares = std::fma(lane(i + half, 1), lane(i + half, 1), squares);
+    }
+    sums.push_back(squares);
   }
-  const std::size_t half = (pairs.size() + 1) / 2;
-  for (std::size_t i = 0; i + half < pairs.size(); ++i) pairs[i] = sum(pairs[i], pairs[i + half]);
   for (std::size_t step = 1; step < half; step *= 2) {
-    for (std::size_t i = 0; i + step < half; i += 2 * step) pairs[i] = sum(pairs[i], pairs[i + step]);
+    for (std::size_t i = 0; i + step < half; i += 2 * step) sums[i] = sum(sums[i], sums[i + step]);
   }
-  const float mean = product(pairs[0], quotient(1.0F, static_cast<float>(lanes.size())));
-  return quotient(1.0F, root(sum(mean, static_cast<float>(eps))));
+  const float mean = product(sums[0], quotient(1.0F, static_cast<float>(lanes.size())));
+  return reciprocal_root(sum(mean, static_cast<float>(eps)));
 }
 
 Bits reference_normed(const RopeSpec& spec, const Operand& operand, const Bits& in, const Bits& weight) {
