@@ -31,8 +31,11 @@ function(ropejit_compile_settings target)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>)
   if(ROPEJIT_DEVELOPMENT)
     target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
-    # GCC 12 warns of its own std::string (GCC bug 105651).
+    # GCC 12 warns of its own std::string (GCC bug 105651), and with precompiled headers more so.
     target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+    if(ROPEJIT_PRECOMPILED_HEADERS)
+      target_compile_options(${target} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-array-bounds>)
+    endif()
   endif()
   if(ROPEJIT_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${ROPEJIT_SANITIZE} -fno-omit-frame-pointer)

@@ -36,7 +36,8 @@ struct NormedCut {
     rounds = C.block(O).rounds,  // chunks of a thread that rotate
     chunks = C.split(O).chunks,
     word_lanes = C.split(O).word_lanes,
-    chunk_lanes = 2 * C.split(O).pairs_per_thread,
+    pairs = rotates ? C.split(O).pairs_per_thread : 1,  // of a chunk
+    chunk_lanes = 2 * pairs,
     // Words that do not rotate, as all of a row's where it does not.
     still_words = rotates ? C.split(O).still_words : C.split(O).chunks,
     still_rounds = ceil_divide(still_words, threads),
@@ -96,7 +97,6 @@ struct Normed {
   template <KernelConfig C, u32 O>
   static __device__ __forceinline__ void norm_block(const LaunchParams& params, const PlanData& data, u32 block) {
     using Cut = NormedCut<C, O>;
-    constexpr RowSplit row = C.split(O);
     const Seat seat = seat_of<C, O>(block, count_tokens<C>(params));
     const u32 thread = seat.item % Cut::threads;
     const u32 group = seat.item / Cut::threads;
@@ -104,7 +104,7 @@ struct Normed {
     Token token{};
     RowsOf<C, O> rows{};
     i64 position[C.axes]{};
-    Steps<row.pairs_per_thread> steps[Cut::rounds];
+    Steps<Cut::pairs> steps[Cut::rounds];
     HeldWords<C, O> word[Cut::rounds];
     StillWords<C, O> still;
     NormedWeights<C, O> weights;
@@ -113,7 +113,7 @@ struct Normed {
       if constexpr (Cut::rotates) {
         positions_of<C>(params, token, position);
         for_each_chunk<C, O>(
-            thread, [&](u32 r, u32 chunk) { steps[r] = steps_of_share<C, row.pairs_per_thread>(params, data, chunk); });
+            thread, [&](u32 r, u32 chunk) { steps[r] = steps_of_share<C, Cut::pairs>(params, data, chunk); });
       }
       rows = rows_of<C, O>(params, token);
       works = is_read<C, O>(rows);
@@ -151,7 +151,7 @@ struct Normed {
     if constexpr (Cut::rotates) {
       padded = is_padding<C>(position);
       for_each_chunk<C, O>(thread, [&](u32 i, u32 chunk) {
-        CosSin turn[row.pairs_per_thread];
+        CosSin turn[Cut::pairs];
         turns_of_share<C>(params, data, token, position, steps[i], chunk, turn);
         store_chunk<C, O>(share_of<C, O>(params, rows, group, chunk), word[i], r, weights.rotating[i], turn, padded);
       });

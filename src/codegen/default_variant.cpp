@@ -29,16 +29,20 @@ constexpr Regime kRegimes[] = {
     {60'000, 4, 8, 128},
     {330'000, 4, 1, 256},
 };
-// With norms, which cost instructions of their own: measured on an H200 over the set "prologue" of ropejit_bench, at
-// most 1.1 times the best nearly everywhere. Words of a pair of neighbouring lanes, which are added first, as long as
-// launches are small; a row of 128 lanes is then a warp's. Wider words and more heads, which share angles, weights and
-// the work on their sums, as instructions become the limit; and beyond the L2 cache too.
+// With norms, which cost instructions of their own, and with slots alone: measured on an H200 over the set "prologue" of
+// ropejit_bench, within 1.1 of the best but for a few cells. Words of a pair of neighbouring lanes, which are added
+// first, so that a row of 128 lanes is a warp's; one head a thread as long as launches wait, then four, which share
+// angles, weights and the work on their sums.
 constexpr Regime kNormRegimes[] = {
     {0, 2, 1, 128},
-    {7'500, 4, 1, 128},
-    {15'000, 4, 2, 128},
-    {30'000, 4, 4, 128},
+    {7'500, 2, 4, 128},
+    {200'000, 2, 4, 128},
 };
+constexpr Regime kAppendRegimes[] = {
+    {0, 2, 1, 128},
+    {1'200, 2, 4, 128},
+};
+constexpr std::uint32_t kWarp = 32;
 constexpr std::uint32_t kSectorBytes = 32;
 constexpr std::uint32_t kMostThreads = 1024;
 
@@ -49,14 +53,24 @@ bool has_ragged_rows(const KernelClass& kernel_class) {
   return lanes * static_cast<std::uint32_t>(size_of(kernel_class.dtype)) % kSectorBytes != 0;
 }
 
-/// Of a class with norms. Where lanes stay, a head's are read once more for the sum, which narrow words and many heads
-/// a thread make longer.
+/// Of a class with norms.
 Regime adapted_to_norms(Regime regime, const KernelClass& kernel_class) {
-  if (kernel_class.rotary_dim < kernel_class.operands.front().head_dim) {
-    regime.pairs = 4;
-    regime.heads = std::min(regime.heads, 2U);
-  }
+  // Lanes that stay are read once more for the sum, which many heads a thread make longer.
+  const bool reads_twice = kernel_class.rotary_dim < kernel_class.operands.front().head_dim;
+  if (reads_twice) regime.heads = std::min(regime.heads, 2U);
+  // A warp holds a row; and where rows leave some of its threads idle, fewer are idle with wider words, from where
+  // memory is the limit.
+  const std::uint32_t chunks = kernel_class.pairs() / regime.pairs;
+  const bool idle = (chunks & (chunks - 1)) != 0 && regime.from_bytes >= kNormRegimes[2].from_bytes;
+  const bool interleaved = kernel_class.layout == Layout::interleaved && regime.heads > 1;
+  if (reads_twice || idle || interleaved || chunks > kWarp) regime.pairs = 4;
   return regime;
+}
+
+llvm::ArrayRef<Regime> regimes_of(const KernelClass& kernel_class) {
+  if (kernel_class.has_norm()) return kNormRegimes;
+  if (kernel_class.is_prologue()) return kAppendRegimes;
+  return kRegimes;
 }
 
 Regime adapted(Regime regime, const KernelClass& kernel_class) {
@@ -106,9 +120,7 @@ Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
 
 std::vector<VariantChoice> default_variants(const KernelClass& kernel_class, std::uint32_t multiprocessors) {
   std::vector<VariantChoice> choices;
-  const llvm::ArrayRef<Regime> regimes =
-      kernel_class.has_norm() ? llvm::ArrayRef<Regime>(kNormRegimes) : llvm::ArrayRef<Regime>(kRegimes);
-  for (const Regime& regime : regimes) {
+  for (const Regime& regime : regimes_of(kernel_class)) {
     const Variant variant = variant_for(kernel_class, adapted(regime, kernel_class));
     if (!choices.empty() && choices.back().variant == variant) continue;
     const std::uint64_t from_bytes = regime.from_bytes * std::max(multiprocessors, 1U);
