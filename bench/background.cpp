@@ -57,7 +57,7 @@ void background_command(const Words& words) {
 
   const auto target = internal::open_target(options);
   target->make_current();
-  const RopeKernel rope = quiet.get(llama_spec(), LaunchForm::in_place_start());
+  const RopeKernel rope = quiet.get(llama_case().spec(), LaunchForm::in_place_start());
   const std::size_t bytes = static_cast<std::size_t>(kTokens) * 40 * 128 * 2;
   const internal::DeviceBuffer memory = target->allocate(bytes);
   target->upload(memory.data(), std::vector<char>(bytes).data(), bytes);
@@ -77,7 +77,7 @@ void background_command(const Words& words) {
     alone.push_back(throughput(rope, args, *target, least_s, never));
     const RopeService tuning(options);
     // Another class each time: nothing is known of it.
-    RopeSpec spec = llama_spec();
+    RopeSpec spec = llama_case().spec();
     spec.q.heads = 16 + 2 * turn;
     const RopeKernel other = tuning.get(spec, LaunchForm::in_place_ids());
     const auto start = Clock::now();

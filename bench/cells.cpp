@@ -188,7 +188,7 @@ const std::vector<Shape>& shapes() {
   return all;
 }
 
-RopeSpec llama_spec() { return Case{kLlama, Arrangement::split_half, DType::bf16, kIn}.spec(); }
+Case llama_case() { return {kLlama, Arrangement::split_half, DType::bf16, kIn}; }
 
 std::vector<Cell> cells_of(std::string_view set) {
   if (set == "gate") return gate();

@@ -69,8 +69,8 @@ struct Cell {
 
 /// The shapes of the sets.
 const std::vector<Shape>& shapes();
-/// Llama 3's 32 and 8 heads of 128 lanes, in bf16: what is measured where one shape must stand for all.
-RopeSpec llama_spec();
+/// Llama 3's 32 and 8 heads of 128 lanes, in bf16 and in place: what is measured where one shape must stand for all.
+Case llama_case();
 
 /// "gate": about a hundred cells of rotations, some of each kind that a target is set for. "quick": a dozen. "full":
 /// every shape, layout, dtype and placement at nine sizes. "prologue": norm, rotation and append with Qwen3's heads and

@@ -20,6 +20,7 @@
 
 #include "bench/cells.hpp"
 #include "bench/commands.hpp"
+#include "bench/tensors.hpp"
 #include "cli/arguments.hpp"
 #include "launch_params.cuh"
 #include "ropejit/error.hpp"
@@ -40,16 +41,19 @@ double us_since(Clock::time_point start) {
   return std::chrono::duration<double, std::micro>(Clock::now() - start).count();
 }
 
-/// get, launch, wait.
-double launched_us(const RopeService& service, const Target& target, char* memory) {
+/// What is launched: a rotation of one token of Llama 3's heads in place, or the prologue of Qwen3's, which are as
+/// many.
+struct FirstLaunch {
+  RopeSpec spec;
+  LaunchForm form;
   RopeArgs args;
-  args.q.data = memory;
-  args.k.data = memory + 32 * 128 * 2;
-  args.tokens = 1;
-  args.positions = Positions::start(7);
+};
+
+/// get, launch, wait.
+double launched_us(const RopeService& service, const Target& target, const FirstLaunch& first) {
   const auto start = Clock::now();
-  const RopeKernel rope = service.get(llama_spec(), LaunchForm::in_place_start());
-  const LaunchStatus status = rope.launch(args);
+  const RopeKernel rope = service.get(first.spec, first.form);
+  const LaunchStatus status = rope.launch(first.args);
   target.synchronize();
   const double us = us_since(start);
   if (!status) throw Error(status.code, "launch", status.message());
@@ -59,15 +63,24 @@ double launched_us(const RopeService& service, const Target& target, char* memor
 // --- the child -----------------------------------------------------------------------------------------------------
 
 /// Prints names and microseconds.
-void measure_ours(const Target& target, const ServiceOptions& options) {
-  const internal::DeviceBuffer memory = target.allocate(40 * 128 * 2);
-  const std::vector<char> zeros(40 * 128 * 2);
+void measure_ours(const Target& target, const ServiceOptions& options, bool prologue) {
+  Cell cell{llama_case(), 1};
+  cell.what.norm = cell.what.append = prologue;
+  const SetLayout layout = SetLayout::of(cell, L2::hot, CacheSizes::of(target));
+  const internal::DeviceBuffer memory = target.allocate(layout.bytes());
+  const std::vector<char> zeros(layout.bytes());
   target.upload(memory.data(), zeros.data(), zeros.size());
+  const Tensors tensors(target, memory, cell, layout);
+  FirstLaunch first{cell.what.spec(), cell.what.form(), tensors.args(0)};
+  if (!prologue) {
+    first.form = LaunchForm::in_place_start();
+    first.args.positions = Positions::start(7);
+  }
   const auto start = Clock::now();
   const RopeService service(options);
   const double made = us_since(start);
-  fmt::print("first {}\n", made + launched_us(service, target, static_cast<char*>(memory.data())));
-  fmt::print("memory {}\n", launched_us(service, target, static_cast<char*>(memory.data())));
+  fmt::print("first {}\n", made + launched_us(service, target, first));
+  fmt::print("memory {}\n", launched_us(service, target, first));
   if (options.on_miss != OnMiss::background) return;
   if (!service.wait_for_compiles(60)) throw Error(ErrorCode::internal, "bench", "compiling takes more than a minute");
   fmt::print("settled {}\n", us_since(start));
@@ -92,7 +105,7 @@ void measure_twin(const Target& target) {
   if (result != 0) throw Error(ErrorCode::launch_failed, "bench", fmt::format("driver error {}", result));
 }
 
-void be_child(const std::string& mode, const ServiceOptions& options) {
+void be_child(const std::string& mode, const ServiceOptions& options, bool prologue) {
   const auto start = Clock::now();
   const auto target = internal::open_target(options);
   target->make_current();
@@ -111,7 +124,7 @@ void be_child(const std::string& mode, const ServiceOptions& options) {
     } else {
       ours.on_miss = mode == "background" ? OnMiss::background : OnMiss::compile;
     }
-    measure_ours(*target, ours);
+    measure_ours(*target, ours, prologue);
   }
   std::fflush(stdout);
 }
@@ -179,6 +192,7 @@ void first_command(const Words& words) {
   const internal::Arguments arguments("first",
                                       {{"--device", "NAME", ""},
                                        {"--repeats", "N", ""},
+                                       {"--prologue", "", ""},
                                        {"--child", "MODE", ""},
                                        {"--cache", "DIR", ""},
                                        {"--bundle", "FILE", ""}},
@@ -187,7 +201,7 @@ void first_command(const Words& words) {
     ServiceOptions options;
     options.device = arguments.text("--device");
     options.cache_dir = arguments.text("--cache").value_or("");
-    return be_child(*mode, options);
+    return be_child(*mode, options, arguments.has("--prologue"));
   }
   std::vector<std::string> device;
   if (const auto name = arguments.text("--device")) device = {"--device=" + *name};
@@ -195,6 +209,7 @@ void first_command(const Words& words) {
   const auto run = [&](const std::string& mode, const std::string& cache) {
     std::vector<std::string> given = device;
     given.insert(given.end(), {"--child=" + mode, "--cache=" + cache});
+    if (arguments.has("--prologue")) given.emplace_back("--prologue");
     return child(given);
   };
   const std::int64_t repeats = arguments.integer("--repeats", 7, 1, 1000);

@@ -42,10 +42,22 @@ struct Row {
   const char* name;
   LaunchForm form;
   bool packed;
+  bool prologue = false;  ///< norms of q and k, and a v
+
+  RopeSpec spec() const {
+    Case what = llama_case();
+    what.norm = what.append = prologue;
+    return what.spec();
+  }
 };
 
 LaunchForm with_cache(LaunchForm form) {
   form.k_rows = CacheRows::rows32;
+  return form;
+}
+
+LaunchForm with_slots(LaunchForm form) {
+  form.k_rows = form.v_rows = CacheRows::slots64;
   return form;
 }
 
@@ -55,6 +67,7 @@ const Row kRows[] = {
     {"in place, packed QKV", LaunchForm::in_place_ids().with_free_strides(), true},
     {"out of place, k to a cache", with_cache(LaunchForm::out_of_place_ids()), false},
     {"packed QKV, k to a cache", with_cache(LaunchForm::in_place_ids().with_free_strides()), true},
+    {"packed QKV, prologue to pages", with_slots(LaunchForm::out_of_place_ids().with_free_strides()), true, true},
 };
 
 constexpr std::size_t kTensorBytes = 1U << 20;  // for up to 64 tokens
@@ -77,6 +90,16 @@ RopeArgs args_at(char* memory, const Row& row, std::int64_t tokens) {
     args.q.token_stride = args.k.token_stride = (32 + 2 * 8) * 128;
     args.k.data = memory + 32 * 128 * 2;
   }
+  if (row.prologue) {
+    args.v = args.k;
+    args.v.data = memory + (32 + 8) * 128 * 2;
+    args.v_out.data = memory + 3 * kTensorBytes + kTensorBytes / 2;
+    args.v_rows = args.k_rows;
+    args.v_cache_rows = args.k_cache_rows;
+    args.k_block_size = args.v_block_size = 16;
+    args.q_norm_weight = memory + 4 * kTensorBytes + kTensorBytes / 4;
+    args.k_norm_weight = memory + 4 * kTensorBytes + kTensorBytes / 4 + 256;
+  }
   return args;
 }
 
@@ -85,16 +108,16 @@ class Recorder : public internal::LoadedKernel {
  public:
   int launch(const LaunchGeometry& geometry, LaunchParams& params, void*) const noexcept override {
     geometry_ = geometry;
-    params_ = params;
+    params_ = static_cast<const PrologueParams&>(params);  // as launch_prepared has them
     return 0;
   }
   int record(const internal::LaunchGeometry&, LaunchParams&, internal::Recorder&) const noexcept override { return 0; }
   const LaunchGeometry& geometry() const { return geometry_; }
-  const LaunchParams& params() const { return params_; }
+  const PrologueParams& params() const { return params_; }
 
  private:
   mutable LaunchGeometry geometry_;
-  mutable LaunchParams params_{};
+  mutable PrologueParams params_{};
 };
 
 class Nothing : public internal::LoadedKernel {
@@ -132,7 +155,7 @@ void checks() {
   std::vector<std::function<double()>> work;
   char* nowhere = reinterpret_cast<char*>(std::uintptr_t{0x10000000});  // addresses that nothing reads
   for (const Row& row : kRows) {
-    kernels.push_back(prepared(internal::lower(llama_spec(), row.form), 132, std::make_shared<const Nothing>()));
+    kernels.push_back(prepared(internal::lower(row.spec(), row.form), 132, std::make_shared<const Nothing>()));
   }
   for (std::size_t i = 0; i < kernels.size(); ++i) {
     work.push_back([&kernel = kernels[i], args = args_at(nowhere, kRows[i], 64)] {
@@ -175,8 +198,8 @@ void against_driver(const Target& target, const ServiceOptions& options) {
   fmt::print("\n| on {} | launch ns | spread | cuLaunchKernel ns | spread | added ns |\n|---|---|---|---|---|---|\n",
              target.name());
   for (const Row& row : kRows) {
-    const RotationPlan plan = internal::lower(llama_spec(), row.form);
-    const RopeKernel rope = service.get(llama_spec(), row.form);
+    const RotationPlan plan = internal::lower(row.spec(), row.form);
+    const RopeKernel rope = service.get(row.spec(), row.form);
     for (const std::int64_t tokens : {1, 64}) {
       const RopeArgs args = args_at(static_cast<char*>(memory.data()), row, tokens);
       const auto recorder = std::make_shared<const Recorder>();
@@ -184,7 +207,7 @@ void against_driver(const Target& target, const ServiceOptions& options) {
         throw Error(ErrorCode::internal, "bench", "the arguments were refused");
       }
       const CUfunction function = raw_function(api, target, plan, tokens);
-      LaunchParams params = recorder->params();
+      PrologueParams params = recorder->params();
       const LaunchGeometry geometry = recorder->geometry();
       const auto samples =
           time_in_turns({[&] {

@@ -15,8 +15,8 @@ constexpr std::string_view kUsage =
     R"(usage: ropejit_bench [OPTIONS]          times variants beside copies of the same bytes
        ropejit_bench report FILE...     tables in Markdown of what --resume files hold
        ropejit_bench host [--device D]  ns that launch adds to the driver's own launch
-       ropejit_bench first [--device D] [--repeats N] [--bundle FILE]   the first launch of a process: empty cache, disk,
-                                        memory; and of a frozen one, with binaries in a bundle
+       ropejit_bench first [--prologue] [--device D] [--repeats N] [--bundle FILE]   the first launch of a process: empty
+                                        cache, disk, memory; and of a frozen one, with binaries in a bundle
        ropejit_bench records --out FILE [--device D] [--budget-s N]   tunes the models that records are shipped for
        ropejit_bench background [--device D] [--seconds N] [--percent N]   what tuning costs launches beside it
 

@@ -112,8 +112,8 @@ struct Normed {
       token = token_of(params, seat.number);
       if constexpr (Cut::rotates) {
         positions_of<C>(params, token, position);
-        for_each_chunk<C, O>(
-            thread, [&](u32 r, u32 chunk) { steps[r] = steps_of_share<C, Cut::pairs>(params, data, chunk); });
+        for_each_chunk<C, O>(thread,
+                             [&](u32 r, u32 chunk) { steps[r] = steps_of_share<C, Cut::pairs>(params, data, chunk); });
       }
       rows = rows_of<C, O>(params, token);
       works = is_read<C, O>(rows);

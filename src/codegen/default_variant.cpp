@@ -29,8 +29,8 @@ constexpr Regime kRegimes[] = {
     {60'000, 4, 8, 128},
     {330'000, 4, 1, 256},
 };
-// With norms, which cost instructions of their own, and with slots alone: measured on an H200 over the set "prologue" of
-// ropejit_bench, within 1.1 of the best but for a few cells. Words of a pair of neighbouring lanes, which are added
+// With norms, which cost instructions of their own, and with slots alone: measured on an H200 over the set "prologue"
+// of ropejit_bench, within 1.1 of the best but for a few cells. Words of a pair of neighbouring lanes, which are added
 // first, so that a row of 128 lanes is a warp's; one head a thread as long as launches wait, then four, which share
 // angles, weights and the work on their sums.
 constexpr Regime kNormRegimes[] = {
