@@ -22,6 +22,8 @@ CHUNK = 512
 
 @dataclasses.dataclass(frozen=True)
 class Case:
+    """`tokens` in one list, without gaps."""
+
     q_heads: int
     k_heads: int
     v_heads: int
@@ -40,12 +42,12 @@ class Case:
 
     @property
     def bytes(self):
-        """Read and written; each token's position and slot are read, too."""
-        return self.tokens * (2 * self.lanes * self.dtype.itemsize + 16)
+        """Read and written; each token's position and slot, 16 bytes, come on top."""
+        return 2 * self.tokens * self.lanes * self.dtype.itemsize
 
     @property
     def footprint(self):
-        """Bytes that a launch touches."""
+        """Bytes of the rows that a launch touches."""
         return self.bytes - (self.tokens * self.q_lanes * self.dtype.itemsize if self.in_place else 0)
 
     @property
