@@ -9,6 +9,7 @@ import torch
 
 CONTIGUOUS = -(2**63)
 POSITIONS_START, POSITIONS_IDS64 = 0, 2
+Q, K, V = 0, 1, 2
 
 
 class Tensor(ctypes.Structure):
@@ -29,6 +30,28 @@ class Args(ctypes.Structure):
         + [("table_cos", ctypes.c_void_p), ("table_sin", ctypes.c_void_p)]
         + [(name, ctypes.c_int64) for name in ("table_rows", "table_row_stride", "table_batch_stride")]
         + [("cu_seqlens", ctypes.c_void_p), ("sequences", ctypes.c_int64)]
+    )
+
+
+class Operand(ctypes.Structure):
+    """ropejit_operand; members that are not set are 0, as ropejit_operand_of has them."""
+
+    _fields_ = (
+        [("size", ctypes.c_size_t), ("name", ctypes.c_int32), ("reserved", ctypes.c_int32)]
+        + [("input", Tensor), ("output", Tensor)]
+        + [("rows", ctypes.c_void_p), ("cache_rows", ctypes.c_int64), ("norm_weight", ctypes.c_void_p)]
+        + [(name, ctypes.c_int64) for name in ("block_size", "slot_count", "slot_stride")]
+    )
+
+
+class OperandArgs(Args):
+    """ropejit_args with its list of operands."""
+
+    _fields_ = (
+        [(name, ctypes.c_int64) for name in ("position_axis_stride", "ranks", "rank")]
+        + [("k_rows", ctypes.c_void_p), ("k_cache_rows", ctypes.c_int64)]
+        + [("token_count", ctypes.c_void_p), ("flags", ctypes.c_void_p)]
+        + [("operands", ctypes.POINTER(Operand)), ("operand_count", ctypes.c_int64)]
     )
 
 
@@ -55,6 +78,32 @@ def args_of(batch, tokens, q, k=None, q_out=None, k_out=None, positions=None, ta
     return args
 
 
+def rows_of(tensor):
+    """A tensor [tokens, heads, head_dim] whose tokens may lie apart, as parts of packed rows do."""
+    return Tensor(tensor.data_ptr(), CONTIGUOUS, *tensor.stride())
+
+
+def operand(name, x, out=None, norm_weight=None, pages=None, slots=None):
+    """One operand of a launch, x of [tokens, heads, head_dim]. It goes to `out`, or to `pages` of [pages, block_size,
+    heads, head_dim] by int64 slots, else over itself."""
+    made = Operand(ctypes.sizeof(Operand), name, 0, rows_of(x), contiguous(out if pages is None else pages))
+    made.norm_weight = None if norm_weight is None else norm_weight.data_ptr()
+    if pages is not None:
+        made.rows, made.cache_rows, made.block_size = slots.data_ptr(), pages.shape[0] * pages.shape[1], pages.shape[1]
+    return made
+
+
+def args_of_operands(tokens, operands, positions):
+    """Arguments of one launch on operands, with int64 positions. The caller keeps all tensors alive."""
+    empty = [contiguous() for _ in range(4)]
+    args = OperandArgs(ctypes.sizeof(OperandArgs), *empty, POSITIONS_IDS64, 0, positions.data_ptr())
+    args.position_batch_stride = args.position_token_stride = args.table_row_stride = CONTIGUOUS
+    args.position_axis_stride = CONTIGUOUS
+    args.batch, args.tokens = 1, tokens
+    args.operands, args.operand_count = (Operand * len(operands))(*operands), len(operands)
+    return args
+
+
 def current_stream(tensor):
     """The stream that PyTorch would queue work on `tensor` on; None on the host."""
     return torch._C._cuda_getCurrentRawStream(tensor.device.index) if tensor.is_cuda else None
@@ -66,16 +115,20 @@ class RopejitError(RuntimeError):
 
 class Ropejit:
     """A service, and the kernels that it made. device: "cuda" or "host"; cache_dir "": binaries in memory only, None:
-    as the environment says."""
+    as the environment says; tuning likewise."""
 
-    def __init__(self, library, device, cache_dir=""):
+    def __init__(self, library, device, cache_dir="", tuning=None):
         self.library = ctypes.CDLL(str(library))
         self.library.ropejit_version.restype = ctypes.c_char_p
         self.library.ropejit_last_error.restype = ctypes.c_char_p
         self.library.ropejit_launch.argtypes = [ctypes.c_void_p, ctypes.POINTER(Args), ctypes.c_void_p]
         self.library.ropejit_get.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_void_p]
         self.service = ctypes.c_void_p()
-        options = {"device": device} if cache_dir is None else {"device": device, "cache_dir": str(cache_dir)}
+        options = {"device": device}
+        if cache_dir is not None:
+            options["cache_dir"] = str(cache_dir)
+        if tuning is not None:
+            options["tuning"] = tuning
         self.check(self.library.ropejit_service_create(json.dumps(options).encode(), ctypes.byref(self.service)))
 
     def check(self, status):
