@@ -3,10 +3,12 @@
 #include <optional>
 #include <string>
 
+#include "codegen/default_variant.hpp"
 #include "codegen/generate.hpp"
 #include "cuda/nvrtc_compiler.hpp"
 #include "cuda/ptxas_report.hpp"
 #include "ropejit/error.hpp"
+#include "spec/lower.hpp"
 #include "support/catch.hpp"
 #include "support/sample_plans.hpp"
 #include "support/scratch_folder.hpp"
@@ -50,6 +52,30 @@ TEST_CASE("Every sample plan compiles for four architectures without spills or l
       CHECK(binary.spill_bytes == 0);
       CHECK(binary.stack_bytes == 0);
       CHECK(binary.compile_ms > 0);
+    }
+  }
+}
+
+TEST_CASE("Prologues compile for a GPU whichever operands have a norm, whether all of their lanes rotate or not",
+          "[nvrtc]") {
+  const auto compiler = internal::nvrtc_compiler("sm_90", std::nullopt);
+  for (unsigned normed = 1; normed < 8; ++normed) {
+    RopeSpec spec;
+    spec.rotary_dim = normed % 2 == 0 ? 32 : 64;
+    spec.q = {5, 64, 0};
+    spec.k = Operand{3, 64, 0};
+    spec.v = Operand{3, 48, 0};
+    if ((normed & 1) != 0) spec.q.norm = Norm{};
+    if ((normed & 2) != 0) spec.k->norm = Norm{1e-5, DType::fp32};
+    if ((normed & 4) != 0) spec.v->norm = Norm{};
+    LaunchForm form = LaunchForm::in_place_ids();
+    form.k_rows = form.v_rows = CacheRows::slots32;
+    const internal::RotationPlan plan = internal::lower(spec, form);
+    for (const internal::VariantChoice& choice : internal::serving_variants(plan, 132)) {
+      const internal::KernelSource source = internal::generate(plan, choice.variant);
+      INFO(source.entry);
+      const internal::CompiledBinary binary = compiler->compile(source);
+      CHECK(binary.spill_bytes == 0);
     }
   }
 }

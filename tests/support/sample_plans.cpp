@@ -56,6 +56,24 @@ RopeSpec pythia_gradient() {
   return spec;
 }
 
+/// Qwen3-8B: norms of q and k, and a v.
+RopeSpec qwen3() {
+  RopeSpec spec;
+  spec.theta = 1000000.0;
+  spec.rotary_dim = 128;
+  spec.q = {32, 128, 0};
+  spec.k = Operand{8, 128, 0};
+  spec.v = Operand{8, 128, 0};
+  spec.q.norm = spec.k->norm = Norm{};
+  return spec;
+}
+
+LaunchForm to_pages() {
+  LaunchForm form = LaunchForm::out_of_place_ids().with_free_strides();
+  form.k_rows = form.v_rows = CacheRows::slots64;
+  return form;
+}
+
 SamplePlan sample(std::string name, const RopeSpec& spec, const LaunchForm& form, const internal::Variant& variant) {
   return {std::move(name), internal::lower(spec, form), variant};
 }
@@ -74,6 +92,7 @@ std::vector<SamplePlan> sample_plans() {
       sample("latent_attention", latent_attention(), LaunchForm::out_of_place_ids(), {Family::flat, 16, 4, 128}),
       sample("pythia_gradient_rows", pythia_gradient(),
              LaunchForm::in_place_ids(PositionSource::ids32).with_free_strides(), {Family::flat, 4, 5, 32}),
+      sample("qwen3_prologue", qwen3(), to_pages(), {Family::flat, 4, 4, 128}),
       universal,
   };
 }
