@@ -323,14 +323,14 @@ __device__ __forceinline__ ShareOf<C, O> share_of(const LaunchParams& params, co
 }
 
 // Calls write(at, step) for every place that head h of a share is written to: its first word, and the bytes between
-// words.
+// words. `out_word` is the first of Share::out.
 template <KernelConfig C, u32 O, class Write>
-__device__ __forceinline__ void for_each_store(const ShareOf<C, O>& share, u32 h, const Write& write) {
+__device__ __forceinline__ void for_each_store(const ShareOf<C, O>& share, u32 h, char* out_word, const Write& write) {
   if constexpr (C.operand[O].is_written_beside()) {
     write(share.beside + h * share.beside_head_step, share.beside_word_step);
     if (!share.has_place) return;
   }
-  write(share.out + h * share.out_head_step, share.out_word_step);
+  write(out_word, share.out_word_step);
 }
 
 // Where a lane of a head is written beside the cache.
@@ -376,10 +376,11 @@ __device__ __forceinline__ void store_share(const ShareOf<C, O>& share, const He
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
     if (has_head<C, O>(share, h)) {
+      char* const out_word = share.out + h * share.out_head_step;
       // Words that stay as they are are not unpacked: a NaN would lose its payload.
       if constexpr (C.padding == Padding::keep && C.layout_out == C.layout && out == C.element) {
         if (padded) {
-          for_each_store<C, O>(share, h, [&](char* at, i64 step) {
+          for_each_store<C, O>(share, h, out_word, [&](char* at, i64 step) {
 #pragma unroll
             for (u32 w = 0; w < row.words_per_thread; ++w) store_word(at + w * step, word[h][w]);
           });
@@ -390,7 +391,7 @@ __device__ __forceinline__ void store_share(const ShareOf<C, O>& share, const He
       float written[2 * pairs];
       for (u32 w = 0; w < row.words_per_thread; ++w) unpack<C.element>(word[h][w], read, w * row.word_lanes);
       run_stages<C, O>(read, turn, padded, written);
-      for_each_store<C, O>(share, h, [&](char* at, i64 step) {
+      for_each_store<C, O>(share, h, out_word, [&](char* at, i64 step) {
 #pragma unroll
         for (u32 w = 0; w < row.out_words_per_thread; ++w) {
           store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * step, written, w * row.out_word_lanes);
@@ -431,9 +432,8 @@ __device__ __forceinline__ void turns_of_share(const LaunchParams& params, const
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, const RowsOf<C, O>& rows, u32 item) {
   constexpr RowSplit row = C.split(O);
-  constexpr OperandConfig shape = C.operand[O];
   if constexpr (row.still_words > 0) {
-    if constexpr (shape.is_written_beside() && !shape.writes_whole_rows_beside()) {
+    if constexpr (C.operand[O].is_written_beside() && !C.operand[O].writes_whole_rows_beside()) {
       if (rows.out == nullptr) return;
     }
     constexpr u32 in_bytes = C.element_bytes();
@@ -462,7 +462,7 @@ __device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, con
       for (u32 i = 0; i < together; ++i) {
         const u32 n = item + (first + i) * items;
         if ((words % items == 0 && each % together == 0) || n < words) {
-          if constexpr (shape.writes_whole_rows_beside()) {
+          if constexpr (C.operand[O].writes_whole_rows_beside()) {
             store_still_lanes<C, O, row.copy_lanes>(
                 beside_at<C, O>(params, rows, n / row.still_words, still_lane<C, O>(n % row.still_words)), word[i]);
             if (rows.out == nullptr) continue;
