@@ -1,5 +1,6 @@
 // Where the layout changes in place a thread would write lanes that another has yet to read. So a row's threads stand
-// in one block, and read all of it before any of them writes.
+// in one block, and read all of it before any of them writes. Operands that are written over themselves beside a cache
+// are of these, too.
 #pragma once
 
 #include "share.cuh"

@@ -54,6 +54,9 @@ struct NormConfig {
   bool round_normed;    // x r is rounded to the class's element
   bool round_weighted;  // (x r) w likewise
 };
+// Where the tokens of an operand that goes to a cache are written, too: where they were read, or to a tensor of their
+// own, whose place is BesideParams::beside.
+enum class Beside : u32 { none, in_place, apart };
 // One written row of lanes of each head: q, k, v.
 struct OperandConfig {
   u32 heads;
@@ -65,6 +68,7 @@ struct OperandConfig {
   Element element_out;
   CacheRows rows;  // rows, or places of pages, of a cache that a list names; none: its tokens' own
   NormConfig norm;
+  Beside beside;  // other than none with rows only
 
   ROPEJIT_ANYWHERE constexpr bool has_slots() const { return rows == CacheRows::slots32 || rows == CacheRows::slots64; }
   ROPEJIT_ANYWHERE constexpr bool has(Stage stage) const {
@@ -81,6 +85,13 @@ struct OperandConfig {
     return false;
   }
   ROPEJIT_ANYWHERE constexpr bool writes_whole_rows() const { return out_of_place || changes_still_lanes(); }
+  ROPEJIT_ANYWHERE constexpr bool is_written_beside() const { return beside != Beside::none; }
+  // The same of the store beside the cache: in place, lanes that stay as they are are not written.
+  ROPEJIT_ANYWHERE constexpr bool writes_whole_rows_beside() const {
+    return beside == Beside::apart || (beside == Beside::in_place && changes_still_lanes());
+  }
+  // Whether lanes are written where they were read.
+  ROPEJIT_ANYWHERE constexpr bool writes_over_itself() const { return !out_of_place || beside == Beside::in_place; }
 };
 
 ROPEJIT_ANYWHERE constexpr u32 bytes_of(Element element) { return element == Element::fp32 ? 4 : 2; }
@@ -127,7 +138,7 @@ struct KernelConfig {
   // Whether it takes PrologueParams (launch_params.cuh).
   ROPEJIT_ANYWHERE constexpr bool is_prologue() const {
     for (const OperandConfig& one : operand) {
-      if (one.has(Stage::norm) || one.has_slots()) return true;
+      if (one.has(Stage::norm) || one.has_slots() || one.beside == Beside::apart) return true;
     }
     return false;
   }

@@ -1,5 +1,5 @@
-// Operands that do not rotate: v, on its way to a cache or to a tensor of its own. No angles, positions or pairs: a
-// thread takes a word of each head of its group through the operand's stages.
+// Operands that do not rotate: v, on its way to a cache or to a tensor of its own, or such a k. No angles, positions or
+// pairs: a thread takes a word of each head of its group through the operand's stages.
 #pragma once
 
 #include "share.cuh"
@@ -32,11 +32,15 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
     if (has_head(h)) word[h] = load_word<row.word_lanes * in_bytes>(in + h * row.groups * in_head);
   }
   find_place<C, O>(params, rows);
-  if (!has_place<C, O>(params, rows)) return;
+  if (!has_store<C, O>(params, rows)) return;
   char* const out = rows.out + group * out_head + lane * lane_stride<C>(strides.out_lane) * out_bytes;
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
     if (!has_head(h)) continue;
+    if constexpr (shape.is_written_beside()) {
+      store_still_lanes<C, O, row.word_lanes>(beside_at<C, O>(params, rows, group + h * row.groups, lane), word[h]);
+      if (rows.out == nullptr) continue;
+    }
     store_still_lanes<C, O, row.word_lanes>(out + h * row.groups * out_head, word[h]);
   }
 }

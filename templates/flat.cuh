@@ -25,12 +25,12 @@ struct Flat {
     RowsOf<C, O> rows = rows_of<C, O>(params, token);
     wait_for_tensors<C>();
     if (!is_read<C, O>(rows)) return;
-    Share<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
+    ShareOf<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
     HeldWords<C, O> word;
     load_share<C, O>(share, word);
     if constexpr (C.operand[O].has_slots()) {
       find_place<C, O>(params, rows);
-      if (!has_place<C, O>(params, rows)) return;
+      if (!has_store<C, O>(params, rows)) return;
       share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
     }
     copy_still_lanes<C, O>(params, rows, seat.item);

@@ -306,10 +306,30 @@ __device__ __forceinline__ bool changes_still_lanes(const GenericOperand& shape)
   return false;
 }
 
+// Where a token is written beside its cache, and by which steps in bytes.
+struct GenericBeside {
+  char* out;  // null: it is not
+  i64 head;
+  i64 lane;
+};
+
+__device__ __forceinline__ GenericBeside beside_of_token(const BesideStore& apart, const GenericOperand& shape,
+                                                         const OperandParams& operand, const Token& token) {
+  if (shape.beside == static_cast<u32>(Beside::none)) return {nullptr, 0, 0};
+  const TensorStrides& strides = operand.strides;
+  BesideStore store = apart;
+  if (shape.beside == static_cast<u32>(Beside::in_place)) {
+    store = {const_cast<void*>(operand.in), strides.in_sequence, strides.in_token, strides.in_head, strides.in_lane};
+  }
+  const i64 bytes = bytes_of(static_cast<Element>(shape.element_out));
+  return {static_cast<char*>(store.out) + (token.number * store.token + token.sequence * store.sequence) * bytes,
+          store.head * bytes, store.lane * bytes};
+}
+
 // Works on one token of an operand, with all threads of a block.
 __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params, const GenericPlan& plan,
                                                   const GenericOperand& shape, const OperandParams& operand,
-                                                  const OperandLines& lines, u32 number) {
+                                                  const OperandLines& lines, const BesideStore& apart, u32 number) {
   __shared__ float cosines[MostGenericPairs];
   __shared__ float sines[MostGenericPairs];
   __shared__ u32 held[2 * MostGenericPairs];  // a head's lanes as they were read, where the layout changes in place
@@ -320,7 +340,9 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
   const i64 in_bytes = bytes_of(static_cast<Element>(plan.element));
   const i64 out_bytes = bytes_of(static_cast<Element>(shape.element_out));
   const Token token = token_of(params, number);
+  const GenericBeside beside = beside_of_token(apart, shape, operand, token);
 
+  bool has_place = true;  // in its cache
   i64 out_row = 0;
   if (shape.rows >= static_cast<u32>(CacheRows::slots32)) {
     i64 slot = -1;
@@ -329,19 +351,20 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
       slot = slot_of<static_cast<CacheRows>(first + decltype(slots)::number)>(lines, number);
     });
     if (slot >= lines.capacity && params.flags != nullptr && threadIdx.x == 0) set_bits(params.flags, NoCacheRow);
-    if (slot < 0 || slot >= lines.capacity) return;
-    out_row = place_of_slot(lines, slot);
+    has_place = slot >= 0 && slot < lines.capacity;
+    if (has_place) out_row = place_of_slot(lines, slot);
   } else if (shape.rows != static_cast<u32>(CacheRows::none)) {
     i64 row = -1;
     visit_number<2>(shape.rows - 1, [&](auto rows) {
       constexpr CacheRows kind = static_cast<CacheRows>(1 + decltype(rows)::number);
       row = cache_row<kind>(params, operand.rows, operand.cache_rows, number);
     });
-    if (row < 0) return;
-    out_row = row * strides.out_token;
+    has_place = row >= 0;
+    if (has_place) out_row = row * strides.out_token;
   } else {
     out_row = token.number * strides.out_token + token.sequence * strides.out_sequence;
   }
+  if (!has_place && beside.out == nullptr) return;
   char* const out = static_cast<char*>(operand.out) + out_row * out_bytes;
   const bool in_place = shape.out_of_place == 0;
   const char* in = out;
@@ -355,6 +378,8 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
   const i64 out_head = strides.out_head * out_bytes;
   const i64 out_lane = strides.out_lane * out_bytes;
   const bool changes = changes_still_lanes(shape);
+  // In place, lanes that stay as they are are not written.
+  const bool stills_beside = beside.out != nullptr && (changes || shape.beside != static_cast<u32>(Beside::in_place));
 
   i64 position[MostAxes];
   generic_positions(params, plan, token, position);
@@ -380,7 +405,11 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
 
   for (u32 head = 0; head < shape.heads; ++head) {
     const char* const from = in + head * in_head;
-    char* const to = out + head * out_head;
+    const auto store = [&](u32 lane, u32 bits, bool writes_beside) {
+      if (has_place) store_bits(shape.element_out, out + head * out_head + lane * out_lane, bits);
+      if (!writes_beside) return;
+      store_bits(shape.element_out, beside.out + head * beside.head + lane * beside.lane, bits);
+    };
     const auto read = [&](u32 pair) -> PairBits {
       const PairLanes lanes = lanes_of_pair(plan.layout, plan, shape.first_lane, pair);
       return {load_bits(plan.element, from + lanes.first * in_lane),
@@ -412,8 +441,8 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
         }
       }
       const PairLanes lanes = lanes_of_pair(plan.layout_out, plan, shape.first_lane, pair);
-      store_bits(shape.element_out, to + lanes.first * out_lane, result.first);
-      store_bits(shape.element_out, to + lanes.second * out_lane, result.second);
+      store(lanes.first, result.first, beside.out != nullptr);
+      store(lanes.second, result.second, beside.out != nullptr);
     }
     if (in_place && !changes) continue;
     for (u32 n = threadIdx.x; n < shape.head_dim - rotary_dim; n += blockDim.x) {
@@ -425,14 +454,14 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
       } else {
         bits = passed(plan, shape, changes && !kept, load_bits(plan.element, from + lane * in_lane));
       }
-      store_bits(shape.element_out, to + lane * out_lane, bits);
+      store(lane, bits, stills_beside);
     }
     // The next head's row is written over this one.
     if (norms) __syncthreads();
   }
 }
 
-__device__ __forceinline__ void run_generic(const PrologueParams& params, const GenericPlan& plan) {
+__device__ __forceinline__ void run_generic(const BesideParams& params, const GenericPlan& plan) {
   if (plan.overlaps_previous != 0) wait_for_last_kernel();
   u32 o = 0;
   for (u32 next = 1; next < plan.operands; ++next) {
@@ -449,7 +478,9 @@ __device__ __forceinline__ void run_generic(const PrologueParams& params, const 
     }();
     count = count_tokens<counted>(params);
   }
-  if (number < count) run_generic_token(params, plan, plan.operand[o], operand, params.lines[o], number);
+  if (number < count) {
+    run_generic_token(params, plan, plan.operand[o], operand, params.lines[o], params.beside, number);
+  }
 }
 
 }  // namespace ropejit

@@ -20,6 +20,7 @@ struct GenericOperand {
   unsigned norm_weight;  // as NormConfig
   unsigned round_normed;
   unsigned round_weighted;
+  unsigned beside;
 };
 
 // A plan: as KernelConfig and PlanData; enumerators by their numbers in config.cuh. The members from `layout` to

@@ -28,7 +28,7 @@ struct Lanes {
     const u32 chunk = seat.item % row.chunks;
     RowsOf<C, O> rows = rows_of<C, O>(params, token);
     const bool works = seat.works && is_written<C, O>(params, rows);
-    const Share<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
+    const ShareOf<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
     HeldWords<C, O> word;
     if (works) {
       load_share<C, O>(share, word);

@@ -119,4 +119,21 @@ struct PrologueParams : MoreLaunchParams {
 };
 static_assert(sizeof(OperandLines) == 128 && (sizeof(MoreLaunchParams) + 56) % 64 == 48, "");
 
+// Where the tokens of an operand are written that goes to a cache and to a tensor beside it. Its strides are as the
+// outer ones of TensorStrides.
+struct BesideStore {
+  void* out;
+  long long sequence;
+  long long token;
+  long long head;
+  long long lane;
+};
+
+// What kernels take of which an operand, k, is written to a tensor beside its cache. Its lines are full, so this is a
+// line of its own, behind them.
+struct BesideParams : PrologueParams {
+  BesideStore beside;
+};
+static_assert(sizeof(BesideStore) <= 64, "");
+
 }  // namespace ropejit

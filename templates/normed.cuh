@@ -53,7 +53,7 @@ struct NormedCut {
     adds_what_it_holds = rotates && C.layout == Layout::split_half && C.rotary_dim == head_dim &&
                          2 * half == head_dim && held_lanes >= 2,
     // Whether threads read what others write, in place.
-    reads_others_lanes = !C.operand[O].out_of_place && (!adds_what_it_holds || C.layout != C.layout_out),
+    reads_others_lanes = C.operand[O].writes_over_itself() && (!adds_what_it_holds || C.layout != C.layout_out),
   };
   // Elsewhere it reads once more, for the sum alone: so many neighbouring lanes of each half, in words as wide as
   // those.
@@ -145,7 +145,7 @@ struct Normed {
     }
     // All lanes were read that the sums are of; those that another thread writes must have been read before.
     if constexpr (Cut::reads_others_lanes) __syncwarp();
-    if (!works || !has_place<C, O>(params, rows)) return;
+    if (!works || !has_store<C, O>(params, rows)) return;
 
     bool padded = false;
     if constexpr (Cut::rotates) {
@@ -292,7 +292,7 @@ struct Normed {
   }
 
   template <KernelConfig C, u32 O, u32 pairs>
-  static __device__ __forceinline__ void store_chunk(const Share<C, O>& share, const HeldWords<C, O>& word,
+  static __device__ __forceinline__ void store_chunk(const ShareOf<C, O>& share, const HeldWords<C, O>& word,
                                                      const float (&r)[NormedCut<C, O>::heads],
                                                      const float (&weight)[2 * pairs], const CosSin (&turn)[pairs],
                                                      bool padded) {
@@ -301,7 +301,7 @@ struct Normed {
 #pragma unroll
     for (u32 h = 0; h < row.heads_per_thread; ++h) {
       if (!has_head<C, O>(share.group, h)) continue;
-      char* const at = share.out + h * share.out_head_step;
+      char* const out_word = share.out + h * share.out_head_step;
       float read[2 * pairs];
       float written[2 * pairs];
 #pragma unroll
@@ -309,24 +309,27 @@ struct Normed {
       if (is_kept<C>(padded)) {
         // Words that stay as they are are not unpacked: a NaN would lose its payload.
         if constexpr (C.layout_out == C.layout && out == C.element) {
+          for_each_store<C, O>(share, h, out_word, [&](char* at, i64 step) {
 #pragma unroll
-          for (u32 w = 0; w < row.words_per_thread; ++w) store_word(at + w * share.out_word_step, word[h][w]);
+            for (u32 w = 0; w < row.words_per_thread; ++w) store_word(at + w * step, word[h][w]);
+          });
           continue;
         }
       } else {
         norm_lanes<C, O>(read, r[h], weight);
       }
       run_stages<C, O>(read, turn, padded, written);
+      for_each_store<C, O>(share, h, out_word, [&](char* at, i64 step) {
 #pragma unroll
-      for (u32 w = 0; w < row.out_words_per_thread; ++w) {
-        store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * share.out_word_step, written,
-                                                             w * row.out_word_lanes);
-      }
+        for (u32 w = 0; w < row.out_words_per_thread; ++w) {
+          store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * step, written, w * row.out_word_lanes);
+        }
+      });
     }
   }
 
   template <KernelConfig C, u32 O>
-  static __device__ __forceinline__ void store_still(const LaunchParams& params, const Rows& rows, u32 group,
+  static __device__ __forceinline__ void store_still(const LaunchParams& params, const RowsOf<C, O>& rows, u32 group,
                                                      u32 thread, const StillWords<C, O>& word,
                                                      const float (&r)[NormedCut<C, O>::heads],
                                                      const NormedWeights<C, O>& weights, bool padded) {
@@ -337,11 +340,18 @@ struct Normed {
       for (u32 h = 0; h < Cut::heads; ++h) {
         if (!has_head<C, O>(group, h)) continue;
         char* const at = out_at<C, O>(params, rows, group, h, lane);
+        const auto for_each_store = [&](const auto& write) {
+          if constexpr (C.operand[O].is_written_beside()) {
+            write(beside_at<C, O>(params, rows, group + h * C.split(O).groups, lane));
+            if (rows.out == nullptr) return;
+          }
+          write(at);
+        };
         float value[Cut::still_lanes];
         unpack<C.element>(word[h][i], value, 0);
         if (is_kept<C>(padded)) {
           if constexpr (out == C.element) {
-            store_word(at, word[h][i]);
+            for_each_store([&](char* to) { store_word(to, word[h][i]); });
             continue;
           }
         } else {
@@ -351,7 +361,7 @@ struct Normed {
             for (u32 n = 0; n < Cut::still_lanes; ++n) value[n] = 0.0f;
           }
         }
-        store_lanes<out, Cut::still_lanes, C.access_bytes>(at, value, 0);
+        for_each_store([&](char* to) { store_lanes<out, Cut::still_lanes, C.access_bytes>(to, value, 0); });
       }
     });
   }

@@ -79,6 +79,18 @@ __device__ __forceinline__ char* output_of(const LaunchParams& params) {
   }
 }
 
+// For an operand that is written beside its cache: where.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ BesideStore beside_of(const LaunchParams& params) {
+  if constexpr (C.operand[O].beside == Beside::in_place) {
+    const TensorStrides& strides = strides_of<C, O>(params);
+    return {const_cast<char*>(input_of<C, O>(params)), strides.in_sequence, strides.in_token, strides.in_head,
+            strides.in_lane};
+  } else {
+    return static_cast<const BesideParams&>(params).beside;
+  }
+}
+
 // For an operand that goes to rows of a cache, as the first never does: the list that names its rows, and how many rows
 // the cache has.
 template <u32 O>

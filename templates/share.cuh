@@ -22,6 +22,26 @@ struct Share {
   i64 out_word_step;
 };
 
+// The share of an operand that is written beside its cache: where it is written there. Apart from Share, as compilers
+// do not forget a member that nobody reads; the same of rows, below.
+template <KernelConfig C, u32 O>
+struct BesideShare : Share<C, O> {
+  bool has_place;  // in the cache
+  char* beside;
+  i64 beside_head_step;
+  i64 beside_word_step;
+};
+template <KernelConfig C, u32 O, bool is_beside>
+struct ShareChoice {
+  using Type = Share<C, O>;
+};
+template <KernelConfig C, u32 O>
+struct ShareChoice<C, O, true> {
+  using Type = BesideShare<C, O>;
+};
+template <KernelConfig C, u32 O>
+using ShareOf = typename ShareChoice<C, O, C.operand[O].is_written_beside()>::Type;
+
 template <KernelConfig C>
 __device__ constexpr u32 lanes_per_chunk(Layout layout) {
   return (layout == Layout::interleaved ? 2 : 1) * C.split(0).pairs_per_thread;
@@ -85,7 +105,24 @@ struct RowsChoice<true> {
   using Type = PagedRows;
 };
 template <KernelConfig C, u32 O>
-using RowsOf = typename RowsChoice<C.operand[O].has_slots()>::Type;
+using CachedRows = typename RowsChoice<C.operand[O].has_slots()>::Type;
+
+// Of an operand that is written beside its cache: where its lanes begin there. `out` is null where the token has no
+// place in the cache, once that is known: it is read and written beside all the same.
+template <class Cached>
+struct BesideRows : Cached {
+  char* beside;
+};
+template <class Cached, bool is_beside>
+struct BesideChoice {
+  using Type = Cached;
+};
+template <class Cached>
+struct BesideChoice<Cached, true> {
+  using Type = BesideRows<Cached>;
+};
+template <KernelConfig C, u32 O>
+using RowsOf = typename BesideChoice<CachedRows<C, O>, C.operand[O].is_written_beside()>::Type;
 
 // The row of the cache that a token goes to, or -1 where it goes to none.
 template <CacheRows kind>
@@ -118,7 +155,8 @@ __device__ __forceinline__ i64 place_of_slot(const OperandLines& pages, i64 slot
 // Whether a token is read: all are whose place in a cache is found while their elements are on their way.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ bool is_read(const Rows& rows) {
-  if constexpr (C.operand[O].rows == CacheRows::none || C.operand[O].has_slots()) return true;
+  constexpr OperandConfig shape = C.operand[O];
+  if constexpr (shape.rows == CacheRows::none || shape.has_slots() || shape.is_written_beside()) return true;
   return rows.out != nullptr;
 }
 
@@ -146,14 +184,27 @@ __device__ __forceinline__ bool has_place(const LaunchParams& params, const Rows
   return true;
 }
 
-// False where the token has no row in the cache.
+// Whether a token whose place was looked for is written anywhere: where it has none, and is written beside the cache,
+// there alone.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ bool has_store(const LaunchParams& params, RowsOf<C, O>& rows) {
+  if constexpr (C.operand[O].is_written_beside()) {
+    if (!has_place<C, O>(params, rows)) rows.out = nullptr;
+    return true;
+  } else {
+    return has_place<C, O>(params, rows);
+  }
+}
+
+// False where the token has no row in the cache, and is not written beside it.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ bool is_written(const LaunchParams& params, RowsOf<C, O>& rows) {
   if constexpr (C.operand[O].rows == CacheRows::none) return true;
   if constexpr (C.operand[O].has_slots()) {
     find_place<C, O>(params, rows);
-    return has_place<C, O>(params, rows);
+    return has_store<C, O>(params, rows);
   }
+  if constexpr (C.operand[O].is_written_beside()) return true;
   return rows.out != nullptr;
 }
 
@@ -164,8 +215,9 @@ __device__ __forceinline__ void wait_for_tensors() {
   if constexpr (C.overlaps_previous && C.ready_lists) wait_for_last_kernel();
 }
 
+// Where a token is read, and where it is written but for what is written beside a cache.
 template <KernelConfig C, u32 O>
-__device__ __forceinline__ RowsOf<C, O> rows_of(const LaunchParams& params, const Token& token) {
+__device__ __forceinline__ CachedRows<C, O> cached_rows_of(const LaunchParams& params, const Token& token) {
   constexpr OperandConfig shape = C.operand[O];
   constexpr u32 in_bytes = C.element_bytes();
   constexpr u32 out_bytes = bytes_of(shape.element_out);
@@ -189,10 +241,26 @@ __device__ __forceinline__ RowsOf<C, O> rows_of(const LaunchParams& params, cons
     wait_for_tensors<C>();  // a row that is none is reported where the launch before may still read
     constexpr u32 cache_row_lanes = shape.heads * shape.head_dim;
     const i64 at = cache_row<shape.rows>(params, row_list_of<O>(params), cache_rows_of<O>(params), token.number);
-    if (at < 0) return {nullptr, nullptr};
+    if (at < 0) return {shape.is_written_beside() ? in_base + static_cast<i64>(in) : nullptr, nullptr};
     out = at * (C.strides == Strides::contiguous ? cache_row_lanes : strides.out_token) * out_bytes;
   }
   return {in_base + static_cast<i64>(in), out_base + static_cast<i64>(out)};
+}
+
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ RowsOf<C, O> rows_of(const LaunchParams& params, const Token& token) {
+  constexpr OperandConfig shape = C.operand[O];
+  if constexpr (shape.is_written_beside()) {
+    const BesideStore& beside = beside_of<C, O>(params);
+    u64 at = token.number * static_cast<u64>(shape.heads * shape.head_dim);
+    if constexpr (C.strides != Strides::contiguous) {
+      at = token.number * static_cast<u64>(beside.token) + token.sequence * static_cast<u64>(beside.sequence);
+    }
+    return {cached_rows_of<C, O>(params, token),
+            static_cast<char*>(beside.out) + static_cast<i64>(at * bytes_of(shape.element_out))};
+  } else {
+    return cached_rows_of<C, O>(params, token);
+  }
 }
 
 struct HeadsAndLanes {
@@ -218,9 +286,10 @@ __device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word
   }
 }
 
-// The share of one chunk of a head group. Threads that go by rows ask for each of their chunks anew.
+// A chunk's share but for what is written beside a cache.
 template <KernelConfig C, u32 O>
-__device__ __forceinline__ Share<C, O> share_of(const LaunchParams& params, const Rows& rows, u32 group, u32 chunk) {
+__device__ __forceinline__ Share<C, O> cached_share_of(const LaunchParams& params, const Rows& rows, u32 group,
+                                                       u32 chunk) {
   constexpr RowSplit row = C.split(O);
   const TensorStrides& strides = strides_of<C, O>(params);
   constexpr bool known = C.strides == Strides::contiguous;
@@ -235,6 +304,41 @@ __device__ __forceinline__ Share<C, O> share_of(const LaunchParams& params, cons
   const HeadsAndLanes from = heads_and_lanes<C, O, known>(C.layout, row.word_lanes, C.element_bytes(), strides.in_head,
                                                           strides.in_lane, group, chunk);
   return {group, chunk, rows.in + from.offset, out, from.head_step, from.word_step, to.head_step, to.word_step};
+}
+
+// The share of one chunk of a head group. Threads that go by rows ask for each of their chunks anew.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ ShareOf<C, O> share_of(const LaunchParams& params, const RowsOf<C, O>& rows, u32 group,
+                                                  u32 chunk) {
+  if constexpr (C.operand[O].is_written_beside()) {
+    const BesideStore& beside = beside_of<C, O>(params);
+    const HeadsAndLanes to = heads_and_lanes<C, O, C.strides == Strides::contiguous>(
+        C.layout_out, C.split(O).out_word_lanes, bytes_of(C.operand[O].element_out), beside.head, beside.lane, group,
+        chunk);
+    return {cached_share_of<C, O>(params, rows, group, chunk), rows.out != nullptr, rows.beside + to.offset,
+            to.head_step, to.word_step};
+  } else {
+    return cached_share_of<C, O>(params, rows, group, chunk);
+  }
+}
+
+// Calls write(at, step) for every place that head h of a share is written to: its first word, and the bytes between
+// words. `out_word` is the first of Share::out.
+template <KernelConfig C, u32 O, class Write>
+__device__ __forceinline__ void for_each_store(const ShareOf<C, O>& share, u32 h, char* out_word, const Write& write) {
+  if constexpr (C.operand[O].is_written_beside()) {
+    write(share.beside + h * share.beside_head_step, share.beside_word_step);
+    if (!share.has_place) return;
+  }
+  write(out_word, share.out_word_step);
+}
+
+// Where a lane of a head is written beside the cache.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ char* beside_at(const LaunchParams& params, const RowsOf<C, O>& rows, u32 head, u32 lane) {
+  constexpr u32 bytes = bytes_of(C.operand[O].element_out);
+  const BesideStore& beside = beside_of<C, O>(params);
+  return rows.beside + head * head_stride<C, O>(beside.head) * bytes + lane * lane_stride<C>(beside.lane) * bytes;
 }
 
 // Whether head h of the thread's group exists; known beforehand where heads_per_thread divides the head count.
@@ -265,19 +369,21 @@ __device__ __forceinline__ void load_share(const Share<C, O>& share, HeldWords<C
 
 // Runs the stages on what was loaded, and writes it.
 template <KernelConfig C, u32 O, u32 pairs>
-__device__ __forceinline__ void store_share(const Share<C, O>& share, const HeldWords<C, O>& word,
+__device__ __forceinline__ void store_share(const ShareOf<C, O>& share, const HeldWords<C, O>& word,
                                             const CosSin (&turn)[pairs], bool padded) {
   constexpr RowSplit row = C.split(O);
   constexpr Element out = C.operand[O].element_out;
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
     if (has_head<C, O>(share, h)) {
-      char* const at = share.out + h * share.out_head_step;
+      char* const out_word = share.out + h * share.out_head_step;
       // Words that stay as they are are not unpacked: a NaN would lose its payload.
       if constexpr (C.padding == Padding::keep && C.layout_out == C.layout && out == C.element) {
         if (padded) {
+          for_each_store<C, O>(share, h, out_word, [&](char* at, i64 step) {
 #pragma unroll
-          for (u32 w = 0; w < row.words_per_thread; ++w) store_word(at + w * share.out_word_step, word[h][w]);
+            for (u32 w = 0; w < row.words_per_thread; ++w) store_word(at + w * step, word[h][w]);
+          });
           continue;
         }
       }
@@ -285,11 +391,12 @@ __device__ __forceinline__ void store_share(const Share<C, O>& share, const Held
       float written[2 * pairs];
       for (u32 w = 0; w < row.words_per_thread; ++w) unpack<C.element>(word[h][w], read, w * row.word_lanes);
       run_stages<C, O>(read, turn, padded, written);
+      for_each_store<C, O>(share, h, out_word, [&](char* at, i64 step) {
 #pragma unroll
-      for (u32 w = 0; w < row.out_words_per_thread; ++w) {
-        store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * share.out_word_step, written,
-                                                             w * row.out_word_lanes);
-      }
+        for (u32 w = 0; w < row.out_words_per_thread; ++w) {
+          store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * step, written, w * row.out_word_lanes);
+        }
+      });
     }
   }
 }
@@ -323,9 +430,12 @@ __device__ __forceinline__ void turns_of_share(const LaunchParams& params, const
 // Copies the lanes of a token that do not rotate: words item, item + items, ... of all its heads', so that neighbouring
 // threads copy neighbouring words. Called while elements that were asked for before are on their way.
 template <KernelConfig C, u32 O>
-__device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, const Rows& rows, u32 item) {
+__device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, const RowsOf<C, O>& rows, u32 item) {
   constexpr RowSplit row = C.split(O);
   if constexpr (row.still_words > 0) {
+    if constexpr (C.operand[O].is_written_beside() && !C.operand[O].writes_whole_rows_beside()) {
+      if (rows.out == nullptr) return;
+    }
     constexpr u32 in_bytes = C.element_bytes();
     constexpr u32 out_bytes = bytes_of(C.operand[O].element_out);
     constexpr u32 bytes = row.copy_lanes * in_bytes;
@@ -352,6 +462,11 @@ __device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, con
       for (u32 i = 0; i < together; ++i) {
         const u32 n = item + (first + i) * items;
         if ((words % items == 0 && each % together == 0) || n < words) {
+          if constexpr (C.operand[O].writes_whole_rows_beside()) {
+            store_still_lanes<C, O, row.copy_lanes>(
+                beside_at<C, O>(params, rows, n / row.still_words, still_lane<C, O>(n % row.still_words)), word[i]);
+            if (rows.out == nullptr) continue;
+          }
           char* const at = rows.out + n / row.still_words * out_head + still_lane<C, O>(n % row.still_words) * out_lane;
           store_still_lanes<C, O, row.copy_lanes>(at, word[i]);
         }

@@ -42,7 +42,7 @@ struct Shared {
     const u32 chunk = seat.item % row.chunks;
     bool works = seat.works;
     Token token{};
-    Share<C, O> share{};
+    ShareOf<C, O> share{};
     HeldWords<C, O> word;
     if (works) {
       token = token_of(params, seat.number);

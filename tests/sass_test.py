@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The machine code of variants has the accesses that their names promise, and no local memory; that of prologues asks for
-all it reads before it waits.
+all it reads before it waits, and writes k a second time from what it read once.
 
 usage: sass_test.py ROPEJIT    the command line program. Status 77 (skipped) without nvdisasm or NVRTC.
 nvdisasm: ROPEJIT_NVDISASM, else the one in PATH. `./dev test` sees to it.
@@ -42,6 +42,11 @@ PROLOGUE = {"q": {"heads": 32, "head_dim": 128, "norm": {}}, "k": {"heads": 8, "
             "v": {"heads": 8, "head_dim": 128}, "rotary_dim": 128}
 PROLOGUES = [(arch, variant) for arch in ("sm_80", "sm_90", "sm_100", "sm_120")
              for variant in ("flat_v4_h1_t128", "flat_v8_h2_t128", "flat_v16_h1_t256")]
+
+# What is written beside k's cache beyond what is written without: {width: stores} of a thread, and no load.
+BESIDES = [(arch, variant, flags, more) for arch in ("sm_80", "sm_90", "sm_100", "sm_120")
+           for variant, more in (("flat_v4_h1_t128", {4: 2}), ("flat_v8_h2_t128", {8: 4}))
+           for flags in ([], ["--out-of-place"])]
 
 WIDTHS = {"U8": 1, "U16": 2, "": 4, "64": 8, "128": 16, "256": 32}
 
@@ -114,7 +119,20 @@ def main():
             if problem or late or local or "SHFL" not in sass:
                 print(f"{variant} of a prologue for {arch}: {problem or f'{late} loads wait for an exchange, local {local}'}")
                 failures += 1
-    print(f"{len(CASES) + len(PROLOGUES)} variants, {failures} wrong")
+        for arch, variant, flags, more in BESIDES:
+            shape = {"dtype": "bf16", **PROLOGUE}
+            usual, _ = compiled(program, nvdisasm, folder, shape, arch, variant, ["--prologue", *flags])
+            sass, problem = compiled(program, nvdisasm, folder, shape, arch, variant, ["--prologue", "--k-beside", *flags])
+            stores, wanted = accesses(sass, "STG"), accesses(usual, "STG")
+            for width, count in more.items():
+                wanted[width] = wanted.get(width, 0) + count
+            late, local = loads_that_wait(sass), len(re.findall(r"\b(?:LDL|STL)\b", sass))
+            if problem or late or local or stores != wanted or accesses(sass, "LDG") != accesses(usual, "LDG"):
+                found = f"loads {accesses(sass, 'LDG')}, {late} late, stores {stores}, local {local}"
+                print(f"{variant} {' '.join(flags)} with k beside its cache for {arch}: {problem or found}; wanted loads "
+                      f"{accesses(usual, 'LDG')}, 0 late, stores {wanted}, 0")
+                failures += 1
+    print(f"{len(CASES) + len(PROLOGUES) + len(BESIDES)} variants, {failures} wrong")
     return 1 if failures else 0
 
 

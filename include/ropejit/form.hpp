@@ -86,7 +86,8 @@ struct ROPEJIT_EXPORT LaunchForm {
   DType table_dtype = DType::fp32;                           ///< dtype of the caller's cos and sin; radians are fp32
   Padding padding = Padding::rotate;                         ///< what becomes of tokens at negative positions
   ContextParallel context_parallel = ContextParallel::none;  ///< for starts, offsets and ragged sequences
-  /// k is written to rows of k_out (out of place whatever `placement` says, which is then of q alone).
+  /// k is written to rows of k_out (out of place whatever `placement` says, which is then of q alone, or of k_beside
+  /// too).
   CacheRows k_rows = CacheRows::none;
   /// Launches read the number of tokens from RopeArgs::token_count, on the device; those beyond it are left alone.
   bool counted = false;
@@ -105,6 +106,11 @@ struct ROPEJIT_EXPORT LaunchForm {
   /// then read while the launch before is still ending, and the tensors alone wait. Where the promise is broken, what
   /// is read is old or torn.
   bool ready_lists = false;
+  /// With k_rows: k of every token is written a second time, as without them: over itself where `placement` is
+  /// in_place, else to RopeArgs::k_beside, in full. So one launch both fills the cache and leaves the keys of its own
+  /// tokens for an attention over these, as prefills have it. Both stores have the same bits, of k's dtype_out. A token
+  /// that has no place in the cache is written beside it all the same.
+  bool k_beside = false;
 
   /// q and k are written over, their positions in a list on the device.
   static LaunchForm in_place_ids(PositionSource ids = PositionSource::ids64);
@@ -122,7 +128,7 @@ struct ROPEJIT_EXPORT LaunchForm {
 
   /// Reads {"placement": "in_place", "strides": "contiguous", "positions": "ids64"}, and where they are not the
   /// defaults above: "angles", "table_dtype", "padding", "context_parallel", "k_rows", "counted", "overlaps_previous",
-  /// "v_rows", "ready_lists". Absent keys take the defaults.
+  /// "v_rows", "ready_lists", "k_beside". Absent keys take the defaults.
   static LaunchForm from_json(std::string_view text);
   std::string to_json() const;  ///< what from_json reads
 };

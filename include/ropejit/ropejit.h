@@ -236,6 +236,10 @@ typedef struct ropejit_operand {
   /* In `rows`, from a token's slot to the next, in elements. 0: 1. There is no stride of 0 in C, as it would give all
    * tokens one slot. */
   int64_t slot_stride;
+  /* For out-of-place forms with "k_beside", of ROPEJIT_K: where k is written beside its cache, like `in`, in full. A
+   * stride of 0 is here what ROPEJIT_CONTIGUOUS is. In place, where `in` itself is written, and for all other forms and
+   * operands: data NULL. Refusals call it k_beside. */
+  ropejit_tensor beside;
 } ropejit_operand;
 
 /* One launch. Fill it from ropejit_args_default(): not all defaults of the members up to `flags` are 0, as those of all
@@ -313,6 +317,11 @@ static inline ropejit_operand ropejit_operand_of(int32_t name, void* in, void* o
   operand.block_size = 0;
   operand.slot_count = 0;
   operand.slot_stride = 0;
+  operand.beside.data = NULL;
+  operand.beside.batch_stride = 0;
+  operand.beside.token_stride = 0;
+  operand.beside.head_stride = 0;
+  operand.beside.lane_stride = 0;
   return operand;
 }
 

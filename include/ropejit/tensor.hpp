@@ -154,6 +154,9 @@ struct RopeArgs {
   const void* q_norm_weight = nullptr;
   const void* k_norm_weight = nullptr;  ///< as q_norm_weight, of k
   const void* v_norm_weight = nullptr;  ///< as q_norm_weight, of v
+  /// For out-of-place forms with k_beside: like k, written in full, in k's dtype_out. In place, where k itself is
+  /// written, as for all other forms and launches without k: leave it empty.
+  TensorView k_beside;
 };
 
 /// A position for which the caller's table has no row: what it turns came out NaN.

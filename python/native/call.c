@@ -12,6 +12,7 @@ typedef struct Sizes {
   View out[OPERANDS];    /* in place: as `in` */
   View rows[OPERANDS];   /* where the call has rows */
   View weight[OPERANDS]; /* likewise */
+  View beside[OPERANDS]; /* likewise; in place as `in` */
   View positions, cos, sin, cu_seqlens;
 } Sizes;
 
@@ -62,6 +63,7 @@ static int torch_is_watching(const Call* call) {
     int needed = requires_grad(call->operand[i].in);
     if (needed == 0) needed = requires_grad(call->operand[i].out);
     if (needed == 0) needed = requires_grad(call->operand[i].weight);
+    if (needed == 0) needed = requires_grad(call->operand[i].beside);
     if (needed != 0) return needed;
   }
   const int needed = requires_grad(call->cos);
@@ -204,6 +206,27 @@ static bool split_heads(const Site* site, const Call* call, View* view, int i) {
   return true;
 }
 
+static bool is_of_shape(const View* view, const View* wanted) {
+  if (view->ndim != wanted->ndim) return false;
+  for (int32_t d = 0; d < wanted->ndim; ++d) {
+    if (view->shape[d] != wanted->shape[d]) return false;
+  }
+  return true;
+}
+
+/* What k is written to beside a cache of pages: itself in place, else a tensor like it of the cache's dtype. */
+static bool read_beside(const Site* site, const Call* call, Sizes* sizes, int i) {
+  const CallOperand* const operand = &call->operand[i];
+  View* const beside = &sizes->beside[i];
+  if (operand->beside == NULL) return true;
+  if (i != ROPEJIT_K || operand->rows == NULL || !site->paged) return false;
+  *beside = sizes->in[i];
+  if (site->in_place) return operand->beside == operand->in && sizes->out[i].dtype == beside->dtype;
+  return view_tensor(operand->beside, beside) && same_device(beside, first_of(sizes)) &&
+         beside->dtype == sizes->out[i].dtype && split_heads(site, call, beside, i) &&
+         is_of_shape(beside, &sizes->in[i]);
+}
+
 /* A tensor of the caller's that is written: of the input's shape, or with rows a cache of [rows, heads, lanes], or with
  * slots one of pages. */
 static bool read_output(const Site* site, const Call* call, Sizes* sizes, int i) {
@@ -217,11 +240,7 @@ static bool read_output(const Site* site, const Call* call, Sizes* sizes, int i)
     return out->ndim == 3 && out->shape[0] > 0 && out->shape[1] == size_at(in, site->head) &&
            out->shape[2] == in->shape[site->lane] && read_rows(call, sizes, i);
   }
-  if (!split_heads(site, call, out, i) || out->ndim != in->ndim) return false;
-  for (int32_t d = 0; d < in->ndim; ++d) {
-    if (out->shape[d] != in->shape[d]) return false;
-  }
-  return true;
+  return split_heads(site, call, out, i) && is_of_shape(out, in);
 }
 
 static bool read_operand(const Site* site, const Call* call, Sizes* sizes, int i) {
@@ -234,7 +253,8 @@ static bool read_operand(const Site* site, const Call* call, Sizes* sizes, int i
   }
   if (size_at(in, site->head) == 0 || in->shape[site->lane] == 0 || !read_weight(site, call, sizes, i)) return false;
   if (call->operand[i].rows != NULL && i == ROPEJIT_Q) return false;
-  if (call->operand[i].out != NULL) return read_output(site, call, sizes, i);
+  if (call->operand[i].out != NULL) return read_output(site, call, sizes, i) && read_beside(site, call, sizes, i);
+  if (call->operand[i].beside != NULL) return false;
   sizes->out[i] = *in;
   return call->operand[i].rows == NULL && i != ROPEJIT_V && (site->in_place || !call->stores);
 }
@@ -320,6 +340,8 @@ static void fill_key(const Site* site, const Call* call, const Sizes* sizes, int
     if (operand->weight != NULL) own[KEY_OF_WEIGHT_DTYPE] = sizes->weight[i].dtype;
     if (operand->out == NULL) continue;
     own[KEY_OF_OUT_DTYPE] = sizes->out[i].dtype;
+    own[KEY_OF_BESIDE] = operand->beside != NULL;
+    if (operand->beside != NULL) key[KEY_CONTIGUOUS] &= is_gapless(site, &sizes->beside[i]);
     if (operand->rows != NULL) own[KEY_OF_ROWS_DTYPE] = sizes->rows[i].dtype;
     if (operand->rows != NULL && site->paged) continue; /* no promise is made of pages */
     key[KEY_CONTIGUOUS] &= operand->rows != NULL ? is_gapless_cache(&sizes->out[i]) : is_gapless(site, &sizes->out[i]);
@@ -515,6 +537,8 @@ static int fill_operands(const Site* site, const Call* call, const Sizes* sizes,
     if (call->operand[i].weight != NULL) operand.norm_weight = sizes->weight[i].data;
     if (call->operand[i].rows != NULL && site->paged) {
       fill_slots(&sizes->out[i], &sizes->rows[i], &operand);
+      const bool apart = call->operand[i].beside != NULL && !site->in_place;
+      if (apart) operand.beside = tensor_of(site, &sizes->beside[i]);
     } else if (call->operand[i].rows != NULL) {
       operand.out = cache_of(&sizes->out[i]);
       operand.rows = sizes->rows[i].data;
@@ -528,11 +552,12 @@ static int fill_operands(const Site* site, const Call* call, const Sizes* sizes,
 }
 
 /* So that autograd sees that what it may have saved was written to. */
-static bool tell_versions(const Outputs* outputs) {
-  PyObject* written[OPERANDS];
+static bool tell_versions(const Call* call, const Outputs* outputs) {
+  PyObject* written[2 * OPERANDS];
   Py_ssize_t count = 0;
   for (int i = 0; i < OPERANDS; ++i) {
     if (outputs->tensor[i] != NULL && !outputs->made[i]) written[count++] = outputs->tensor[i];
+    if (call->operand[i].beside != NULL) written[count++] = call->operand[i].beside;
   }
   if (count == 0) return true;
   PyObject* const tensors = PyTuple_New(count);
@@ -590,7 +615,7 @@ PyObject* rotate(Site* site, const Call* call) {
       if (status == ROPEJIT_INVALID_ARGUMENT || call->last) return raise_status(status);
       return not_here();
     }
-    if (!tell_versions(&outputs)) {
+    if (!tell_versions(call, &outputs)) {
       drop(&outputs);
       return NULL;
     }

@@ -122,7 +122,8 @@ static PyObject* site_run(PyObject* self, PyObject* const* arguments, Py_ssize_t
 static PyObject* site_store(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
   if (count != 9 || !PyTuple_Check(arguments[0]) || !PyTuple_Check(arguments[1]) || !PyTuple_Check(arguments[2])) {
     PyErr_SetString(PyExc_TypeError,
-                    "store((q, out, rows, weight), (k, ...), (v, ...), positions, cos, sin, cu_seqlens, start, flags)");
+                    "store((q, out, rows, weight, beside), (k, ...), (v, ...), positions, cos, sin, cu_seqlens, start, "
+                    "flags)");
     return NULL;
   }
   Call call;
@@ -135,6 +136,7 @@ static PyObject* site_store(PyObject* self, PyObject* const* arguments, Py_ssize
     operand->out = given(PyTuple_GetItem(arguments[i], 1));
     operand->rows = given(PyTuple_GetItem(arguments[i], 2));
     if (PyTuple_Size(arguments[i]) > 3) operand->weight = given(PyTuple_GetItem(arguments[i], 3));
+    if (PyTuple_Size(arguments[i]) > 4) operand->beside = given(PyTuple_GetItem(arguments[i], 4));
   }
   if (call.operand[ROPEJIT_Q].in == NULL) return PyErr_Format(PyExc_ValueError, "q: found none, allowed: an operand");
   return read_rest(&call, arguments + 3) ? rotate((Site*)self, &call) : NULL;
@@ -146,7 +148,9 @@ static PyMethodDef site_methods[] = {
      "flags: 1: do not look at gradients and modes; 2: raise what fails"},
     {"store", (PyCFunction)(void (*)(void))site_store, METH_FASTCALL,
      "store(q, k, v, positions, cos, sin, cu_seqlens, start, flags) -> the same; q, k and v are (tensor, where it is\n"
-     "written or None, rows or slots or None, a norm's weights or None), or () for one that is not there"},
+     "written or None, rows or slots or None, a norm's weights or None, where k is written beside its cache or None), "
+     "or\n"
+     "() for one that is not there"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -14,12 +14,13 @@ enum {
   KEY_TABLE_WIDTH, /* numbers a row, as the tensor has them */
   KEY_POSITIONS_DTYPE,
   KEY_CONTIGUOUS,
-  KEY_OPERANDS,     /* for each of q, k and v the five below */
+  KEY_OPERANDS,     /* for each of q, k and v the six below */
   KEY_OF_HEADS = 0, /* 0: it is not there */
   KEY_OF_DIM,
   KEY_OF_OUT_DTYPE,    /* of a tensor that the caller brought to be written; else DTYPE_OTHER */
   KEY_OF_ROWS_DTYPE,   /* DTYPE_OTHER: without rows of a cache, or slots */
   KEY_OF_WEIGHT_DTYPE, /* DTYPE_OTHER: without a norm */
+  KEY_OF_BESIDE,       /* 1: it is written beside the cache, too */
   KEY_OPERAND_LENGTH,
   KEY_LENGTH = KEY_OPERANDS + OPERANDS * KEY_OPERAND_LENGTH
 };
@@ -60,6 +61,7 @@ typedef struct CallOperand {
   PyObject* out;    /* NULL: as the site has it, over `in` or into a new tensor */
   PyObject* rows;   /* of the cache that `out` is; NULL: none */
   PyObject* weight; /* of its norm; NULL: none */
+  PyObject* beside; /* of k, what it is written to beside the cache that `out` is: in place `in`; NULL: nothing */
 } CallOperand;
 
 typedef struct Call {

@@ -63,6 +63,7 @@ class Prologue:
         v_cache: Optional[Tensor] = ...,
         slots: Optional[Tensor] = ...,
         out: Optional[Tensor] = ...,
+        k_out: Optional[Tensor] = ...,
         cos: Optional[Tensor] = ...,
         sin: Optional[Tensor] = ...,
         cu_seqlens: Optional[Tensor] = ...,

@@ -113,8 +113,8 @@ def check_prologue_types(operands, positions, cos, sin, cu_seqlens, start):
     needed = []
     for name, operand in zip(NAMES, operands):
         if operand:
-            read, written, slots, weight = operand
-            tensors |= {name: read, written_name(name): written, f"{name}_weight": weight}
+            read, written, slots, weight, beside = operand
+            tensors |= {name: read, written_name(name): written, f"{name}_weight": weight, f"{name}_out": beside}
             if slots is not None:
                 tensors["slots"] = slots
             needed.append(name)
@@ -131,7 +131,7 @@ def check_prologue(prologue, operands, positions, cos, sin, cu_seqlens, start):
     given = {name: operand for name, operand in zip(NAMES, operands) if operand}
     q = given["q"][0]
     tokens = q.shape[0] if q.dim() > 0 else 0
-    for name, (read, written, slots, weight) in given.items():
+    for name, (read, written, slots, weight, beside) in given.items():
         heads, lanes = _check_heads(prologue, name, read, q, given)
         if read.shape[0] != tokens:
             _refuse(name, f"{read.shape[0]} tokens", f"{tokens}, as q has")
@@ -152,8 +152,29 @@ def check_prologue(prologue, operands, positions, cos, sin, cu_seqlens, start):
         if written.is_neg():
             _refuse(where, "a lazily negated tensor, which cannot be written to", "another, such as a clone of it")
         _check_writable(where, written)
+        if beside is not None:
+            _check_beside(name, read, written, beside, given["q"][1] is None)
     _check_tables(prologue, q, cos, sin, 1, tokens, start)
     _check_positions(prologue, q, positions, cu_seqlens, 1, tokens)
+
+
+def _check_beside(name, read, cache, beside, in_place):
+    """What an operand is written to beside its cache: itself, where q is written over."""
+    where = f"{name}_out"
+    if (beside is read) != in_place:
+        word = f"another tensor than {name}" if in_place else f"{name} itself"
+        _refuse(where, word, f"{name} itself where q is written over, and with out another tensor")
+    if in_place:
+        _check_writable(name, read)
+        _check_dtype(written_name(name), cache, (read.dtype,))
+        return
+    _check_device(where, beside, cache)
+    _check_dtype(where, beside, (cache.dtype,))
+    if beside.shape != read.shape:
+        _refuse(where, f"shape {tuple(beside.shape)}", f"{tuple(read.shape)}, as {name} has")
+    if beside.is_neg():
+        _refuse(where, "a lazily negated tensor, which cannot be written to", "another, such as a clone of it")
+    _check_writable(where, beside)
 
 
 def _check_heads(prologue, name, read, q, given):

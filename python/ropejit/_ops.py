@@ -177,8 +177,8 @@ def _fake_prologue(inputs, outputs, slots, weights, names, *rest):
 @torch.library.impl("ropejit::prologue", ("Conjugate", "Negative"))
 def _prologue_of_lazy(inputs, outputs, slots, weights, names, spec, form, *rest):
     _, (*tensors, start) = _complete_prologue(spec, form, *rest)
-    over = [not set(word) & set("os") for word in names.split()]
-    outputs = [_plain.negated_back(x) if in_place else x for x, in_place in zip(outputs, over)]
+    over = [is_over for _, is_over in _prologue.outputs_of(names)]
+    outputs = [_plain.negated_back(x) if is_over else x for x, is_over in zip(outputs, over)]
     _prologue.refuse_lazy(names, outputs)
     inputs, weights = ([_plain.resolved(x) for x in given] for given in (inputs, weights))
     lists = inputs, outputs, _plain.resolved(slots), weights, names

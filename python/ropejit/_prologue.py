@@ -40,10 +40,10 @@ class Prologue(Kind):
 
     def __call__(
         self, q, k=None, v=None, positions=None, *, q_weight=None, k_weight=None, v_weight=None, k_cache=None, v_cache=None,
-        slots=None, out=None, cos=None, sin=None, cu_seqlens=None, start=0
+        slots=None, out=None, k_out=None, cos=None, sin=None, cu_seqlens=None, start=0
     ):
-        """Returns q, normed and rotated: written over, or in `out`. k, likewise, and v are written to the cache alone.
-        On torch's current stream; waits for nothing, and allocates nothing. No gradients.
+        """Returns q, normed and rotated: written over, or in `out`. k, likewise, and v are written to the cache; k to
+        `k_out` too, if there is one. On torch's current stream; waits for nothing, and allocates nothing. No gradients.
 
         q, k, v: [tokens, heads, head_dim] or [tokens, heads * head_dim], of any strides, as slices of one tensor have
             them. The tokens of all sequences, one after another.
@@ -56,8 +56,11 @@ class Prologue(Kind):
             is slot % block_size of page slot // block_size. A negative one is none, as are those beyond the cache, and
             tokens beyond the list have none. Slots must be distinct.
         out: a tensor like q, in any floating dtype; None: q is written over.
+        k_out: with k_cache, where the k of every token is written as well, also of those without a place in the cache: k
+            itself where q is written over, and with `out` a tensor like k, in the dtype of k_cache. Both stores have the
+            same bits. None: nowhere.
         """
-        operands = _operands_of(self, q, k, v, q_weight, k_weight, v_weight, k_cache, v_cache, slots, out)
+        operands = _operands_of(self, q, k, v, q_weight, k_weight, v_weight, k_cache, v_cache, slots, out, k_out)
         if _is_compiling():
             _traced(self, operands, positions, cos, sin, cu_seqlens, start)
         elif not self._runs(0, operands, positions, cos, sin, cu_seqlens, start):
@@ -116,25 +119,27 @@ def _refuse(name, found, allowed):
     raise ValueError(f"{name}: found {found}, allowed: {allowed}")
 
 
-def _operands_of(of, q, k, v, q_weight, k_weight, v_weight, k_cache, v_cache, slots, out):
-    """(q, k, v) as Site.store takes them: each (tensor, where it is written or None, slots or None, weights or None), or
-    () where it is not there."""
-    of_q = (q, out, None, q_weight)
+def _operands_of(of, q, k, v, q_weight, k_weight, v_weight, k_cache, v_cache, slots, out, k_out):
+    """(q, k, v) as Site.store takes them: each (tensor, where it is written or None, slots or None, weights or None, where
+    it is written beside its cache or None), or () where it is not there."""
+    of_q = (q, out, None, q_weight, None)
     if slots is not None:
         if k is None or k_cache is None:
             _refuse("k" if k is None else "k_cache", "None beside slots", "a tensor")
         if (v is None) != (v_cache is None):
             _refuse("v" if v is None else "v_cache", f"None beside {'v_cache' if v is None else 'v'}", "both or neither")
         if v is not None:
-            return of_q, (k, k_cache, slots, k_weight), (v, v_cache, slots, v_weight)
+            return of_q, (k, k_cache, slots, k_weight, k_out), (v, v_cache, slots, v_weight, None)
     elif k_cache is not None or v_cache is not None:
         _refuse("slots", "None beside a cache", "a tensor")
+    elif k_out is not None:
+        _refuse("k_out", "a tensor without k_cache", "None (without caches k is written over, as q is)")
     elif of.norms[2] is not None and v is not None:
         _refuse("v_cache", "None", "a cache, since the spec's v has a norm")
     if v_weight is not None:
         _refuse("v_weight", "a tensor", "None where v is not written")
     if k is not None:
-        return of_q, (k, k_cache, slots, k_weight), ()
+        return of_q, (k, k_cache, slots, k_weight, k_out), ()
     if k_weight is not None:
         _refuse("k_weight", "a tensor", "None without k")
     return of_q, (), ()
@@ -148,17 +153,16 @@ def _traced(of, operands, positions, cos, sin, cu_seqlens, start):
 def _to_lists(operands):
     """As torch.ops.ropejit.prologue takes them: what is only read, what is written, slots, weights, and which is whose: a
     word for each operand, its name and then "o" where it has an output, "s" where that is a cache, "w" where it has
-    weights."""
+    weights. Of a k that is written beside its cache, "i" where that is over itself: it stands before its cache then, and
+    is no input; "b" where that is the output behind its cache."""
     inputs, outputs, weights, words, slots = [], [], [], [], None
     for name, operand in zip(NAMES, operands):
         if not operand:
             continue
-        read, written, own_slots, weight = operand
+        read, written, own_slots, weight, beside = operand
         word = name
-        if written is None:
-            outputs.append(read)
-        else:
-            inputs.append(read)
+        (outputs if written is None or beside is read else inputs).append(read)
+        if written is not None:
             outputs.append(written)
             word += "o" if own_slots is None else "s"
         if own_slots is not None:
@@ -166,24 +170,32 @@ def _to_lists(operands):
         if weight is not None:
             weights.append(weight)
             word += "w"
+        if beside is not None:
+            word += "i" if beside is read else "b"
+            if beside is not read:
+                outputs.append(beside)
         words.append(word)
     return inputs, outputs, slots, weights, " ".join(words)
 
 
-_WORDS = {"q": ("q", "qw", "qo", "qow"), "k": ("k", "kw", "ks", "ksw"), "v": ("vs", "vsw")}
+_WORDS = {"q": ("q", "qw", "qo", "qow"), "k": ("k", "kw", "ks", "ksw", "ksi", "kswi", "ksb", "kswb"), "v": ("vs", "vsw")}
 
 
 @functools.lru_cache(maxsize=64)
 def _read_words(words):
     """How many inputs, outputs and weights words stand for, and whether there are slots; and of q, k and v where in those
-    lists each has its own: (input or None, output, whether it has slots, weight or None), or None."""
+    lists each has its own: (input or None, its first output, whether it has slots, weight or None, "i" or "b" where it is
+    written beside its cache), or None."""
     inputs, outputs, weights, found = 0, 0, 0, {}
     for word in words.split():
         if word not in _WORDS.get(word[0], ()) or word[0] in found:
-            _refuse("names", repr(words), "q, and with it k and v, each once, with o (output) or s (slots), and w (weights)")
-        is_apart, has_slots, has_weight = "o" in word or "s" in word, "s" in word, "w" in word
-        found[word[0]] = inputs if is_apart else None, outputs, has_slots, weights if has_weight else None
-        inputs, outputs, weights = inputs + is_apart, outputs + 1, weights + has_weight
+            _refuse("names", repr(words), "q, and with it k and v, each once, with o (output) or s (slots), and w (weights), "
+                    "k's with slots also with i or b (over itself, or beside its cache)")
+        has_slots, has_weight = "s" in word, "w" in word
+        beside = word[-1] if word[-1] in "ib" else None
+        is_input = ("o" in word or has_slots) and beside != "i"
+        found[word[0]] = inputs if is_input else None, outputs, has_slots, weights if has_weight else None, beside
+        inputs, outputs, weights = inputs + is_input, outputs + 1 + (beside is not None), weights + has_weight
     if "q" not in found:
         _refuse("names", repr(words), "q, and with it k and v")
     return inputs, outputs, weights, any(places[2] for places in found.values()), tuple(map(found.get, NAMES))
@@ -202,13 +214,31 @@ def from_lists(inputs, outputs, slots, weights, words):
         if place is None:
             operands.append(())
             continue
-        read, written, has_slots, weight = place
+        read, written, has_slots, weight, beside = place
         weight = None if weight is None else weights[weight]
-        if read is None:
-            operands.append((outputs[written], None, None, weight))
+        own_slots = slots if has_slots else None
+        if beside == "i":
+            operands.append((outputs[written], outputs[written + 1], own_slots, weight, outputs[written]))
+        elif read is None:
+            operands.append((outputs[written], None, None, weight, None))
         else:
-            operands.append((inputs[read], outputs[written], slots if has_slots else None, weight))
+            apart = outputs[written + 1] if beside == "b" else None
+            operands.append((inputs[read], outputs[written], own_slots, weight, apart))
     return tuple(operands)
+
+
+def outputs_of(words):
+    """Of each output that words stand for, what callers call it and whether it is written over."""
+    found = []
+    for word in words.split():
+        is_over = not set(word) & set("os")
+        if is_over or "i" in word:
+            found.append((word[0], True))
+        if not is_over:
+            found.append((_checks.written_name(word[0]), False))
+        if "b" in word:
+            found.append((f"{word[0]}_out", False))
+    return found
 
 
 def _in_memory(operand):
@@ -216,20 +246,26 @@ def _in_memory(operand):
     the negative of numbers to that of their norm, as a rotation does, so that negatives may be written over."""
     if not operand:
         return ()
-    read, written, slots, weight = operand
-    read = _plain.written_to(read) if written is None else _plain.read_from(read)
-    if written is not None and not _plain.is_of_plain_type(written):
-        written = written.as_subclass(torch.Tensor)
+    read, written, slots, weight, beside = operand
+    is_over = written is None or beside is read
+    read, was = _plain.written_to(read) if is_over else _plain.read_from(read), read
+    written = _of_plain_type(written)
+    beside = read if beside is was else _of_plain_type(beside)
     slots, weight = (None if tensor is None else _plain.read_from(tensor).contiguous() for tensor in (slots, weight))
-    return read, written, slots, weight
+    return read, written, slots, weight, beside
+
+
+def _of_plain_type(written):
+    if written is None or _plain.is_of_plain_type(written):
+        return written
+    return written.as_subclass(torch.Tensor)
 
 
 def refuse_lazy(words, outputs):
     """Raises for an output that is the lazy negative of its memory."""
-    for word, written in zip(words.split(), outputs):
+    for (name, _), written in zip(outputs_of(words), outputs):
         if written.is_neg():
-            found = "a lazily negated tensor, which cannot be written to"
-            _refuse(_checks.written_name(word[0]), found, "another, such as a clone of it")
+            _refuse(name, "a lazily negated tensor, which cannot be written to", "another, such as a clone of it")
 
 
 def no_gradient(operands, *rest):
@@ -237,7 +273,7 @@ def no_gradient(operands, *rest):
     named = []
     for name, operand in zip(NAMES, operands):
         if operand:
-            named += zip((name, _checks.written_name(name), "slots", f"{name}_weight"), operand)
+            named += zip((name, _checks.written_name(name), "slots", f"{name}_weight", f"{name}_out"), operand)
     named += zip(("positions", "cos", "sin", "cu_seqlens"), rest)
     for name, tensor in named:
         if tensor is not None and tensor.requires_grad:

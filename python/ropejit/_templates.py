@@ -88,7 +88,7 @@ def _fill(target, path, key, value):
         raise ValueError(f"{path}{key}: found {target[key]!r}, allowed: {value!r}, which is what the tensors have")
 
 
-_KEY_OPERANDS, _KEY_OPERAND_LENGTH = 7, 5  # as in site.h
+_KEY_OPERANDS, _KEY_OPERAND_LENGTH = 7, 6  # as in site.h
 
 
 def operand_of(spec, name):
@@ -127,7 +127,7 @@ def make_kernel(spec, form, in_place, rows_word, key):
     stores = False  # then tensors say themselves what is written
     for number, name in enumerate(NAMES):
         at = _KEY_OPERANDS + number * _KEY_OPERAND_LENGTH
-        heads, dim, out_dtype, rows_dtype, weight_dtype = key[at : at + _KEY_OPERAND_LENGTH]
+        heads, dim, out_dtype, rows_dtype, weight_dtype, is_beside = key[at : at + _KEY_OPERAND_LENGTH]
         operand = dict(operand_of(spec, name))
         spec.pop(name, None)
         if heads == 0:
@@ -139,6 +139,8 @@ def make_kernel(spec, form, in_place, rows_word, key):
             _fill(operand, f"spec.{name}.", "dtype_out", _torch.NAMES[out_dtype])
         if rows_dtype != 0:
             form[f"{name}_rows"] = rows_word + ("32" if rows_dtype == _torch.INT32 else "64")
+        if is_beside:
+            form[f"{name}_beside"] = True
         if weight_dtype != 0:
             norm = {word: value for word, value in operand["norm"].items() if value is not None}
             _fill(norm, f"spec.{name}.norm.", "weight_dtype", _torch.NAMES[weight_dtype])

@@ -131,6 +131,33 @@ def test_tensors_and_caches_of_all_layouts(lies, cache_lies, apart, positions, d
         check(device, positions, dtype, lies, cache_lies, apart=apart)
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["in place", "apart"])
+@pytest.mark.parametrize("lies", ["apart", "packed flat"])
+@pytest.mark.parametrize("slots", ["all", "negative", "beyond the cache", "fewer than tokens", "none"])
+def test_k_is_written_beside_its_cache_whether_it_has_a_place_there_or_not(slots, lies, apart, positions, device):
+    for dtype, cache_dtype in ((torch.float32, torch.float32), (torch.bfloat16, torch.float32), (torch.float16, torch.float16)):
+        if dtype != cache_dtype and not apart:
+            continue
+        q, k, v = inputs(device, dtype, lies)
+        k_cache, v_cache = caches(device, cache_dtype)
+        q_weight, k_weight = weights(device, dtype)
+        places = SLOTS[slots](device)
+        wanted = expected(q, k, v, positions, q_weight, k_weight, k_cache, v_cache, places)
+        new_k = exact(normed(k.reshape(TOKENS, -1, DIM), k_weight, 1e-5)[None], positions[None])[0].reshape(k.shape)
+        out, k_out = (torch.empty_like(q), torch.empty_like(k, dtype=cache_dtype)) if apart else (None, k)
+        was_k = k.clone()
+        result = ropejit.Prologue(SPEC)(
+            q, k, v, positions, q_weight=q_weight, k_weight=k_weight, k_cache=k_cache, v_cache=v_cache, slots=places, out=out,
+            k_out=k_out
+        )
+        assert_close([result, k_cache, k_out], [*wanted[:2], new_k.to(cache_dtype)])
+        assert torch.equal(v_cache, wanted[2])
+        assert not apart or torch.equal(k, was_k)
+        here = (places >= 0) & (places < PAGES * BLOCK)
+        in_cache = k_cache.flatten(0, 1)[places[here].long()]
+        assert_same_bits([k_out.reshape(TOKENS, K_HEADS, DIM)[: places.shape[0]][here]], [in_cache])
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("cache_dtype", DTYPES, ids=str)
 def test_a_cache_of_another_dtype_is_written_in_its_own(dtype, cache_dtype, positions, device):
@@ -332,6 +359,37 @@ def test_the_operator_passes_torchs_own_checks(device):
     torch.library.opcheck(torch.ops.ropejit.prologue.default, (*lists, p.spec, p.form, a.positions), test_utils=tests)
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["in place", "apart"])
+def test_k_beside_its_cache_in_one_graph_and_by_torchs_own_checks(apart, device):
+    p, a = ropejit.Prologue(SPEC), Arguments(device)
+    torch._dynamo.reset()
+
+    @torch.compile(backend="aot_eager", fullgraph=True)
+    def step(**arguments):
+        return p(**arguments, k_out=arguments["k"]) + 1
+
+    @torch.compile(backend="aot_eager", fullgraph=True)
+    def step_apart(**arguments):
+        out, k_out = torch.empty_like(arguments["q"]), torch.empty_like(arguments["k"])
+        return p(**arguments, out=out, k_out=k_out) + 1, k_out
+
+    wanted = a.copies()
+    result = (step_apart if apart else step)(**vars(a))
+    k_out = torch.empty_like(wanted.k) if apart else wanted.k
+    q = p(**vars(wanted), out=torch.empty_like(wanted.q) if apart else None, k_out=k_out)
+    if apart:
+        assert_same_bits([*result, a.k_cache], [q + 1, k_out, wanted.k_cache])
+    else:
+        assert_same_bits([result, a.q, a.k, a.k_cache], [q + 1, wanted.q, wanted.k, wanted.k_cache])
+    tests = ("test_schema", "test_faketensor", "test_aot_dispatch_static")
+    if apart:
+        lists = [a.q, a.k, a.v], [a.q.clone(), a.k_cache, a.k.clone(), a.v_cache], a.slots, [a.q_weight, a.k_weight]
+    else:
+        lists = [a.v], [a.q, a.k, a.k_cache, a.v_cache], a.slots, [a.q_weight, a.k_weight]
+    rest = "qow kswb vs" if apart else "qw kswi vs", p.spec, p.form, a.positions
+    torch.library.opcheck(torch.ops.ropejit.prologue.default, (*lists, *rest), test_utils=tests)
+
+
 def test_fake_and_meta_tensors_pass(device):
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -341,6 +399,9 @@ def test_fake_and_meta_tensors_pass(device):
         assert p(**fakes) is fakes["q"]
         out = torch.empty(TOKENS, Q_HEADS, DIM, device=device, dtype=torch.float16)
         assert p(**fakes, out=out) is out
+        k_out = torch.empty(TOKENS, K_HEADS, DIM, device=device)
+        assert p(**fakes, out=out, k_out=k_out) is out
+        assert p(**fakes, k_out=fakes["k"]) is fakes["q"]
     metas = {name: x.to("meta") for name, x in a.items()}
     assert p(**metas) is metas["q"]
 
@@ -364,6 +425,9 @@ def test_versions_of_what_is_written_go_up(device):
     ropejit.Prologue(SPEC)(**vars(a))
     rose = {name for name, x in vars(a).items() if x._version > before[name]}
     assert rose == {"q", "k_cache", "v_cache"}
+    before = a.k._version
+    ropejit.Prologue(SPEC)(**vars(a), k_out=a.k)
+    assert a.k._version > before
 
 
 def test_subclasses_modes_and_lazy_negatives_come_to_the_same(device):
@@ -377,6 +441,17 @@ def test_subclasses_modes_and_lazy_negatives_come_to_the_same(device):
     subs = a.copies()
     p(**{name: x.as_subclass(Sub) for name, x in vars(subs).items()})
     assert_same_bits([subs.q, subs.k_cache], [wanted.q, wanted.k_cache])
+    both = a.copies()
+    sub_k = both.k.as_subclass(Sub)
+    p(**{**vars(both), "k": sub_k}, k_out=sub_k)
+    plain = a.copies()
+    p(**vars(plain), k_out=plain.k)
+    assert_same_bits([both.k, both.k_cache], [plain.k, wanted.k_cache])
+    lazy_k = a.copies()
+    memory = lazy_k.k.neg()
+    lazy_k.k = torch._neg_view(memory)
+    p(**vars(lazy_k), k_out=lazy_k.k)
+    assert_same_bits([lazy_k.k.resolve_neg(), -memory, lazy_k.k_cache], [plain.k, plain.k, wanted.k_cache])
     lazy = a.copies()
     memory = lazy.q.neg()
     lazy.q, lazy.k = torch._neg_view(memory), torch._neg_view(lazy.k.neg())
@@ -465,6 +540,23 @@ WRONG = {
     "out over k": (ValueError, "overlap", altered(k=lambda a: a.q[:, :2], out=lambda a: a.q)),
     "caches that overlap": (ValueError, "overlap", altered(v_cache=lambda a: a.k_cache)),
     "q over a cache": (ValueError, "overlap", altered(q=lambda a: a.k_cache.view(-1, 2, DIM)[:TOKENS])),
+    "k_out is another tensor in place": (ValueError, "k_out: found another tensor than k, allowed: k itself",
+                                         altered(k_out=lambda a: a.k.clone())),
+    "k_out is k apart": (ValueError, "k_out: found k itself, allowed: ",
+                         altered(out=lambda a: torch.empty_like(a.q), k_out=lambda a: a.k)),
+    "k_out without a cache": (ValueError, "k_out: found a tensor without k_cache",
+                              altered(k_out=lambda a: a.k, k_cache=lambda a: None, v_cache=lambda a: None,
+                                      slots=lambda a: None)),
+    "k_out of another shape": (ValueError, "k_out: found shape",
+                               altered(out=lambda a: torch.empty_like(a.q), k_out=lambda a: torch.empty(7, 2, 16))),
+    "k_out of another dtype than the cache": (TypeError, "k_out: found torch.bfloat16, allowed: torch.float32",
+                                              altered(out=lambda a: torch.empty_like(a.q), k_out=lambda a: a.k.bfloat16())),
+    "k_out in place and a cache of another dtype": (TypeError, "k_cache: found torch.bfloat16, allowed: torch.float32",
+                                                    altered(k_out=lambda a: a.k, k_cache=lambda a: a.k_cache.bfloat16())),
+    "k_out is a list": (TypeError, "k_out: found list", altered(k_out=lambda a: [1.0])),
+    "k_out over the cache": (ValueError, "overlap",
+                             altered(out=lambda a: torch.empty_like(a.q),
+                                     k_out=lambda a: a.k_cache.view(-1, K_HEADS, DIM)[:TOKENS])),
     "start is a float": (TypeError, "start: found float", altered(start=lambda a: 1.5)),
 }
 
@@ -522,7 +614,8 @@ def test_two_dimensions_need_a_head_dim_and_rotations_have_no_norms(device):
 @pytest.mark.parametrize(
     "words, inputs, outputs, slots, weights",
     [("k", 0, 1, 0, 0), ("q x", 0, 2, 0, 0), ("q q", 0, 2, 0, 0), ("qs", 1, 1, 1, 0), ("q v", 0, 2, 0, 0),
-     ("q ks", 0, 2, 1, 0), ("q ks", 1, 2, 0, 0), ("q", 0, 1, 1, 0), ("qw", 0, 1, 0, 0), ("q", 0, 1, 0, 1), ("qo", 0, 1, 0, 0)],
+     ("q ks", 0, 2, 1, 0), ("q ks", 1, 2, 0, 0), ("q", 0, 1, 1, 0), ("qw", 0, 1, 0, 0), ("q", 0, 1, 0, 1), ("qo", 0, 1, 0, 0),
+     ("q kb", 0, 3, 0, 0), ("q ksb", 1, 2, 1, 0), ("q ksi", 1, 2, 1, 0), ("q ksib", 0, 4, 1, 0), ("qi", 0, 2, 0, 0)],
 )
 def test_lists_of_the_operator_that_do_not_fit_its_names_are_refused(words, inputs, outputs, slots, weights, device):
     a, p = Arguments(device), ropejit.Prologue(SPEC)

@@ -58,6 +58,7 @@ std::vector<Flag> case_flags() {
       {"--angle", "KIND", "where the angle is rounded: exact, fp32_inv_freq or fp32 (the spec's, else exact)"},
       {"--sine", "KIND", "polynomial or hardware (the spec's, else polynomial)"},
       {"--out-of-place", "", "write other tensors than those read (in place)"},
+      {"--k-beside", "", "with --prologue: k is written beside its cache, too, as q is"},
       {"--strides", "KIND", "contiguous or free (contiguous)"},
       {"--positions", "KIND", "start, ids32 or ids64 (ids64)"},
   };
@@ -98,6 +99,10 @@ Case read_case_of_any_size(const Arguments& arguments) {
   if (part.options.prologue) {
     if (model.spec.k) result.form.k_rows = CacheRows::slots64;
     if (model.spec.v) result.form.v_rows = CacheRows::slots64;
+  }
+  result.form.k_beside = arguments.has("--k-beside");
+  if (result.form.k_beside && !part.options.prologue) {
+    throw bad_argument("--k-beside: found without --prologue, allowed: with it");
   }
   result.spec = std::move(model.spec);
   result.known = std::move(model.known);

@@ -72,6 +72,7 @@ void add_operands(llvm::json::OStream& out, const RopeSpec& spec, const KernelCl
     attribute(out, "placement", to_string(operand.placement));
     attribute(out, "dtype_out", to_string(operand.dtype_out));
     attribute(out, "rows", to_string(operand.rows));
+    if (operand.is_written_beside()) attribute(out, "beside", to_string(operand.beside));
   });
 }
 

@@ -132,16 +132,19 @@ Trial::Tensor Trial::make_tensor(OperandName name, const Operand& shape, CacheRo
   tensor.dtype_out = shape.dtype_out.value_or(case_.spec.dtype);
   tensor.paged = rows != CacheRows::none;
   tensor.in_place = case_.form.placement == Placement::in_place && !tensor.paged && name != OperandName::v;
-  const auto bytes_of = [&](std::int64_t tokens, DType dtype) {
-    return static_cast<std::size_t>(tokens * elements(shape)) * element_bytes(dtype) + 2 * kGuardBytes;
+  tensor.is_beside = name == OperandName::k && case_.form.k_beside;
+  tensor.bytes_out = bytes_of(shape, tensor.paged ? capacity() : case_.tokens, tensor.dtype_out);
+  const auto poisoned = [&](std::size_t bytes) {
+    tensor.before.assign(bytes, kPoison);
+    DeviceBuffer buffer = target_.allocate(bytes);
+    target_.upload(buffer.data(), tensor.before.data(), bytes);
+    return buffer;
   };
-  tensor.bytes_out = bytes_of(tensor.paged ? capacity() : case_.tokens, tensor.dtype_out);
-  if (!tensor.in_place) {
-    tensor.before.assign(tensor.bytes_out, kPoison);
-    tensor.out = target_.allocate(tensor.bytes_out);
-    target_.upload(tensor.out.data(), tensor.before.data(), tensor.bytes_out);
+  if (!tensor.in_place) tensor.out = poisoned(tensor.bytes_out);
+  if (tensor.is_beside && case_.form.placement == Placement::out_of_place) {
+    tensor.beside = poisoned(bytes_of(shape, case_.tokens, tensor.dtype_out));
   }
-  const std::size_t bytes = bytes_of(case_.tokens, case_.spec.dtype);
+  const std::size_t bytes = bytes_of(shape, case_.tokens, case_.spec.dtype);
   const std::uint64_t seed = static_cast<std::uint64_t>(name) << 62;
   tensor.before.assign(bytes, kPoison);
   fill(tensor, seed);
@@ -149,6 +152,19 @@ Trial::Tensor Trial::make_tensor(OperandName name, const Operand& shape, CacheRo
   target_.upload(tensor.in.data(), tensor.before.data(), bytes);
   if (shape.norm) make_weights(tensor, seed + (std::uint64_t{1} << 61));
   return tensor;
+}
+
+std::size_t Trial::bytes_of(const Operand& shape, std::int64_t tokens, DType dtype) {
+  return static_cast<std::size_t>(tokens * elements(shape)) * element_bytes(dtype) + 2 * kGuardBytes;
+}
+
+std::vector<Trial::Output> Trial::outputs_of(const Tensor& tensor) const {
+  std::vector<Output> outputs = {{tensor.in_place ? &tensor.in : &tensor.out, tensor.paged, tensor.bytes_out}};
+  if (tensor.is_beside) {
+    const DeviceBuffer* const buffer = tensor.beside.data() == nullptr ? &tensor.in : &tensor.beside;
+    outputs.push_back({buffer, false, bytes_of(tensor.shape, case_.tokens, tensor.dtype_out)});
+  }
+  return outputs;
 }
 
 void Trial::make_weights(Tensor& tensor, std::uint64_t seed) const {
@@ -209,6 +225,7 @@ RopeArgs Trial::args() const {
     args.*members.in = view(tensor, tensor.in);
     if (!tensor.in_place && !tensor.paged) args.*members.out = view(tensor, tensor.out);
     if (tensor.shape.norm) args.*members.weight = tensor.weight.data();
+    if (tensor.beside.data() != nullptr) args.*members.beside = view(tensor, tensor.beside);
     if (!tensor.paged) continue;
     (args.*members.out).data = static_cast<unsigned char*>(tensor.out.data()) + kGuardBytes;
     args.*members.rows = slot_list_.data();
@@ -225,22 +242,30 @@ RopeArgs Trial::args() const {
 }
 
 Comparison Trial::check(const Tensor& tensor, const Oracle& oracle, std::string& stray_write) const {
-  const char* const name = to_string(tensor.name);
-  std::vector<unsigned char> after(tensor.before.size());
-  if (!tensor.in_place) {
+  const std::vector<Output> outputs = outputs_of(tensor);
+  if (llvm::none_of(outputs, [&](const Output& output) { return output.buffer == &tensor.in; })) {
+    std::vector<unsigned char> after(tensor.before.size());
     target_.download(after.data(), tensor.in.data(), after.size());
-    if (after != tensor.before) stray_write = fmt::format("{}: the input was written to", name);
+    if (after != tensor.before) stray_write = fmt::format("{}: the input was written to", to_string(tensor.name));
   }
-  const std::size_t bytes = tensor.bytes_out;
-  after.resize(bytes);
-  target_.download(after.data(), tensor.in_place ? tensor.in.data() : tensor.out.data(), bytes);
+  Comparison result;
+  for (const Output& output : outputs) result.merge(check(tensor, output, oracle, stray_write));
+  return result;
+}
+
+Comparison Trial::check(const Tensor& tensor, const Output& output, const Oracle& oracle,
+                        std::string& stray_write) const {
+  const char* const name = to_string(tensor.name);
+  const std::size_t bytes = output.bytes;
+  std::vector<unsigned char> after(bytes);
+  target_.download(after.data(), output.buffer->data(), bytes);
   if (!is_poison(after.data(), kGuardBytes)) {
     stray_write = fmt::format("{}: memory before the tensor was written to", name);
   }
   if (!is_poison(after.data() + bytes - kGuardBytes, kGuardBytes)) {
     stray_write = fmt::format("{}: memory behind the tensor was written to", name);
   }
-  if (tensor.paged && has_strays(tensor, after)) {
+  if (output.paged && has_strays(tensor, after)) {
     stray_write = fmt::format("{}: a place of the cache that is no token's was written to", name);
   }
 
@@ -259,7 +284,7 @@ Comparison Trial::check(const Tensor& tensor, const Oracle& oracle, std::string&
       for (std::int64_t head = 0; head < tensor.shape.heads; ++head) {
         const std::int64_t from = s * tensor.token_stride + head * tensor.head_stride;
         const std::int64_t to =
-            tensor.paged ? slots_[static_cast<std::size_t>(s)] * elements(tensor.shape) + head * tensor.shape.head_dim
+            output.paged ? slots_[static_cast<std::size_t>(s)] * elements(tensor.shape) + head * tensor.shape.head_dim
                          : from;
         const HeadRow given{tensor.before.data() + kGuardBytes + from * element_in, 1};
         const HeadRow made{after.data() + kGuardBytes + to * element_out, 1};

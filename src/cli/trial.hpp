@@ -57,9 +57,11 @@ class Trial {
     std::int64_t head_stride = 0;
     std::vector<unsigned char> before;  ///< guards included, as uploaded
     DeviceBuffer in;
-    DeviceBuffer out;  ///< empty in place
+    DeviceBuffer out;     ///< empty in place
+    DeviceBuffer beside;  ///< what is written beside a cache; empty where that is `in`, or nothing is
     bool in_place = true;
     bool paged = false;
+    bool is_beside = false;  ///< paged, and written beside the cache
     DType dtype_out = DType::bf16;
     std::size_t bytes_out = 0;    ///< bytes of the tensor that is written, guards included
     std::vector<double> weights;  ///< of its norm; empty without one
@@ -70,8 +72,18 @@ class Trial {
   void make_weights(Tensor& tensor, std::uint64_t seed) const;
   void make_slots();
   std::int64_t position(std::int64_t axis, std::int64_t token) const;
+  /// One tensor that is written of an operand.
+  struct Output {
+    const DeviceBuffer* buffer;
+    bool paged;
+    std::size_t bytes;  ///< guards included
+  };
+  std::vector<Output> outputs_of(const Tensor& tensor) const;
+  /// Bytes of so many tokens, guards included.
+  static std::size_t bytes_of(const Operand& shape, std::int64_t tokens, DType dtype);
   TensorView view(const Tensor& tensor, const DeviceBuffer& buffer) const;
   Comparison check(const Tensor& tensor, const Oracle& oracle, std::string& stray_write) const;
+  Comparison check(const Tensor& tensor, const Output& output, const Oracle& oracle, std::string& stray_write) const;
   bool has_strays(const Tensor& tensor, const std::vector<unsigned char>& after) const;
   void refuse_what_does_not_fit() const;
   std::int64_t capacity() const;  ///< places of a cache

@@ -7,7 +7,7 @@
 namespace ropejit::internal {
 
 const char* struct_of(KernelParams params) noexcept {
-  constexpr const char* kNames[] = {"LaunchParams", "MoreLaunchParams", "PrologueParams"};
+  constexpr const char* kNames[] = {"LaunchParams", "MoreLaunchParams", "PrologueParams", "BesideParams"};
   return kNames[static_cast<int>(params)];
 }
 

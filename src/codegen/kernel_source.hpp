@@ -15,6 +15,7 @@ enum class KernelParams {
   rope,      ///< LaunchParams
   more,      ///< MoreLaunchParams, of more than two operands
   prologue,  ///< PrologueParams, of operands with a norm or with slots
+  beside,    ///< BesideParams, of an operand that is written to a tensor beside its cache
 };
 const char* struct_of(KernelParams params) noexcept;  ///< its name in launch_params.cuh
 

@@ -45,6 +45,7 @@ class HostKernel : public LoadedKernel {
       case KernelParams::rope: return run_thread_with<LaunchParams>(params);
       case KernelParams::more: return run_thread_with<MoreLaunchParams>(params);
       case KernelParams::prologue: return run_thread_with<PrologueParams>(params);
+      case KernelParams::beside: return run_thread_with<BesideParams>(params);
     }
   }
   template <class Params>

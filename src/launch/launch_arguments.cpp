@@ -16,7 +16,7 @@ LaunchStatus refuse(const char* reason) noexcept { return {ErrorCode::invalid_ar
 
 /// LaunchParams::plain.
 bool is_plain(const KernelClass& kernel_class, const RopeArgs& args, const LaunchArguments& arguments) noexcept {
-  const MoreLaunchParams& params = arguments.params;
+  const BesideParams& params = arguments.params;
   const bool ids = args.positions.source == PositionSource::ids32 || args.positions.source == PositionSource::ids64;
   if (ids && params.position_token_stride != 1) return false;
   if (args.batch == 1) return true;
@@ -27,6 +27,7 @@ bool is_plain(const KernelClass& kernel_class, const RopeArgs& args, const Launc
     apart |= strides.in_sequence;
     // Of pages it is the stride between them.
     if (!kernel_class.operands[i].has_slots()) apart |= strides.out_sequence;
+    if (kernel_class.operands[i].beside == Beside::apart) apart |= params.beside.sequence;
   }
   return ids && apart == 0;
 }

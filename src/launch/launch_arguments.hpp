@@ -29,8 +29,8 @@ inline void clear(LaunchParams& params) noexcept {
 struct LaunchArguments {
   LaunchArguments() noexcept { clear(params); }
 
-  /// All but the blocks, the steps and eps; `more` and `lines` for operands that are given alone.
-  PrologueParams params;
+  /// All but the blocks, the steps and eps; `more`, `lines` and `beside` for operands that are given alone.
+  BesideParams params;
   std::uint32_t tokens = 0;                    ///< tokens of all sequences; 0: nothing to launch
   std::array<bool, kMostOperands> is_given{};  ///< which operands of the class are not left out of this launch
   /// For each kind of access of the form's fast kernels, the largest power of two up to 32 that divides every address

@@ -25,6 +25,7 @@ struct OperandMembers {
   const void* RopeArgs::*rows = nullptr;
   std::int64_t RopeArgs::*cache_rows = nullptr;
   SlotMembers slots = {};
+  TensorView RopeArgs::*beside = nullptr;  ///< what is written beside the cache: of k alone
 };
 
 constexpr OperandMembers members_of(OperandName name) noexcept {
@@ -36,7 +37,8 @@ constexpr OperandMembers members_of(OperandName name) noexcept {
               &RopeArgs::k_norm_weight,
               &RopeArgs::k_rows,
               &RopeArgs::k_cache_rows,
-              {&RopeArgs::k_block_size, &RopeArgs::k_slot_count, &RopeArgs::k_slot_stride}};
+              {&RopeArgs::k_block_size, &RopeArgs::k_slot_count, &RopeArgs::k_slot_stride},
+              &RopeArgs::k_beside};
     case OperandName::v:
       return {&RopeArgs::v,
               &RopeArgs::v_out,
@@ -63,6 +65,7 @@ struct OperandArgs {
   const void* rows;
   std::int64_t cache_rows;
   SlotArgs slots;
+  const void* beside;  ///< the first element of what is written beside the cache
 
   bool is_given() const { return in->data != nullptr; }
 };
@@ -76,7 +79,8 @@ inline OperandArgs args_of(const RopeArgs& args, OperandName name) noexcept {
           has_rows ? args.*members.rows : nullptr,
           has_rows ? args.*members.cache_rows : 0,
           has_rows ? SlotArgs{args.*members.slots.block_size, args.*members.slots.count, args.*members.slots.stride}
-                   : SlotArgs{}};
+                   : SlotArgs{},
+          members.beside != nullptr ? (args.*members.beside).data : nullptr};
 }
 
 /// The operands of a class and of a launch side by side: visit(index, operand, args) for those of the class, in its
@@ -91,7 +95,7 @@ bool for_each_operand(const KernelClass& kernel_class, const RopeArgs& args, con
     if (index < kernel_class.operands.size() && kernel_class.operands[index].name == static_cast<OperandName>(name)) {
       if (!visit(index, kernel_class.operands[index], given)) return false;
       ++index;
-    } else if (given.is_given() || given.out->data != nullptr) {
+    } else if (given.is_given() || given.out->data != nullptr || given.beside != nullptr) {
       return false;
     }
   }

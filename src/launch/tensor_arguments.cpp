@@ -77,6 +77,10 @@ struct Side {
   bool has_slots = false;
   StridedBox reads;
   StridedBox writes;
+  // Of operands that are written beside their cache: there, which in place is where they are read.
+  Shape beside_shape{};
+  Tensor beside;
+  StridedBox writes_beside;
 };
 using Sides = std::array<Side, kMostOperands>;
 
@@ -159,6 +163,47 @@ const PairWords& words_of(OperandName first, OperandName second) noexcept {
   return kPairs[second == OperandName::k ? 0 : 1];
 }
 
+// The words of refusals of what is written beside k's cache.
+constexpr const char* kBesideNotInForm = "k_beside: found a pointer, allowed: null (the form has no k_beside)";
+constexpr const char* kBesideAlone = "k_beside: found a pointer without k.data, allowed: both or neither";
+constexpr const char* kBesideGiven = "k_beside: found a pointer, allowed in place: none (k itself is written)";
+constexpr const char* kBesideMissing = "k_beside: found null, allowed: a device pointer";
+constexpr const char* kBesideUnaligned = "k_beside: found a pointer that is not aligned to its element";
+constexpr const char* kBesideTooFar = "k_beside: found a stride that reaches beyond any address space";
+constexpr const char* kBesideRepeats =
+    "k_beside: elements overlap, allowed: strides under which every element is distinct";
+constexpr const char* kBesideAliases =
+    "k_beside: overlaps an input, allowed: separate memory (the in_place form writes k itself)";
+constexpr const char* kBesideOverlaps[kMostOperands] = {
+    "q_out and k_beside: overlap, allowed: separate memory",
+    "k_out and k_beside: overlap, allowed: separate memory",
+    "k_beside and v_out: overlap, allowed: separate memory",
+};
+
+const char* check_beside(const KernelClass& kernel_class, const PlanOperand& operand, const RopeArgs& args,
+                         Side& side) noexcept {
+  const bool in_place = operand.beside == Beside::in_place;
+  if (in_place && args.k_beside.data != nullptr) return kBesideGiven;
+  if (!in_place && args.k_beside.data == nullptr) return kBesideMissing;
+  side.beside_shape = side.shape;
+  side.beside_shape.element = side.out_shape.element;
+  side.beside = side.in;
+  if (!in_place) {
+    if (!resolve(args.k_beside, side.beside_shape, side.beside)) return kBesideTooFar;
+    const auto address = reinterpret_cast<std::uintptr_t>(side.beside.data);
+    if (address % static_cast<std::uintptr_t>(side.beside_shape.element) != 0) return kBesideUnaligned;
+  }
+  const bool whole_rows = operand.writes_whole_rows_beside();
+  side.writes_beside = box_of(side.beside, side.beside_shape, whole_rows ? 0 : operand.first_lane,
+                              whole_rows ? operand.head_dim : kernel_class.rotary_dim);
+  const bool contiguous = is_contiguous(side.beside, side.beside_shape);
+  if (!contiguous && !is_injective(side.writes_beside)) {
+    return in_place ? words_of(operand.name).repeats : kBesideRepeats;
+  }
+  side.contiguous = side.contiguous && contiguous;
+  return nullptr;
+}
+
 const char* check_side(const KernelClass& kernel_class, const PlanOperand& operand, const OperandArgs& given,
                        const RopeArgs& args, Side& side) noexcept {
   const Words& words = words_of(operand.name);
@@ -198,7 +243,8 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
   side.has_slots = operand.has_slots();
   // Pages have strides of their own, whatever the form promises.
   side.contiguous = (out_contiguous || side.has_slots) && (in_place || is_contiguous(side.in, side.shape));
-  return nullptr;
+  if (operand.is_written_beside()) return check_beside(kernel_class, operand, args, side);
+  return given.beside != nullptr ? kBesideNotInForm : nullptr;
 }
 
 TensorStrides strides_of(const Side& side, bool to_cache) noexcept {
@@ -219,6 +265,27 @@ TensorStrides strides_of(const Side& side, bool to_cache) noexcept {
           // A row of the cache is not found by its token.
           alone || to_cache ? 0 : sequence_stride(side.out.batch_stride, side.out.token_stride, tokens),
           side.out.token_stride, side.out.head_stride, side.out.lane_stride};
+}
+
+/// What k is written to beside its cache, against all that the operands write and read.
+const char* check_overlaps_beside(const KernelClass& kernel_class, const LaunchArguments& arguments, const Sides& sides,
+                                  std::size_t k) noexcept {
+  const auto& operands = kernel_class.operands;
+  const StridedBox& beside = sides[k].writes_beside;
+  const bool in_place = operands[k].beside == Beside::in_place;
+  for (std::size_t j = 0; j < operands.size(); ++j) {
+    // In place k is what it reads, and that no output is an input is said by check_overlaps.
+    if (!arguments.is_given[j] || (in_place && j == k)) continue;
+    if (!are_disjoint(beside, sides[j].writes)) {
+      if (!in_place) return kBesideOverlaps[static_cast<std::size_t>(operands[j].name)];
+      const PairWords& words =
+          j < k ? words_of(operands[j].name, operands[k].name) : words_of(operands[k].name, operands[j].name);
+      return j < k ? words.both_in_place : words.first_in_place;
+    }
+    if (operands[j].in_place() || are_disjoint(beside, sides[j].reads)) continue;
+    return in_place ? words_of(operands[k].name, operands[j].name).written_over_input : kBesideAliases;
+  }
+  return nullptr;
 }
 
 /// What operand i writes against what operand j writes, i < j; then against what j reads.
@@ -244,6 +311,10 @@ const char* check_overlaps(const KernelClass& kernel_class, const LaunchArgument
       return operands[i].rows != CacheRows::none ? words.cache_aliases : words.aliases;
     }
   }
+  for (std::size_t i = 0; i < operands.size(); ++i) {
+    if (!arguments.is_given[i] || !operands[i].is_written_beside()) continue;
+    if (const char* why = check_overlaps_beside(kernel_class, arguments, sides, i)) return why;
+  }
   return nullptr;
 }
 
@@ -258,15 +329,21 @@ AccessWidths alignment_of(const KernelClass& kernel_class, const LaunchArguments
     widths.out[i] = kWidestAccess;
     if (!arguments.is_given[i]) continue;
     const Side& side = sides[i];
+    std::uint64_t beside = 0;
     if (contiguous) {
       if (!side.contiguous || side.out.lane_stride != 1) return {};
       in |= reinterpret_cast<std::uintptr_t>(side.in.data);
-      widths.out[i] = width_of(side.has_slots ? alignment_bits(side.out, side.out_shape)
-                                              : reinterpret_cast<std::uintptr_t>(side.out.data));
+      beside = reinterpret_cast<std::uintptr_t>(side.beside.data);
+      widths.out[i] = width_of(beside | (side.has_slots ? alignment_bits(side.out, side.out_shape)
+                                                        : reinterpret_cast<std::uintptr_t>(side.out.data)));
     } else {
       if (side.in.lane_stride != 1 || side.out.lane_stride != 1) return {};
+      if (kernel_class.operands[i].is_written_beside()) {
+        if (side.beside.lane_stride != 1) return {};
+        beside = alignment_bits(side.beside, side.beside_shape);
+      }
       in |= alignment_bits(side.in, side.shape);
-      widths.out[i] = width_of(alignment_bits(side.out, side.out_shape));
+      widths.out[i] = width_of(beside | alignment_bits(side.out, side.out_shape));
     }
   }
   widths.in = width_of(in);
@@ -286,6 +363,8 @@ const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, 
           why = check_side(kernel_class, operand, given, args, sides[i]);
         } else if (given.out->data != nullptr) {
           why = words_of(operand.name).out_alone;
+        } else if (given.beside != nullptr) {
+          why = kBesideAlone;
         }
         return why == nullptr;
       });
@@ -296,6 +375,7 @@ const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, 
       if (kernel_class.find(name) != nullptr) continue;
       if (given.is_given()) return words_of(name).not_in_class;
       if (given.out->data != nullptr) return words_of(name).out_alone;
+      if (given.beside != nullptr) return kBesideAlone;
     }
   }
   if ((why = check_overlaps(kernel_class, out, sides)) != nullptr) return why;
@@ -304,6 +384,13 @@ const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, 
     const PlanOperand& operand = kernel_class.operands[i];
     set_operand(out.params, i, sides[i].in.data, const_cast<char*>(sides[i].out.data),
                 strides_of(sides[i], operand.rows != CacheRows::none), args_of(args, operand.name));
+    if (operand.beside == Beside::apart) {
+      const Tensor& beside = sides[i].beside;
+      const std::int64_t sequence =
+          args.batch == 1 ? 0 : sequence_stride(beside.batch_stride, beside.token_stride, args.tokens);
+      out.params.beside = {const_cast<char*>(beside.data), sequence, beside.token_stride, beside.head_stride,
+                           beside.lane_stride};
+    }
   }
   out.aligned = alignment_of(kernel_class, out, sides);
   return nullptr;

@@ -57,8 +57,10 @@ bool are_apart(const Rows& a, const Rows& b) noexcept {
 /// One operand: what it reads and what it writes.
 struct Side {
   Rows in;
-  Rows apart;       // what is written out of place
-  const Rows* out;  // `apart`, or in place `in`
+  Rows apart;          // what is written out of place
+  const Rows* out;     // `apart`, or in place `in`
+  Rows second;         // what is written beside a cache, apart from what is read
+  const Rows* beside;  // `second`, or in place `in`; null: nothing is
   // Of pages, in elements.
   std::int64_t page_stride;
   std::int64_t head_stride;
@@ -109,6 +111,15 @@ bool find_side(const KernelClass& kernel_class, const PlanOperand& operand, cons
     return false;
   }
   side.out = &side.in;
+  side.beside = operand.beside == Beside::in_place ? &side.in : nullptr;
+  if ((given.beside != nullptr) != (operand.beside == Beside::apart)) return false;
+  if (operand.beside == Beside::apart) {
+    if (!find_rows(args.k_beside, operand, bytes_of(operand.dtype_out), args.batch, args.tokens, side.second) ||
+        !are_apart(side.in, side.second)) {
+      return false;
+    }
+    side.beside = &side.second;
+  }
   if (!operand.in_place()) {
     side.out = &side.apart;
     const bool to_cache = operand.rows != CacheRows::none;
@@ -119,10 +130,12 @@ bool find_side(const KernelClass& kernel_class, const PlanOperand& operand, cons
                            ? find_pages(*given.out, operand, given, side)
                            : find_rows(*given.out, operand, bytes_of(operand.dtype_out), batch, rows, side.apart);
     if (!found || !are_apart(side.in, side.apart)) return false;
+    if (operand.beside == Beside::apart && !are_apart(side.second, side.apart)) return false;
   }
   // The fast kernels of a contiguous form take nothing else; let the general checks send it to the universal one.
   return kernel_class.form.strides != Strides::contiguous ||
-         (side.in.stride == side.in.row && (operand.has_slots() || side.out->stride == side.out->row));
+         (side.in.stride == side.in.row && (operand.has_slots() || side.out->stride == side.out->row) &&
+          (side.beside == nullptr || side.beside->stride == side.beside->row));
 }
 
 TensorStrides strides_of(const PlanOperand& operand, const Side& side) noexcept {
@@ -131,6 +144,12 @@ TensorStrides strides_of(const PlanOperand& operand, const Side& side) noexcept 
     return {0, side.in.token_stride, head, 1, side.page_stride, side.out->token_stride, side.head_stride, 1};
   }
   return {0, side.in.token_stride, head, 1, 0, side.out->token_stride, head, 1};
+}
+
+/// Whether what is written beside `side`'s cache meets nothing of the other's.
+bool is_beside_apart(const Side& side, const Side& other) noexcept {
+  return side.beside == nullptr || (are_apart(*side.beside, *other.out) && are_apart(*side.beside, other.in) &&
+                                    (other.beside == nullptr || are_apart(*side.beside, *other.beside)));
 }
 
 /// Bits of all that must be a multiple of an access's width.
@@ -144,8 +163,10 @@ std::uint64_t alignment_bits(const KernelClass& kernel_class, const PlanOperand&
 std::uint64_t alignment_bits_of_output(const KernelClass& kernel_class, const PlanOperand& operand,
                                        const Side& side) noexcept {
   const std::int64_t element = bytes_of(operand.dtype_out);
-  if (!operand.has_slots()) return alignment_bits(kernel_class, operand, *side.out, element);
-  return side.out->first |
+  const std::uint64_t beside =
+      side.beside == nullptr ? 0 : alignment_bits(kernel_class, operand, *side.beside, element);
+  if (!operand.has_slots()) return beside | alignment_bits(kernel_class, operand, *side.out, element);
+  return beside | side.out->first |
          static_cast<std::uint64_t>((side.page_stride | side.out->token_stride | side.head_stride) * element);
 }
 
@@ -160,19 +181,24 @@ bool fill_token_rows(const KernelClass& kernel_class, const RopeArgs& args, Laun
       kernel_class, args, [&](std::size_t i, const PlanOperand& operand, const OperandArgs& given) noexcept {
         out.aligned.out[i] = kWidestAccess;
         out.is_given[i] = given.is_given();
-        if (!given.is_given()) return i != 0 && given.out->data == nullptr;
+        if (!given.is_given()) return i != 0 && given.out->data == nullptr && given.beside == nullptr;
         Side& side = sides[i];
         if (!find_side(kernel_class, operand, given, args, side)) return false;
         for (std::size_t j = 0; j < i; ++j) {
           // Inputs may be one another's; an in-place operand's input is its output.
           const Side& other = sides[j];
-          if (out.is_given[j] && (!are_apart(*other.out, *side.out) || !are_apart(*other.out, side.in) ||
-                                  !are_apart(*side.out, other.in))) {
+          if (out.is_given[j] &&
+              (!are_apart(*other.out, *side.out) || !are_apart(*other.out, side.in) ||
+               !are_apart(*side.out, other.in) || !is_beside_apart(side, other) || !is_beside_apart(other, side))) {
             return false;
           }
         }
         set_operand(out.params, i, reinterpret_cast<const void*>(side.in.first),
                     reinterpret_cast<void*>(side.out->first), strides_of(operand, side), given);
+        if (operand.beside == Beside::apart) {
+          out.params.beside = {reinterpret_cast<void*>(side.second.first), 0, side.second.token_stride,
+                               operand.head_dim, 1};
+        }
         in_bits |= alignment_bits(kernel_class, operand, side.in, element);
         out.aligned.out[i] = width_of(alignment_bits_of_output(kernel_class, operand, side));
         return true;

@@ -58,6 +58,15 @@ void read_slots(const ropejit_operand& operand, const SlotMembers& members, Rope
   }
 }
 
+// In C a stride of 0 is the default, as of a tensor that is written no other 0 means anything.
+TensorView view_of_beside(const ropejit_tensor& tensor) noexcept {
+  TensorView result = view(tensor);
+  for (std::int64_t* stride : {&result.batch_stride, &result.token_stride, &result.head_stride, &result.lane_stride}) {
+    if (*stride == 0) *stride = kContiguous;
+  }
+  return result;
+}
+
 // The struct has every member.
 const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArgs& out) noexcept {
   if (operand.reserved != 0) return "args.operands: found a reserved that is not 0, allowed: 0";
@@ -71,6 +80,11 @@ const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArg
   out.*members.in = view(operand.in);
   out.*members.out = view(operand.out);
   out.*members.weight = operand.norm_weight;
+  if (members.beside != nullptr) {
+    out.*members.beside = view_of_beside(operand.beside);
+  } else if (operand.beside.data != nullptr) {
+    return "args.operands: found a beside of q or v, allowed: null (k alone is written beside its cache)";
+  }
   if (members.rows != nullptr) {
     out.*members.rows = operand.rows;
     out.*members.cache_rows = operand.cache_rows;

@@ -75,11 +75,13 @@ std::string operand_config(const PlanOperand& operand) {
         fmt::format(",\n         .norm = {{.weight = ropejit::Element::{}, .round_normed = {}, .round_weighted = {}}}",
                     to_string(operand.norm.weight), operand.norm.round_normed, operand.norm.round_weighted);
   }
+  const std::string beside =
+      operand.is_written_beside() ? fmt::format(", .beside = ropejit::Beside::{}", to_string(operand.beside)) : "";
   return fmt::format(
       "\n        // {}\n        {{.heads = {}, .head_dim = {}, .first_lane = {}, .stages = {{{}}}, .out_of_place = {}, "
-      ".element_out = ropejit::Element::{}, .rows = ropejit::CacheRows::{}{}}},",
+      ".element_out = ropejit::Element::{}, .rows = ropejit::CacheRows::{}{}{}}},",
       to_string(operand.name), operand.heads, operand.head_dim, operand.first_lane, fmt::join(stages, ", "),
-      !operand.in_place(), to_string(operand.dtype_out), to_string(operand.rows), norm);
+      !operand.in_place(), to_string(operand.dtype_out), to_string(operand.rows), norm, beside);
 }
 
 std::string operand_name(const PlanOperand& operand, DType dtype) {
@@ -87,6 +89,7 @@ std::string operand_name(const PlanOperand& operand, DType dtype) {
   if (operand.first_lane != 0) text += fmt::format("at{}", operand.first_lane);
   if (operand.dtype_out != dtype) text += fmt::format("to_{}", to_string(operand.dtype_out));
   if (operand.rows != CacheRows::none) text += fmt::format("_{}", to_string(operand.rows));
+  if (operand.is_written_beside()) text += fmt::format("_beside_{}", to_string(operand.beside));
   const std::string stages = stages_text(operand);
   return stages.empty() ? text : fmt::format("{}_{}", text, stages);
 }
@@ -100,6 +103,7 @@ std::vector<std::uint32_t> operand_numbers(const PlanOperand& operand) {
   words.insert(words.end(), {operand.in_place() ? 0U : 1U, number_of(operand.dtype_out), number_of(operand.rows)});
   const PlanNorm& norm = operand.norm;
   words.insert(words.end(), {number_of(norm.weight), norm.round_normed ? 1U : 0U, norm.round_weighted ? 1U : 0U});
+  words.push_back(number_of(operand.beside));
   return words;
 }
 

@@ -51,6 +51,9 @@ void validate_form(const LaunchForm& form) {
   if (form.ready_lists && !form.overlaps_previous) {
     throw field_error(ErrorCode::invalid_argument, "ready_lists", "true", "false without overlaps_previous");
   }
+  if (form.k_beside && form.k_rows == CacheRows::none) {
+    throw field_error(ErrorCode::invalid_argument, "k_beside", "true", "false without k_rows");
+  }
 }
 
 }  // namespace internal

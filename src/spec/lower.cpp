@@ -56,7 +56,7 @@ PlanNorm lower_norm(const Norm& norm, const RopeSpec& spec) {
 }
 
 PlanOperand lower_operand(OperandName name, const char* word, const Operand& operand, const RopeSpec& spec,
-                          Placement placement, CacheRows rows) {
+                          Placement placement, CacheRows rows, bool is_beside) {
   PlanOperand lowered;
   lowered.name = name;
   lowered.heads = static_cast<std::uint32_t>(operand.heads);
@@ -70,25 +70,28 @@ PlanOperand lower_operand(OperandName name, const char* word, const Operand& ope
   lowered.placement = apart ? Placement::out_of_place : placement;
   lowered.dtype_out = operand.dtype_out.value_or(spec.dtype);
   lowered.rows = rows;
-  if (lowered.in_place() && lowered.dtype_out != spec.dtype) {
+  if (is_beside) lowered.beside = placement == Placement::in_place ? Beside::in_place : Beside::apart;
+  if (lowered.writes_over_itself() && lowered.dtype_out != spec.dtype) {
     throw field_error(ErrorCode::invalid_argument, fmt::format("{}.dtype_out", word), to_string(lowered.dtype_out),
                       fmt::format("{} in place, or another out of place", to_string(spec.dtype)));
   }
-  if (lowered.in_place() && lowered.stages.empty()) {
+  if (lowered.writes_over_itself() && lowered.stages.empty()) {
     throw field_error(ErrorCode::invalid_argument, fmt::format("{}.rotates", word), "false",
-                      "true in place, or false out of place or with k_rows");
+                      is_beside ? "true with k_beside in place, or false out of place or without it"
+                                : "true in place, or false out of place or with k_rows");
   }
   return lowered;
 }
 
 void lower_operands(const RopeSpec& spec, const LaunchForm& form, RotationPlan& plan) {
   KernelClass& kernel_class = plan.kernel_class;
-  const auto add = [&](OperandName name, const char* word, const Operand& operand, CacheRows rows) {
+  const auto add = [&](OperandName name, const char* word, const Operand& operand, CacheRows rows,
+                       bool is_beside = false) {
     if (operand.norm) plan.eps[kernel_class.operands.size()] = static_cast<float>(operand.norm->eps);
-    kernel_class.operands.push_back(lower_operand(name, word, operand, spec, form.placement, rows));
+    kernel_class.operands.push_back(lower_operand(name, word, operand, spec, form.placement, rows, is_beside));
   };
   add(OperandName::q, "q", spec.q, CacheRows::none);
-  if (spec.k) add(OperandName::k, "k", *spec.k, form.k_rows);
+  if (spec.k) add(OperandName::k, "k", *spec.k, form.k_rows, form.k_beside);
   if (spec.v) add(OperandName::v, "v", *spec.v, form.v_rows);
 }
 

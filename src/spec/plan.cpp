@@ -26,6 +26,11 @@ const char* to_string(OperandName name) noexcept {
   return kWords[static_cast<std::size_t>(name)];
 }
 
+const char* to_string(Beside beside) noexcept {
+  constexpr const char* kWords[] = {"none", "in_place", "apart"};
+  return kWords[static_cast<std::size_t>(beside)];
+}
+
 bool KernelClass::short_polynomial() const {
   const bool exact = rounding == Rounding::exact && !reads_table() && !fp32_angle;
   return sine == Sine::polynomial && exact &&

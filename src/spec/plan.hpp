@@ -31,6 +31,11 @@ struct PlanNorm {
   bool round_weighted = false;  ///< (x r) w likewise (RoundAfter::weight)
 };
 
+/// How the tokens of an operand that goes to rows of a cache are written a second time, to a tensor as they would be
+/// without a cache: over themselves, or apart from what is read. Enumerators as those of templates/config.cuh.
+enum class Beside { none, in_place, apart };
+const char* to_string(Beside beside) noexcept;
+
 /// One written row of lanes of each head: where its lanes come from, what is done to them, and where they go.
 struct PlanOperand {
   OperandName name = OperandName::q;
@@ -43,15 +48,24 @@ struct PlanOperand {
   Placement placement = Placement::in_place;
   DType dtype_out = DType::bf16;     ///< another than the class's dtype out of place only
   CacheRows rows = CacheRows::none;  ///< rows of a cache, out of place only
+  Beside beside = Beside::none;      ///< with rows only
 
   /// Whether it goes to pages of a cache by slots, whose strides every launch says.
   bool has_slots() const { return rows == CacheRows::slots32 || rows == CacheRows::slots64; }
   bool in_place() const { return placement == Placement::in_place; }
+  bool is_written_beside() const { return beside != Beside::none; }
+  /// Whether lanes are written where they are read, by one store or the other.
+  bool writes_over_itself() const { return in_place() || beside == Beside::in_place; }
   bool rotates() const { return llvm::is_contained(stages, Stage::rotate); }
   bool is_normed() const { return llvm::is_contained(stages, Stage::norm); }
   /// Whether lanes that do not rotate are written too. OperandConfig of templates/config.cuh says the same.
-  bool writes_whole_rows() const {
-    return !in_place() || llvm::any_of(stages, [](Stage one) { return one != Stage::rotate; });
+  bool writes_whole_rows() const { return !in_place() || changes_still_lanes(); }
+  /// The same of the store beside the cache.
+  bool writes_whole_rows_beside() const {
+    return beside == Beside::apart || (beside == Beside::in_place && changes_still_lanes());
+  }
+  bool changes_still_lanes() const {
+    return llvm::any_of(stages, [](Stage one) { return one != Stage::rotate; });
   }
 };
 
@@ -92,12 +106,18 @@ struct KernelClass {
   }
   /// Whether its kernels take PrologueParams: more than a rotation's.
   bool is_prologue() const {
-    return llvm::any_of(operands, [](const PlanOperand& one) { return one.is_normed() || one.has_slots(); });
+    return llvm::any_of(operands, [](const PlanOperand& one) {
+      return one.is_normed() || one.has_slots() || one.beside == Beside::apart;
+    });
+  }
+  /// Whether they take BesideParams: some operand is written to a tensor beside its cache.
+  bool has_store_beside() const {
+    return llvm::any_of(operands, [](const PlanOperand& one) { return one.beside == Beside::apart; });
   }
   /// Whether the layout changes in place, for some operand: a row must be read whole before any of it is written.
   bool by_rows() const {
     return layout != layout_out &&
-           llvm::any_of(operands, [](const PlanOperand& one) { return one.rotates() && one.in_place(); });
+           llvm::any_of(operands, [](const PlanOperand& one) { return one.rotates() && one.writes_over_itself(); });
   }
   /// Whether cosines and sines are worked out by the shorter polynomial. Sine::polynomial means 1.5e-7; a result of 16
   /// bits, rounded once, asks for less.

@@ -81,12 +81,18 @@ void Workload::place(const KernelClass& kernel_class, const PlanOperand& operand
     set_bytes_ += rounded(bytes) + 2 * guard;
     return extent;
   };
-  Placed placed{operand.name, {}, {}};
+  Placed placed{operand.name, {}, {}, {}};
   placed.in = take(static_cast<std::size_t>(tokens_) * row * static_cast<std::size_t>(size_of(kernel_class.dtype)));
   placed.out = operand.in_place() ? placed.in
                                   : take(static_cast<std::size_t>(rows_of(operand)) * row *
                                          static_cast<std::size_t>(size_of(operand.dtype_out)));
+  if (operand.beside == Beside::in_place) written_.push_back(placed.in);
   written_.push_back(placed.out);
+  if (operand.beside == Beside::apart) {
+    placed.beside =
+        take(static_cast<std::size_t>(tokens_) * row * static_cast<std::size_t>(size_of(operand.dtype_out)));
+    written_.push_back(placed.beside);
+  }
   placed_.push_back(placed);
 }
 
@@ -139,6 +145,7 @@ RopeArgs Workload::args(char* set) const {
     const OperandMembers members = members_of(placed.name);
     (args.*members.in).data = set + placed.in.begin;
     if (placed.out.begin != placed.in.begin) (args.*members.out).data = set + placed.out.begin;
+    if (placed.beside.end != 0) (args.*members.beside).data = set + placed.beside.begin;
   }
   return args;
 }

@@ -38,7 +38,8 @@ class Workload {
   struct Placed {
     OperandName name;
     Extent in;
-    Extent out;  ///< in itself in place
+    Extent out;     ///< in itself in place
+    Extent beside;  ///< of k that is written apart beside its cache; else empty
   };
   void place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard);
   std::int64_t rows_of(const PlanOperand& operand) const;  ///< of its output

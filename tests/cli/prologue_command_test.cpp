@@ -57,6 +57,22 @@ TEST_CASE("run checks every element of a model's prologue, and the places of pag
   }
 }
 
+TEST_CASE("run checks k beside its cache, in place and apart, as often as it is written") {
+  const Bench bench;
+  for (const Words& row : {Words{"--k-beside"}, Words{"--k-beside", "--out-of-place", "--strides", "free"}}) {
+    const Finished finished = bench.run(with(row, {"--json"}));
+    INFO(finished.out << finished.err);
+    REQUIRE(finished.status == 0);
+    const llvm::json::Object report = object(finished);
+    CHECK(report.getBoolean("verified") == true);
+    CHECK(number(report, "elements") == kTokens * (kRow + 2 * 16));
+    CHECK(holds(text(report, "entry"), row.size() == 1 ? "_slots64_beside_in_place" : "_slots64_beside_apart"));
+  }
+  const Finished inspected = bench.program({"inspect", "--model", bench.model, "--prologue", "--k-beside", "--json"});
+  REQUIRE(inspected.status == 0);
+  CHECK(text(*(*object(inspected).getArray("operands"))[1].getAsObject(), "beside") == "in_place");
+}
+
 TEST_CASE("run says which operand of a prologue is wrong, and that a place was written that is no token's") {
   const Bench bench;
   const Finished printed = bench.program({"source", "--model", bench.model, "--prologue", "--tokens", "21"});
@@ -117,6 +133,8 @@ TEST_CASE("A prologue that cannot be had is refused in one line") {
                 {"--prologue: found with", "allowed: with a model's config.json, or a spec"});
   check_refused(bench.program({"run", "--model", bench.model, "--device", "host", "--block-size", "4"}),
                 {"--block-size: found without --prologue"});
+  check_refused(bench.program({"run", "--model", bench.model, "--device", "host", "--k-beside"}),
+                {"--k-beside: found without --prologue"});
   check_refused(bench.run({"--block-size", "0"}), {"--block-size: found", "allowed: a whole number from 1"});
   const std::string gemma = bench.program.file("gemma.json", config_of("gemma3_text"));
   check_refused(bench.program({"inspect", "--model", gemma, "--prologue"}), {"gemma3_text", "1 + w"});

@@ -282,6 +282,70 @@ TEST_CASE("A cache of pages may be no input and no other output, but k's and v's
       });
 }
 
+TEST_CASE("What is written beside a cache is refused where it has no place, or lies on another tensor", "[launch]") {
+  LaunchForm form = slots_form();
+  form.k_beside = true;
+  const auto to = [](std::uintptr_t at) { return [at](RopeArgs& a) { a.k_beside.data = address(at); }; };
+  // In place: k itself is written.
+  check_rows(
+      three_operands(), form, good_slots(),
+      {
+          {"a tensor of its own", to(0xa0000), "k_beside: found a pointer, allowed in place: none"},
+          {"without k", [](RopeArgs& a) { a.k.data = a.k_out.data = nullptr, a.k_rows = nullptr; }, ""},
+          {"k twice in one place", [](RopeArgs& a) { a.k.token_stride = 0; }, "k_out (k in place): elements overlap"},
+          {"k is q", [](RopeArgs& a) { a.k.data = a.q.data; }, "q and k: overlap"},
+          {"k is v", [](RopeArgs& a) { a.v.data = a.k.data; }, "k and v: overlap"},
+          {"k is its cache", [](RopeArgs& a) { a.k_out.data = a.k.data; }, "k_out: overlaps an input"},
+          {"k is v's cache", [](RopeArgs& a) { a.v_out.data = a.k.data; }, "v_out: overlaps an input"},
+          {"v in the lanes of k that stay",
+           [](RopeArgs& a) {
+             a.v.data = address(0x20000 + 8 * kElement);
+             a.v.lane_stride = kContiguous;
+           },
+           "k and v: overlap"},
+      });
+  // Apart.
+  form.placement = Placement::out_of_place;
+  RopeArgs good = good_slots();
+  good.q_out.data = address(0x90000);
+  good.k_beside.data = address(0xa0000);
+  const auto beside = [](std::int64_t TensorView::*stride, std::int64_t value) {
+    return [stride, value](RopeArgs& a) { a.k_beside.*stride = value; };
+  };
+  check_rows(
+      three_operands(), form, good,
+      {
+          {"none", to(0), "k_beside: found null"},
+          {"between elements", to(0xa0001), "k_beside: found a pointer that is not aligned"},
+          {"beyond memory", beside(&TensorView::token_stride, INT64_MAX / 4), "k_beside: found a stride"},
+          {"tokens in one place", beside(&TensorView::token_stride, 0), "k_beside: elements overlap"},
+          {"heads in one place", beside(&TensorView::head_stride, 0), "k_beside: elements overlap"},
+          {"tokens with gaps", beside(&TensorView::token_stride, 3 * kRow), ""},
+          {"it is q", to(0x10000), "k_beside: overlaps an input"},
+          {"it is k", to(0x20000), "k_beside: overlaps an input"},
+          {"it is v", to(0x30000), "k_beside: overlaps an input"},
+          {"it is q_out", to(0x90000), "q_out and k_beside: overlap"},
+          {"it is the cache", to(0x60000), "k_out and k_beside: overlap"},
+          {"it is the cache's last lane", to(0x60000 + (3 * kPage - 1) * kElement), "k_out and k_beside: overlap"},
+          {"it is v's cache", to(0x40000), "k_beside and v_out: overlap"},
+          {"without k", [](RopeArgs& a) { a.k.data = a.k_out.data = nullptr, a.k_rows = nullptr; },
+           "k_beside: found a pointer without k.data"},
+          {"k expanded", [](RopeArgs& a) { a.k.token_stride = 0; }, ""},
+      });
+  // Other forms.
+  form.k_beside = false;
+  good.k_beside.data = nullptr;
+  check_rows(three_operands(), form, good,
+             {{"a tensor of no use", to(0xa0000), "k_beside: found a pointer, allowed: null (the form has no"}});
+  RopeSpec alone = three_operands();
+  alone.k.reset();
+  alone.v.reset();
+  RopeArgs q_alone = good_args();
+  q_alone.k.data = q_alone.v.data = q_alone.v_out.data = nullptr;
+  check_rows(alone, LaunchForm::in_place_ids(), q_alone,
+             {{"of no k", to(0xa0000), "k_beside: found a pointer without k.data"}});
+}
+
 TEST_CASE("What is said of slots is refused where a form has none", "[launch]") {
   for (const CacheRows kind : {CacheRows::none, CacheRows::rows32, CacheRows::rows64}) {
     LaunchForm form = slots_form(kind);

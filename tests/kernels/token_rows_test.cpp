@@ -54,6 +54,7 @@ void make_pages(const Choice& choose, std::int64_t heads, std::int64_t head_dim,
 }
 
 bool same(const TensorStrides& a, const TensorStrides& b) { return std::memcmp(&a, &b, sizeof a) == 0; }
+bool same(const BesideStore& a, const BesideStore& b) { return std::memcmp(&a, &b, sizeof a) == 0; }
 
 // Field by field: there is a gap at the end.
 bool same(const OperandParams& a, const OperandParams& b) {
@@ -78,6 +79,7 @@ TEST_CASE("What the quick checks take the general ones take too, and make the sa
     if (random() % 2 == 0) form = form.with_free_strides();
     if (random() % 3 == 0) spec.v = Operand{choose.of<std::int64_t>({1, 2}), 16, 0};
     if (spec.k && random() % 3 == 0) form.k_rows = choose.of({CacheRows::rows32, CacheRows::slots64});
+    form.k_beside = form.k_rows != CacheRows::none && random() % 2 == 0;
     if (spec.v && random() % 2 == 0) form.v_rows = choose.of({CacheRows::rows64, CacheRows::slots32});
     static std::vector<std::pair<std::string, internal::KernelClass>> classes;
     const std::string text = spec.to_json() + form.to_json();
@@ -92,6 +94,10 @@ TEST_CASE("What the quick checks take the general ones take too, and make the sa
     if (random() % 8 != 0) args.k = random_view(choose, spec.k ? spec.k->heads : 1, 16, args.tokens);
     const bool out_of_place = (form.placement == Placement::out_of_place) != (random() % 16 == 0);
     if (out_of_place) args.q_out = random_view(choose, spec.q.heads, 16, args.tokens);
+    const bool k_beside = form.k_beside && out_of_place;
+    if (k_beside != (random() % 16 == 0)) {
+      args.k_beside = random_view(choose, spec.k ? spec.k->heads : 1, 16, args.tokens);
+    }
     const bool k_apart = out_of_place || form.k_rows != CacheRows::none;
     if (k_apart && random() % 8 != 0) args.k_out = random_view(choose, spec.k ? spec.k->heads : 1, 16, args.tokens);
     if (spec.v && random() % 8 != 0) args.v = random_view(choose, spec.v->heads, 16, args.tokens);
@@ -129,6 +135,7 @@ TEST_CASE("What the quick checks take the general ones take too, and make the sa
                             quick.params.k_in == general.params.k_in && quick.params.k_out == general.params.k_out &&
                             same(quick.params.q_strides, general.params.q_strides) &&
                             same(quick.params.k_strides, general.params.k_strides) &&
+                            (args.k_beside.data == nullptr || same(quick.params.beside, general.params.beside)) &&
                             (!quick.is_given[kernel_class.operands.size() - 1] || kernel_class.operands.size() < 3 ||
                              same(quick.params.more[0], general.params.more[0]));
     if (!as_general) FAIL("the two differ");

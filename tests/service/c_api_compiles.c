@@ -31,7 +31,8 @@ static_assert(offsetof(ropejit_operand, cache_rows) == 104, "operand.cache_rows"
 static_assert(offsetof(ropejit_operand, norm_weight) == 112, "operand.norm_weight");
 static_assert(offsetof(ropejit_operand, block_size) == 120, "operand.block_size");
 static_assert(offsetof(ropejit_operand, slot_count) == 128, "operand.slot_count");
-static_assert(offsetof(ropejit_operand, slot_stride) == 136 && sizeof(ropejit_operand) == 144, "operand.slot_stride");
+static_assert(offsetof(ropejit_operand, slot_stride) == 136, "operand.slot_stride");
+static_assert(offsetof(ropejit_operand, beside) == 144 && sizeof(ropejit_operand) == 184, "operand.beside");
 
 ropejit_status ropejit_test_session_in_c(const char* spec_json, float* q, int64_t tokens);
 

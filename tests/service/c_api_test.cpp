@@ -488,3 +488,54 @@ TEST_CASE("a whole prologue through C gives the bits that it gives through C++: 
     CHECK(cache[(6 + 3 + 1) * 8 + lane] == (is_written ? tensors.v[lane] : -7.0F));
   }
 }
+
+TEST_CASE("k beside its cache through C has the bits that it has without a cache, of every token") {
+  const bool in_place = GENERATE(false, true);
+  CAPTURE(in_place);
+  // Without a cache, and without v.
+  PrologueTensors expected;
+  ropejit::RopeArgs wanted;
+  wanted.q.data = expected.q.data();
+  wanted.k.data = expected.k.data();
+  wanted.q_norm_weight = expected.q_weight.data();
+  wanted.k_norm_weight = expected.k_weight.data();
+  wanted.positions = ropejit::Positions::start(5);
+  wanted.tokens = PrologueTensors::kTokens;
+  REQUIRE(kernel_in_cpp(R"({"positions":"start"})").launch(wanted, nullptr));
+
+  const std::int32_t slots[] = {1, -1, 0, 7};
+  const Service service;
+  ropejit_kernel* kernel = nullptr;
+  const char* const form = in_place ? R"({"positions":"start","k_rows":"slots32","k_beside":true})"
+                                    : R"({"positions":"start","placement":"out_of_place","k_rows":"slots32",)"
+                                      R"("k_beside":true})";
+  REQUIRE(ropejit_get(service.handle, kPrologue, form, &kernel) == ROPEJIT_OK);
+  PrologueTensors tensors;
+  std::vector<float> cache(2 * 8, -7.0F);
+  std::vector<float> q_out(tensors.q.size());
+  std::vector<float> beside(tensors.k.size());
+  ropejit_operand operands[] = {ropejit_operand_of(ROPEJIT_Q, tensors.q.data(), in_place ? nullptr : q_out.data()),
+                                ropejit_operand_of(ROPEJIT_K, tensors.k.data(), cache.data())};
+  operands[0].norm_weight = tensors.q_weight.data();
+  operands[1].norm_weight = tensors.k_weight.data();
+  operands[1].rows = slots;
+  operands[1].cache_rows = 2;
+  operands[1].block_size = 1;
+  if (!in_place) operands[1].beside.data = beside.data();  // without gaps, as strides of 0 say
+  ropejit_args args = ropejit_args_default();
+  args.operands = operands;
+  args.operand_count = 2;
+  args.position_source = ROPEJIT_POSITIONS_START;
+  args.first_position = 5;
+  args.tokens = PrologueTensors::kTokens;
+  const ropejit_status launched = ropejit_launch(kernel, &args, nullptr);
+  ropejit_kernel_release(kernel);
+  INFO(ropejit_last_error());
+  REQUIRE(launched == ROPEJIT_OK);
+  CHECK((in_place ? tensors.q : q_out) == expected.q);
+  CHECK((in_place ? tensors.k : beside) == expected.k);
+  for (std::size_t lane = 0; lane < 8; ++lane) {
+    CHECK(cache[lane] == expected.k[2 * 8 + lane]);
+    CHECK(cache[8 + lane] == expected.k[lane]);
+  }
+}

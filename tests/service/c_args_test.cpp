@@ -198,6 +198,7 @@ class Operands {
       if (name != ROPEJIT_Q) operand.block_size = ++next;
       if (name != ROPEJIT_Q) operand.slot_count = ++next;
       if (name != ROPEJIT_Q) operand.slot_stride = ++next;
+      if (name == ROPEJIT_K) operand.beside = {bytes_.data() + ++next, 0, ++next, 0, 1};
       set(static_cast<std::size_t>(name == ROPEJIT_V ? 0 : name + 1), operand);
     }
   }
@@ -255,6 +256,12 @@ TEST_CASE("a list of operands is read in any order, with structs of this version
   const bool has_stride = has(offsetof(ropejit_operand, slot_stride));
   CHECK(got.v_slot_stride == (has_stride ? operands.get(0).slot_stride : usual.v_slot_stride));
   CHECK(got.k_slot_stride == (has_stride ? operands.get(2).slot_stride : usual.k_slot_stride));
+  const std::size_t beside = offsetof(ropejit_operand, beside);
+  CHECK(got.k_beside.data == (has(beside) ? operands.get(2).beside.data : nullptr));
+  const bool has_token_stride = has(beside + offsetof(ropejit_tensor, token_stride));
+  CHECK(got.k_beside.token_stride == (has_token_stride ? operands.get(2).beside.token_stride : kContiguous));
+  CHECK(got.k_beside.batch_stride == kContiguous);
+  CHECK(got.k_beside.head_stride == kContiguous);
 }
 
 TEST_CASE("an operand's members of 0 are the defaults in C++, and no slots are a count of 0") {
@@ -307,6 +314,8 @@ TEST_CASE("a list of operands that says something else than one launch is refuse
       {"slot_stride of q", [](Operands& operands, ropejit_args&) { operands.at(1).block_size = 16; }},
       {"slot_stride of q", [](Operands& operands, ropejit_args&) { operands.at(1).slot_count = ROPEJIT_NO_SLOTS; }},
       {"slot_stride of q", [](Operands& operands, ropejit_args&) { operands.at(1).slot_stride = 1; }},
+      {"beside of q or v", [](Operands& operands, ropejit_args& args) { operands.at(1).beside.data = &args; }},
+      {"beside of q or v", [](Operands& operands, ropejit_args& args) { operands.at(0).beside.data = &args; }},
       {"unknown name", [](Operands& operands, ropejit_args&) { operands.at(1).name = 3; }},
       {"unknown name", [](Operands& operands, ropejit_args&) { operands.at(0).name = -1; }},
       {"reserved", [](Operands& operands, ropejit_args&) { operands.at(2).reserved = 1; }},

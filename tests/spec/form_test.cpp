@@ -39,6 +39,7 @@ TEST_CASE("a form survives JSON, whatever its fields, and equality looks at ever
   add(&LaunchForm::overlaps_previous, true);
   add(&LaunchForm::v_rows, CacheRows::slots64);
   add(&LaunchForm::ready_lists, true);
+  add(&LaunchForm::k_beside, true);
   std::set<std::string> texts;
   for (const LaunchForm& form : forms) {
     INFO(form.to_json());
@@ -70,6 +71,16 @@ TEST_CASE("lists are promised to be ready only where a launch overlaps the one b
   CHECK_THROWS_WITH(internal::validate_form(form), "ready_lists: found true, allowed: false without overlaps_previous");
   form.overlaps_previous = true;
   CHECK_NOTHROW(internal::validate_form(form));
+}
+
+TEST_CASE("k is written beside a cache only where it goes to one") {
+  LaunchForm form;
+  form.k_beside = true;
+  CHECK_THROWS_WITH(internal::validate_form(form), "k_beside: found true, allowed: false without k_rows");
+  for (const CacheRows rows : {CacheRows::rows32, CacheRows::rows64, CacheRows::slots32, CacheRows::slots64}) {
+    form.k_rows = rows;
+    CHECK_NOTHROW(internal::validate_form(form));
+  }
 }
 
 TEST_CASE("the forms that have names are what they say, and absent keys take the defaults") {

@@ -33,6 +33,11 @@ LaunchForm with(LaunchForm form, CacheRows rows) {
   return form;
 }
 
+LaunchForm with_k_beside(LaunchForm form) {
+  form.k_beside = true;
+  return form;
+}
+
 }  // namespace
 
 TEST_CASE("a spec and a form that do not go together are refused, naming the field") {
@@ -60,6 +65,10 @@ TEST_CASE("a spec and a form that do not go together are refused, naming the fie
       {small(), in_place.with_table(AngleSource::radians, DType::bf16), "table_dtype: found bf16, allowed: fp32"},
       {small(), with(in_place, static_cast<CacheRows>(7)), "k_rows: found 7, allowed: none, rows32, rows64"},
       {small(), with(in_place, static_cast<ContextParallel>(-1)), "context_parallel: found -1"},
+      {small(), with_k_beside(in_place), "k_beside: found true, allowed: false without k_rows"},
+      {k_widened, with_k_beside(with(in_place, CacheRows::slots64)), "k.dtype_out: found fp32, allowed: bf16 in place"},
+      {still_k, with_k_beside(with(in_place, CacheRows::rows32)),
+       "k.rotates: found false, allowed: true with k_beside in place"},
   };
   for (const auto& row : rows) {
     const auto error = error_of([&] { return lower(row.spec, row.form); });
@@ -78,6 +87,20 @@ TEST_CASE("k goes to a cache out of place, with a dtype of its own, whatever bec
   CHECK(kernel_class.find(internal::OperandName::q)->in_place());
   CHECK_FALSE(kernel_class.find(internal::OperandName::k)->in_place());
   CHECK(kernel_class.find(internal::OperandName::k)->dtype_out == DType::fp32);
+}
+
+TEST_CASE("k beside its cache is written as q is, and other classes' texts do not speak of it") {
+  const LaunchForm forms[] = {with(LaunchForm::in_place_ids(), CacheRows::slots64),
+                              with(LaunchForm::out_of_place_ids(), CacheRows::rows32)};
+  for (const LaunchForm& form : forms) {
+    const KernelClass without = lower(small(), form).kernel_class;
+    CHECK(without.find(internal::OperandName::k)->beside == Beside::none);
+    CHECK_FALSE(contains(without.text(), "beside"));
+    const KernelClass with_beside = lower(small(), with_k_beside(form)).kernel_class;
+    const bool in_place = form.placement == Placement::in_place;
+    CHECK(with_beside.find(internal::OperandName::k)->beside == (in_place ? Beside::in_place : Beside::apart));
+    CHECK(with_beside.text() == without.text() + " k_beside");
+  }
 }
 
 TEST_CASE("what makes no difference makes no other plan") {

@@ -78,7 +78,8 @@ struct Side {
   Placed out;
   CacheList list;
   bool rotates = true;
-  std::vector<double> weights = {};  // of its norm
+  std::vector<double> weights = {};   // of its norm
+  std::optional<Placed> beside = {};  // where every token is written, too; in place as `in`
 
   bool to_cache() const { return list.kind != CacheRows::none; }
 };
@@ -119,6 +120,7 @@ class Run {
     result.stray_write = arena_.stray_write();
     if (result.stray_write.empty()) result.stray_write = inputs_.stray_write();
     if (result.stray_write.empty()) result.stray_write = wrong_flags();
+    if (result.stray_write.empty()) result.stray_write = unequal_;
     result.out_bytes = arena_.all_bytes();
     return result;
   }
@@ -159,9 +161,17 @@ class Run {
       TensorView& view = args_.*members.out;
       view.batch_stride = view.token_stride = view.head_stride = view.lane_stride = kContiguous;
     }
-    if (side.to_cache()) poison_unread(side);
+    if (name == internal::OperandName::k && given_.form.k_beside) put_beside(side);
+    if (side.to_cache() && !side.beside) poison_unread(side);
     if (side.operand->norm) args_.*members.weight = put_weights(side);
     sides_.push_back(side);
+  }
+
+  void put_beside(Side& side) {
+    side.beside = side.in;
+    if (given_.form.placement == Placement::in_place) return;
+    side.beside = arena_.place(*side.operand, type_of(*side.operand), given_.batch, given_.tokens, given_.out);
+    args_.k_beside = arena_.view(*side.beside);
   }
 
   // What launches say of slots, which is k's and v's alone.
@@ -242,7 +252,22 @@ class Run {
       angles = table_ ? table_->angles(b, positions, missing) : oracle_.angles(positions);
       if (missing) expected_flags_ |= kNoTableRow;
     }
+    const auto check_head = [&](const Side& side, std::int64_t h, const Placed& out, std::int64_t out_b,
+                                std::int64_t out_s) {
+      const internal::HeadRow before = arena_.before(side.in, b, s, h);
+      const internal::HeadRow after = arena_.after(out, out_b, out_s, h);
+      if (!side.rotates) {
+        oracle_.check_copy(*side.operand, before, after, {b, s, h, 0}, comparison, side.weights);
+      } else if (padding) {
+        oracle_.check_padding(given_.form.padding, *side.operand, before, after, {b, s, h, 0}, comparison,
+                              side.weights);
+      } else {
+        oracle_.check(angles, *side.operand, before, after, {b, s, h, 0}, comparison, side.weights);
+      }
+      arena_.account_for(out, out_b, out_s, h, side.operand->head_dim);
+    };
     for (const Side& side : sides_) {
+      for (std::int64_t h = 0; side.beside && h < side.operand->heads; ++h) check_head(side, h, *side.beside, b, s);
       std::int64_t out_b = b;
       std::int64_t out_s = s;
       if (side.to_cache()) {
@@ -253,18 +278,19 @@ class Run {
         out_s = side.list.row(token) % block_size;
       }
       for (std::int64_t h = 0; h < side.operand->heads; ++h) {
-        const internal::HeadRow before = arena_.before(side.in, b, s, h);
-        const internal::HeadRow after = arena_.after(side.out, out_b, out_s, h);
-        if (!side.rotates) {
-          oracle_.check_copy(*side.operand, before, after, {b, s, h, 0}, comparison, side.weights);
-        } else if (padding) {
-          oracle_.check_padding(given_.form.padding, *side.operand, before, after, {b, s, h, 0}, comparison,
-                                side.weights);
-        } else {
-          oracle_.check(angles, *side.operand, before, after, {b, s, h, 0}, comparison, side.weights);
-        }
-        arena_.account_for(side.out, out_b, out_s, h, side.operand->head_dim);
+        check_head(side, h, side.out, out_b, out_s);
+        if (side.beside) compare(side, arena_.after(*side.beside, b, s, h), arena_.after(side.out, out_b, out_s, h));
       }
+    }
+  }
+
+  // Both stores of an operand have the same bits.
+  void compare(const Side& side, const internal::HeadRow& beside, const internal::HeadRow& cached) {
+    const DType dtype = type_of(*side.operand);
+    for (std::int64_t lane = 0; lane < side.operand->head_dim; ++lane) {
+      const auto bits = internal::load_bits(dtype, beside.data, lane * beside.lane_stride);
+      if (bits == internal::load_bits(dtype, cached.data, lane * cached.lane_stride)) continue;
+      unequal_ = fmt::format("lane {} of k differs between the cache and what is beside it", lane);
     }
   }
 
@@ -285,6 +311,7 @@ class Run {
   std::optional<CaseTable> table_;
   internal::DeviceBuffer flags_;
   std::uint32_t expected_flags_ = 0;
+  std::string unequal_;
   std::vector<Side> sides_;
   std::optional<Placed> beside_k_;  // the half of its cache's buffer that is not k's
   RopeArgs args_;

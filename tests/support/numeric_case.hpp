@@ -52,8 +52,9 @@ struct NumericCase {
   LaunchForm form;
   std::int64_t batch = 1;
   std::int64_t tokens = 1;
-  Arrangement in = Arrangement::bshd;    ///< in place: of the tensors themselves
-  Arrangement out = Arrangement::bshd;   ///< out of place, and of a cache of k (its rows are then the tokens)
+  Arrangement in = Arrangement::bshd;  ///< in place: of the tensors themselves
+  /// Out of place, and of a cache of k (its rows are then the tokens), and of what is written beside it.
+  Arrangement out = Arrangement::bshd;
   std::vector<std::int64_t> positions;   ///< axes * batch * tokens ids; for a start form: one
   std::vector<std::int32_t> cu_seqlens;  ///< for ragged forms; positions are then offsets, one a sequence, or none
   bool share_positions = false;          ///< one row of `tokens` ids for every sequence

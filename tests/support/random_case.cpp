@@ -231,6 +231,13 @@ NumericCase random_case(std::mt19937_64& random, Norms norms) {
   } else if (result.form.k_rows != CacheRows::none) {
     result.k_rows = random_rows(random, result.batch * result.tokens, result.k_cache_rows);
   }
+  // Over itself in its own type alone; there a k that is copied would do nothing.
+  if (result.form.k_rows != CacheRows::none && norms == Norms::some && one_in(random, 3)) {
+    const Operand& k = *result.spec.k;
+    const bool changes = k.rotates != false || k.norm.has_value();
+    const bool same_type = k.dtype_out.value_or(result.spec.dtype) == result.spec.dtype;
+    result.form.k_beside = result.form.placement == Placement::out_of_place || (changes && same_type);
+  }
   if (result.form.counted) {
     result.token_count = static_cast<std::int32_t>(up_to(random, result.batch * result.tokens + 3) - 1);
   }
