@@ -42,7 +42,9 @@ endif()
 
 set(folded "${CMAKE_CURRENT_BINARY_DIR}/ropejit_folded.o")
 set(object_list "${CMAKE_CURRENT_BINARY_DIR}/ropejit_objects.rsp")
-file(GENERATE OUTPUT "${object_list}" CONTENT "\"$<JOIN:$<TARGET_OBJECTS:ropejit_objects>,\"\n\">\"\n")
+# A precompiled header stands among the objects, too.
+set(objects "$<FILTER:$<TARGET_OBJECTS:ropejit_objects>,EXCLUDE,[.](gch|pch)$>")
+file(GENERATE OUTPUT "${object_list}" CONTENT "\"$<JOIN:${objects},\"\n\">\"\n")
 set(script "${PROJECT_SOURCE_DIR}/cmake/fold_objects.cmake")
 set(archives "${ropejit_archives}")
 add_custom_command(

@@ -30,8 +30,8 @@ struct PrologueOfEight {
   static constexpr std::int64_t kRow = 4 * 64;  // two heads of q, one of k, one of v
   static constexpr std::size_t kBytes = (kTokens * kRow + 2 * kTokens * 64 + 64) * 4 + kTokens * 8;
 
-  explicit PrologueOfEight(const internal::Target& target)
-      : target(target), memory(target.allocate(kBytes)), first(static_cast<float*>(memory.data())) {}
+  explicit PrologueOfEight(const internal::Target& where)
+      : target(where), memory(where.allocate(kBytes)), first(static_cast<float*>(memory.data())) {}
 
   static RopeSpec spec() {
     RopeSpec spec;
