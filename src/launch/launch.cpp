@@ -96,7 +96,9 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, std::span<const Resol
     arguments.params.scale = resolved->scale;
     context = resolved->steps.context;
   }
-  for (std::size_t i = 0; i < kernel.kernel_class.operands.size(); ++i) arguments.params.lines[i].eps = kernel.eps[i];
+  if (arguments.is_prologue) {
+    for (std::size_t i = 0; i < kernel.kernel_class.operands.size(); ++i) arguments.params.lines[i].eps = kernel.eps[i];
+  }
   const std::uint32_t blocks = deal_out_blocks(chosen.work, kernel.kernel_class.operands.size(), arguments);
   if (blocks == 0) {
     return {ErrorCode::invalid_argument, 0, "tokens: found more than one launch can hold, allowed: fewer at a time"};

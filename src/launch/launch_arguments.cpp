@@ -243,7 +243,6 @@ const char* fill_norms(const KernelClass& kernel_class, const RopeArgs& args, La
 
 /// What a prologue's blocks read of each operand, on its lines.
 void fill_lines(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept {
-  if (!kernel_class.is_prologue()) return;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     if (!out.is_given[i]) continue;
     OperandLines& lines = out.params.lines[i];
@@ -260,6 +259,18 @@ void fill_lines(const KernelClass& kernel_class, const RopeArgs& args, LaunchArg
     lines.capacity = given.cache_rows;
     lines.page_stride = strides.out_sequence;
   }
+}
+
+/// What classes without norms and slots do not take.
+const char* refuse_prologue(const RopeArgs& args) noexcept {
+  for (std::size_t name = 0; name < kMostOperands; ++name) {
+    const OperandArgs given = args_of(args, static_cast<OperandName>(name));
+    if (given.weight != nullptr) return kNormWords[name].not_normed;
+    if (given.slots.block_size != 0 || given.slots.count != kEveryToken || given.slots.stride != 1) {
+      return kSlotWords[name].no_slots;
+    }
+  }
+  return nullptr;
 }
 
 const char* fill_device_words(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params) noexcept {
@@ -288,10 +299,16 @@ LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& ar
   if (const char* why = fill_positions(kernel_class, args, params)) return refuse(why);
   if (const char* why = fill_table(kernel_class, args, params, out.aligned.table)) return refuse(why);
   if (const char* why = check_cache_rows(kernel_class, args, out)) return refuse(why);
-  if (const char* why = fill_pages(kernel_class, args, out)) return refuse(why);
-  if (const char* why = fill_norms(kernel_class, args, out)) return refuse(why);
+  out.is_prologue = kernel_class.is_prologue();
+  if (out.is_prologue) {
+    if (const char* why = fill_pages(kernel_class, args, out)) return refuse(why);
+    if (const char* why = fill_norms(kernel_class, args, out)) return refuse(why);
+    fill_lines(kernel_class, args, out);
+  } else {
+    if (const char* why = refuse_prologue(args)) return refuse(why);
+    out.aligned.weight = width_of(0);  // none is read
+  }
   if (const char* why = fill_device_words(kernel_class, args, params)) return refuse(why);
-  fill_lines(kernel_class, args, out);
   params.tokens = out.tokens;
   params.plain = is_plain(kernel_class, args, out) ? 1 : 0;
   params.sequence.divisor = static_cast<std::uint32_t>(args.tokens);

@@ -31,6 +31,7 @@ struct LaunchArguments {
 
   /// All but the blocks, the steps and eps; `more`, `lines` and `beside` for operands that are given alone.
   BesideParams params;
+  bool is_prologue = false;                    ///< KernelClass::is_prologue
   std::uint32_t tokens = 0;                    ///< tokens of all sequences; 0: nothing to launch
   std::array<bool, kMostOperands> is_given{};  ///< which operands of the class are not left out of this launch
   /// For each kind of access of the form's fast kernels, the largest power of two up to 32 that divides every address
