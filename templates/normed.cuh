@@ -301,7 +301,7 @@ struct Normed {
 #pragma unroll
     for (u32 h = 0; h < row.heads_per_thread; ++h) {
       if (!has_head<C, O>(share.group, h)) continue;
-      char* const out_word = share.out + h * share.out_head_step;
+      char* const at = share.out + h * share.out_head_step;
       float read[2 * pairs];
       float written[2 * pairs];
 #pragma unroll
@@ -309,22 +309,30 @@ struct Normed {
       if (is_kept<C>(padded)) {
         // Words that stay as they are are not unpacked: a NaN would lose its payload.
         if constexpr (C.layout_out == C.layout && out == C.element) {
-          for_each_store<C, O>(share, h, out_word, [&](char* at, i64 step) {
 #pragma unroll
-            for (u32 w = 0; w < row.words_per_thread; ++w) store_word(at + w * step, word[h][w]);
-          });
+          for (u32 w = 0; w < row.words_per_thread; ++w) {
+            if constexpr (C.operand[O].is_written_beside()) {
+              store_word(beside_of_head<C, O>(share, h) + w * share.beside_word_step, word[h][w]);
+              if (!share.has_place) continue;
+            }
+            store_word(at + w * share.out_word_step, word[h][w]);
+          }
           continue;
         }
       } else {
         norm_lanes<C, O>(read, r[h], weight);
       }
       run_stages<C, O>(read, turn, padded, written);
-      for_each_store<C, O>(share, h, out_word, [&](char* at, i64 step) {
 #pragma unroll
-        for (u32 w = 0; w < row.out_words_per_thread; ++w) {
-          store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * step, written, w * row.out_word_lanes);
+      for (u32 w = 0; w < row.out_words_per_thread; ++w) {
+        if constexpr (C.operand[O].is_written_beside()) {
+          store_lanes<out, row.out_word_lanes, C.access_bytes>(
+              beside_of_head<C, O>(share, h) + w * share.beside_word_step, written, w * row.out_word_lanes);
+          if (!share.has_place) continue;
         }
-      });
+        store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * share.out_word_step, written,
+                                                             w * row.out_word_lanes);
+      }
     }
   }
 
@@ -340,18 +348,15 @@ struct Normed {
       for (u32 h = 0; h < Cut::heads; ++h) {
         if (!has_head<C, O>(group, h)) continue;
         char* const at = out_at<C, O>(params, rows, group, h, lane);
-        const auto for_each_store = [&](const auto& write) {
-          if constexpr (C.operand[O].is_written_beside()) {
-            write(beside_at<C, O>(params, rows, group + h * C.split(O).groups, lane));
-            if (rows.out == nullptr) return;
-          }
-          write(at);
-        };
         float value[Cut::still_lanes];
         unpack<C.element>(word[h][i], value, 0);
         if (is_kept<C>(padded)) {
           if constexpr (out == C.element) {
-            for_each_store([&](char* to) { store_word(to, word[h][i]); });
+            if constexpr (C.operand[O].is_written_beside()) {
+              store_word(beside_at<C, O>(params, rows, group + h * C.split(O).groups, lane), word[h][i]);
+              if (rows.out == nullptr) continue;
+            }
+            store_word(at, word[h][i]);
             continue;
           }
         } else {
@@ -361,7 +366,12 @@ struct Normed {
             for (u32 n = 0; n < Cut::still_lanes; ++n) value[n] = 0.0f;
           }
         }
-        for_each_store([&](char* to) { store_lanes<out, Cut::still_lanes, C.access_bytes>(to, value, 0); });
+        if constexpr (C.operand[O].is_written_beside()) {
+          store_lanes<out, Cut::still_lanes, C.access_bytes>(
+              beside_at<C, O>(params, rows, group + h * C.split(O).groups, lane), value, 0);
+          if (rows.out == nullptr) continue;
+        }
+        store_lanes<out, Cut::still_lanes, C.access_bytes>(at, value, 0);
       }
     });
   }

@@ -322,15 +322,12 @@ __device__ __forceinline__ ShareOf<C, O> share_of(const LaunchParams& params, co
   }
 }
 
-// Calls write(at, step) for every place that head h of a share is written to: its first word, and the bytes between
-// words. `out_word` is the first of Share::out.
-template <KernelConfig C, u32 O, class Write>
-__device__ __forceinline__ void for_each_store(const ShareOf<C, O>& share, u32 h, char* out_word, const Write& write) {
-  if constexpr (C.operand[O].is_written_beside()) {
-    write(share.beside + h * share.beside_head_step, share.beside_word_step);
-    if (!share.has_place) return;
-  }
-  write(out_word, share.out_word_step);
+// Where head h of a share is written beside the cache. Whoever stores words of it stores each there and, where the
+// share has a place, in the cache, one after the other: in functions that both stores call, compilers would give the
+// registers of operands that have no such store other numbers.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ char* beside_of_head(const BesideShare<C, O>& share, u32 h) {
+  return share.beside + h * share.beside_head_step;
 }
 
 // Where a lane of a head is written beside the cache.
@@ -376,14 +373,18 @@ __device__ __forceinline__ void store_share(const ShareOf<C, O>& share, const He
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
     if (has_head<C, O>(share, h)) {
-      char* const out_word = share.out + h * share.out_head_step;
+      char* const at = share.out + h * share.out_head_step;
       // Words that stay as they are are not unpacked: a NaN would lose its payload.
       if constexpr (C.padding == Padding::keep && C.layout_out == C.layout && out == C.element) {
         if (padded) {
-          for_each_store<C, O>(share, h, out_word, [&](char* at, i64 step) {
 #pragma unroll
-            for (u32 w = 0; w < row.words_per_thread; ++w) store_word(at + w * step, word[h][w]);
-          });
+          for (u32 w = 0; w < row.words_per_thread; ++w) {
+            if constexpr (C.operand[O].is_written_beside()) {
+              store_word(beside_of_head<C, O>(share, h) + w * share.beside_word_step, word[h][w]);
+              if (!share.has_place) continue;
+            }
+            store_word(at + w * share.out_word_step, word[h][w]);
+          }
           continue;
         }
       }
@@ -391,12 +392,16 @@ __device__ __forceinline__ void store_share(const ShareOf<C, O>& share, const He
       float written[2 * pairs];
       for (u32 w = 0; w < row.words_per_thread; ++w) unpack<C.element>(word[h][w], read, w * row.word_lanes);
       run_stages<C, O>(read, turn, padded, written);
-      for_each_store<C, O>(share, h, out_word, [&](char* at, i64 step) {
 #pragma unroll
-        for (u32 w = 0; w < row.out_words_per_thread; ++w) {
-          store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * step, written, w * row.out_word_lanes);
+      for (u32 w = 0; w < row.out_words_per_thread; ++w) {
+        if constexpr (C.operand[O].is_written_beside()) {
+          store_lanes<out, row.out_word_lanes, C.access_bytes>(
+              beside_of_head<C, O>(share, h) + w * share.beside_word_step, written, w * row.out_word_lanes);
+          if (!share.has_place) continue;
         }
-      });
+        store_lanes<out, row.out_word_lanes, C.access_bytes>(at + w * share.out_word_step, written,
+                                                             w * row.out_word_lanes);
+      }
     }
   }
 }

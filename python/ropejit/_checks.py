@@ -165,6 +165,9 @@ def _check_beside(name, read, cache, beside, in_place):
         word = f"another tensor than {name}" if in_place else f"{name} itself"
         _refuse(where, word, f"{name} itself where q is written over, and with out another tensor")
     if in_place:
+        if read.is_neg():
+            found = "a lazily negated tensor, which cannot be written over and to a cache"
+            _refuse(name, found, "another, such as a clone of it")
         _check_writable(name, read)
         _check_dtype(written_name(name), cache, (read.dtype,))
         return

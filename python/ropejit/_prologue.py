@@ -228,12 +228,13 @@ def from_lists(inputs, outputs, slots, weights, words):
 
 
 def outputs_of(words):
-    """Of each output that words stand for, what callers call it and whether it is written over."""
+    """Of each output that words stand for, what callers call it and whether its negative may be written over: not where a
+    cache takes the same numbers."""
     found = []
     for word in words.split():
         is_over = not set(word) & set("os")
         if is_over or "i" in word:
-            found.append((word[0], True))
+            found.append((word[0], is_over))
         if not is_over:
             found.append((_checks.written_name(word[0]), False))
         if "b" in word:

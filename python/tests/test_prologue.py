@@ -448,10 +448,16 @@ def test_subclasses_modes_and_lazy_negatives_come_to_the_same(device):
     p(**vars(plain), k_out=plain.k)
     assert_same_bits([both.k, both.k_cache], [plain.k, wanted.k_cache])
     lazy_k = a.copies()
-    memory = lazy_k.k.neg()
-    lazy_k.k = torch._neg_view(memory)
-    p(**vars(lazy_k), k_out=lazy_k.k)
-    assert_same_bits([lazy_k.k.resolve_neg(), -memory, lazy_k.k_cache], [plain.k, plain.k, wanted.k_cache])
+    lazy_k.k = torch._neg_view(lazy_k.k.neg())
+    with pytest.raises(ValueError, match="k: found a lazily negated tensor"):
+        p(**vars(lazy_k), k_out=lazy_k.k)
+    lazy_k.out = torch.empty_like(lazy_k.q)
+    lazy_k.k_out = torch.empty_like(wanted.k)
+    p(**vars(lazy_k))
+    assert_same_bits([lazy_k.k_out, lazy_k.k_cache], [plain.k, wanted.k_cache])
+    lists = [a.v], [a.q, torch._neg_view(a.k.neg()), a.k_cache, a.v_cache], a.slots, [a.q_weight, a.k_weight]
+    with pytest.raises(ValueError, match="k: found a lazily negated tensor"):
+        torch.ops.ropejit.prologue(*lists, "qw kswi vs", p.spec, p.form, a.positions)
     lazy = a.copies()
     memory = lazy.q.neg()
     lazy.q, lazy.k = torch._neg_view(memory), torch._neg_view(lazy.k.neg())

@@ -148,12 +148,14 @@ TEST_CASE("k that does not rotate, k of another type, v beside it and launches w
   for (const test::TargetPtr& target : test::targets()) {
     NumericCase copied = with_beside(CacheRows::slots64, Placement::out_of_place);
     copied.spec.k->rotates = false;
+    copied.spec.k->first_lane = 0;
     copied.k_rows[3] = -5;
     test::check_case(target, copied, 98);
     copied.spec.k->dtype_out = DType::fp32;
     test::check_case(target, copied, 98);
     copied = with_beside(CacheRows::rows32, Placement::in_place);
     copied.spec.k->rotates = false;
+    copied.spec.k->first_lane = 0;
     copied.spec.k->norm = Norm{};
     copied.k_rows[3] = -1;
     test::check_case(target, copied, 99);

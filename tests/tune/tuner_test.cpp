@@ -340,6 +340,13 @@ TEST_CASE("A workload of every kind of form can be launched", "[host]") {
   serving.counted = true;
   serving.padding = Padding::zero;
   forms.push_back(serving);
+  for (const Placement placement : {Placement::in_place, Placement::out_of_place}) {
+    LaunchForm prefill = serving;
+    prefill.placement = placement;
+    prefill.k_rows = CacheRows::slots32;
+    prefill.k_beside = true;
+    forms.push_back(prefill);
+  }
   for (const LaunchForm& form : forms) {
     INFO(form.to_json());
     TuneOptions options;
