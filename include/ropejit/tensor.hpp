@@ -141,7 +141,7 @@ struct RopeArgs {
   /// flagged (kNoCacheRow). Other operands of such a token are made all the same. Slots must be distinct, or it is left
   /// open which token's k a place holds. 0 for all other forms.
   std::int64_t k_block_size = 0;
-  /// How many of the launch's tokens have a slot: of tokens b*tokens + s from it on, k is not written.
+  /// How many of the launch's tokens have a slot: of tokens b*tokens + s from it on, k is not written to the cache.
   /// From 0 to batch * tokens; kEveryToken: all of them. Other forms than slots: kEveryToken.
   std::int64_t k_slot_count = kEveryToken;
   /// Elements of the list from a token's slot to the next: 0 or more. Other forms than slots: 1.
@@ -162,7 +162,7 @@ struct RopeArgs {
 /// A position for which the caller's table has no row: what it turns came out NaN.
 inline constexpr std::uint32_t kNoTableRow = 1;
 /// A number in k_rows or v_rows that is neither -1 nor a row of the cache, or a slot from its capacity on: the token's
-/// k, or v, was not written.
+/// k, or v, was not written there.
 inline constexpr std::uint32_t kNoCacheRow = 2;
 
 }  // namespace v0
