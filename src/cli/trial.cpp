@@ -110,9 +110,10 @@ void Trial::refuse_what_does_not_fit() const {
   };
   const double token_bytes = bytes_of(spec.q) + (spec.k ? bytes_of(*spec.k) : 0) + (spec.v ? bytes_of(*spec.v) : 0);
   // Out of place: in and out as given, both downloaded, and both again where the target's memory is this machine's.
-  const double copies = case_.form.placement == Placement::out_of_place ? 5 : 3;
-  const double needed =
-      static_cast<double>(case_.tokens) * (token_bytes * copies + 16 * static_cast<double>(axes_of(spec)));
+  const bool apart = case_.form.placement == Placement::out_of_place;
+  const double beside_bytes = apart && case_.form.k_beside && spec.k ? 3 * bytes_of(*spec.k) : 0;
+  const double needed = static_cast<double>(case_.tokens) *
+                        (token_bytes * (apart ? 5 : 3) + beside_bytes + 16 * static_cast<double>(axes_of(spec)));
   const double physical = static_cast<double>(::sysconf(_SC_PHYS_PAGES)) * static_cast<double>(::sysconf(_SC_PAGESIZE));
   if (needed <= 0.9 * physical) return;
   constexpr double kGiB = 1024.0 * 1024.0 * 1024.0;
