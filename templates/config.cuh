@@ -48,11 +48,18 @@ enum class TableUse : u32 {
 };
 // Where values are rounded on their way: RopeSpec::rounding.
 enum class Rounding : u32 { exact, p1, p2, p3 };
+// What becomes of a norm's statistic, r of each head.
+enum class StatisticUse : u32 {
+  computed,    // from the head's lanes
+  handed_out,  // likewise, and written to memory
+  given,       // it is read from memory
+};
 // What Stage::norm is told (norm.cuh).
 struct NormConfig {
-  Element weight;       // of the weights in memory
-  bool round_normed;    // x r is rounded to the class's element
-  bool round_weighted;  // (x r) w likewise
+  Element weight;          // of the weights in memory
+  bool round_normed;       // x r is rounded to the class's element
+  bool round_weighted;     // (x r) w likewise
+  StatisticUse statistic;  // where it is in memory is StatisticParams::statistic's to say
 };
 // Where the tokens of an operand that goes to a cache are written, too: where they were read, or to a tensor of their
 // own, whose place is BesideParams::beside.
@@ -86,6 +93,9 @@ struct OperandConfig {
   }
   ROPEJIT_ANYWHERE constexpr bool writes_whole_rows() const { return out_of_place || changes_still_lanes(); }
   ROPEJIT_ANYWHERE constexpr bool is_written_beside() const { return beside != Beside::none; }
+  ROPEJIT_ANYWHERE constexpr bool hands_out_statistic() const { return norm.statistic == StatisticUse::handed_out; }
+  // Whether tokens without a place in the cache are worked on as well.
+  ROPEJIT_ANYWHERE constexpr bool needs_no_place() const { return is_written_beside() || hands_out_statistic(); }
   // The same of the store beside the cache: in place, lanes that stay as they are are not written.
   ROPEJIT_ANYWHERE constexpr bool writes_whole_rows_beside() const {
     return beside == Beside::apart || (beside == Beside::in_place && changes_still_lanes());

@@ -250,9 +250,9 @@ __device__ __forceinline__ bool has_stage(const GenericOperand& shape, Stage sta
   return false;
 }
 
-// Norms a head's row, which all threads of the block have written; they may read it when this returns.
-__device__ __forceinline__ void norm_row(const GenericPlan& plan, const GenericOperand& shape, const OperandLines& norm,
-                                         float (&row)[MostNormedLanes]) {
+// r of a head's row, which all threads of the block have written; for all of them.
+__device__ __forceinline__ float statistic_of_row(const GenericOperand& shape, float eps,
+                                                  const float (&row)[MostNormedLanes]) {
   __shared__ float sums[MostNormedLanes / 2];
   const u32 half = first_half_of(shape.head_dim);
   const auto lane_at = [&](u32 lane) { return lane < shape.head_dim ? row[lane] : 0.0f; };
@@ -267,16 +267,21 @@ __device__ __forceinline__ void norm_row(const GenericPlan& plan, const GenericO
     }
   }
   __syncthreads();
-  const float r = reciprocal_rms(sums[0], divide(1.0f, float_from_int(static_cast<i32>(shape.head_dim))), norm.eps);
-  const char* const weights = static_cast<const char*>(norm.weight);
+  return reciprocal_rms(sums[0], divide(1.0f, float_from_int(static_cast<i32>(shape.head_dim))), eps);
+}
+
+// Norms a head's row, of which each thread has those lanes that it wrote; all may read it when this returns.
+__device__ __forceinline__ void norm_row(const GenericPlan& plan, const GenericOperand& shape, const void* weight,
+                                         float r, float (&row)[MostNormedLanes]) {
+  const char* const weights = static_cast<const char*>(weight);
   const i64 weight_bytes = bytes_of(static_cast<Element>(shape.norm_weight));
   for (u32 lane = threadIdx.x; lane < shape.head_dim; lane += blockDim.x) {
-    const float weight = float_of(shape.norm_weight, load_bits(shape.norm_weight, weights + lane * weight_bytes));
+    const float w = float_of(shape.norm_weight, load_bits(shape.norm_weight, weights + lane * weight_bytes));
     visit_number<3>(plan.element, [&](auto element) {
       visit_number<4>(2 * shape.round_normed + shape.round_weighted, [&](auto bits) {
         constexpr u32 number = decltype(bits)::number;
         constexpr Element E = static_cast<Element>(decltype(element)::number);
-        row[lane] = normed<E, number / 2 != 0, number % 2 != 0>(row[lane], r, weight);
+        row[lane] = normed<E, number / 2 != 0, number % 2 != 0>(row[lane], r, w);
       });
     });
   }
@@ -329,7 +334,8 @@ __device__ __forceinline__ GenericBeside beside_of_token(const BesideStore& apar
 // Works on one token of an operand, with all threads of a block.
 __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params, const GenericPlan& plan,
                                                   const GenericOperand& shape, const OperandParams& operand,
-                                                  const OperandLines& lines, const BesideStore& apart, u32 number) {
+                                                  const OperandLines& lines, const BesideStore& apart,
+                                                  const OperandStatistic& statistic, u32 number) {
   __shared__ float cosines[MostGenericPairs];
   __shared__ float sines[MostGenericPairs];
   __shared__ u32 held[2 * MostGenericPairs];  // a head's lanes as they were read, where the layout changes in place
@@ -364,7 +370,8 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
   } else {
     out_row = token.number * strides.out_token + token.sequence * strides.out_sequence;
   }
-  if (!has_place && beside.out == nullptr) return;
+  const bool hands_out = shape.statistic == static_cast<u32>(StatisticUse::handed_out);
+  if (!has_place && beside.out == nullptr && !hands_out) return;
   char* const out = static_cast<char*>(operand.out) + out_row * out_bytes;
   const bool in_place = shape.out_of_place == 0;
   const char* in = out;
@@ -415,12 +422,17 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
       return {load_bits(plan.element, from + lanes.first * in_lane),
               load_bits(plan.element, from + lanes.second * in_lane)};
     };
-    if (norms) {
+    if (norms || hands_out) {
       for (u32 lane = threadIdx.x; lane < shape.head_dim; lane += blockDim.x) {
         row[lane] = float_of(plan.element, load_bits(plan.element, from + lane * in_lane));
       }
-      norm_row(plan, shape, lines, row);
-    } else if (plan.by_rows != 0) {
+      char* const at = static_cast<char*>(statistic.data) + (number * statistic.token + head * statistic.head) * 4;
+      const bool is_given = shape.statistic == static_cast<u32>(StatisticUse::given);
+      const float r = is_given ? float_from_bits(load_word<4>(at).bits[0]) : statistic_of_row(shape, lines.eps, row);
+      if (hands_out && threadIdx.x == 0) store_word(at, Word<4>{{bits_of(r)}});
+      if (norms) norm_row(plan, shape, lines.weight, r, row);
+    }
+    if (!norms && plan.by_rows != 0) {
       for (u32 pair = threadIdx.x; pair < pairs; pair += blockDim.x) {
         const PairBits bits = read(pair);
         held[2 * pair] = bits.first;
@@ -461,7 +473,7 @@ __device__ __forceinline__ void run_generic_token(const MoreLaunchParams& params
   }
 }
 
-__device__ __forceinline__ void run_generic(const BesideParams& params, const GenericPlan& plan) {
+__device__ __forceinline__ void run_generic(const StatisticParams& params, const GenericPlan& plan) {
   if (plan.overlaps_previous != 0) wait_for_last_kernel();
   u32 o = 0;
   for (u32 next = 1; next < plan.operands; ++next) {
@@ -479,7 +491,8 @@ __device__ __forceinline__ void run_generic(const BesideParams& params, const Ge
     count = count_tokens<counted>(params);
   }
   if (number < count) {
-    run_generic_token(params, plan, plan.operand[o], operand, params.lines[o], params.beside, number);
+    run_generic_token(params, plan, plan.operand[o], operand, params.lines[o], params.beside, params.statistic[o],
+                      number);
   }
 }
 

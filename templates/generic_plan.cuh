@@ -17,10 +17,11 @@ struct GenericOperand {
   unsigned out_of_place;
   unsigned element_out;
   unsigned rows;
-  unsigned norm_weight;  // as NormConfig
+  unsigned norm_weight;  // as NormConfig, whose last member stands last here
   unsigned round_normed;
   unsigned round_weighted;
   unsigned beside;
+  unsigned statistic;
 };
 
 // A plan: as KernelConfig and PlanData; enumerators by their numbers in config.cuh. The members from `layout` to

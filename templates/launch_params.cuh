@@ -136,4 +136,21 @@ struct BesideParams : PrologueParams {
 };
 static_assert(sizeof(BesideStore) <= 64, "");
 
+// r of an operand's heads where it is no register's alone: read by kernels that are given it, written by those that
+// hand it out. Strides are in elements. Half a line, so that no operand's lies on two.
+struct OperandStatistic {
+  void* data;
+  long long token;
+  long long head;
+  long long unused;
+};
+
+// What kernels take some of whose norms are given their statistics or hand them out: lines of their own behind all
+// others, as of BesideParams.
+struct StatisticParams : BesideParams {
+  long long statistic_gap[3];  // up to the next line
+  OperandStatistic statistic[MostOperands];
+};
+static_assert(sizeof(OperandStatistic) == 32 && (sizeof(BesideParams) + 24) % 64 == 48, "");
+
 }  // namespace ropejit

@@ -49,11 +49,13 @@ struct NormedCut {
     held_lanes = rounds * word_lanes,
   };
   enum : bool {
+    is_given = C.operand[O].norm.statistic == StatisticUse::given,  // r is read, and no sum is made
     // Whether the lanes that a thread rotates are neighbours in the first half of the row, and those half a row away.
     adds_what_it_holds = rotates && C.layout == Layout::split_half && C.rotary_dim == head_dim &&
                          2 * half == head_dim && held_lanes >= 2,
     // Whether threads read what others write, in place.
-    reads_others_lanes = C.operand[O].writes_over_itself() && (!adds_what_it_holds || C.layout != C.layout_out),
+    reads_others_lanes =
+        C.operand[O].writes_over_itself() && ((!is_given && !adds_what_it_holds) || C.layout != C.layout_out),
   };
   // Elsewhere it reads once more, for the sum alone: so many neighbouring lanes of each half, in words as wide as
   // those.
@@ -108,12 +110,13 @@ struct Normed {
     HeldWords<C, O> word[Cut::rounds];
     StillWords<C, O> still;
     NormedWeights<C, O> weights;
+    float r[Cut::heads];
     if (works) {
       token = token_of(params, seat.number);
       if constexpr (Cut::rotates) {
         positions_of<C>(params, token, position);
         for_each_chunk<C, O>(thread,
-                             [&](u32 r, u32 chunk) { steps[r] = steps_of_share<C, Cut::pairs>(params, data, chunk); });
+                             [&](u32 i, u32 chunk) { steps[i] = steps_of_share<C, Cut::pairs>(params, data, chunk); });
       }
       rows = rows_of<C, O>(params, token);
       works = is_read<C, O>(rows);
@@ -122,29 +125,20 @@ struct Normed {
     wait_for_tensors<C>();
     if (works) {
       for_each_chunk<C, O>(
-          thread, [&](u32 r, u32 chunk) { load_share<C, O>(share_of<C, O>(params, rows, group, chunk), word[r]); });
+          thread, [&](u32 i, u32 chunk) { load_share<C, O>(share_of<C, O>(params, rows, group, chunk), word[i]); });
       load_still<C, O>(params, rows, group, thread, still);
       if constexpr (!C.ready_lists) load_own_weights<C, O>(params, thread, weights);
+      if constexpr (Cut::is_given) load_statistic<C, O>(params, token, group, r);
     }
 
     find_place<C, O>(params, rows);
-    constexpr float share = 1.0f / static_cast<float>(Cut::head_dim);
-    float r[Cut::heads];
-#pragma unroll
-    for (u32 first = 0; first < Cut::heads; first += Cut::heads_at_once) {
-      float part[Cut::heads_at_once];
-#pragma unroll
-      for (u32 i = 0; i < Cut::heads_at_once; ++i) {
-        const u32 h = first + i;
-        part[i] = works && has_head<C, O>(group, h) ? part_of<C, O>(params, rows, group, thread, word, h) : 0.0f;
-      }
-      float own[Cut::heads_at_once];
-      reciprocals_of_segment<Cut::threads>(part, thread, share, lines_of<O>(params).eps, own);
-#pragma unroll
-      for (u32 i = 0; i < Cut::heads_at_once; ++i) r[first + i] = own[i];
-    }
+    if constexpr (!Cut::is_given) work_out_statistic<C, O>(params, rows, group, thread, word, works, r);
     // All lanes were read that the sums are of; those that another thread writes must have been read before.
     if constexpr (Cut::reads_others_lanes) __syncwarp();
+    if constexpr (C.operand[O].hands_out_statistic()) {
+      // All threads of a row know it.
+      if (works && thread == 0) store_statistic<C, O>(params, token, group, r);
+    }
     if (!works || !has_store<C, O>(params, rows)) return;
 
     bool padded = false;
@@ -273,6 +267,59 @@ struct Normed {
       }
     }
     return sum_of_part(low, high);
+  }
+
+  // r of a thread's heads, which all threads of the warp work out at once.
+  template <KernelConfig C, u32 O>
+  static __device__ __forceinline__ void work_out_statistic(const LaunchParams& params, const Rows& rows, u32 group,
+                                                            u32 thread,
+                                                            const HeldWords<C, O> (&word)[NormedCut<C, O>::rounds],
+                                                            bool works, float (&r)[NormedCut<C, O>::heads]) {
+    using Cut = NormedCut<C, O>;
+    constexpr float share = 1.0f / static_cast<float>(Cut::head_dim);
+#pragma unroll
+    for (u32 first = 0; first < Cut::heads; first += Cut::heads_at_once) {
+      float part[Cut::heads_at_once];
+#pragma unroll
+      for (u32 i = 0; i < Cut::heads_at_once; ++i) {
+        const u32 h = first + i;
+        part[i] = works && has_head<C, O>(group, h) ? part_of<C, O>(params, rows, group, thread, word, h) : 0.0f;
+      }
+      float own[Cut::heads_at_once];
+      reciprocals_of_segment<Cut::threads>(part, thread, share, lines_of<O>(params).eps, own);
+#pragma unroll
+      for (u32 i = 0; i < Cut::heads_at_once; ++i) r[first + i] = own[i];
+    }
+  }
+
+  // Where r of head h of a thread's group is in memory.
+  template <KernelConfig C, u32 O>
+  static __device__ __forceinline__ char* statistic_at(const LaunchParams& params, const Token& token, u32 group,
+                                                       u32 h) {
+    const OperandStatistic& statistic = statistic_of<O>(params);
+    const i64 head = group + h * C.split(O).groups;
+    return static_cast<char*>(statistic.data) + (token.number * statistic.token + head * statistic.head) * 4;
+  }
+
+  template <KernelConfig C, u32 O>
+  static __device__ __forceinline__ void load_statistic(const LaunchParams& params, const Token& token, u32 group,
+                                                        float (&r)[NormedCut<C, O>::heads]) {
+#pragma unroll
+    for (u32 h = 0; h < NormedCut<C, O>::heads; ++h) {
+      if (has_head<C, O>(group, h)) {
+        r[h] = float_from_bits(load_word<4>(statistic_at<C, O>(params, token, group, h)).bits[0]);
+      }
+    }
+  }
+
+  template <KernelConfig C, u32 O>
+  static __device__ __forceinline__ void store_statistic(const LaunchParams& params, const Token& token, u32 group,
+                                                         const float (&r)[NormedCut<C, O>::heads]) {
+#pragma unroll
+    for (u32 h = 0; h < NormedCut<C, O>::heads; ++h) {
+      if (!has_head<C, O>(group, h)) continue;
+      store_word(statistic_at<C, O>(params, token, group, h), Word<4>{{bits_of(r[h])}});
+    }
   }
 
   // Norms lanes that are read, in place.

@@ -91,6 +91,12 @@ __device__ __forceinline__ BesideStore beside_of(const LaunchParams& params) {
   }
 }
 
+// For an operand whose norm is given its statistic or hands it out: where that is in memory.
+template <u32 O>
+__device__ __forceinline__ const OperandStatistic& statistic_of(const LaunchParams& params) {
+  return static_cast<const StatisticParams&>(params).statistic[O];
+}
+
 // For an operand that goes to rows of a cache, as the first never does: the list that names its rows, and how many rows
 // the cache has.
 template <u32 O>

@@ -156,7 +156,7 @@ __device__ __forceinline__ i64 place_of_slot(const OperandLines& pages, i64 slot
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ bool is_read(const Rows& rows) {
   constexpr OperandConfig shape = C.operand[O];
-  if constexpr (shape.rows == CacheRows::none || shape.has_slots() || shape.is_written_beside()) return true;
+  if constexpr (shape.rows == CacheRows::none || shape.has_slots() || shape.needs_no_place()) return true;
   return rows.out != nullptr;
 }
 
@@ -172,7 +172,7 @@ __device__ __forceinline__ void find_place(const LaunchParams& params, RowsOf<C,
   }
 }
 
-// False where a token that goes to pages has no place there.
+// False where a token that goes to pages has no place there; of rows of a cache, where all tokens are read, likewise.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ bool has_place(const LaunchParams& params, const RowsOf<C, O>& rows) {
   if constexpr (C.operand[O].has_slots()) {
@@ -181,6 +181,7 @@ __device__ __forceinline__ bool has_place(const LaunchParams& params, const Rows
     if (rows.slot >= capacity && params.flags != nullptr) set_bits(params.flags, NoCacheRow);
     return false;
   }
+  if constexpr (C.operand[O].rows != CacheRows::none && C.operand[O].hands_out_statistic()) return rows.out != nullptr;
   return true;
 }
 
@@ -241,7 +242,7 @@ __device__ __forceinline__ CachedRows<C, O> cached_rows_of(const LaunchParams& p
     wait_for_tensors<C>();  // a row that is none is reported where the launch before may still read
     constexpr u32 cache_row_lanes = shape.heads * shape.head_dim;
     const i64 at = cache_row<shape.rows>(params, row_list_of<O>(params), cache_rows_of<O>(params), token.number);
-    if (at < 0) return {shape.is_written_beside() ? in_base + static_cast<i64>(in) : nullptr, nullptr};
+    if (at < 0) return {shape.needs_no_place() ? in_base + static_cast<i64>(in) : nullptr, nullptr};
     out = at * (C.strides == Strides::contiguous ? cache_row_lanes : strides.out_token) * out_bytes;
   }
   return {in_base + static_cast<i64>(in), out_base + static_cast<i64>(out)};

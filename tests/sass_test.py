@@ -48,6 +48,11 @@ BESIDES = [(arch, variant, flags, more) for arch in ("sm_80", "sm_90", "sm_100",
            for variant, more in (("flat_v4_h1_t128", {4: 2}), ("flat_v8_h2_t128", {8: 4}))
            for flags in ([], ["--out-of-place"])]
 
+# Prologues whose norms' statistics are given, without an exchange, and which hand them out: (what each norm says, flags,
+# the accesses of 4 bytes that each head of a thread's q and k has beyond what it has without).
+STATISTICS = [(arch, variant, *kind) for arch, variant in PROLOGUES
+              for kind in (({"statistic": "given"}, [], "LDG"), ({}, ["--norm-statistics"], "STG"))]
+
 WIDTHS = {"U8": 1, "U16": 2, "": 4, "64": 8, "128": 16, "256": 32}
 
 
@@ -132,7 +137,20 @@ def main():
                 print(f"{variant} {' '.join(flags)} with k beside its cache for {arch}: {problem or found}; wanted loads "
                       f"{accesses(usual, 'LDG')}, 0 late, stores {wanted}, 0")
                 failures += 1
-    print(f"{len(CASES) + len(PROLOGUES) + len(BESIDES)} variants, {failures} wrong")
+        for arch, variant, norm, flags, more in STATISTICS:
+            usual, _ = compiled(program, nvdisasm, folder, {"dtype": "bf16", **PROLOGUE}, arch, variant, ["--prologue"])
+            shape = {"dtype": "bf16", **PROLOGUE, **{name: {**PROLOGUE[name], "norm": norm} for name in "qk"}}
+            sass, problem = compiled(program, nvdisasm, folder, shape, arch, variant, ["--prologue", *flags])
+            wanted = {mnemonic: accesses(usual, mnemonic) for mnemonic in ("LDG", "STG")}
+            wanted[more][4] = wanted[more].get(4, 0) + 2 * int(re.search(r"_h(\d+)", variant)[1])
+            found = {mnemonic: accesses(sass, mnemonic) for mnemonic in wanted}
+            late, local = loads_that_wait(sass), len(re.findall(r"\b(?:LDL|STL)\b", sass))
+            exchanges = "SHFL" in sass
+            if problem or late or local or found != wanted or exchanges != (more == "STG"):
+                print(f"{variant} with {norm} {' '.join(flags)} for {arch}: {problem or f'{found}, {late} late, local {local}'}"
+                      f", exchanges {exchanges}; wanted {wanted}, 0 late, 0, {more == 'STG'}")
+                failures += 1
+    print(f"{len(CASES) + len(PROLOGUES) + len(BESIDES) + len(STATISTICS)} variants, {failures} wrong")
     return 1 if failures else 0
 
 

@@ -99,18 +99,23 @@ struct ROPEJIT_EXPORT LaunchForm {
   /// v, of specs that have one, is copied to rows of v_out that RopeArgs::v_rows names, or where this is none to its
   /// own tokens there.
   CacheRows v_rows = CacheRows::none;
-  /// With overlaps_previous, a promise: whatever this launch reads but its tensors (q, k, v) and a caller's table
-  /// (positions, cu_seqlens, row lists and slots, the count, weights, steps) was written by nothing that may still run:
-  /// by no launch on the stream since the last one that did not itself overlap the one before it. That the launch
-  /// before does not write it is not enough, as that one may have let this one start before its own wait. All of it is
-  /// then read while the launch before is still ending, and the tensors alone wait. Where the promise is broken, what
-  /// is read is old or torn.
+  /// With overlaps_previous, a promise: whatever this launch reads but its tensors (q, k, v, and statistics of their
+  /// norms) and a caller's table (positions, cu_seqlens, row lists and slots, the count, weights, steps) was written by
+  /// nothing that may still run: by no launch on the stream since the last one that did not itself overlap the one
+  /// before it. That the launch before does not write it is not enough, as that one may have let this one start before
+  /// its own wait. All of it is then read while the launch before is still ending, and the tensors alone wait. Where
+  /// the promise is broken, what is read is old or torn.
   bool ready_lists = false;
   /// With k_rows: k of every token is written a second time, as without them: over itself where `placement` is
   /// in_place, else to RopeArgs::k_beside, in full. So one launch both fills the cache and leaves the keys of its own
   /// tokens for an attention over these, as prefills have it. Both stores have the same bits, of k's dtype_out. A token
   /// that has no place in the cache is written beside it all the same.
   bool k_beside = false;
+  /// r of every token and head (spec.hpp, Norm) is written, too, as fp32: to RopeArgs::q_norm_statistic_out,
+  /// k_norm_statistic_out and v_norm_statistic_out, for each operand whose norm computes it. A gradient of the norm
+  /// reads it, and a later launch may take it (Statistic::given). Tokens that have no place in a cache, and padding,
+  /// have theirs as well. Some operand's norm must be computed.
+  bool norm_statistics = false;
 
   /// q and k are written over, their positions in a list on the device.
   static LaunchForm in_place_ids(PositionSource ids = PositionSource::ids64);
@@ -128,7 +133,7 @@ struct ROPEJIT_EXPORT LaunchForm {
 
   /// Reads {"placement": "in_place", "strides": "contiguous", "positions": "ids64"}, and where they are not the
   /// defaults above: "angles", "table_dtype", "padding", "context_parallel", "k_rows", "counted", "overlaps_previous",
-  /// "v_rows", "ready_lists", "k_beside". Absent keys take the defaults.
+  /// "v_rows", "ready_lists", "k_beside", "norm_statistics". Absent keys take the defaults.
   static LaunchForm from_json(std::string_view text);
   std::string to_json() const;  ///< what from_json reads
 };

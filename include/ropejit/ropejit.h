@@ -204,6 +204,14 @@ enum {
 /* A slot_count of no tokens, since 0 stands for all of them. */
 #define ROPEJIT_NO_SLOTS ((int64_t)-1)
 
+/* The statistic of an operand's norm, r of each head: that of head h of token s of sequence b is at data +
+ * (b*tokens + s)*token_stride + h*head_stride. A stride of 0 is here what ROPEJIT_CONTIGUOUS is. */
+typedef struct ropejit_statistic {
+  float* data;          /* device memory */
+  int64_t token_stride; /* in elements; ROPEJIT_CONTIGUOUS or 0: the operand's heads */
+  int64_t head_stride;  /* in elements; ROPEJIT_CONTIGUOUS or 0: 1 */
+} ropejit_statistic;
+
 /* One operand of a launch, [batch, tokens, heads, head_dim]. Fill it from ropejit_operand_of(): the members behind
  * cache_rows are 0 there, which stands for what launches were before these members came. Refusals call its `in`, `out`
  * and the members from `rows` on by its name: v, v_out, v_rows, v_cache_rows and so on. */
@@ -240,6 +248,12 @@ typedef struct ropejit_operand {
    * stride of 0 is here what ROPEJIT_CONTIGUOUS is. In place, where `in` itself is written, and for all other forms and
    * operands: data NULL. Refusals call it k_beside. */
   ropejit_tensor beside;
+  /* For operands whose "norm" has "statistic" "given": r of all tokens and heads, which the launch does not write. All
+   * others, and operands that are left out of this launch: data NULL. */
+  ropejit_statistic norm_statistic;
+  /* For forms with "norm_statistics", of operands whose "norm" computes its statistic: where it is written, in full.
+   * All others: data NULL. */
+  ropejit_statistic norm_statistic_out;
 } ropejit_operand;
 
 /* One launch. Fill it from ropejit_args_default(): not all defaults of the members up to `flags` are 0, as those of all
@@ -322,6 +336,10 @@ static inline ropejit_operand ropejit_operand_of(int32_t name, void* in, void* o
   operand.beside.token_stride = 0;
   operand.beside.head_stride = 0;
   operand.beside.lane_stride = 0;
+  operand.norm_statistic.data = NULL;
+  operand.norm_statistic.token_stride = 0;
+  operand.norm_statistic.head_stride = 0;
+  operand.norm_statistic_out = operand.norm_statistic;
   return operand;
 }
 

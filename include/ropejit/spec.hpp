@@ -69,6 +69,12 @@ enum class Sine {
   hardware,  ///< the GPU's own instructions, within 4.3e-7: enough for 16-bit tensors. The host target differs in bits.
 };
 
+/// Where the statistic of a norm comes from: r, the reciprocal root of the mean square.
+enum class Statistic {
+  computed,  ///< from the head's lanes, within each launch
+  given,     ///< from memory: RopeArgs::q_norm_statistic, k_norm_statistic, v_norm_statistic
+};
+
 /// The RMS norm (Zhang and Sennrich 2019) of the lanes of each head, which an operand goes through before it rotates:
 ///     r = 1 / sqrt(mean over the head's lanes of x[l]^2 + eps)
 ///     x[l] becomes (x[l] r) w[l]
@@ -76,10 +82,11 @@ enum class Sine {
 /// rotate too, in place as well. The sum of squares is a tree that depends on head_dim alone, and the reciprocal root
 /// is made of fp32 operations that are the same everywhere, so r has the same bits in every variant, on every GPU and
 /// on the host (docs/prologue.md). Launches bring w, head_dim elements: RopeArgs::q_norm_weight, k_norm_weight,
-/// v_norm_weight.
+/// v_norm_weight. With Statistic::given they bring r as well, any number of fp32, and no sum is made: eps is not used.
 struct Norm {
   double eps = 1e-6;  ///< added to the mean: 1e-20 to 1, used as fp32. It is no part of the code: models share binaries
   std::optional<DType> weight_dtype = std::nullopt;  ///< element type of w; absent: the spec's dtype
+  Statistic statistic = Statistic::computed;         ///< whether r is computed, or brought by each launch
 };
 
 /// The places at which a value on its way is rounded to the spec's dtype, to nearest even, and widened again. None is
@@ -165,6 +172,7 @@ ROPEJIT_EXPORT const char* to_string(Direction direction) noexcept;
 ROPEJIT_EXPORT const char* to_string(Rounding rounding) noexcept;
 ROPEJIT_EXPORT const char* to_string(AngleRounding rounding) noexcept;
 ROPEJIT_EXPORT const char* to_string(Sine sine) noexcept;
+ROPEJIT_EXPORT const char* to_string(Statistic statistic) noexcept;
 /// Bytes of one element: 2, 2, 4.
 ROPEJIT_EXPORT std::int64_t size_of(DType dtype) noexcept;
 

@@ -105,6 +105,21 @@ struct AngleTable {
   std::int64_t batch_stride = 0;          ///< in elements; 0: one table for all sequences
 };
 
+/// The statistic of a norm that a launch is given: r of head h of token s of sequence b is at data +
+/// (b*tokens + s)*token_stride + h*head_stride, strides in elements. It may be expanded (a stride of 0).
+struct NormStatistic {
+  const float* data = nullptr;              ///< r of head 0 of token 0; device memory, which the launch does not write
+  std::int64_t token_stride = kContiguous;  ///< from a token to the next; kContiguous: the operand's heads
+  std::int64_t head_stride = kContiguous;   ///< from a head to the next; kContiguous: 1
+};
+
+/// The same where a launch writes it: its elements must be distinct, and no other tensor's.
+struct NormStatisticOut {
+  float* data = nullptr;                    ///< r of head 0 of token 0; device memory
+  std::int64_t token_stride = kContiguous;  ///< from a token to the next; kContiguous: the operand's heads
+  std::int64_t head_stride = kContiguous;   ///< from a head to the next; kContiguous: 1
+};
+
 /// Arguments of one launch. batch * tokens is at most 2^31 - 1; 0 of either launches nothing and is fine.
 struct RopeArgs {
   TensorView q;             ///< [batch, tokens, spec.q.heads, spec.q.head_dim]
@@ -157,6 +172,16 @@ struct RopeArgs {
   /// For out-of-place forms with k_beside: like k, written in full, in k's dtype_out. In place, where k itself is
   /// written, as for all other forms and launches without k: leave it empty.
   TensorView k_beside;
+  /// For operands whose norm has Statistic::given: r of their heads. Its memory must be there for all tokens of the
+  /// launch. Empty for all other operands, and for those that are left out of this launch.
+  NormStatistic q_norm_statistic;
+  NormStatistic k_norm_statistic;  ///< as q_norm_statistic, of k
+  NormStatistic v_norm_statistic;  ///< as q_norm_statistic, of v
+  /// For forms with norm_statistics, of operands whose norm is computed: where r of their heads is written, in full.
+  /// Empty for all other operands, and for those that are left out of this launch.
+  NormStatisticOut q_norm_statistic_out;
+  NormStatisticOut k_norm_statistic_out;  ///< as q_norm_statistic_out, of k
+  NormStatisticOut v_norm_statistic_out;  ///< as q_norm_statistic_out, of v
 };
 
 /// A position for which the caller's table has no row: what it turns came out NaN.

@@ -9,10 +9,11 @@ typedef struct Sizes {
   int64_t batch;
   int64_t tokens;
   View in[OPERANDS];
-  View out[OPERANDS];    /* in place: as `in` */
-  View rows[OPERANDS];   /* where the call has rows */
-  View weight[OPERANDS]; /* likewise */
-  View beside[OPERANDS]; /* likewise; in place as `in` */
+  View out[OPERANDS];       /* in place: as `in` */
+  View rows[OPERANDS];      /* where the call has rows */
+  View weight[OPERANDS];    /* likewise */
+  View beside[OPERANDS];    /* likewise; in place as `in` */
+  View statistic[OPERANDS]; /* of norms that are given theirs */
   View positions, cos, sin, cu_seqlens;
 } Sizes;
 
@@ -64,6 +65,7 @@ static int torch_is_watching(const Call* call) {
     if (needed == 0) needed = requires_grad(call->operand[i].out);
     if (needed == 0) needed = requires_grad(call->operand[i].weight);
     if (needed == 0) needed = requires_grad(call->operand[i].beside);
+    if (needed == 0) needed = requires_grad(call->operand[i].statistic);
     if (needed != 0) return needed;
   }
   const int needed = requires_grad(call->cos);
@@ -172,6 +174,17 @@ static bool read_weight(const Site* site, const Call* call, Sizes* sizes, int i)
          (lanes == 1 || weight->strides[0] == 1);
 }
 
+/* r of a norm that is given it: fp32, [tokens, heads], at any distances but 0, which ropejit.h does not have. */
+static bool read_statistic(const Site* site, const Call* call, Sizes* sizes, int i) {
+  const bool wanted = ((site->given >> i) & 1) != 0;
+  if ((call->operand[i].statistic != NULL) != wanted) return false;
+  if (!wanted) return true;
+  View* const r = &sizes->statistic[i];
+  return view_tensor(call->operand[i].statistic, r) && same_device(r, first_of(sizes)) && r->dtype == DTYPE_FP32 &&
+         r->ndim == 2 && r->shape[0] == sizes->tokens && r->shape[1] == size_at(&sizes->in[i], site->head) &&
+         (r->shape[0] <= 1 || r->strides[0] != 0) && (r->shape[1] <= 1 || r->strides[1] != 0);
+}
+
 /* The rows of a cache: as many numbers as there are tokens, side by side. */
 static bool read_rows(const Call* call, Sizes* sizes, int i) {
   View* const rows = &sizes->rows[i];
@@ -252,6 +265,7 @@ static bool read_operand(const Site* site, const Call* call, Sizes* sizes, int i
     if (size_at(in, site->batch) != sizes->batch || size_at(in, site->token) != sizes->tokens) return false;
   }
   if (size_at(in, site->head) == 0 || in->shape[site->lane] == 0 || !read_weight(site, call, sizes, i)) return false;
+  if (!read_statistic(site, call, sizes, i)) return false;
   if (call->operand[i].rows != NULL && i == ROPEJIT_Q) return false;
   if (call->operand[i].out != NULL) return read_output(site, call, sizes, i) && read_beside(site, call, sizes, i);
   if (call->operand[i].beside != NULL) return false;
@@ -527,6 +541,14 @@ static void fill_slots(const View* cache, const View* slots, ropejit_operand* op
   if (slots->shape[0] > 1) operand->slot_stride = slots->strides[0];
 }
 
+/* The launch's view of r. A stride of 0 is that of a gapless tensor, as a dimension of size 1 has it. */
+static ropejit_statistic statistic_of(const View* view) {
+  ropejit_statistic statistic = {view->data, 0, 0};
+  if (view->shape[0] > 1) statistic.token_stride = view->strides[0];
+  if (view->shape[1] > 1) statistic.head_stride = view->strides[1];
+  return statistic;
+}
+
 /* How many there are. */
 static int fill_operands(const Site* site, const Call* call, const Sizes* sizes, ropejit_operand* operands) {
   int count = 0;
@@ -535,6 +557,7 @@ static int fill_operands(const Site* site, const Call* call, const Sizes* sizes,
     ropejit_operand operand = ropejit_operand_of(i, NULL, NULL);
     operand.in = tensor_of(site, &sizes->in[i]);
     if (call->operand[i].weight != NULL) operand.norm_weight = sizes->weight[i].data;
+    if (call->operand[i].statistic != NULL) operand.norm_statistic = statistic_of(&sizes->statistic[i]);
     if (call->operand[i].rows != NULL && site->paged) {
       fill_slots(&sizes->out[i], &sizes->rows[i], &operand);
       const bool apart = call->operand[i].beside != NULL && !site->in_place;

@@ -33,18 +33,18 @@ static bool read_positions(Site* site, const char* kind) {
 }
 
 static PyObject* site_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-  static char* names[] = {"order", "positions", "in_place", "axes",  "gathered", "tables",
-                          "ranks", "rank",      "make",     "norms", "lanes",    NULL};
+  static char* names[] = {"order", "positions", "in_place", "axes",  "gathered", "tables", "ranks",
+                          "rank",  "make",      "norms",    "lanes", "given",    NULL};
   const char* order = NULL;
   const char* positions = NULL;
   int in_place = 0, axes = 0, gathered = 0, tables = 0;
   long long ranks = 1, rank = 0;
   PyObject* make = NULL;
-  int norms = -1;
+  int norms = -1, given = 0;
   long long lanes[OPERANDS] = {0, 0, 0};
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "sspppiLLO|i(LLL)", names, &order, &positions, &in_place, &axes,
-                                   &gathered, &tables, &ranks, &rank, &make, &norms, &lanes[ROPEJIT_Q],
-                                   &lanes[ROPEJIT_K], &lanes[ROPEJIT_V])) {
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "sspppiLLO|i(LLL)i", names, &order, &positions, &in_place,
+                                   &axes, &gathered, &tables, &ranks, &rank, &make, &norms, &lanes[ROPEJIT_Q],
+                                   &lanes[ROPEJIT_K], &lanes[ROPEJIT_V], &given)) {
     return NULL;
   }
   Site read;
@@ -72,6 +72,7 @@ static PyObject* site_new(PyTypeObject* type, PyObject* arguments, PyObject* key
   self->rank = rank;
   self->paged = norms >= 0;
   self->norms = self->paged ? norms : 0;
+  self->given = given & self->norms;
   for (int i = 0; i < OPERANDS; ++i) self->lanes[i] = lanes[i];
   Py_INCREF(make);
   self->make = make;
@@ -121,9 +122,10 @@ static PyObject* site_run(PyObject* self, PyObject* const* arguments, Py_ssize_t
 
 static PyObject* site_store(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
   if (count != 9 || !PyTuple_Check(arguments[0]) || !PyTuple_Check(arguments[1]) || !PyTuple_Check(arguments[2])) {
-    PyErr_SetString(PyExc_TypeError,
-                    "store((q, out, rows, weight, beside), (k, ...), (v, ...), positions, cos, sin, cu_seqlens, start, "
-                    "flags)");
+    PyErr_SetString(
+        PyExc_TypeError,
+        "store((q, out, rows, weight, beside, statistic), (k, ...), (v, ...), positions, cos, sin, cu_seqlens, "
+        "start, flags)");
     return NULL;
   }
   Call call;
@@ -137,6 +139,7 @@ static PyObject* site_store(PyObject* self, PyObject* const* arguments, Py_ssize
     operand->rows = given(PyTuple_GetItem(arguments[i], 2));
     if (PyTuple_Size(arguments[i]) > 3) operand->weight = given(PyTuple_GetItem(arguments[i], 3));
     if (PyTuple_Size(arguments[i]) > 4) operand->beside = given(PyTuple_GetItem(arguments[i], 4));
+    if (PyTuple_Size(arguments[i]) > 5) operand->statistic = given(PyTuple_GetItem(arguments[i], 5));
   }
   if (call.operand[ROPEJIT_Q].in == NULL) return PyErr_Format(PyExc_ValueError, "q: found none, allowed: an operand");
   return read_rest(&call, arguments + 3) ? rotate((Site*)self, &call) : NULL;
@@ -148,9 +151,8 @@ static PyMethodDef site_methods[] = {
      "flags: 1: do not look at gradients and modes; 2: raise what fails"},
     {"store", (PyCFunction)(void (*)(void))site_store, METH_FASTCALL,
      "store(q, k, v, positions, cos, sin, cu_seqlens, start, flags) -> the same; q, k and v are (tensor, where it is\n"
-     "written or None, rows or slots or None, a norm's weights or None, where k is written beside its cache or None), "
-     "or\n"
-     "() for one that is not there"},
+     "written or None, rows or slots or None, a norm's weights or None, where k is written beside its cache or None,\n"
+     "a norm's given statistic or None), or () for one that is not there"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -53,15 +53,17 @@ typedef struct Site {
    * whose rows are slots. */
   bool paged;
   int32_t norms;           /* bit i: operand i has a norm, and its calls bring weights */
+  int32_t given;           /* bit i: the norm of operand i is given its statistic, which its calls bring */
   int64_t lanes[OPERANDS]; /* of a head, as the spec has them; 0: as the cache has them */
 } Site;
 
 typedef struct CallOperand {
-  PyObject* in;     /* NULL: the call has no such operand */
-  PyObject* out;    /* NULL: as the site has it, over `in` or into a new tensor */
-  PyObject* rows;   /* of the cache that `out` is; NULL: none */
-  PyObject* weight; /* of its norm; NULL: none */
-  PyObject* beside; /* of k, what it is written to beside the cache that `out` is: in place `in`; NULL: nothing */
+  PyObject* in;        /* NULL: the call has no such operand */
+  PyObject* out;       /* NULL: as the site has it, over `in` or into a new tensor */
+  PyObject* rows;      /* of the cache that `out` is; NULL: none */
+  PyObject* weight;    /* of its norm; NULL: none */
+  PyObject* beside;    /* of k, what it is written to beside the cache that `out` is: in place `in`; NULL: nothing */
+  PyObject* statistic; /* r of its norm, where that is given; NULL: it is not */
 } CallOperand;
 
 typedef struct Call {

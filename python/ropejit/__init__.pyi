@@ -68,6 +68,9 @@ class Prologue:
         sin: Optional[Tensor] = ...,
         cu_seqlens: Optional[Tensor] = ...,
         start: int = ...,
+        q_statistic: Optional[Tensor] = ...,
+        k_statistic: Optional[Tensor] = ...,
+        v_statistic: Optional[Tensor] = ...,
     ) -> Tensor: ...
 
 def rope(

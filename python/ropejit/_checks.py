@@ -2,7 +2,7 @@
 
 import torch
 
-from ropejit import _torch
+from ropejit import _templates, _torch
 from ropejit._operands import NAMES
 from ropejit._services import host_is_served
 
@@ -113,8 +113,9 @@ def check_prologue_types(operands, positions, cos, sin, cu_seqlens, start):
     needed = []
     for name, operand in zip(NAMES, operands):
         if operand:
-            read, written, slots, weight, beside = operand
+            read, written, slots, weight, beside, statistic = operand
             tensors |= {name: read, written_name(name): written, f"{name}_weight": weight, f"{name}_out": beside}
+            tensors[f"{name}_statistic"] = statistic
             if slots is not None:
                 tensors["slots"] = slots
             needed.append(name)
@@ -131,11 +132,12 @@ def check_prologue(prologue, operands, positions, cos, sin, cu_seqlens, start):
     given = {name: operand for name, operand in zip(NAMES, operands) if operand}
     q = given["q"][0]
     tokens = q.shape[0] if q.dim() > 0 else 0
-    for name, (read, written, slots, weight, beside) in given.items():
+    for name, (read, written, slots, weight, beside, statistic) in given.items():
         heads, lanes = _check_heads(prologue, name, read, q, given)
         if read.shape[0] != tokens:
             _refuse(name, f"{read.shape[0]} tokens", f"{tokens}, as q has")
         _check_weight(prologue, name, weight, q, lanes)
+        _check_statistic(prologue, name, statistic, q, (tokens, heads))
         if written is None:
             if name == "v" or given["q"][1] is not None:
                 _refuse(written_name(name), "None", "a cache (without caches q and k are written over, out is None)")
@@ -216,6 +218,21 @@ def _check_weight(prologue, name, weight, q, lanes):
     _check_dtype(name_of_weight, weight, tuple(_torch.FLOATS.values()) if wanted is None else (wanted,))
     if tuple(weight.shape) != (lanes,):
         _refuse(name_of_weight, f"shape {tuple(weight.shape)}", f"{(lanes,)}: one for each lane of a head")
+
+
+def _check_statistic(prologue, name, statistic, q, shape):
+    where = f"{name}_statistic"
+    wanted = _templates.is_given_statistic(prologue.norms[NAMES.index(name)])
+    if (statistic is not None) != wanted:
+        found = "None" if statistic is None else "a tensor"
+        allowed = "a tensor of [tokens, heads]" if wanted else "None"
+        _refuse(where, found, f"{allowed}: the spec's {name} has {'a' if wanted else 'no'} norm of a given statistic")
+    if statistic is None:
+        return
+    _check_device(where, statistic, q)
+    _check_dtype(where, statistic, (torch.float32,))
+    if tuple(statistic.shape) != shape:
+        _refuse(where, f"shape {tuple(statistic.shape)}", f"{shape}: one for each token and head")
 
 
 def _check_pages(name, cache, operand, heads, lanes):

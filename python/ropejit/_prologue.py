@@ -28,8 +28,12 @@ class Prologue(Kind):
         super().__init__(spec, form, "shd", False)
         self.norms = tuple(_templates.norm_of(spec, name) for name in NAMES)
         self.heads, self.lanes = (_templates.sizes_of(spec, key) for key in ("heads", "head_dim"))
-        normed = sum(1 << number for number, norm in enumerate(self.norms) if norm is not None)
-        sites = (self._site(spec, form, in_place, norms=normed, lanes=self.lanes) for in_place in (False, True))
+        normed, given = (
+            sum(1 << number for number, norm in enumerate(self.norms) if is_so(norm))
+            for is_so in (lambda norm: norm is not None, _templates.is_given_statistic)
+        )
+        more = {"norms": normed, "lanes": self.lanes, "given": given}
+        sites = (self._site(spec, form, in_place, **more) for in_place in (False, True))
         self._apart, self._over = (site.store for site in sites)
 
     def __repr__(self):
@@ -40,7 +44,8 @@ class Prologue(Kind):
 
     def __call__(
         self, q, k=None, v=None, positions=None, *, q_weight=None, k_weight=None, v_weight=None, k_cache=None, v_cache=None,
-        slots=None, out=None, k_out=None, cos=None, sin=None, cu_seqlens=None, start=0
+        slots=None, out=None, k_out=None, cos=None, sin=None, cu_seqlens=None, start=0, q_statistic=None, k_statistic=None,
+        v_statistic=None
     ):
         """Returns q, normed and rotated: written over, or in `out`. k, likewise, and v are written to the cache; k to
         `k_out` too, if there is one. On torch's current stream; waits for nothing, and allocates nothing. No gradients.
@@ -59,8 +64,13 @@ class Prologue(Kind):
         k_out: with k_cache, where the k of every token is written as well, also of those without a place in the cache: k
             itself where q is written over, and with `out` a tensor like k, in the dtype of k_cache. Both stores have the
             same bits. None: nowhere.
+        q_statistic, k_statistic, v_statistic: for the operands whose norm has "statistic": "given" in the spec, r of every
+            token and head, the reciprocal root of the mean square: fp32, [tokens, heads].
         """
-        operands = _operands_of(self, q, k, v, q_weight, k_weight, v_weight, k_cache, v_cache, slots, out, k_out)
+        operands = _operands_of(
+            self, q, k, v, q_weight, k_weight, v_weight, k_cache, v_cache, slots, out, k_out,
+            (q_statistic, k_statistic, v_statistic),
+        )
         if _is_compiling():
             _traced(self, operands, positions, cos, sin, cu_seqlens, start)
         elif not self._runs(0, operands, positions, cos, sin, cu_seqlens, start):
@@ -119,17 +129,19 @@ def _refuse(name, found, allowed):
     raise ValueError(f"{name}: found {found}, allowed: {allowed}")
 
 
-def _operands_of(of, q, k, v, q_weight, k_weight, v_weight, k_cache, v_cache, slots, out, k_out):
+def _operands_of(of, q, k, v, q_weight, k_weight, v_weight, k_cache, v_cache, slots, out, k_out, statistics):
     """(q, k, v) as Site.store takes them: each (tensor, where it is written or None, slots or None, weights or None, where
-    it is written beside its cache or None), or () where it is not there."""
-    of_q = (q, out, None, q_weight, None)
+    it is written beside its cache or None, its norm's given statistic or None), or () where it is not there."""
+    q_statistic, k_statistic, v_statistic = statistics
+    of_q = (q, out, None, q_weight, None, q_statistic)
     if slots is not None:
         if k is None or k_cache is None:
             _refuse("k" if k is None else "k_cache", "None beside slots", "a tensor")
         if (v is None) != (v_cache is None):
             _refuse("v" if v is None else "v_cache", f"None beside {'v_cache' if v is None else 'v'}", "both or neither")
         if v is not None:
-            return of_q, (k, k_cache, slots, k_weight, k_out), (v, v_cache, slots, v_weight, None)
+            of_v = (v, v_cache, slots, v_weight, None, v_statistic)
+            return of_q, (k, k_cache, slots, k_weight, k_out, k_statistic), of_v
     elif k_cache is not None or v_cache is not None:
         _refuse("slots", "None beside a cache", "a tensor")
     elif k_out is not None:
@@ -138,10 +150,13 @@ def _operands_of(of, q, k, v, q_weight, k_weight, v_weight, k_cache, v_cache, sl
         _refuse("v_cache", "None", "a cache, since the spec's v has a norm")
     if v_weight is not None:
         _refuse("v_weight", "a tensor", "None where v is not written")
+    if v_statistic is not None:
+        _refuse("v_statistic", "a tensor", "None where v is not written")
     if k is not None:
-        return of_q, (k, k_cache, slots, k_weight, k_out), ()
-    if k_weight is not None:
-        _refuse("k_weight", "a tensor", "None without k")
+        return of_q, (k, k_cache, slots, k_weight, k_out, k_statistic), ()
+    for name, tensor in (("k_weight", k_weight), ("k_statistic", k_statistic)):
+        if tensor is not None:
+            _refuse(name, "a tensor", "None without k")
     return of_q, (), ()
 
 
@@ -153,13 +168,13 @@ def _traced(of, operands, positions, cos, sin, cu_seqlens, start):
 def _to_lists(operands):
     """As torch.ops.ropejit.prologue takes them: what is only read, what is written, slots, weights, and which is whose: a
     word for each operand, its name and then "o" where it has an output, "s" where that is a cache, "w" where it has
-    weights. Of a k that is written beside its cache, "i" where that is over itself: it stands before its cache then, and
+    weights, and "r" where its norm's statistic stands behind those. Of a k that is written beside its cache, "i" where that is over itself: it stands before its cache then, and
     is no input; "b" where that is the output behind its cache."""
     inputs, outputs, weights, words, slots = [], [], [], [], None
     for name, operand in zip(NAMES, operands):
         if not operand:
             continue
-        read, written, own_slots, weight, beside = operand
+        read, written, own_slots, weight, beside, statistic = operand
         word = name
         (outputs if written is None or beside is read else inputs).append(read)
         if written is not None:
@@ -170,6 +185,9 @@ def _to_lists(operands):
         if weight is not None:
             weights.append(weight)
             word += "w"
+        if statistic is not None:
+            weights.append(statistic)
+            word += "r"
         if beside is not None:
             word += "i" if beside is read else "b"
             if beside is not read:
@@ -178,24 +196,29 @@ def _to_lists(operands):
     return inputs, outputs, slots, weights, " ".join(words)
 
 
-_WORDS = {"q": ("q", "qw", "qo", "qow"), "k": ("k", "kw", "ks", "ksw", "ksi", "kswi", "ksb", "kswb"), "v": ("vs", "vsw")}
+_WORDS = {
+    name: [name + store + norm + beside for store, besides in stores for norm in ("", "w", "wr") for beside in besides]
+    for name, stores in (("q", (("", ("",)), ("o", ("",)))), ("k", (("", ("",)), ("s", ("", "i", "b")))), ("v", (("s", ("",)),)))
+}
 
 
 @functools.lru_cache(maxsize=64)
 def _read_words(words):
     """How many inputs, outputs and weights words stand for, and whether there are slots; and of q, k and v where in those
     lists each has its own: (input or None, its first output, whether it has slots, weight or None, "i" or "b" where it is
-    written beside its cache), or None."""
+    written beside its cache, statistic or None), or None."""
     inputs, outputs, weights, found = 0, 0, 0, {}
     for word in words.split():
         if word not in _WORDS.get(word[0], ()) or word[0] in found:
-            _refuse("names", repr(words), "q, and with it k and v, each once, with o (output) or s (slots), and w (weights), "
-                    "k's with slots also with i or b (over itself, or beside its cache)")
-        has_slots, has_weight = "s" in word, "w" in word
+            _refuse("names", repr(words), "q, and with it k and v, each once, with o (output) or s (slots), and w (weights) or "
+                    "wr (and a statistic), k's with slots also with i or b (over itself, or beside its cache)")
+        has_slots, has_weight, has_statistic = ("s" in word, "w" in word, "r" in word)
         beside = word[-1] if word[-1] in "ib" else None
         is_input = ("o" in word or has_slots) and beside != "i"
-        found[word[0]] = inputs if is_input else None, outputs, has_slots, weights if has_weight else None, beside
-        inputs, outputs, weights = inputs + is_input, outputs + 1 + (beside is not None), weights + has_weight
+        norm = (weights if has_weight else None, weights + 1 if has_statistic else None)
+        found[word[0]] = inputs if is_input else None, outputs, has_slots, norm[0], beside, norm[1]
+        inputs, outputs = inputs + is_input, outputs + 1 + (beside is not None)
+        weights += has_weight + has_statistic
     if "q" not in found:
         _refuse("names", repr(words), "q, and with it k and v")
     return inputs, outputs, weights, any(places[2] for places in found.values()), tuple(map(found.get, NAMES))
@@ -214,16 +237,16 @@ def from_lists(inputs, outputs, slots, weights, words):
         if place is None:
             operands.append(())
             continue
-        read, written, has_slots, weight, beside = place
-        weight = None if weight is None else weights[weight]
+        read, written, has_slots, *of_norm, beside, statistic = place
+        weight, statistic = (None if at is None else weights[at] for at in (*of_norm, statistic))
         own_slots = slots if has_slots else None
         if beside == "i":
-            operands.append((outputs[written], outputs[written + 1], own_slots, weight, outputs[written]))
+            operands.append((outputs[written], outputs[written + 1], own_slots, weight, outputs[written], statistic))
         elif read is None:
-            operands.append((outputs[written], None, None, weight, None))
+            operands.append((outputs[written], None, None, weight, None, statistic))
         else:
             apart = outputs[written + 1] if beside == "b" else None
-            operands.append((inputs[read], outputs[written], own_slots, weight, apart))
+            operands.append((inputs[read], outputs[written], own_slots, weight, apart, statistic))
     return tuple(operands)
 
 
@@ -247,13 +270,15 @@ def _in_memory(operand):
     the negative of numbers to that of their norm, as a rotation does, so that negatives may be written over."""
     if not operand:
         return ()
-    read, written, slots, weight, beside = operand
+    read, written, slots, weight, beside, statistic = operand
     is_over = written is None or beside is read
     read, was = _plain.written_to(read) if is_over else _plain.read_from(read), read
     written = _of_plain_type(written)
     beside = read if beside is was else _of_plain_type(beside)
-    slots, weight = (None if tensor is None else _plain.read_from(tensor).contiguous() for tensor in (slots, weight))
-    return read, written, slots, weight, beside
+    slots, weight, statistic = (
+        None if tensor is None else _plain.read_from(tensor).contiguous() for tensor in (slots, weight, statistic)
+    )
+    return read, written, slots, weight, beside, statistic
 
 
 def _of_plain_type(written):
@@ -274,7 +299,8 @@ def no_gradient(operands, *rest):
     named = []
     for name, operand in zip(NAMES, operands):
         if operand:
-            named += zip((name, _checks.written_name(name), "slots", f"{name}_weight", f"{name}_out"), operand)
+            own = (name, _checks.written_name(name), "slots", f"{name}_weight", f"{name}_out", f"{name}_statistic")
+            named += zip(own, operand)
     named += zip(("positions", "cos", "sin", "cu_seqlens"), rest)
     for name, tensor in named:
         if tensor is not None and tensor.requires_grad:

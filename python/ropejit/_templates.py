@@ -116,6 +116,11 @@ def norm_of(spec, name):
     return norm
 
 
+def is_given_statistic(norm):
+    """Whether calls bring the statistic of a norm that norm_of has."""
+    return norm is not None and norm.get("statistic") == "given"
+
+
 def make_kernel(spec, form, in_place, rows_word, key):
     """The kernel for a Site's key (site.h), its spec and form dicts. rows_word: what rows of a cache are, "rows" or
     "slots". Raises NativeError."""

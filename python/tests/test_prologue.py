@@ -158,6 +158,78 @@ def test_k_is_written_beside_its_cache_whether_it_has_a_place_there_or_not(slots
         assert_same_bits([k_out.reshape(TOKENS, K_HEADS, DIM)[: places.shape[0]][here]], [in_cache])
 
 
+GIVEN = {**SPEC, "q": {"norm": {"statistic": "given"}}, "k": {"norm": {"statistic": "given", "eps": 1e-5}}}
+
+
+def statistics(q, k):
+    """r as no head's own: twice the reciprocal root of q's mean squares, and half that of k's. That of k as its transpose
+    has it."""
+    q_r, k_r = (torch.rsqrt(x.reshape(TOKENS, -1, DIM).double().pow(2).mean(-1)) for x in (q, k))
+    return {"q_statistic": (2 * q_r).float(), "k_statistic": (k_r / 2).float().T.contiguous().T}
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["in place", "apart"])
+@pytest.mark.parametrize("lies", ["apart", "packed flat"])
+def test_a_statistic_that_is_given_takes_the_place_of_the_heads_own(lies, apart, positions, device):
+    q, k, v = inputs(device, lies=lies)
+    k_cache, v_cache = caches(device)
+    q_weight, k_weight = weights(device)
+    slots = SLOTS["negative"](device)
+    wanted = expected(q, k, v, positions, 2 * q_weight, k_weight / 2, k_cache, v_cache, slots)
+    rest = dict(q_weight=q_weight, k_weight=k_weight, k_cache=k_cache, v_cache=v_cache, slots=slots, **statistics(q, k))
+    result = ropejit.Prologue(GIVEN)(q, k, v, positions, out=torch.empty_like(q) if apart else None, **rest)
+    assert_close([result, k_cache], wanted[:2])
+    assert torch.equal(v_cache, wanted[2])
+
+
+def test_given_statistics_in_one_graph_expanded_and_by_torchs_own_checks(device):
+    p, rest = ropejit.Prologue(GIVEN), vars(Arguments(device))
+    rest |= statistics(rest["q"], rest["k"])
+    rest["q_statistic"] = rest["q_statistic"][:, :1].expand(-1, Q_HEADS)  # one for all heads
+    torch._dynamo.reset()
+
+    @torch.compile(backend="aot_eager", fullgraph=True)
+    def step(**arguments):
+        return p(**arguments) + 1
+
+    written = ("q", "k_cache", "v_cache")
+    ours, theirs = ({**rest, **{name: rest[name].clone() for name in written}} for _ in range(2))
+    assert_same_bits([step(**ours), *map(ours.get, written[1:])], [p(**theirs) + 1, *map(theirs.get, written[1:])])
+    lists = [rest["k"], rest["v"]], [rest[name] for name in written], rest["slots"]
+    norms = [rest[f"{name}_{what}"] for name in "qk" for what in ("weight", "statistic")]
+    tests = ("test_schema", "test_faketensor", "test_aot_dispatch_static")
+    arguments = (*lists, norms, "qwr kswr vs", p.spec, p.form, rest["positions"])
+    torch.library.opcheck(torch.ops.ropejit.prologue.default, arguments, test_utils=tests)
+
+
+WRONG_STATISTICS = {
+    "none of q": (ValueError, r"q_statistic: found None, allowed: a tensor of \[tokens, heads\]", GIVEN, dict(q_statistic=None)),
+    "none of k": (ValueError, "k_statistic: found None", GIVEN, dict(k_statistic=None)),
+    "of a norm that computes its own": (ValueError, "q_statistic: found a tensor, allowed: None: the spec's q has no norm of a "
+                                        "given statistic", SPEC, dict(k_statistic=None)),
+    "of v, which has none": (ValueError, "v_statistic: found a tensor, allowed: None", GIVEN,
+                             dict(v_statistic=torch.ones(TOKENS, K_HEADS))),
+    "of bf16": (TypeError, "q_statistic: found torch.bfloat16, allowed: torch.float32", GIVEN,
+                dict(q_statistic=torch.ones(TOKENS, Q_HEADS, dtype=torch.bfloat16))),
+    "of other heads": (ValueError, r"k_statistic: found shape \(7, 4\), allowed: \(7, 2\)", GIVEN,
+                       dict(k_statistic=torch.ones(TOKENS, Q_HEADS))),
+    "a list": (TypeError, "q_statistic: found list", GIVEN, dict(q_statistic=[1.0])),
+    "an unknown word": (ValueError, "q.norm.statistic", {**SPEC, "q": {"norm": {"statistic": "taken"}}},
+                        dict(q_statistic=None, k_statistic=None)),
+}
+
+
+@pytest.mark.parametrize("case", list(WRONG_STATISTICS))
+def test_what_is_wrong_of_a_statistic_is_refused_in_one_line(case, device):
+    kind, words, spec, change = WRONG_STATISTICS[case]
+    rest = vars(Arguments(device))
+    rest |= statistics(rest["q"], rest["k"])
+    rest |= {name: x.to(device) if isinstance(x, torch.Tensor) else x for name, x in change.items()}
+    with pytest.raises(kind, match=words) as raised:
+        ropejit.Prologue(spec)(**rest)
+    assert "\n" not in str(raised.value)
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("cache_dtype", DTYPES, ids=str)
 def test_a_cache_of_another_dtype_is_written_in_its_own(dtype, cache_dtype, positions, device):
@@ -621,7 +693,8 @@ def test_two_dimensions_need_a_head_dim_and_rotations_have_no_norms(device):
     "words, inputs, outputs, slots, weights",
     [("k", 0, 1, 0, 0), ("q x", 0, 2, 0, 0), ("q q", 0, 2, 0, 0), ("qs", 1, 1, 1, 0), ("q v", 0, 2, 0, 0),
      ("q ks", 0, 2, 1, 0), ("q ks", 1, 2, 0, 0), ("q", 0, 1, 1, 0), ("qw", 0, 1, 0, 0), ("q", 0, 1, 0, 1), ("qo", 0, 1, 0, 0),
-     ("q kb", 0, 3, 0, 0), ("q ksb", 1, 2, 1, 0), ("q ksi", 1, 2, 1, 0), ("q ksib", 0, 4, 1, 0), ("qi", 0, 2, 0, 0)],
+     ("q kb", 0, 3, 0, 0), ("q ksb", 1, 2, 1, 0), ("q ksi", 1, 2, 1, 0), ("q ksib", 0, 4, 1, 0), ("qi", 0, 2, 0, 0),
+     ("qr", 0, 1, 0, 1), ("qwr", 0, 1, 0, 1), ("qrw", 0, 1, 0, 2)],
 )
 def test_lists_of_the_operator_that_do_not_fit_its_names_are_refused(words, inputs, outputs, slots, weights, device):
     a, p = Arguments(device), ropejit.Prologue(SPEC)

@@ -59,6 +59,7 @@ std::vector<Flag> case_flags() {
       {"--sine", "KIND", "polynomial or hardware (the spec's, else polynomial)"},
       {"--out-of-place", "", "write other tensors than those read (in place)"},
       {"--k-beside", "", "with --prologue: k is written beside its cache, too, as q is"},
+      {"--norm-statistics", "", "the norms' statistics are written, too"},
       {"--strides", "KIND", "contiguous or free (contiguous)"},
       {"--positions", "KIND", "start, ids32 or ids64 (ids64)"},
   };
@@ -104,6 +105,7 @@ Case read_case_of_any_size(const Arguments& arguments) {
   if (result.form.k_beside && !part.options.prologue) {
     throw bad_argument("--k-beside: found without --prologue, allowed: with it");
   }
+  result.form.norm_statistics = arguments.has("--norm-statistics");
   result.spec = std::move(model.spec);
   result.known = std::move(model.known);
   if (max_length) result.spec.max_length = max_length;

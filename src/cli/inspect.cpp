@@ -67,6 +67,9 @@ void add_operands(llvm::json::OStream& out, const RopeSpec& spec, const KernelCl
         attribute(out, "weight_dtype", to_string(operand.norm.weight));
         attribute(out, "round_normed", operand.norm.round_normed);
         attribute(out, "round_weighted", operand.norm.round_weighted);
+        if (operand.norm.statistic != StatisticUse::computed) {
+          attribute(out, "statistic", to_string(operand.norm.statistic));
+        }
       }
     });
     attribute(out, "placement", to_string(operand.placement));

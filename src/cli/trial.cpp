@@ -8,6 +8,7 @@
 #include <cstring>
 #include <mutex>
 #include <numeric>
+#include <optional>
 
 #include "codegen/work.hpp"
 #include "launch/operand_args.hpp"
@@ -151,7 +152,10 @@ Trial::Tensor Trial::make_tensor(OperandName name, const Operand& shape, CacheRo
   fill(tensor, seed);
   tensor.in = target_.allocate(bytes);
   target_.upload(tensor.in.data(), tensor.before.data(), bytes);
-  if (shape.norm) make_weights(tensor, seed + (std::uint64_t{1} << 61));
+  if (shape.norm) {
+    make_weights(tensor, seed + (std::uint64_t{1} << 61));
+    make_statistic(tensor, seed + (std::uint64_t{3} << 60));
+  }
   return tensor;
 }
 
@@ -178,6 +182,26 @@ void Trial::make_weights(Tensor& tensor, std::uint64_t seed) const {
   }
   tensor.weight = target_.allocate(bytes.size());
   target_.upload(tensor.weight.data(), bytes.data(), bytes.size());
+}
+
+bool Trial::hands_out(const Operand& shape) const {
+  return case_.form.norm_statistics && shape.norm && shape.norm->statistic == Statistic::computed;
+}
+
+// Any numbers do for r that is given.
+void Trial::make_statistic(Tensor& tensor, std::uint64_t seed) const {
+  const auto count = static_cast<std::size_t>(case_.tokens * tensor.shape.heads);
+  if (tensor.shape.norm->statistic == Statistic::given) {
+    for (std::size_t i = 0; i < count; ++i) {
+      tensor.given.push_back(static_cast<float>(1.0 + 0.25 * random_normal(seed + i)));
+    }
+    tensor.statistic = target_.allocate(count * sizeof(float));
+    target_.upload(tensor.statistic.data(), tensor.given.data(), count * sizeof(float));
+  } else if (hands_out(tensor.shape)) {
+    const std::vector<unsigned char> poison(count * sizeof(float) + 2 * kGuardBytes, kPoison);
+    tensor.statistic = target_.allocate(poison.size());
+    target_.upload(tensor.statistic.data(), poison.data(), poison.size());
+  }
 }
 
 std::int64_t Trial::capacity() const {
@@ -226,6 +250,12 @@ RopeArgs Trial::args() const {
     args.*members.in = view(tensor, tensor.in);
     if (!tensor.in_place && !tensor.paged) args.*members.out = view(tensor, tensor.out);
     if (tensor.shape.norm) args.*members.weight = tensor.weight.data();
+    if (!tensor.given.empty()) {
+      (args.*members.statistic).data = static_cast<const float*>(tensor.statistic.data());
+    } else if (tensor.statistic.data() != nullptr) {
+      auto* const first = static_cast<unsigned char*>(tensor.statistic.data()) + kGuardBytes;
+      (args.*members.statistic_out).data = reinterpret_cast<float*>(first);
+    }
     if (tensor.beside.data() != nullptr) args.*members.beside = view(tensor, tensor.beside);
     if (!tensor.paged) continue;
     (args.*members.out).data = static_cast<unsigned char*>(tensor.out.data()) + kGuardBytes;
@@ -251,6 +281,36 @@ Comparison Trial::check(const Tensor& tensor, const Oracle& oracle, std::string&
   }
   Comparison result;
   for (const Output& output : outputs) result.merge(check(tensor, output, oracle, stray_write));
+  if (hands_out(tensor.shape)) result.merge(check_statistic(tensor, oracle, stray_write));
+  return result;
+}
+
+Comparison Trial::check_statistic(const Tensor& tensor, const Oracle& oracle, std::string& stray_write) const {
+  const std::size_t count = static_cast<std::size_t>(case_.tokens * tensor.shape.heads) * sizeof(float);
+  std::vector<unsigned char> after(count + 2 * kGuardBytes);
+  target_.download(after.data(), tensor.statistic.data(), after.size());
+  if (!is_poison(after.data(), kGuardBytes) || !is_poison(after.data() + kGuardBytes + count, kGuardBytes)) {
+    stray_write = fmt::format("{}: memory around the norm's statistic was written to", to_string(tensor.name));
+  }
+  Comparison result;
+  std::mutex mutex;
+  const auto element = static_cast<std::int64_t>(element_bytes(case_.spec.dtype));
+  parallel_for(blocks_of(case_.tokens), [&](std::int64_t block) {
+    Comparison part;
+    const std::int64_t end = std::min((block + 1) * kTokensAtOnce, case_.tokens);
+    for (std::int64_t s = block * kTokensAtOnce; s < end; ++s) {
+      for (std::int64_t head = 0; head < tensor.shape.heads; ++head) {
+        const std::int64_t from = s * tensor.token_stride + head * tensor.head_stride;
+        float r = 0;
+        std::memcpy(&r, after.data() + kGuardBytes + static_cast<std::size_t>(s * tensor.shape.heads + head) * sizeof r,
+                    sizeof r);
+        oracle.check_statistic(tensor.shape, {tensor.before.data() + kGuardBytes + from * element, 1}, r,
+                               {0, s, head, 0}, part);
+      }
+    }
+    const std::lock_guard lock(mutex);
+    result.merge(part);
+  });
   return result;
 }
 
@@ -289,10 +349,12 @@ Comparison Trial::check(const Tensor& tensor, const Output& output, const Oracle
                          : from;
         const HeadRow given{tensor.before.data() + kGuardBytes + from * element_in, 1};
         const HeadRow made{after.data() + kGuardBytes + to * element_out, 1};
+        std::optional<double> r;
+        if (!tensor.given.empty()) r = tensor.given[static_cast<std::size_t>(s * tensor.shape.heads + head)];
         if (rotates) {
-          oracle.check(angles, tensor.shape, given, made, {0, s, head, 0}, part, tensor.weights);
+          oracle.check(angles, tensor.shape, given, made, {0, s, head, 0}, part, tensor.weights, r);
         } else {
-          oracle.check_copy(tensor.shape, given, made, {0, s, head, 0}, part, tensor.weights);
+          oracle.check_copy(tensor.shape, given, made, {0, s, head, 0}, part, tensor.weights, r);
         }
       }
     }

@@ -66,10 +66,15 @@ class Trial {
     std::size_t bytes_out = 0;    ///< bytes of the tensor that is written, guards included
     std::vector<double> weights;  ///< of its norm; empty without one
     DeviceBuffer weight;
+    std::vector<float> given;  ///< the statistic of its norm, [token, head]; empty where none is given
+    DeviceBuffer statistic;    ///< those given, or with guards where they are handed out; else empty
   };
   Tensor make_tensor(OperandName name, const Operand& shape, CacheRows rows) const;
   void fill(Tensor& tensor, std::uint64_t seed) const;
   void make_weights(Tensor& tensor, std::uint64_t seed) const;
+  void make_statistic(Tensor& tensor, std::uint64_t seed) const;
+  /// Whether the norm hands its statistic out.
+  bool hands_out(const Operand& shape) const;
   void make_slots();
   std::int64_t position(std::int64_t axis, std::int64_t token) const;
   /// One tensor that is written of an operand.
@@ -84,6 +89,8 @@ class Trial {
   TensorView view(const Tensor& tensor, const DeviceBuffer& buffer) const;
   Comparison check(const Tensor& tensor, const Oracle& oracle, std::string& stray_write) const;
   Comparison check(const Tensor& tensor, const Output& output, const Oracle& oracle, std::string& stray_write) const;
+  /// The statistic that the norm handed out.
+  Comparison check_statistic(const Tensor& tensor, const Oracle& oracle, std::string& stray_write) const;
   bool has_strays(const Tensor& tensor, const std::vector<unsigned char>& after) const;
   void refuse_what_does_not_fit() const;
   std::int64_t capacity() const;  ///< places of a cache

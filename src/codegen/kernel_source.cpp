@@ -7,7 +7,8 @@
 namespace ropejit::internal {
 
 const char* struct_of(KernelParams params) noexcept {
-  constexpr const char* kNames[] = {"LaunchParams", "MoreLaunchParams", "PrologueParams", "BesideParams"};
+  constexpr const char* kNames[] = {"LaunchParams", "MoreLaunchParams", "PrologueParams", "BesideParams",
+                                    "StatisticParams"};
   return kNames[static_cast<int>(params)];
 }
 

@@ -12,10 +12,11 @@ inline constexpr const char* kStepsSymbol = "rope_steps";
 
 /// Which parameters a kernel takes (launch_params.cuh). Each has the ones before it at its beginning.
 enum class KernelParams {
-  rope,      ///< LaunchParams
-  more,      ///< MoreLaunchParams, of more than two operands
-  prologue,  ///< PrologueParams, of operands with a norm or with slots
-  beside,    ///< BesideParams, of an operand that is written to a tensor beside its cache
+  rope,       ///< LaunchParams
+  more,       ///< MoreLaunchParams, of more than two operands
+  prologue,   ///< PrologueParams, of operands with a norm or with slots
+  beside,     ///< BesideParams, of an operand that is written to a tensor beside its cache
+  statistic,  ///< StatisticParams, of a norm whose statistic is read from memory or written there
 };
 const char* struct_of(KernelParams params) noexcept;  ///< its name in launch_params.cuh
 

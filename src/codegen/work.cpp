@@ -81,6 +81,7 @@ std::uint64_t bytes_per_token(const KernelClass& kernel_class) {
     const std::uint64_t lanes = operand.writes_whole_rows() ? operand.head_dim : kernel_class.rotary_dim;
     bytes +=
         operand.heads * lanes * static_cast<std::uint64_t>(size_of(kernel_class.dtype) + size_of(operand.dtype_out));
+    if (operand.norm.statistic != StatisticUse::computed) bytes += operand.heads * sizeof(float);
     if (!operand.is_written_beside()) continue;
     const std::uint64_t lanes_beside = operand.writes_whole_rows_beside() ? operand.head_dim : kernel_class.rotary_dim;
     bytes += operand.heads * lanes_beside * static_cast<std::uint64_t>(size_of(operand.dtype_out));

@@ -46,6 +46,7 @@ class HostKernel : public LoadedKernel {
       case KernelParams::more: return run_thread_with<MoreLaunchParams>(params);
       case KernelParams::prologue: return run_thread_with<PrologueParams>(params);
       case KernelParams::beside: return run_thread_with<BesideParams>(params);
+      case KernelParams::statistic: return run_thread_with<StatisticParams>(params);
     }
   }
   template <class Params>

@@ -2,6 +2,7 @@
 
 #include "codegen/work.hpp"
 #include "launch/operand_args.hpp"
+#include "launch/statistic_arguments.hpp"
 #include "launch/stride_arithmetic.hpp"
 #include "launch/tensor_arguments.hpp"
 #include "launch/token_rows.hpp"
@@ -270,7 +271,7 @@ const char* refuse_prologue(const RopeArgs& args) noexcept {
       return kSlotWords[name].no_slots;
     }
   }
-  return nullptr;
+  return brings_statistics(args) ? refuse_statistics(args) : nullptr;
 }
 
 const char* fill_device_words(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params) noexcept {
@@ -303,6 +304,7 @@ LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& ar
   if (out.is_prologue) {
     if (const char* why = fill_pages(kernel_class, args, out)) return refuse(why);
     if (const char* why = fill_norms(kernel_class, args, out)) return refuse(why);
+    if (const char* why = fill_statistics(kernel_class, args, out)) return refuse(why);
     fill_lines(kernel_class, args, out);
   } else {
     if (const char* why = refuse_prologue(args)) return refuse(why);

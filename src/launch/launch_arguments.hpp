@@ -29,8 +29,9 @@ inline void clear(LaunchParams& params) noexcept {
 struct LaunchArguments {
   LaunchArguments() noexcept { clear(params); }
 
-  /// All but the blocks, the steps and eps; `more`, `lines` and `beside` for operands that are given alone.
-  BesideParams params;
+  /// All but the blocks, the steps and eps; `more`, `lines`, `beside` and `statistic` for operands that are given
+  /// alone.
+  StatisticParams params;
   bool is_prologue = false;                    ///< KernelClass::is_prologue
   std::uint32_t tokens = 0;                    ///< tokens of all sequences; 0: nothing to launch
   std::array<bool, kMostOperands> is_given{};  ///< which operands of the class are not left out of this launch

@@ -22,6 +22,8 @@ struct OperandMembers {
   TensorView RopeArgs::*in;
   TensorView RopeArgs::*out;
   const void* RopeArgs::*weight;
+  NormStatistic RopeArgs::*statistic;
+  NormStatisticOut RopeArgs::*statistic_out;
   const void* RopeArgs::*rows = nullptr;
   std::int64_t RopeArgs::*cache_rows = nullptr;
   SlotMembers slots = {};
@@ -35,6 +37,8 @@ constexpr OperandMembers members_of(OperandName name) noexcept {
       return {&RopeArgs::k,
               &RopeArgs::k_out,
               &RopeArgs::k_norm_weight,
+              &RopeArgs::k_norm_statistic,
+              &RopeArgs::k_norm_statistic_out,
               &RopeArgs::k_rows,
               &RopeArgs::k_cache_rows,
               {&RopeArgs::k_block_size, &RopeArgs::k_slot_count, &RopeArgs::k_slot_stride},
@@ -43,11 +47,14 @@ constexpr OperandMembers members_of(OperandName name) noexcept {
       return {&RopeArgs::v,
               &RopeArgs::v_out,
               &RopeArgs::v_norm_weight,
+              &RopeArgs::v_norm_statistic,
+              &RopeArgs::v_norm_statistic_out,
               &RopeArgs::v_rows,
               &RopeArgs::v_cache_rows,
               {&RopeArgs::v_block_size, &RopeArgs::v_slot_count, &RopeArgs::v_slot_stride}};
   }
-  return {&RopeArgs::q, &RopeArgs::q_out, &RopeArgs::q_norm_weight};
+  return {&RopeArgs::q, &RopeArgs::q_out, &RopeArgs::q_norm_weight, &RopeArgs::q_norm_statistic,
+          &RopeArgs::q_norm_statistic_out};
 }
 
 /// What SlotMembers point to; of q what means nothing.

@@ -67,6 +67,16 @@ TensorView view_of_beside(const ropejit_tensor& tensor) noexcept {
   return result;
 }
 
+// Likewise.
+template <class View>
+View view_of_statistic(const ropejit_statistic& statistic) noexcept {
+  View result;
+  result.data = statistic.data;
+  if (statistic.token_stride != 0) result.token_stride = statistic.token_stride;
+  if (statistic.head_stride != 0) result.head_stride = statistic.head_stride;
+  return result;
+}
+
 // The struct has every member.
 const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArgs& out) noexcept {
   if (operand.reserved != 0) return "args.operands: found a reserved that is not 0, allowed: 0";
@@ -80,6 +90,8 @@ const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArg
   out.*members.in = view(operand.in);
   out.*members.out = view(operand.out);
   out.*members.weight = operand.norm_weight;
+  out.*members.statistic = view_of_statistic<NormStatistic>(operand.norm_statistic);
+  out.*members.statistic_out = view_of_statistic<NormStatisticOut>(operand.norm_statistic_out);
   if (members.beside != nullptr) {
     out.*members.beside = view_of_beside(operand.beside);
   } else if (operand.beside.data != nullptr) {

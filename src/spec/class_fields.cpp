@@ -36,8 +36,10 @@ std::string runs_text(const std::vector<std::uint8_t>& axes) {
 std::string stage_text(const PlanOperand& operand, Stage stage) {
   if (stage != Stage::norm) return word_of(stage);
   const PlanNorm& norm = operand.norm;
-  return fmt::format("{}_{}{}{}", word_of(stage), to_string(norm.weight), norm.round_normed ? "_rn" : "",
-                     norm.round_weighted ? "_rw" : "");
+  const bool is_computed = norm.statistic == StatisticUse::computed;
+  return fmt::format("{}_{}{}{}{}", word_of(stage), to_string(norm.weight), norm.round_normed ? "_rn" : "",
+                     norm.round_weighted ? "_rw" : "",
+                     is_computed ? "" : fmt::format("_r_{}", to_string(norm.statistic)));
 }
 
 // The stages, where they are not those of every operand of that name before there were others: "copied", "a_rotate".
@@ -71,9 +73,11 @@ std::string operand_config(const PlanOperand& operand) {
   for (const Stage stage : operand.stages) stages.push_back(fmt::format("ropejit::Stage::{}", word_of(stage)));
   std::string norm;
   if (operand.is_normed()) {
-    norm =
-        fmt::format(",\n         .norm = {{.weight = ropejit::Element::{}, .round_normed = {}, .round_weighted = {}}}",
-                    to_string(operand.norm.weight), operand.norm.round_normed, operand.norm.round_weighted);
+    const StatisticUse use = operand.norm.statistic;
+    norm = fmt::format(
+        ",\n         .norm = {{.weight = ropejit::Element::{}, .round_normed = {}, .round_weighted = {}{}}}",
+        to_string(operand.norm.weight), operand.norm.round_normed, operand.norm.round_weighted,
+        use == StatisticUse::computed ? "" : fmt::format(", .statistic = ropejit::StatisticUse::{}", to_string(use)));
   }
   const std::string beside =
       operand.is_written_beside() ? fmt::format(", .beside = ropejit::Beside::{}", to_string(operand.beside)) : "";
@@ -103,7 +107,7 @@ std::vector<std::uint32_t> operand_numbers(const PlanOperand& operand) {
   words.insert(words.end(), {operand.in_place() ? 0U : 1U, number_of(operand.dtype_out), number_of(operand.rows)});
   const PlanNorm& norm = operand.norm;
   words.insert(words.end(), {number_of(norm.weight), norm.round_normed ? 1U : 0U, norm.round_weighted ? 1U : 0U});
-  words.push_back(number_of(operand.beside));
+  words.insert(words.end(), {number_of(operand.beside), number_of(norm.statistic)});
   return words;
 }
 

@@ -35,7 +35,8 @@ void visit_fields(F& form, V& visitor) {
   visitor.flag("overlaps_previous", form.overlaps_previous, {"overlaps_previous", "", "_overlaps"});
   visitor.choice("v_rows", form.v_rows, FormWords{});  // v's store
   visitor.flag("ready_lists", form.ready_lists, {"ready_lists", "", "_ready"});
-  visitor.flag("k_beside", form.k_beside, FormWords{});  // k's store
+  visitor.flag("k_beside", form.k_beside, FormWords{});                // k's store
+  visitor.flag("norm_statistics", form.norm_statistics, FormWords{});  // the operands' norms
 }
 
 }  // namespace ropejit::internal

@@ -20,6 +20,8 @@ bool has_ids(PositionSource positions) {
   return positions == PositionSource::ids32 || positions == PositionSource::ids64;
 }
 
+bool is_computed(const std::optional<Norm>& norm) { return norm && norm->statistic == Statistic::computed; }
+
 // What spec and form say together.
 void validate_together(const RopeSpec& spec, const LaunchForm& form) {
   if (form.k_rows != CacheRows::none && !spec.k) {
@@ -27,6 +29,11 @@ void validate_together(const RopeSpec& spec, const LaunchForm& form) {
   }
   if (form.v_rows != CacheRows::none && !spec.v) {
     throw field_error(ErrorCode::invalid_argument, "v_rows", to_string(form.v_rows), "none for a spec without v");
+  }
+  if (form.norm_statistics && !is_computed(spec.q.norm) && !(spec.k && is_computed(spec.k->norm)) &&
+      !(spec.v && is_computed(spec.v->norm))) {
+    throw field_error(ErrorCode::invalid_argument, "norm_statistics", "true",
+                      "false for a spec none of whose norms computes its statistic");
   }
   if (form.context_parallel != ContextParallel::none && has_ids(form.positions)) {
     throw field_error(ErrorCode::invalid_argument, "context_parallel", to_string(form.context_parallel),
@@ -50,13 +57,16 @@ struct CollectStages {
 };
 
 // fp32 values stay what they are where they are rounded to fp32.
-PlanNorm lower_norm(const Norm& norm, const RopeSpec& spec) {
+PlanNorm lower_norm(const Norm& norm, const RopeSpec& spec, bool hands_out) {
   const bool narrow = spec.dtype != DType::fp32;
-  return {norm.weight_dtype.value_or(spec.dtype), narrow && spec.round_after.norm, narrow && spec.round_after.weight};
+  const StatisticUse computed = hands_out ? StatisticUse::handed_out : StatisticUse::computed;
+  return {norm.weight_dtype.value_or(spec.dtype), narrow && spec.round_after.norm, narrow && spec.round_after.weight,
+          norm.statistic == Statistic::given ? StatisticUse::given : computed};
 }
 
 PlanOperand lower_operand(OperandName name, const char* word, const Operand& operand, const RopeSpec& spec,
-                          Placement placement, CacheRows rows, bool is_beside) {
+                          const LaunchForm& form, CacheRows rows, bool is_beside) {
+  const Placement placement = form.placement;
   PlanOperand lowered;
   lowered.name = name;
   lowered.heads = static_cast<std::uint32_t>(operand.heads);
@@ -65,7 +75,7 @@ PlanOperand lower_operand(OperandName name, const char* word, const Operand& ope
   CollectStages collect{name, {}};
   visit_fields(operand, collect);
   lowered.stages = std::move(collect.stages);
-  if (operand.norm) lowered.norm = lower_norm(*operand.norm, spec);
+  if (operand.norm) lowered.norm = lower_norm(*operand.norm, spec, form.norm_statistics);
   const bool apart = rows != CacheRows::none || name == OperandName::v;
   lowered.placement = apart ? Placement::out_of_place : placement;
   lowered.dtype_out = operand.dtype_out.value_or(spec.dtype);
@@ -87,8 +97,8 @@ void lower_operands(const RopeSpec& spec, const LaunchForm& form, RotationPlan& 
   KernelClass& kernel_class = plan.kernel_class;
   const auto add = [&](OperandName name, const char* word, const Operand& operand, CacheRows rows,
                        bool is_beside = false) {
-    if (operand.norm) plan.eps[kernel_class.operands.size()] = static_cast<float>(operand.norm->eps);
-    kernel_class.operands.push_back(lower_operand(name, word, operand, spec, form.placement, rows, is_beside));
+    if (is_computed(operand.norm)) plan.eps[kernel_class.operands.size()] = static_cast<float>(operand.norm->eps);
+    kernel_class.operands.push_back(lower_operand(name, word, operand, spec, form, rows, is_beside));
   };
   add(OperandName::q, "q", spec.q, CacheRows::none);
   if (spec.k) add(OperandName::k, "k", *spec.k, form.k_rows, form.k_beside);

@@ -48,6 +48,8 @@ inline constexpr std::array kNames<AngleRounding>{Named{AngleRounding::exact, "e
 template <>
 inline constexpr std::array kNames<Sine>{Named{Sine::polynomial, "polynomial"}, Named{Sine::hardware, "hardware"}};
 template <>
+inline constexpr std::array kNames<Statistic>{Named{Statistic::computed, "computed"}, Named{Statistic::given, "given"}};
+template <>
 inline constexpr std::array kNames<AxisOrder>{Named{AxisOrder::chunked, "chunked"},
                                               Named{AxisOrder::interleaved, "interleaved"},
                                               Named{AxisOrder::alternating, "alternating"}};

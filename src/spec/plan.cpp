@@ -26,6 +26,11 @@ const char* to_string(OperandName name) noexcept {
   return kWords[static_cast<std::size_t>(name)];
 }
 
+const char* to_string(StatisticUse use) noexcept {
+  constexpr const char* kWords[] = {"computed", "handed_out", "given"};
+  return kWords[static_cast<std::size_t>(use)];
+}
+
 const char* to_string(Beside beside) noexcept {
   constexpr const char* kWords[] = {"none", "in_place", "apart"};
   return kWords[static_cast<std::size_t>(beside)];

@@ -24,11 +24,17 @@ const char* to_string(OperandName name) noexcept;
 /// The most operands that a class has: one of each name.
 inline constexpr std::size_t kMostOperands = 3;
 
+/// What becomes of a norm's statistic, r of each head: it is computed, or also written to memory, or read from there.
+/// Enumerators as those of templates/config.cuh.
+enum class StatisticUse { computed, handed_out, given };
+const char* to_string(StatisticUse use) noexcept;
+
 /// What Stage::norm is told that its code depends on. eps is a number of the plan.
 struct PlanNorm {
   DType weight = DType::bf16;   ///< element type of the weights
   bool round_normed = false;    ///< x r is rounded to the class's dtype (RoundAfter::norm); false for fp32
   bool round_weighted = false;  ///< (x r) w likewise (RoundAfter::weight)
+  StatisticUse statistic = StatisticUse::computed;
 };
 
 /// How the tokens of an operand that goes to rows of a cache are written a second time, to a tensor as they would be
@@ -58,6 +64,8 @@ struct PlanOperand {
   bool writes_over_itself() const { return in_place() || beside == Beside::in_place; }
   bool rotates() const { return llvm::is_contained(stages, Stage::rotate); }
   bool is_normed() const { return llvm::is_contained(stages, Stage::norm); }
+  bool is_given_statistic() const { return norm.statistic == StatisticUse::given; }
+  bool hands_out_statistic() const { return norm.statistic == StatisticUse::handed_out; }
   /// Whether lanes that do not rotate are written too. OperandConfig of templates/config.cuh says the same.
   bool writes_whole_rows() const { return !in_place() || changes_still_lanes(); }
   /// The same of the store beside the cache.
@@ -90,8 +98,8 @@ struct KernelClass {
   std::vector<std::uint8_t> pair_axes;
   std::uint32_t axes = 1;
   TableUse table_use = TableUse::as_given;
-  /// How the kernel is called: `placement`, `k_rows` and `v_rows` are the operands' stores; table_dtype is fp32 where
-  /// angles are computed.
+  /// How the kernel is called: `placement`, `k_rows` and `v_rows` are the operands' stores, `norm_statistics` their
+  /// norms'; table_dtype is fp32 where angles are computed.
   LaunchForm form;
 
   bool reads_table() const { return form.angles != AngleSource::computed; }
@@ -113,6 +121,10 @@ struct KernelClass {
   /// Whether they take BesideParams: some operand is written to a tensor beside its cache.
   bool has_store_beside() const {
     return llvm::any_of(operands, [](const PlanOperand& one) { return one.beside == Beside::apart; });
+  }
+  /// Whether they take StatisticParams: some norm's statistic is read from memory or written there.
+  bool has_statistic_in_memory() const {
+    return llvm::any_of(operands, [](const PlanOperand& one) { return one.norm.statistic != StatisticUse::computed; });
   }
   /// Whether the layout changes in place, for some operand: a row must be read whole before any of it is written.
   bool by_rows() const {
@@ -139,8 +151,8 @@ struct RotationPlan {
   std::vector<std::uint64_t> steps;
   /// The attention scale A, multiplied into cos and sin (as a float); 1 for most rules.
   double attention_scale = 1.0;
-  /// What each operand's norm adds to the mean of squares, as fp32; 0 for operands that are not normed. Launches bring
-  /// it, so that binaries do not depend on it.
+  /// What each operand's norm adds to the mean of squares, as fp32; 0 for operands that are not normed, or by a given
+  /// statistic. Launches bring it, so that binaries do not depend on it.
   std::array<float, kMostOperands> eps{};
   /// The w_i in radians per position, rounded to double: for people to read, not part of the plan's identity.
   std::vector<double> inv_freq;

@@ -31,7 +31,8 @@ struct StageText {
   void dtype(const char*, const std::optional<DType>&) {}
   void norm(const char* key, const std::optional<Norm>& value) {
     if (!value) return;
-    text += fmt::format(" {} {}", key, value->eps);
+    text += value->statistic == Statistic::given ? fmt::format(" {} of given r", key)
+                                                 : fmt::format(" {} {}", key, value->eps);
     if (value->weight_dtype) text += fmt::format(" {} weights", v0::to_string(*value->weight_dtype));
   }
   void stage(const char* key, const std::optional<bool>& value, Stage) {
@@ -54,6 +55,7 @@ struct RequireOperand {
                         kEps.describe());
     }
     dtype(fmt::format("{}.weight_dtype", key).c_str(), value->weight_dtype);
+    require_enum(value->statistic, fmt::format("{}.{}.statistic", name, key).c_str());
   }
   void stage(const char*, const std::optional<bool>&, Stage) {}
 };
@@ -192,7 +194,9 @@ std::string RopeSpec::to_string() const {
   return fmt::format("{} {}", text, v0::to_string(direction));
 }
 
-bool operator==(const Norm& a, const Norm& b) noexcept { return a.eps == b.eps && a.weight_dtype == b.weight_dtype; }
+bool operator==(const Norm& a, const Norm& b) noexcept {
+  return a.eps == b.eps && a.weight_dtype == b.weight_dtype && a.statistic == b.statistic;
+}
 
 bool operator==(const RoundAfter& a, const RoundAfter& b) noexcept { return a.norm == b.norm && a.weight == b.weight; }
 

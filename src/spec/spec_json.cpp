@@ -40,13 +40,20 @@ struct ReadOperand {
   void norm(const char* key, std::optional<Norm>& value) {
     const std::optional<ObjectReader> fields = reader.find_object(key);
     if (!fields) return;
-    fields->reject_unknown_keys({"eps", "weight_dtype"});
+    fields->reject_unknown_keys({"eps", "weight_dtype", "statistic"});
     value.emplace();
     value->eps = fields->find_number("eps", kEps).value_or(value->eps);
     value->weight_dtype = find_enum<DType>(*fields, "weight_dtype");
+    value->statistic = read_enum(*fields, "statistic", value->statistic);
   }
   void stage(const char* key, std::optional<bool>& value, Stage) { value = reader.find_bool(key); }
 };
+
+/// ,"key":"value" where it is not the default.
+template <class E>
+std::string enum_to_json(const char* key, E value, E usual) {
+  return value == usual ? std::string() : fmt::format(R"(,"{}":"{}")", key, to_string(value));
+}
 
 struct WriteOperand {
   std::string text;
@@ -56,9 +63,10 @@ struct WriteOperand {
   }
   void norm(const char* key, const std::optional<Norm>& value) {
     if (!value) return;
-    add(key, fmt::format(R"({{"eps":{}{}}})", value->eps,
+    add(key, fmt::format(R"({{"eps":{}{}{}}})", value->eps,
                          value->weight_dtype ? fmt::format(R"(,"weight_dtype":"{}")", to_string(*value->weight_dtype))
-                                             : std::string()));
+                                             : std::string(),
+                         enum_to_json("statistic", value->statistic, Statistic::computed)));
   }
   void stage(const char* key, const std::optional<bool>& value, Stage) {
     if (value) add(key, fmt::format("{}", *value));
@@ -148,12 +156,6 @@ std::string operand_to_json(const Operand& operand) {
   WriteOperand write;
   visit_fields(operand, write);
   return write.text + "}";
-}
-
-/// ,"key":"value" where it is not the default.
-template <class E>
-std::string enum_to_json(const char* key, E value, E usual) {
-  return value == usual ? std::string() : fmt::format(R"(,"{}":"{}")", key, to_string(value));
 }
 
 std::string axes_to_json(const Axes& axes) {

@@ -45,6 +45,7 @@ Workload::Workload(const Target& target, const KernelClass& kernel_class, std::i
   for (const PlanOperand& operand : kernel_class.operands) {
     make_rows(target, operand);
     make_weights(target, operand);
+    make_statistic(target, operand);
   }
   if (kernel_class.form.counted) {
     args_.token_count = put(target, buffers_, std::vector<std::int32_t>{static_cast<std::int32_t>(tokens_)});
@@ -70,6 +71,12 @@ void Workload::make_weights(const Target& target, const PlanOperand& operand) {
   args_.*members_of(operand.name).weight = put(target, buffers_, halves);
 }
 
+void Workload::make_statistic(const Target& target, const PlanOperand& operand) {
+  if (!operand.is_given_statistic()) return;
+  const std::vector<float> ones(static_cast<std::size_t>(tokens_) * operand.heads, 1.0F);
+  (args_.*members_of(operand.name).statistic).data = put(target, buffers_, ones);
+}
+
 std::int64_t Workload::rows_of(const PlanOperand& operand) const {
   return operand.has_slots() ? (tokens_ + kBlockSize - 1) / kBlockSize * kBlockSize : tokens_;
 }
@@ -81,7 +88,7 @@ void Workload::place(const KernelClass& kernel_class, const PlanOperand& operand
     set_bytes_ += rounded(bytes) + 2 * guard;
     return extent;
   };
-  Placed placed{operand.name, {}, {}, {}};
+  Placed placed{operand.name, {}, {}, {}, {}};
   placed.in = take(static_cast<std::size_t>(tokens_) * row * static_cast<std::size_t>(size_of(kernel_class.dtype)));
   placed.out = operand.in_place() ? placed.in
                                   : take(static_cast<std::size_t>(rows_of(operand)) * row *
@@ -92,6 +99,10 @@ void Workload::place(const KernelClass& kernel_class, const PlanOperand& operand
     placed.beside =
         take(static_cast<std::size_t>(tokens_) * row * static_cast<std::size_t>(size_of(operand.dtype_out)));
     written_.push_back(placed.beside);
+  }
+  if (operand.hands_out_statistic()) {
+    placed.statistic = take(static_cast<std::size_t>(tokens_) * operand.heads * sizeof(float));
+    written_.push_back(placed.statistic);
   }
   placed_.push_back(placed);
 }
@@ -146,6 +157,9 @@ RopeArgs Workload::args(char* set) const {
     (args.*members.in).data = set + placed.in.begin;
     if (placed.out.begin != placed.in.begin) (args.*members.out).data = set + placed.out.begin;
     if (placed.beside.end != 0) (args.*members.beside).data = set + placed.beside.begin;
+    if (placed.statistic.end != 0) {
+      (args.*members.statistic_out).data = reinterpret_cast<float*>(set + placed.statistic.begin);
+    }
   }
   return args;
 }

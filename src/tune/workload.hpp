@@ -38,13 +38,15 @@ class Workload {
   struct Placed {
     OperandName name;
     Extent in;
-    Extent out;     ///< in itself in place
-    Extent beside;  ///< of k that is written apart beside its cache; else empty
+    Extent out;        ///< in itself in place
+    Extent beside;     ///< of k that is written apart beside its cache; else empty
+    Extent statistic;  ///< of a norm that hands it out; else empty
   };
   void place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard);
   std::int64_t rows_of(const PlanOperand& operand) const;  ///< of its output
   void make_rows(const Target& target, const PlanOperand& operand);
   void make_weights(const Target& target, const PlanOperand& operand);
+  void make_statistic(const Target& target, const PlanOperand& operand);
   void make_positions(const Target& target, const KernelClass& kernel_class);
   void make_table(const Target& target, const KernelClass& kernel_class);
 

@@ -35,7 +35,8 @@ LaneValue times(const LaneValue& lane, double factor) {
   return {value, std::isinf(lane.error) ? kInfinity : lane.error * std::fabs(factor)};
 }
 
-// r, and how it may differ.
+}  // namespace
+
 LaneValue reciprocal_root(std::span<const double> lanes, double eps) {
   double sum = 0;
   for (const double lane : lanes) sum += lane * lane;
@@ -50,11 +51,9 @@ LaneValue reciprocal_root(std::span<const double> lanes, double eps) {
   return {root / 2, root / 2 + root * kRootError};
 }
 
-}  // namespace
-
 std::vector<LaneValue> normed_lanes(const NormRule& rule, std::span<const double> lanes,
                                     std::span<const double> weights) {
-  const LaneValue root = reciprocal_root(lanes, rule.eps);
+  const LaneValue root = rule.r ? LaneValue{*rule.r, 0} : reciprocal_root(lanes, rule.eps);
   const bool narrow = rule.dtype != DType::fp32;
   std::vector<LaneValue> result;
   result.reserve(lanes.size());

@@ -111,10 +111,12 @@ RoundingRule Oracle::rule(const Operand& operand) const {
 }
 
 std::vector<LaneValue> Oracle::entering(const Operand& operand, std::span<const double> in,
-                                        std::span<const double> weights) const {
+                                        std::span<const double> weights, std::optional<double> r) const {
   if (operand.norm) {
+    const bool is_given = operand.norm->statistic == Statistic::given;
     if (weights.size() != in.size()) throw std::invalid_argument("a head with a norm needs a weight for each lane");
-    return normed_lanes({operand.norm->eps, spec_.dtype, spec_.round_after}, in, weights);
+    if (is_given && !r) throw std::invalid_argument("a head with a norm of a given statistic needs it");
+    return normed_lanes({operand.norm->eps, spec_.dtype, spec_.round_after, is_given ? r : std::nullopt}, in, weights);
   }
   std::vector<LaneValue> lanes;
   lanes.reserve(in.size());
@@ -122,14 +124,18 @@ std::vector<LaneValue> Oracle::entering(const Operand& operand, std::span<const 
   return lanes;
 }
 
-std::vector<LaneValue> Oracle::entering(const Operand& operand, const HeadRow& before,
-                                        std::span<const double> weights) const {
-  std::vector<double> in;
-  in.reserve(static_cast<std::size_t>(operand.head_dim));
+std::vector<double> Oracle::lanes_of(const Operand& operand, const HeadRow& before) const {
+  std::vector<double> lanes;
+  lanes.reserve(static_cast<std::size_t>(operand.head_dim));
   for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
-    in.push_back(decode(spec_.dtype, load_bits(spec_.dtype, before.data, lane * before.lane_stride)));
+    lanes.push_back(decode(spec_.dtype, load_bits(spec_.dtype, before.data, lane * before.lane_stride)));
   }
-  return entering(operand, in, weights);
+  return lanes;
+}
+
+std::vector<LaneValue> Oracle::entering(const Operand& operand, const HeadRow& before, std::span<const double> weights,
+                                        std::optional<double> r) const {
+  return entering(operand, lanes_of(operand, before), weights, r);
 }
 
 bool Oracle::rotates(const Operand& operand, std::int64_t lane) const {
@@ -146,10 +152,10 @@ LaneBound Oracle::stored(const Operand& operand, const LaneValue& lane) const {
 }
 
 void Oracle::expect(const Angles& angles, const Operand& operand, std::span<const double> in, std::span<double> out,
-                    std::span<double> bound, std::span<const double> weights) const {
+                    std::span<double> bound, std::span<const double> weights, std::optional<double> r) const {
   const UsualRounding arithmetic;
   const RoundingRule rounding = rule(operand);
-  const std::vector<LaneValue> entered = entering(operand, in, weights);
+  const std::vector<LaneValue> entered = entering(operand, in, weights, r);
   for (std::size_t lane = 0; lane < in.size(); ++lane) {
     const LaneBound still = operand.norm ? stored(operand, entered[lane]) : LaneBound{in[lane], 0, 0, rounding.out};
     out[lane] = still.value;
@@ -170,6 +176,13 @@ void Oracle::expect(const Angles& angles, const Operand& operand, std::span<cons
     bound[static_cast<std::size_t>(written.a)] = a.bound;
     bound[static_cast<std::size_t>(written.b)] = b.bound;
   }
+}
+
+void Oracle::check_statistic(const Operand& operand, const HeadRow& before, float r, const ElementIndex& index,
+                             Comparison& result) const {
+  const UsualRounding arithmetic;
+  const LaneValue wanted = reciprocal_root(lanes_of(operand, before), operand.norm->eps);
+  result.rotated(DType::fp32, index, wanted.value, wanted.error, 0, static_cast<double>(r));
 }
 
 void Oracle::check_copied(const Operand& operand, const Pair& lane, const HeadRow& before, const HeadRow& after,
@@ -218,20 +231,21 @@ void Oracle::check_zero(const Operand& operand, std::int64_t lane, const HeadRow
 }
 
 void Oracle::check_copy(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
-                        Comparison& result, std::span<const double> weights) const {
+                        Comparison& result, std::span<const double> weights, std::optional<double> r) const {
   const UsualRounding arithmetic;
-  const std::vector<LaneValue> entered = entering(operand, before, weights);
+  const std::vector<LaneValue> entered = entering(operand, before, weights, r);
   for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
     check_unturned(operand, lane, entered, before, after, index, result);
   }
 }
 
 void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
-                   const ElementIndex& index, Comparison& result, std::span<const double> weights) const {
-  if (operand.rotates == false) return check_copy(operand, before, after, index, result, weights);
+                   const ElementIndex& index, Comparison& result, std::span<const double> weights,
+                   std::optional<double> r) const {
+  if (operand.rotates == false) return check_copy(operand, before, after, index, result, weights, r);
   const UsualRounding arithmetic;
   const RoundingRule rounding = rule(operand);
-  const std::vector<LaneValue> entered = entering(operand, before, weights);
+  const std::vector<LaneValue> entered = entering(operand, before, weights, r);
   for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) {
     if (!rotates(operand, lane)) check_unturned(operand, lane, entered, before, after, index, result);
   }
@@ -262,8 +276,9 @@ void Oracle::check(const Angles& angles, const Operand& operand, const HeadRow& 
 }
 
 void Oracle::check_padding(Padding padding, const Operand& operand, const HeadRow& before, const HeadRow& after,
-                           const ElementIndex& index, Comparison& result, std::span<const double> weights) const {
-  if (operand.rotates == false) return check_copy(operand, before, after, index, result, weights);
+                           const ElementIndex& index, Comparison& result, std::span<const double> weights,
+                           std::optional<double> r) const {
+  if (operand.rotates == false) return check_copy(operand, before, after, index, result, weights, r);
   const UsualRounding arithmetic;
   if (padding == Padding::zero && operand.norm) {
     for (std::int64_t lane = 0; lane < operand.head_dim; ++lane) check_zero(operand, lane, after, index, result);

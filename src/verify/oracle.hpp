@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -71,29 +72,38 @@ class Oracle {
   const Angles& at(std::int64_t position);
 
   // `weights` below: those of operand.norm, one a lane, and nothing that is read where the operand has no norm. Where
-  // it has one and they are not as many as lanes, std::invalid_argument is thrown: nothing is judged without them.
+  // it has one and they are not as many as lanes, std::invalid_argument is thrown: nothing is judged without them. `r`
+  // is the head's statistic where the norm is given it, and taken as exact; without one there the same is thrown.
 
   /// One head of `operand`: all its lanes as doubles in; expected values and bounds out (0 for lanes that keep their
   /// value: those that neither rotate nor are normed). Each span has operand.head_dim elements. Thread-safe.
   void expect(const Angles& angles, const Operand& operand, std::span<const double> in, std::span<double> out,
-              std::span<double> bound, std::span<const double> weights = {}) const;
+              std::span<double> bound, std::span<const double> weights = {},
+              std::optional<double> r = std::nullopt) const;
 
   /// Checks one head of `operand`, which rotates unless it says otherwise, and adds every lane to `result` under
   /// `index` (its lane is ignored). `before` is the head as it was given, in elements of spec().dtype, `after` as it
   /// came out, in those of operand.dtype_out where there is one. Thread-safe.
   void check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
-             const ElementIndex& index, Comparison& result, std::span<const double> weights = {}) const;
+             const ElementIndex& index, Comparison& result, std::span<const double> weights = {},
+             std::optional<double> r = std::nullopt) const;
 
   /// Checks likewise a head of an operand that does not rotate, such as v: every lane is as it was, or normed, and
   /// converted where another type is written.
   void check_copy(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
-                  Comparison& result, std::span<const double> weights = {}) const;
+                  Comparison& result, std::span<const double> weights = {},
+                  std::optional<double> r = std::nullopt) const;
 
   /// Checks likewise a head of a token that is padding. zero: rotating lanes are +0, and all lanes of an operand with a
   /// norm. keep: every lane is as it was, normed by nothing, those that rotate where layout_out has them. Operands that
   /// do not rotate know no padding.
   void check_padding(Padding padding, const Operand& operand, const HeadRow& before, const HeadRow& after,
-                     const ElementIndex& index, Comparison& result, std::span<const double> weights = {}) const;
+                     const ElementIndex& index, Comparison& result, std::span<const double> weights = {},
+                     std::optional<double> r = std::nullopt) const;
+
+  /// Checks r of a head as a launch handed it out. The operand has a norm that computes it.
+  void check_statistic(const Operand& operand, const HeadRow& before, float r, const ElementIndex& index,
+                       Comparison& result) const;
 
  private:
   Oracle(const RopeSpec& spec, const UsualRounding&);
@@ -105,10 +115,12 @@ class Oracle {
   Pair lanes(Layout layout, const Operand& operand, std::int64_t pair) const;
   RoundingRule rule(const Operand& operand) const;
   /// What is rotated: the lanes as they were read, or normed.
-  std::vector<LaneValue> entering(const Operand& operand, std::span<const double> in,
-                                  std::span<const double> weights) const;
-  std::vector<LaneValue> entering(const Operand& operand, const HeadRow& before, std::span<const double> weights) const;
+  std::vector<LaneValue> entering(const Operand& operand, std::span<const double> in, std::span<const double> weights,
+                                  std::optional<double> r) const;
+  std::vector<LaneValue> entering(const Operand& operand, const HeadRow& before, std::span<const double> weights,
+                                  std::optional<double> r) const;
   bool rotates(const Operand& operand, std::int64_t lane) const;
+  std::vector<double> lanes_of(const Operand& operand, const HeadRow& before) const;
   /// What a normed lane that does not rotate comes out as.
   LaneBound stored(const Operand& operand, const LaneValue& lane) const;
   /// Lane `lanes.a` of what was read against `lanes.b` of what was written.

@@ -73,6 +73,39 @@ TEST_CASE("run checks k beside its cache, in place and apart, as often as it is 
   CHECK(text(*(*object(inspected).getArray("operands"))[1].getAsObject(), "beside") == "in_place");
 }
 
+TEST_CASE("run checks the statistics that norms hand out, and what they are where a spec has them given") {
+  const Bench bench;
+  for (const Words& row : {Words{}, Words{"--out-of-place", "--strides", "free", "--k-beside"}}) {
+    const Finished finished = bench.run(with(with(row, {"--norm-statistics"}), {"--json"}));
+    INFO(finished.out << finished.err);
+    REQUIRE(finished.status == 0);
+    const llvm::json::Object report = object(finished);
+    CHECK(report.getBoolean("verified") == true);
+    CHECK(number(report, "elements") == kTokens * (kRow + (row.empty() ? 0 : 2 * 16) + 4 + 2));
+    CHECK(holds(text(report, "entry"), "norm_bf16_r_handed_out_rotate"));
+  }
+  const std::string spec = bench.program.file(
+      "given.json", R"({"schema": 1, "q": {"heads": 4, "head_dim": 16, "norm": {"statistic": "given"}},
+                        "k": {"heads": 2, "head_dim": 16, "norm": {}}})");
+  for (const Words& row : {Words{}, Words{"--norm-statistics", "--positions", "start"}}) {
+    const Finished finished =
+        bench.program(with({"run", "--model", spec, "--device", "host", "--tokens", "21", "--json"}, row));
+    INFO(finished.out << finished.err);
+    REQUIRE(finished.status == 0);
+    const llvm::json::Object report = object(finished);
+    CHECK(report.getBoolean("verified") == true);
+    CHECK(number(report, "elements") == kTokens * ((4 + 2) * 16 + (row.empty() ? 0 : 2)));
+  }
+  const Finished inspected = bench.program({"inspect", "--model", spec, "--norm-statistics", "--json"});
+  REQUIRE(inspected.status == 0);
+  const llvm::json::Object report = object(inspected);
+  for (const auto& [operand, use] : {std::pair{0U, "given"}, std::pair{1U, "handed_out"}}) {
+    const llvm::json::Object& stage =
+        *(*(*report.getArray("operands"))[operand].getAsObject()->getArray("stages"))[0].getAsObject();
+    CHECK(text(stage, "statistic") == use);
+  }
+}
+
 TEST_CASE("run says which operand of a prologue is wrong, and that a place was written that is no token's") {
   const Bench bench;
   const Finished printed = bench.program({"source", "--model", bench.model, "--prologue", "--tokens", "21"});
@@ -135,6 +168,8 @@ TEST_CASE("A prologue that cannot be had is refused in one line") {
                 {"--block-size: found without --prologue"});
   check_refused(bench.program({"run", "--model", bench.model, "--device", "host", "--k-beside"}),
                 {"--k-beside: found without --prologue"});
+  check_refused(bench.program({"run", "--model", "qwen3-8b", "--device", "host", "--norm-statistics"}),
+                {"norm_statistics: found true", "allowed: false for a spec none of whose norms"});
   check_refused(bench.run({"--block-size", "0"}), {"--block-size: found", "allowed: a whole number from 1"});
   const std::string gemma = bench.program.file("gemma.json", config_of("gemma3_text"));
   check_refused(bench.program({"inspect", "--model", gemma, "--prologue"}), {"gemma3_text", "1 + w"});

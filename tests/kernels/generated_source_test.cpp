@@ -5,6 +5,7 @@
 
 #include "codegen/default_variant.hpp"
 #include "codegen/generate.hpp"
+#include "codegen/legality.hpp"
 #include "cuda/nvrtc_compiler.hpp"
 #include "cuda/ptxas_report.hpp"
 #include "ropejit/error.hpp"
@@ -76,6 +77,34 @@ TEST_CASE("Prologues compile for a GPU whichever operands have a norm, whether a
       INFO(source.entry);
       const internal::CompiledBinary binary = compiler->compile(source);
       CHECK(binary.spill_bytes == 0);
+    }
+  }
+}
+
+TEST_CASE("Prologues whose norms' statistics are given or handed out compile for four architectures", "[nvrtc]") {
+  for (const char* const arch : {"sm_80", "sm_90", "sm_100", "sm_120"}) {
+    const auto compiler = internal::nvrtc_compiler(arch, std::nullopt);
+    for (const Statistic statistic : {Statistic::given, Statistic::computed}) {
+      RopeSpec spec;
+      spec.rotary_dim = 64;
+      spec.q = {8, 64, 0};
+      spec.k = Operand{2, 128, 64};
+      spec.v = Operand{2, 64, 0};
+      spec.q.norm = spec.k->norm = Norm{1e-6, std::nullopt, statistic};
+      spec.v->norm = Norm{};  // of each kernel some norm computes its own
+      LaunchForm form = LaunchForm::in_place_ids();
+      form.k_rows = form.v_rows = CacheRows::slots64;
+      form.norm_statistics = statistic == Statistic::computed;
+      if (statistic == Statistic::given) spec.layout_out = Layout::interleaved;
+      const internal::RotationPlan plan = internal::lower(spec, form);
+      for (const internal::Variant& variant :
+           {internal::universal_variant(plan.kernel_class), internal::Variant{internal::Family::flat, 4, 1, 128},
+            internal::Variant{internal::Family::flat, 16, 4, 128}}) {
+        const internal::KernelSource source = internal::generate(plan, variant);
+        INFO(arch << " " << source.entry);
+        CHECK(source.params == internal::KernelParams::statistic);
+        CHECK(compiler->compile(source).spill_bytes == 0);
+      }
     }
   }
 }

@@ -47,6 +47,7 @@ TEST_CASE("The generic kernel gives the bits of a kernel of the plan's own", "[n
       const test::NumericResult generic = test::run_case(generic_kernel(target, plan), given, values);
       INFO(generic.to_string());
       CHECK(generic.out_bytes == own.out_bytes);
+      CHECK(generic.statistics == own.statistics);
     }
   }
 }

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "launch/generic_variant.hpp"
 #include "spec/lower.hpp"
 #include "support/catch.hpp"
 #include "support/check_case.hpp"
@@ -148,6 +149,38 @@ TEST_CASE("With transformers' cos and sin, prologues are its own bit for bit but
       CHECK(1000 * difference.differing <= difference.elements);
       CHECK(difference.most_ulps <= 1);
     }
+  }
+}
+
+TEST_CASE("With transformers' own cos, sin and reciprocals, prologues are its own bit for bit, in every head",
+          "[numeric][golden]") {
+  for (const test::TargetPtr& target : test::targets()) {
+    Difference all;
+    std::int64_t launches = 0;
+    for (const GoldenPrologue& given : test::read_golden_prologues()) {
+      RopeSpec spec = given.spec(true);
+      spec.q.norm->statistic = spec.k->norm->statistic = Statistic::given;
+      DirectCase here = table_case(given, spec);
+      here.q_r = test::encoded(DType::fp32, {given.q.r.begin(), given.q.r.end()});
+      here.k_r = test::encoded(DType::fp32, {given.k.r.begin(), given.k.r.end()});
+      const internal::RotationPlan plan = internal::lower(here.spec, here.form);
+      const auto generic = internal::generic_variant(*target, plan);
+      REQUIRE(generic);
+      for (const internal::PreparedKernel& kernel :
+           {test::prepare_one(target, plan, false), test::prepare_one(target, plan, true),
+            test::kernel_of(target, plan, *generic, *generic)}) {
+        INFO(target->name() << " " << given.name << " " << here.spec.to_string());
+        const Difference difference = compare(given, here.spec, test::launch_direct(kernel, here));
+        INFO(difference.to_string());
+        CHECK(difference.differing == 0);
+        all.elements += difference.elements;
+        all.differing += difference.differing;
+        all.heads += difference.heads;
+        ++launches;
+      }
+    }
+    WARN(target->name() << ", with transformers' own r: " << all.differing << " of " << all.elements << " elements of "
+                        << all.heads << " heads differ, in " << launches << " launches");
   }
 }
 

@@ -390,3 +390,149 @@ TEST_CASE("A launch with slots that only looks wrong is taken", "[launch]") {
                  {"inputs expanded", [](RopeArgs& a) { a.k.head_stride = a.k.token_stride = 0; }, ""},
              });
 }
+
+TEST_CASE("A statistic that is given is refused where it is missing, of no use, or on an output", "[launch]") {
+  RopeSpec spec = three_operands();
+  spec.q.norm = spec.k->norm = Norm{1e-6, std::nullopt, Statistic::given};
+  spec.v->norm = Norm{};
+  RopeArgs good = good_slots();
+  good.q_norm_weight = good.k_norm_weight = good.v_norm_weight = address(0xb0000);
+  const auto number = [](std::uintptr_t at) { return static_cast<const float*>(address(at)); };
+  good.q_norm_statistic.data = number(0xc0000);
+  good.k_norm_statistic.data = number(0xd0000);
+  const auto q = [&](std::uintptr_t at) { return [&, at](RopeArgs& a) { a.q_norm_statistic.data = number(at); }; };
+  const auto k = [&](std::uintptr_t at) { return [&, at](RopeArgs& a) { a.k_norm_statistic.data = number(at); }; };
+  const std::string overlaps = "k_norm_statistic: overlaps an output, allowed: separate memory";
+  check_rows(
+      spec, slots_form(), good,
+      {
+          {"none of q", q(0), "q_norm_statistic: found null, allowed: a device pointer to r of every token and head"},
+          {"none of k", k(0), "k_norm_statistic: found null"},
+          {"between elements", q(0xc0002), "q_norm_statistic: found a pointer that is not aligned to its element"},
+          {"of a norm that computes its own", [&](RopeArgs& a) { a.v_norm_statistic.data = number(0xe0000); },
+           "v_norm_statistic: found a pointer, allowed: null (the spec's v has no norm of a given statistic, or v is "
+           "left out)"},
+          {"a place for one that is given",
+           [&](RopeArgs& a) { a.q_norm_statistic_out.data = static_cast<float*>(address(0xe0000)); },
+           "q_norm_statistic_out: found a pointer, allowed: null (no norm of q hands its statistic out)"},
+          {"of k, which is left out",
+           [](RopeArgs& a) {
+             a.k.data = a.k_out.data = nullptr;
+             a.k_rows = a.k_norm_weight = nullptr;
+           },
+           "k_norm_statistic: found a pointer, allowed: null"},
+          {"k left out",
+           [](RopeArgs& a) {
+             a.k.data = a.k_out.data = nullptr;
+             a.k_rows = a.k_norm_weight = nullptr;
+             a.k_norm_statistic.data = nullptr;
+           },
+           ""},
+          {"tokens beyond memory", [](RopeArgs& a) { a.q_norm_statistic.token_stride = INT64_MAX / 2; },
+           "q_norm_statistic: found a stride that reaches beyond any address space"},
+          {"heads beyond memory", [](RopeArgs& a) { a.k_norm_statistic.head_stride = INT64_MIN / 2; },
+           "k_norm_statistic: found a stride"},
+          {"one for all heads", [](RopeArgs& a) { a.q_norm_statistic.head_stride = 0; }, ""},
+          {"one for all", [](RopeArgs& a) { a.q_norm_statistic.head_stride = a.q_norm_statistic.token_stride = 0; },
+           ""},
+          {"backwards", [](RopeArgs& a) { a.q_norm_statistic.token_stride = -4; }, ""},
+          {"one for q and k", k(0xc0000), ""},
+          {"v's input", k(0x30000), ""},
+          {"q, which is written", k(0x10000), overlaps},
+          {"the last of q", k(0x10000 + 3 * 4 * 16 * kElement - 4), overlaps},
+          {"behind q", k(0x10000 + 3 * 4 * 16 * kElement), ""},
+          {"k's cache", k(0x60000 + kPage * kElement), overlaps},
+          {"v's cache", k(0x40000), overlaps},
+          {"before q, but its last token is not",
+           [&](RopeArgs& a) {
+             a.k_norm_statistic.data = number(0x10000 - 64);
+             a.k_norm_statistic.token_stride = 16;
+           },
+           overlaps},
+      });
+}
+
+TEST_CASE("A place for a statistic is refused where it is missing, of no use, or on another tensor", "[launch]") {
+  RopeSpec spec = three_operands();
+  spec.q.norm = spec.k->norm = Norm{};
+  LaunchForm form = slots_form();
+  form.norm_statistics = true;
+  RopeArgs good = good_slots();
+  good.q_norm_weight = good.k_norm_weight = address(0xb0000);
+  const auto number = [](std::uintptr_t at) { return static_cast<float*>(address(at)); };
+  good.q_norm_statistic_out.data = number(0xc0000);
+  good.k_norm_statistic_out.data = number(0xd0000);
+  const auto q = [&](std::uintptr_t at) { return [&, at](RopeArgs& a) { a.q_norm_statistic_out.data = number(at); }; };
+  const std::string overlaps = "q_norm_statistic_out: overlaps an input or another output, allowed: separate memory";
+  const std::string repeats = "q_norm_statistic_out: elements overlap, allowed: strides under which every element is";
+  check_rows(
+      spec, form, good,
+      {
+          {"none", q(0), "q_norm_statistic_out: found null, allowed: a device pointer to r of every token and head"},
+          {"between elements", q(0xc0001), "q_norm_statistic_out: found a pointer that is not aligned to its element"},
+          {"of v, which has no norm", [&](RopeArgs& a) { a.v_norm_statistic_out.data = number(0xe0000); },
+           "v_norm_statistic_out: found a pointer, allowed: null (no norm of v hands its statistic out, or v is left "
+           "out)"},
+          {"one that is given", [&](RopeArgs& a) { a.q_norm_statistic.data = number(0xe0000); },
+           "q_norm_statistic: found a pointer, allowed: null (the spec's q has no norm of a given statistic)"},
+          {"beyond memory", [](RopeArgs& a) { a.q_norm_statistic_out.token_stride = INT64_MAX / 2; },
+           "q_norm_statistic_out: found a stride that reaches beyond any address space"},
+          {"heads in one place", [](RopeArgs& a) { a.q_norm_statistic_out.head_stride = 0; }, repeats},
+          {"tokens in one place", [](RopeArgs& a) { a.q_norm_statistic_out.token_stride = 0; }, repeats},
+          {"tokens on the next", [](RopeArgs& a) { a.q_norm_statistic_out.token_stride = 3; }, repeats},
+          {"heads outside tokens",
+           [](RopeArgs& a) {
+             a.q_norm_statistic_out.token_stride = 1;
+             a.q_norm_statistic_out.head_stride = 3;
+           },
+           ""},
+          {"it is q", q(0x10000), overlaps},
+          {"it is k", q(0x20000), overlaps},
+          {"it is v", q(0x30000), overlaps},
+          {"it is k's cache", q(0x60000), overlaps},
+          {"it is v's cache", q(0x40000), overlaps},
+          {"it is k's", q(0xd0000), overlaps},
+          {"the last of k's", q(0xd0000 + 3 * 2 * 4 - 4), overlaps},
+          {"behind k's", q(0xd0000 + 3 * 2 * 4), ""},
+          {"in k's gaps",
+           [&](RopeArgs& a) {
+             a.q_norm_statistic_out = {number(0xd0000 + 2 * 4), 6, kContiguous};
+             a.k_norm_statistic_out.token_stride = 6;
+           },
+           ""},
+      });
+  // Beside a cache, in place and apart.
+  form.k_beside = true;
+  check_rows(spec, form, good, {{"it is k, which is written", q(0x20000), overlaps}});
+  form.placement = Placement::out_of_place;
+  good.q_out.data = address(0x90000);
+  good.k_beside.data = address(0xa0000);
+  check_rows(spec, form, good,
+             {{"it is what is beside the cache", q(0xa0000), overlaps}, {"it is q_out", q(0x90000), overlaps}});
+}
+
+TEST_CASE("Statistics are refused where no norm has to do with memory", "[launch]") {
+  for (const bool normed : {false, true}) {
+    RopeSpec spec = three_operands();
+    RopeArgs good = good_args();
+    if (normed) {
+      spec.q.norm = Norm{};
+      good.q_norm_weight = address(0xb0000);
+    }
+    float* const number = static_cast<float*>(address(0xc0000));
+    check_rows(
+        spec, LaunchForm::in_place_ids(), good,
+        {
+            {"of q", [=](RopeArgs& a) { a.q_norm_statistic.data = number; },
+             "q_norm_statistic: found a pointer, allowed: null (the spec's q has no norm of a given statistic)"},
+            {"of k", [=](RopeArgs& a) { a.k_norm_statistic.data = number; }, "k_norm_statistic: found a pointer"},
+            {"of v", [=](RopeArgs& a) { a.v_norm_statistic.data = number; }, "v_norm_statistic: found a pointer"},
+            {"a place for q's", [=](RopeArgs& a) { a.q_norm_statistic_out.data = number; },
+             "q_norm_statistic_out: found a pointer, allowed: null (no norm of q hands its statistic out)"},
+            {"a place for k's", [=](RopeArgs& a) { a.k_norm_statistic_out.data = number; },
+             "k_norm_statistic_out: found a pointer"},
+            {"a place for v's", [=](RopeArgs& a) { a.v_norm_statistic_out.data = number; },
+             "v_norm_statistic_out: found a pointer"},
+        });
+  }
+}

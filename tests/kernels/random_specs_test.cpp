@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <random>
@@ -52,11 +53,12 @@ TEST_CASE("The host target and the GPU give the same bits", "[numeric][cuda]") {
     ++compared;
     INFO("case " << compared << ": " << given.to_string());
     const internal::RotationPlan plan = internal::lower(given.spec, given.form);
-    std::vector<std::vector<unsigned char>> outputs;
+    std::vector<test::NumericResult> outputs;
     for (const test::TargetPtr& target : targets) {
-      outputs.push_back(test::run_case(test::prepare(target, plan), given, values).out_bytes);
+      outputs.push_back(test::run_case(test::prepare(target, plan), given, values));
     }
-    CHECK(outputs[0] == outputs[1]);
+    CHECK(outputs[0].out_bytes == outputs[1].out_bytes);
+    CHECK(outputs[0].statistics == outputs[1].statistics);
   }
 }
 
@@ -77,6 +79,7 @@ TEST_CASE("Binaries of one plan that were compiled apart give the same bits", "[
       for (int draw = 0; draw < 2 && !space.empty(); ++draw) variants.push_back(space[random() % space.size()]);
       const std::uint64_t values = random();
       std::vector<unsigned char> bits;
+      std::array<std::vector<std::uint32_t>, 3> statistics;
       for (const internal::Variant& variant : variants) {
         INFO(to_string(variant));
         const internal::PreparedVariant prepared = test::prepare_variant(target, plan, variant);
@@ -84,8 +87,12 @@ TEST_CASE("Binaries of one plan that were compiled apart give the same bits", "[
             test::run_case(test::kernel_of(target, plan, prepared, prepared), given, values);
         INFO(result.to_string());
         REQUIRE(result.passed());
-        if (bits.empty()) bits = result.out_bytes;
+        if (bits.empty()) {
+          bits = result.out_bytes;
+          statistics = result.statistics;
+        }
         CHECK(result.out_bytes == bits);
+        CHECK(result.statistics == statistics);
       }
     }
   }

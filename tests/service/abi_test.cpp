@@ -177,6 +177,13 @@ TEST_CASE("an operand of this version is read by the library before it while it 
     with_slots.*member = ROPEJIT_NO_SLOTS;
     CHECK(refused(with_slots));
   }
+  for (ropejit_statistic ropejit_operand::*member :
+       {&ropejit_operand::norm_statistic, &ropejit_operand::norm_statistic_out}) {
+    float r = 1;
+    ropejit_operand with_statistic = plain;
+    (with_statistic.*member).data = &r;
+    CHECK(refused(with_statistic));
+  }
 }
 
 TEST_CASE("a struct is read as far as its size says, and beyond what is known it must be zero") {

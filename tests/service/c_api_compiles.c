@@ -32,7 +32,11 @@ static_assert(offsetof(ropejit_operand, norm_weight) == 112, "operand.norm_weigh
 static_assert(offsetof(ropejit_operand, block_size) == 120, "operand.block_size");
 static_assert(offsetof(ropejit_operand, slot_count) == 128, "operand.slot_count");
 static_assert(offsetof(ropejit_operand, slot_stride) == 136, "operand.slot_stride");
-static_assert(offsetof(ropejit_operand, beside) == 144 && sizeof(ropejit_operand) == 184, "operand.beside");
+static_assert(offsetof(ropejit_operand, beside) == 144, "operand.beside");
+static_assert(offsetof(ropejit_statistic, head_stride) == 16 && sizeof(ropejit_statistic) == 24, "ropejit_statistic");
+static_assert(offsetof(ropejit_operand, norm_statistic) == 184, "operand.norm_statistic");
+static_assert(offsetof(ropejit_operand, norm_statistic_out) == 208, "operand.norm_statistic_out");
+static_assert(sizeof(ropejit_operand) == 232, "ropejit_operand");
 
 ropejit_status ropejit_test_session_in_c(const char* spec_json, float* q, int64_t tokens);
 

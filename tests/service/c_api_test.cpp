@@ -539,3 +539,46 @@ TEST_CASE("k beside its cache through C has the bits that it has without a cache
     CHECK(cache[8 + lane] == expected.k[lane]);
   }
 }
+
+TEST_CASE(
+    "Statistics that a launch through C handed out give its bits where they are given, in one spec or the other") {
+  const std::string spec = kPrologue;
+  const std::string given_spec = R"({"schema":1,"dtype":"fp32","q":{"heads":2,"head_dim":8,"norm":{"eps":1e-6,)"
+                                 R"("statistic":"given"}},"k":{"heads":1,"head_dim":8,"norm":{"statistic":"given"}}})";
+  const Service service;
+  constexpr std::size_t kTokens = PrologueTensors::kTokens;
+  // Of q without gaps, of k with one number between tokens.
+  std::vector<float> q_r(kTokens * 2, -7.0F);
+  std::vector<float> k_r(kTokens * 2, -7.0F);
+  const auto launched = [&](const std::string& of, const char* form, bool is_given, PrologueTensors& tensors) {
+    ropejit_kernel* kernel = nullptr;
+    REQUIRE(ropejit_get(service.handle, of.c_str(), form, &kernel) == ROPEJIT_OK);
+    ropejit_operand operands[] = {ropejit_operand_of(ROPEJIT_Q, tensors.q.data(), nullptr),
+                                  ropejit_operand_of(ROPEJIT_K, tensors.k.data(), nullptr)};
+    operands[0].norm_weight = tensors.q_weight.data();
+    operands[1].norm_weight = tensors.k_weight.data();
+    (is_given ? operands[0].norm_statistic : operands[0].norm_statistic_out).data = q_r.data();
+    (is_given ? operands[1].norm_statistic : operands[1].norm_statistic_out) = {k_r.data(), 2, 0};
+    ropejit_args args = ropejit_args_default();
+    args.operands = operands;
+    args.operand_count = 2;
+    args.position_source = ROPEJIT_POSITIONS_START;
+    args.tokens = kTokens;
+    const ropejit_status status = ropejit_launch(kernel, &args, nullptr);
+    ropejit_kernel_release(kernel);
+    INFO(ropejit_last_error());
+    REQUIRE(status == ROPEJIT_OK);
+  };
+  PrologueTensors computed;
+  launched(spec, R"({"positions":"start","norm_statistics":true})", false, computed);
+  for (std::size_t token = 0; token < kTokens; ++token) {
+    CHECK(q_r[2 * token] > 0);
+    CHECK(q_r[2 * token + 1] > 0);
+    CHECK(k_r[2 * token] > 0);
+    CHECK(k_r[2 * token + 1] == -7.0F);
+  }
+  PrologueTensors given;
+  launched(given_spec, R"({"positions":"start"})", true, given);
+  CHECK(given.q == computed.q);
+  CHECK(given.k == computed.k);
+}

@@ -199,6 +199,8 @@ class Operands {
       if (name != ROPEJIT_Q) operand.slot_count = ++next;
       if (name != ROPEJIT_Q) operand.slot_stride = ++next;
       if (name == ROPEJIT_K) operand.beside = {bytes_.data() + ++next, 0, ++next, 0, 1};
+      operand.norm_statistic = {reinterpret_cast<float*>(bytes_.data() + ++next), ++next, 0};
+      operand.norm_statistic_out = {reinterpret_cast<float*>(bytes_.data() + ++next), 0, ++next};
       set(static_cast<std::size_t>(name == ROPEJIT_V ? 0 : name + 1), operand);
     }
   }
@@ -262,6 +264,21 @@ TEST_CASE("a list of operands is read in any order, with structs of this version
   CHECK(got.k_beside.token_stride == (has_token_stride ? operands.get(2).beside.token_stride : kContiguous));
   CHECK(got.k_beside.batch_stride == kContiguous);
   CHECK(got.k_beside.head_stride == kContiguous);
+  const std::size_t given = offsetof(ropejit_operand, norm_statistic);
+  const std::size_t token = offsetof(ropejit_statistic, token_stride);
+  CHECK(got.v_norm_statistic.data == (has(given) ? operands.get(0).norm_statistic.data : nullptr));
+  CHECK(got.q_norm_statistic.data == (has(given) ? operands.get(1).norm_statistic.data : nullptr));
+  CHECK(got.k_norm_statistic.data == (has(given) ? operands.get(2).norm_statistic.data : nullptr));
+  CHECK(got.q_norm_statistic.token_stride ==
+        (has(given + token) ? operands.get(1).norm_statistic.token_stride : kContiguous));
+  CHECK(got.q_norm_statistic.head_stride == kContiguous);
+  const std::size_t out = offsetof(ropejit_operand, norm_statistic_out);
+  const std::size_t head = offsetof(ropejit_statistic, head_stride);
+  CHECK(got.v_norm_statistic_out.data == (has(out) ? operands.get(0).norm_statistic_out.data : nullptr));
+  CHECK(got.k_norm_statistic_out.data == (has(out) ? operands.get(2).norm_statistic_out.data : nullptr));
+  CHECK(got.k_norm_statistic_out.token_stride == kContiguous);
+  CHECK(got.k_norm_statistic_out.head_stride ==
+        (has(out + head) ? operands.get(2).norm_statistic_out.head_stride : kContiguous));
 }
 
 TEST_CASE("an operand's members of 0 are the defaults in C++, and no slots are a count of 0") {

@@ -269,6 +269,8 @@ TEST_CASE("bad norms and rounding points name their field") {
       {norm(R"("epsilon": 1e-6)"), "q.norm.epsilon", kParse},
       {norm(R"("weight_dtype": "fp64")"), "q.norm.weight_dtype", kRange},
       {norm(R"("weight_dtype": 16)"), "q.norm.weight_dtype", kParse},
+      {norm(R"("statistic": "handed_out")"), "q.norm.statistic", kRange},
+      {norm(R"("statistic": true)"), "q.norm.statistic", kParse},
       {spec("", R"(, "k": {"heads": 1, "head_dim": 64, "norm": {"eps": 0}})"), "k.norm.eps", kRange},
       {spec("", R"(, "v": {"heads": 1, "head_dim": 64, "norm": {"weight": 1}})"), "v.norm.weight", kParse},
       {spec(R"(, "norm": {})", R"(, "direction": "adjoint")"), "q.norm", kRange},

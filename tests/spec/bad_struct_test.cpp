@@ -150,6 +150,10 @@ TEST_CASE("a bad struct names its field") {
       {"q.norm.eps", [](RopeSpec& s) { s.q.norm = Norm{2}; }},
       {"q.norm.eps", [&](RopeSpec& s) { s.q.norm = Norm{nan}; }},
       {"q.norm.eps", [&](RopeSpec& s) { s.q.norm = Norm{inf}; }},
+      {"k.norm.statistic",
+       [](RopeSpec& s) {
+         s.k->norm = Norm{1e-6, std::nullopt, static_cast<Statistic>(2)};
+       }},
       {"k.norm.weight_dtype",
        [](RopeSpec& s) {
          s.k->norm = Norm{1e-6, static_cast<DType>(3)};

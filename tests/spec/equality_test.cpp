@@ -78,6 +78,8 @@ TEST_CASE("equality of specs looks at every field") {
   CHECK(other != spec);
   other = spec, other.q.norm->weight_dtype = DType::fp32;
   CHECK(other != spec);
+  other = spec, other.q.norm->statistic = Statistic::given;
+  CHECK(other != spec);
 }
 
 TEST_CASE("equality of rules looks at every field") {

@@ -40,6 +40,7 @@ TEST_CASE("a form survives JSON, whatever its fields, and equality looks at ever
   add(&LaunchForm::v_rows, CacheRows::slots64);
   add(&LaunchForm::ready_lists, true);
   add(&LaunchForm::k_beside, true);
+  add(&LaunchForm::norm_statistics, true);
   std::set<std::string> texts;
   for (const LaunchForm& form : forms) {
     INFO(form.to_json());

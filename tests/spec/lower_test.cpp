@@ -33,6 +33,11 @@ LaunchForm with(LaunchForm form, CacheRows rows) {
   return form;
 }
 
+LaunchForm with_statistics(LaunchForm form) {
+  form.norm_statistics = true;
+  return form;
+}
+
 LaunchForm with_k_beside(LaunchForm form) {
   form.k_beside = true;
   return form;
@@ -49,6 +54,8 @@ TEST_CASE("a spec and a form that do not go together are refused, naming the fie
   still_k.k->rotates = false;
   RopeSpec without_k = small();
   without_k.k.reset();
+  RopeSpec given = small();
+  given.q.norm = given.k->norm = Norm{1e-6, std::nullopt, Statistic::given};
   const LaunchForm in_place = LaunchForm::in_place_ids();
   const struct {
     RopeSpec spec;
@@ -69,6 +76,10 @@ TEST_CASE("a spec and a form that do not go together are refused, naming the fie
       {k_widened, with_k_beside(with(in_place, CacheRows::slots64)), "k.dtype_out: found fp32, allowed: bf16 in place"},
       {still_k, with_k_beside(with(in_place, CacheRows::rows32)),
        "k.rotates: found false, allowed: true with k_beside in place"},
+      {small(), with_statistics(in_place),
+       "norm_statistics: found true, allowed: false for a spec none of whose norms computes its statistic"},
+      {given, with_statistics(in_place),
+       "norm_statistics: found true, allowed: false for a spec none of whose norms computes its statistic"},
   };
   for (const auto& row : rows) {
     const auto error = error_of([&] { return lower(row.spec, row.form); });
@@ -101,6 +112,35 @@ TEST_CASE("k beside its cache is written as q is, and other classes' texts do no
     CHECK(with_beside.find(internal::OperandName::k)->beside == (in_place ? Beside::in_place : Beside::apart));
     CHECK(with_beside.text() == without.text() + " k_beside");
   }
+}
+
+TEST_CASE("a norm's statistic is computed, handed out or given, and classes that compute it alone do not speak of it") {
+  RopeSpec spec = small();
+  spec.q.norm = spec.k->norm = Norm{};
+  const LaunchForm form = LaunchForm::in_place_ids();
+  const internal::RotationPlan computing = lower(spec, form);
+  CHECK(contains(computing.kernel_class.text(), ":norm_bf16_rotate k="));
+  CHECK_FALSE(computing.kernel_class.has_statistic_in_memory());
+  const internal::RotationPlan handing = lower(spec, with_statistics(form));
+  CHECK(contains(handing.kernel_class.text(), ":norm_bf16_r_handed_out_rotate k="));
+  CHECK(contains(handing.kernel_class.text(), " norm_statistics"));
+  CHECK(handing.kernel_class.has_statistic_in_memory());
+  spec.k->norm->statistic = Statistic::given;
+  const KernelClass both = lower(spec, with_statistics(form)).kernel_class;
+  CHECK(both.operands[0].hands_out_statistic());
+  CHECK(both.operands[1].is_given_statistic());
+  CHECK_FALSE(both.operands[1].hands_out_statistic());
+  CHECK(contains(both.text(), "norm_bf16_r_given_rotate"));
+  // eps of a norm that does not use it makes no other plan.
+  spec.q.norm->statistic = Statistic::given;
+  const std::string hash = lower(spec, form).hash();
+  spec.q.norm->eps = 0.5;
+  CHECK(lower(spec, form).hash() == hash);
+  spec.q.norm->statistic = Statistic::computed;
+  const std::string computed = lower(spec, form).hash();
+  CHECK(computed != hash);
+  spec.q.norm->eps = 0.25;
+  CHECK(lower(spec, form).hash() != computed);
 }
 
 TEST_CASE("what makes no difference makes no other plan") {

@@ -159,6 +159,7 @@ class Random {
     operand.norm.emplace();
     operand.norm->eps = positive(-66, 0);
     if (coin()) operand.norm->weight_dtype = static_cast<DType>(integer(0, 2));
+    if (coin()) operand.norm->statistic = Statistic::given;
   }
 
   std::mt19937_64 engine_;

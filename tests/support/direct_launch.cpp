@@ -1,6 +1,7 @@
 #include "support/direct_launch.hpp"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "support/catch.hpp"
@@ -68,7 +69,7 @@ Written place(Memory& memory, const RopeSpec& spec, const Operand& operand, bool
 }
 
 void check_operand(const internal::Oracle& oracle, const DirectCase& given, const Operand& operand, const Bits& weight,
-                   const Bits& in, const Bits& out, internal::Comparison& comparison) {
+                   const Bits& statistic, const Bits& in, const Bits& out, internal::Comparison& comparison) {
   const DType dtype_out = operand.dtype_out.value_or(given.spec.dtype);
   const std::vector<unsigned char> before = bytes_of(given.spec.dtype, in);
   const std::vector<unsigned char> after = bytes_of(dtype_out, out);
@@ -77,9 +78,12 @@ void check_operand(const internal::Oracle& oracle, const DirectCase& given, cons
   for (std::int64_t token = 0; token < given.tokens(); ++token) {
     const internal::Angles angles = oracle.angles(given.positions[static_cast<std::size_t>(token)]);
     for (std::int64_t head = 0; head < operand.heads; ++head) {
-      const auto at = static_cast<std::size_t>((token * operand.heads + head) * operand.head_dim);
+      const auto row = static_cast<std::size_t>(token * operand.heads + head);
+      const std::size_t at = row * static_cast<std::size_t>(operand.head_dim);
+      std::optional<double> r;
+      if (!statistic.empty()) r = internal::decode(DType::fp32, statistic[row]);
       oracle.check(angles, operand, {&before[at * internal::element_bytes(given.spec.dtype)], 1},
-                   {&after[at * internal::element_bytes(dtype_out)], 1}, {0, token, head, 0}, comparison, weights);
+                   {&after[at * internal::element_bytes(dtype_out)], 1}, {0, token, head, 0}, comparison, weights, r);
     }
   }
 }
@@ -93,6 +97,9 @@ DirectCase DirectCase::part(std::int64_t first, std::int64_t count) const {
   result.q = slice(q, first * row_of(spec.q), count * row_of(spec.q));
   if (spec.k) result.k = slice(k, first * row_of(*spec.k), count * row_of(*spec.k));
   if (spec.v) result.v = slice(v, first * row_of(*spec.v), count * row_of(*spec.v));
+  result.q_r = slice(q_r, first * spec.q.heads, count * spec.q.heads);
+  if (spec.k) result.k_r = slice(k_r, first * spec.k->heads, count * spec.k->heads);
+  if (spec.v) result.v_r = slice(v_r, first * spec.v->heads, count * spec.v->heads);
   return result;
 }
 
@@ -129,6 +136,21 @@ DirectResult launch_direct(const internal::PreparedKernel& kernel, const DirectC
   if (spec.q.norm) args.q_norm_weight = memory.put(weight_type(spec, spec.q), given.q_weight);
   if (k.data != nullptr && spec.k->norm) args.k_norm_weight = memory.put(weight_type(spec, *spec.k), given.k_weight);
   if (v.data != nullptr && spec.v->norm) args.v_norm_weight = memory.put(weight_type(spec, *spec.v), given.v_weight);
+  Written q_r;
+  Written k_r;
+  Written v_r;
+  const auto place_statistic = [&](const Operand& operand, const Written& written, const Bits& r, NormStatistic& in,
+                                   NormStatisticOut& out) -> Written {
+    if (!operand.norm || written.data == nullptr) return {};
+    if (operand.norm->statistic == Statistic::given) in.data = static_cast<const float*>(memory.put(DType::fp32, r));
+    if (in.data != nullptr || !given.form.norm_statistics) return {};
+    const Bits zeroes(static_cast<std::size_t>(given.tokens() * operand.heads), 0);
+    out.data = static_cast<float*>(memory.put(DType::fp32, zeroes));
+    return {DType::fp32, out.data, zeroes.size()};
+  };
+  q_r = place_statistic(spec.q, q, given.q_r, args.q_norm_statistic, args.q_norm_statistic_out);
+  if (spec.k) k_r = place_statistic(*spec.k, k, given.k_r, args.k_norm_statistic, args.k_norm_statistic_out);
+  if (spec.v) v_r = place_statistic(*spec.v, v, given.v_r, args.v_norm_statistic, args.v_norm_statistic_out);
   if (given.form.angles == AngleSource::half) {
     args.table.cos = memory.put(given.form.table_dtype, given.cos);
     args.table.sin = memory.put(given.form.table_dtype, given.sin);
@@ -141,15 +163,15 @@ DirectResult launch_direct(const internal::PreparedKernel& kernel, const DirectC
   const auto get = [&](const Written& written) {
     return written.data == nullptr ? Bits{} : memory.get(written.dtype, written.data, written.count);
   };
-  return {get(q), get(k), get(v)};
+  return {get(q), get(k), get(v), get(q_r), get(k_r), get(v_r)};
 }
 
 internal::Comparison compare_direct(const DirectCase& given, const DirectResult& result) {
   const internal::Oracle oracle(given.spec);
   internal::Comparison comparison;
-  check_operand(oracle, given, given.spec.q, given.q_weight, given.q, result.q, comparison);
+  check_operand(oracle, given, given.spec.q, given.q_weight, given.q_r, given.q, result.q, comparison);
   if (given.spec.k && !given.k.empty()) {
-    check_operand(oracle, given, *given.spec.k, given.k_weight, given.k, result.k, comparison);
+    check_operand(oracle, given, *given.spec.k, given.k_weight, given.k_r, given.k, result.k, comparison);
   }
   return comparison;
 }

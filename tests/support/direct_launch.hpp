@@ -24,6 +24,7 @@ struct DirectCase {
   std::vector<std::int64_t> positions;  ///< one for every token (ids64 alone)
   Bits q, k, v;                         ///< empty: left out
   Bits q_weight, k_weight, v_weight;    ///< of norms, one for each lane of a head
+  Bits q_r, k_r, v_r;                   ///< of norms of a given statistic: of fp32, [tokens, heads]
   Bits cos, sin;                        ///< for AngleSource::half: row p is position p's
   /// For forms with slots64, of k and v alike.
   std::vector<std::int64_t> slots;
@@ -39,6 +40,7 @@ struct DirectCase {
 /// What was written, in the types that it was written in. Of k and v with slots the caches.
 struct DirectResult {
   Bits q, k, v;
+  Bits q_r = {}, k_r = {}, v_r = {};  ///< what norms handed out, of fp32, [tokens, heads]
   friend bool operator==(const DirectResult&, const DirectResult&) = default;
 };
 

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cmath>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <random>
 #include <utility>
@@ -80,6 +83,10 @@ struct Side {
   bool rotates = true;
   std::vector<double> weights = {};   // of its norm
   std::optional<Placed> beside = {};  // where every token is written, too; in place as `in`
+  // Of its norm: what it is given, [tokens][heads], or where it hands it out.
+  internal::OperandName name = internal::OperandName::q;
+  std::vector<float> r = {};
+  std::optional<StatisticMemory> statistic = {};
 
   bool to_cache() const { return list.kind != CacheRows::none; }
 };
@@ -114,6 +121,9 @@ class Run {
     result.status = internal::launch_prepared(kernel, args_, nullptr);
     target_.synchronize();
     arena_.download();
+    for (Side& side : sides_) {
+      if (side.statistic) side.statistic->download();
+    }
     for (std::int64_t b = 0; b < given_.batch; ++b) {
       for (std::int64_t s = 0; s < given_.tokens; ++s) check_token(b, s, result.comparison);
     }
@@ -121,6 +131,14 @@ class Run {
     if (result.stray_write.empty()) result.stray_write = inputs_.stray_write();
     if (result.stray_write.empty()) result.stray_write = wrong_flags();
     if (result.stray_write.empty()) result.stray_write = unequal_;
+    for (const Side& side : sides_) {
+      if (!side.statistic) continue;
+      const std::int64_t all = given_.batch * given_.tokens;
+      const std::int64_t counted = given_.form.counted ? std::clamp<std::int64_t>(given_.token_count, 0, all) : all;
+      const bool is_written = side.r.empty() && result.status;
+      if (result.stray_write.empty()) result.stray_write = side.statistic->stray_write(is_written ? counted : 0);
+      if (side.r.empty()) result.statistics[static_cast<std::size_t>(side.name)] = side.statistic->bits();
+    }
     result.out_bytes = arena_.all_bytes();
     return result;
   }
@@ -162,9 +180,45 @@ class Run {
       view.batch_stride = view.token_stride = view.head_stride = view.lane_stride = kContiguous;
     }
     if (name == internal::OperandName::k && given_.form.k_beside) put_beside(side);
-    if (side.to_cache() && !side.beside) poison_unread(side);
-    if (side.operand->norm) args_.*members.weight = put_weights(side);
+    side.name = name;
+    if (side.operand->norm) {
+      args_.*members.weight = put_weights(side);
+      put_statistic(side, members);
+    }
+    const bool hands_out = side.statistic && side.r.empty();
+    if (side.to_cache() && !side.beside && !hands_out) poison_unread(side);
     sides_.push_back(side);
+  }
+
+  void put_statistic(Side& side, const internal::OperandMembers& members) {
+    const bool is_given = side.operand->norm->statistic == Statistic::given;
+    if (!is_given && !given_.form.norm_statistics) return;
+    const std::int64_t tokens = given_.batch * given_.tokens;
+    const std::int64_t heads = side.operand->heads;
+    side.statistic.emplace(target_, given_.statistic_rows, tokens, heads);
+    if (!is_given) {
+      args_.*members.statistic_out = side.statistic->handed_out();
+      return;
+    }
+    const std::vector<std::uint32_t>& bits = given_.statistics[static_cast<std::size_t>(side.name)];
+    for (const std::uint32_t one : bits) side.r.push_back(std::bit_cast<float>(one));
+    for (std::int64_t token = 0; token < tokens && bits.empty(); ++token) {
+      const bool is_unread = side.to_cache() && !side.beside && !side.list.has_row(token);
+      for (std::int64_t head = 0; head < heads; ++head) {
+        const bool is_shared = given_.statistic_rows == StatisticRows::shared_by_heads && head > 0;
+        const float r = is_unread ? std::numeric_limits<float>::quiet_NaN() : is_shared ? side.r.back() : random_r();
+        side.r.push_back(r);
+      }
+    }
+    side.statistic->fill(side.r);
+    args_.*members.statistic = side.statistic->given();
+  }
+
+  // Of all sizes near 1; some are negative and some 0.
+  float random_r() {
+    const std::uint64_t kind = weight_values_() % 32;
+    const double size = std::exp2(std::uniform_real_distribution<double>(-4.0, 4.0)(weight_values_));
+    return kind == 0 ? 0.0F : static_cast<float>(kind == 1 ? -size : size);
   }
 
   void put_beside(Side& side) {
@@ -256,17 +310,23 @@ class Run {
                                 std::int64_t out_s) {
       const internal::HeadRow before = arena_.before(side.in, b, s, h);
       const internal::HeadRow after = arena_.after(out, out_b, out_s, h);
+      std::optional<double> r;
+      if (!side.r.empty()) r = side.r[static_cast<std::size_t>(token * side.operand->heads + h)];
       if (!side.rotates) {
-        oracle_.check_copy(*side.operand, before, after, {b, s, h, 0}, comparison, side.weights);
+        oracle_.check_copy(*side.operand, before, after, {b, s, h, 0}, comparison, side.weights, r);
       } else if (padding) {
-        oracle_.check_padding(given_.form.padding, *side.operand, before, after, {b, s, h, 0}, comparison,
-                              side.weights);
+        oracle_.check_padding(given_.form.padding, *side.operand, before, after, {b, s, h, 0}, comparison, side.weights,
+                              r);
       } else {
-        oracle_.check(angles, *side.operand, before, after, {b, s, h, 0}, comparison, side.weights);
+        oracle_.check(angles, *side.operand, before, after, {b, s, h, 0}, comparison, side.weights, r);
       }
       arena_.account_for(out, out_b, out_s, h, side.operand->head_dim);
     };
     for (const Side& side : sides_) {
+      for (std::int64_t h = 0; side.statistic && side.r.empty() && h < side.operand->heads; ++h) {
+        oracle_.check_statistic(*side.operand, arena_.before(side.in, b, s, h), side.statistic->at(token, h),
+                                {b, s, h, 0}, comparison);
+      }
       for (std::int64_t h = 0; side.beside && h < side.operand->heads; ++h) check_head(side, h, *side.beside, b, s);
       std::int64_t out_b = b;
       std::int64_t out_s = s;
@@ -346,6 +406,9 @@ std::string NumericCase::to_string() const {
   }
   if (form.angles != AngleSource::computed) text += fmt::format(" table of {} rows", table_rows);
   if (weights_misaligned) text += " weights misaligned";
+  if (statistic_rows != StatisticRows::contiguous) {
+    text += fmt::format(" statistics in order {}", static_cast<int>(statistic_rows));
+  }
   return text;
 }
 

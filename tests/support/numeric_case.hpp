@@ -2,6 +2,7 @@
 // outputs against the oracle, everything else unchanged.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <random>
 #include <string>
@@ -11,6 +12,7 @@
 #include "ropejit/form.hpp"
 #include "ropejit/spec.hpp"
 #include "ropejit/tensor.hpp"
+#include "support/statistic_memory.hpp"
 #include "support/targets.hpp"
 #include "verify/comparison.hpp"
 
@@ -87,7 +89,11 @@ struct NumericCase {
   std::int64_t v_slot_count = kEveryToken;
   std::int64_t v_slot_stride = 1;
   bool pass_flags = true;
-  bool weights_misaligned = false;  ///< those of norms, aligned to an element of theirs only
+  bool weights_misaligned = false;                           ///< those of norms, aligned to an element of theirs only
+  StatisticRows statistic_rows = StatisticRows::contiguous;  ///< of all statistics, given or handed out
+  /// For norms of a given statistic, of q, k and v: bits of r, [batch * tokens][heads]. Empty: random numbers that have
+  /// nothing to do with the lanes.
+  std::array<std::vector<std::uint32_t>, 3> statistics;
 
   std::string to_string() const;
 };
@@ -97,6 +103,8 @@ struct NumericResult {
   internal::Comparison comparison;
   std::string stray_write;               ///< empty, or where a byte changed that must not, or flags that are wrong
   std::vector<unsigned char> out_bytes;  ///< all tensors as they came out, for bit-for-bit comparisons
+  /// What norms handed out, as NumericCase::statistics has it; of tokens that do not count anything.
+  std::array<std::vector<std::uint32_t>, 3> statistics;
 
   bool passed() const { return status && comparison.passed() && stray_write.empty(); }
   std::string to_string() const;

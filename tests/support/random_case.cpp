@@ -202,6 +202,19 @@ void set_v(std::mt19937_64& random, NumericCase& given, Norms norms) {
   given.v_rows = random_rows(random, given.batch * given.tokens, given.v_cache_rows);
 }
 
+// Handed out where some norm computes them, and anywhere in memory.
+void set_statistics(std::mt19937_64& random, NumericCase& given) {
+  constexpr StatisticRows kRows[] = {StatisticRows::contiguous, StatisticRows::padded, StatisticRows::heads_outside,
+                                     StatisticRows::backwards};
+  const auto computes = [](const Operand& operand) {
+    return operand.norm && operand.norm->statistic == Statistic::computed;
+  };
+  const RopeSpec& spec = given.spec;
+  const bool any = computes(spec.q) || (spec.k && computes(*spec.k)) || (spec.v && computes(*spec.v));
+  given.form.norm_statistics = any && one_in(random, 3);
+  given.statistic_rows = pick(random, kRows);
+}
+
 }  // namespace
 
 int random_cases(int usual) {
@@ -245,6 +258,7 @@ NumericCase random_case(std::mt19937_64& random, Norms norms) {
   const RopeSpec& spec = result.spec;
   const bool any_norm = spec.q.norm || (spec.k && spec.k->norm) || (spec.v && spec.v->norm);
   result.weights_misaligned = any_norm && one_in(random, 4);
+  if (any_norm) set_statistics(random, result);
   return result;
 }
 

@@ -187,6 +187,7 @@ Norm random_norm(std::mt19937_64& random) {
   Norm norm;
   norm.eps = pick(random, kEps);
   if (random() % 2 == 0) norm.weight_dtype = pick(random, kTypes);
+  if (random() % 4 == 0) norm.statistic = Statistic::given;
   return norm;
 }
 

@@ -340,6 +340,47 @@ TEST_CASE("all lanes of a head with a norm are normed, and those that rotate are
   }
 }
 
+TEST_CASE("a statistic that is given is exact, and one that is handed out is judged by the lanes") {
+  NormedHead head;
+  const auto check = [&](float r, const std::array<float, 4>& after) {
+    const Oracle oracle(head.spec);
+    Comparison result;
+    oracle.check(oracle.angles(1), head.spec.q, {head.before.data(), 1}, {after.data(), 1}, {}, result, head.weights,
+                 static_cast<double>(r));
+    return result.failures();
+  };
+  // It is not the lanes' own.
+  head.spec.q.norm->statistic = Statistic::given;
+  std::array<float, 4> twice = head.normed;
+  for (float& lane : twice) lane *= 2;
+  CHECK(check(0.4F, twice) == 0);
+  CHECK(check(0.4F, head.normed) == 4);
+  // Still lanes have two roundings of fp32 and no more: a root's error is beyond that.
+  for (std::size_t lane = 0; lane < 2; ++lane) {
+    std::array<float, 4> after = twice;
+    after[lane] *= 1 + 0x1p-21F;
+    CHECK(check(0.4F, after) == 1);
+  }
+  CHECK_THROWS_AS(head.check(head.normed), std::invalid_argument);
+  head.spec.q.norm->statistic = Statistic::computed;
+  CHECK(check(0.4F, head.normed) == 0);
+
+  const Oracle oracle(head.spec);
+  const auto handed_out = [&](float r) {
+    Comparison result;
+    oracle.check_statistic(head.spec.q, {head.before.data(), 1}, r, {1, 2, 3, 0}, result);
+    CHECK(result.count() == 1);
+    return result.passed();
+  };
+  CHECK(handed_out(0.2F));
+  CHECK(handed_out(0.2F * (1 + 0x1p-22F)));
+  CHECK_FALSE(handed_out(0.2F * (1 + 0x1p-19F)));
+  CHECK_FALSE(handed_out(0.0F));
+  head.before[2] = std::numeric_limits<float>::quiet_NaN();
+  CHECK_FALSE(handed_out(0.2F));
+  CHECK(handed_out(std::numeric_limits<float>::quiet_NaN()));
+}
+
 TEST_CASE("a head with a norm is not judged without a weight for each lane") {
   NormedHead head;
   head.weights.pop_back();
