@@ -17,7 +17,7 @@
 namespace ropejit::bench {
 
 struct AppendCopy {
-  std::uint32_t width = 16;     ///< bytes of a word: 2, 4, 8 or 16
+  std::uint32_t width = 16;     ///< bytes of a word: 4, 8 or 16
   std::uint32_t words = 1;      ///< a thread
   std::uint32_t threads = 256;  ///< a block
 

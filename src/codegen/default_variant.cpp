@@ -113,6 +113,8 @@ Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
   while (variant.threads < kMostThreads && rounds_of_rows(kernel_class, work_of(kernel_class, variant)) > 1) {
     variant.threads *= 2;
   }
+  // More threads leave each fewer registers.
+  while (variant.heads_per_thread > 1 && !why_illegal(kernel_class, variant).empty()) --variant.heads_per_thread;
   return variant;
 }
 

@@ -10,7 +10,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // Each rounding of fp32 costs at most 2^-24 of what it rounds. Within r: a square, eleven additions (a tree over 1,024
 // lanes is as deep), the fp32 1/head_dim and the product with it, the addition of eps: 15, of which the root keeps
-// half; then the reciprocal root's own 0.75 ulp: 9 times 2^-24, which is 2^-20.83. Squares that underflow lose less
+// half; then the reciprocal root's own 1.5: 9 times 2^-24, which is 2^-20.83. Squares that underflow lose less
 // than 2^-149 each, which is nothing beside the least eps. The rest is room for the second order.
 constexpr double kRootError = 0x1.6a09e667f3bcdp-21;  // 2^-20.5
 

@@ -1,4 +1,6 @@
+#include <algorithm>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -126,6 +128,40 @@ TEST_CASE("Default variants are legal, cover every size from none up, and turn a
       }
     }
   }
+}
+
+TEST_CASE("Default variants of normed heads are legal, however wide these are, whatever of them rotates", "[codegen]") {
+  std::vector<std::int64_t> dims;
+  for (std::int64_t dim = 2; dim <= 1024; dim += dim < 80 ? 2 : 34) dims.push_back(dim);
+  for (const std::int64_t dim : {770, 960, 1000, 1022, 1024}) dims.push_back(dim);
+  int judged = 0;
+  const auto judge = [&judged](const RopeSpec& spec, const LaunchForm& form) {
+    const internal::KernelClass kernel_class = internal::lower(spec, form).kernel_class;
+    for (const internal::VariantChoice& choice : internal::default_variants(kernel_class, 132)) {
+      ++judged;
+      const std::string why = internal::why_illegal(kernel_class, choice.variant);
+      if (!why.empty()) FAIL_CHECK(kernel_class.text() << " " << to_string(choice.variant) << ": " << why);
+    }
+  };
+  for (const std::int64_t dim : dims) {
+    for (const std::int64_t rotary : {std::int64_t{2}, std::min<std::int64_t>(dim, 32), dim * 5 / 8 / 2 * 2, dim}) {
+      if (rotary < 2) continue;
+      for (const DType dtype : {DType::bf16, DType::fp32}) {
+        for (const Layout layout : {Layout::split_half, Layout::interleaved}) {
+          for (const bool k_is_normed : {false, true}) {
+            RopeSpec spec = spec_of(layout, dtype, rotary, {5, dim, 0}, Operand{1, dim, 0});
+            spec.q.norm = Norm{};
+            if (k_is_normed) spec.k->norm = Norm{};
+            judge(spec, LaunchForm::in_place_ids());
+            judge(spec, LaunchForm::out_of_place_ids());
+            spec.layout_out = layout == Layout::split_half ? Layout::interleaved : Layout::split_half;
+            judge(spec, LaunchForm::in_place_ids());
+          }
+        }
+      }
+    }
+  }
+  CHECK(judged > 5000);
 }
 
 TEST_CASE("Where the layout changes in place, every row has a variant: the widest, and halves of an odd number",
