@@ -162,10 +162,12 @@ GIVEN = {**SPEC, "q": {"norm": {"statistic": "given"}}, "k": {"norm": {"statisti
 
 
 def statistics(q, k):
-    """r as no head's own: twice the reciprocal root of q's mean squares, and half that of k's. That of k as its transpose
+    """r as no head's own: a quarter of the reciprocal root of q's mean squares, and half that of k's. k's as its transpose
     has it."""
-    q_r, k_r = (torch.rsqrt(x.reshape(TOKENS, -1, DIM).double().pow(2).mean(-1)) for x in (q, k))
-    return {"q_statistic": (2 * q_r).float(), "k_statistic": (k_r / 2).float().T.contiguous().T}
+    q_r, k_r = (
+        torch.rsqrt(x.reshape(TOKENS, -1, DIM).double().pow(2).mean(-1) + eps) for x, eps in ((q, 1e-6), (k, 1e-5))
+    )
+    return {"q_statistic": (q_r / 4).float(), "k_statistic": (k_r / 2).float().T.contiguous().T}
 
 
 @pytest.mark.parametrize("apart", [False, True], ids=["in place", "apart"])
@@ -175,7 +177,7 @@ def test_a_statistic_that_is_given_takes_the_place_of_the_heads_own(lies, apart,
     k_cache, v_cache = caches(device)
     q_weight, k_weight = weights(device)
     slots = SLOTS["negative"](device)
-    wanted = expected(q, k, v, positions, 2 * q_weight, k_weight / 2, k_cache, v_cache, slots)
+    wanted = expected(q, k, v, positions, q_weight / 4, k_weight / 2, k_cache, v_cache, slots)
     rest = dict(q_weight=q_weight, k_weight=k_weight, k_cache=k_cache, v_cache=v_cache, slots=slots, **statistics(q, k))
     result = ropejit.Prologue(GIVEN)(q, k, v, positions, out=torch.empty_like(q) if apart else None, **rest)
     assert_close([result, k_cache], wanted[:2])

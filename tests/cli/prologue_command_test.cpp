@@ -168,7 +168,7 @@ TEST_CASE("A prologue that cannot be had is refused in one line") {
                 {"--block-size: found without --prologue"});
   check_refused(bench.program({"run", "--model", bench.model, "--device", "host", "--k-beside"}),
                 {"--k-beside: found without --prologue"});
-  check_refused(bench.program({"run", "--model", "qwen3-8b", "--device", "host", "--norm-statistics"}),
+  check_refused(bench.program({"run", "--model", bench.model, "--device", "host", "--norm-statistics"}),
                 {"norm_statistics: found true", "allowed: false for a spec none of whose norms"});
   check_refused(bench.run({"--block-size", "0"}), {"--block-size: found", "allowed: a whole number from 1"});
   const std::string gemma = bench.program.file("gemma.json", config_of("gemma3_text"));

@@ -23,7 +23,7 @@ std::vector<std::string> seeds() {
       R"({"placement": "out_of_place", "strides": "free", "positions": "ids32", "padding": "zero"})",
       R"({"positions": "ragged", "context_parallel": "zigzag", "padding": "keep", "overlaps_previous": true})",
       R"({"positions": "offsets64", "context_parallel": "contiguous", "k_rows": "rows32", "counted": true})",
-      R"({"positions": "offsets32", "k_rows": "rows64", "k_beside": true, "padding": "rotate"})",
+      R"({"positions": "offsets32", "k_rows": "rows64", "k_beside": true, "norm_statistics": true})",
       R"({"positions": "start", "angles": "radians", "table_dtype": "fp32", "strides": "contiguous"})"};
   for (const AngleSource source : {AngleSource::half, AngleSource::full, AngleSource::repeated, AngleSource::complex,
                                    AngleSource::cos_sin, AngleSource::computed}) {

@@ -99,7 +99,7 @@ TEST_CASE("Prologues whose norms' statistics are given or handed out compile for
       const internal::RotationPlan plan = internal::lower(spec, form);
       for (const internal::Variant& variant :
            {internal::universal_variant(plan.kernel_class), internal::Variant{internal::Family::flat, 4, 1, 128},
-            internal::Variant{internal::Family::flat, 16, 4, 128}}) {
+            internal::Variant{internal::Family::flat, 8, 2, 128}}) {
         const internal::KernelSource source = internal::generate(plan, variant);
         INFO(arch << " " << source.entry);
         CHECK(source.params == internal::KernelParams::statistic);

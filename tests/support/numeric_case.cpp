@@ -186,7 +186,7 @@ class Run {
       put_statistic(side, members);
     }
     const bool hands_out = side.statistic && side.r.empty();
-    if (side.to_cache() && !side.beside && !hands_out) poison_unread(side);
+    if (given_.poison_unread && side.to_cache() && !side.beside && !hands_out) poison_unread(side);
     sides_.push_back(side);
   }
 

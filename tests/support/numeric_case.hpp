@@ -89,7 +89,8 @@ struct NumericCase {
   std::int64_t v_slot_count = kEveryToken;
   std::int64_t v_slot_stride = 1;
   bool pass_flags = true;
-  bool weights_misaligned = false;                           ///< those of norms, aligned to an element of theirs only
+  bool poison_unread = true;        ///< tensors are NaN where nobody is to read: of tokens without a row
+  bool weights_misaligned = false;  ///< those of norms, aligned to an element of theirs only
   StatisticRows statistic_rows = StatisticRows::contiguous;  ///< of all statistics, given or handed out
   /// For norms of a given statistic, of q, k and v: bits of r, [batch * tokens][heads]. Empty: random numbers that have
   /// nothing to do with the lanes.
