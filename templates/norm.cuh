@@ -37,9 +37,9 @@ __device__ __forceinline__ float sum_of_part(const float (&low)[lanes], const fl
   return sum[0];
 }
 
-// 1 / sqrt(x) of a normal number, within 1.5 * 2^-24 of it and of the same bits everywhere, as the hardware's reciprocal
-// root is not: an integer's guess (within 6.6e-4 after one step of Newton's), then a step of third order. An infinite x
-// gives 0.
+// 1 / sqrt(x) of a normal number, within 1.5 * 2^-24 of it and of the same bits everywhere, as the hardware's
+// reciprocal root is not: an integer's guess (within 6.6e-4 after one step of Newton's), then a step of third order. An
+// infinite x gives 0.
 __device__ __forceinline__ float reciprocal_root(float x) {
   const float guess = float_from_bits(0x5f1ffff9u - (bits_of(x) >> 1));
   const float rough = multiply(multiply(0.703952253f, guess), multiply_add(-multiply(x, guess), guess, 2.38924456f));
