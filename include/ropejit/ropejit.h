@@ -238,7 +238,7 @@ typedef struct ropejit_operand {
    * there, in silence; nor is one with a slot from cache_rows on, which ROPEJIT_FLAG_NO_CACHE_ROW tells. Slots must be
    * distinct. */
   int64_t block_size;
-  /* How many tokens of the launch have a slot: of those from there on, this operand is not written. 0: every token;
+  /* How many tokens of the launch have a slot: from there on this operand is not written to the cache. 0: every token;
    * ROPEJIT_NO_SLOTS: none. */
   int64_t slot_count;
   /* In `rows`, from a token's slot to the next, in elements. 0: 1. There is no stride of 0 in C, as it would give all

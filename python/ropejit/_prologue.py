@@ -168,8 +168,9 @@ def _traced(of, operands, positions, cos, sin, cu_seqlens, start):
 def _to_lists(operands):
     """As torch.ops.ropejit.prologue takes them: what is only read, what is written, slots, weights, and which is whose: a
     word for each operand, its name and then "o" where it has an output, "s" where that is a cache, "w" where it has
-    weights, and "r" where its norm's statistic stands behind those. Of a k that is written beside its cache, "i" where that is over itself: it stands before its cache then, and
-    is no input; "b" where that is the output behind its cache."""
+    weights, and "r" where its norm's statistic stands behind those. Of a k that is written beside its cache, "i" where
+    that is over itself: it stands before its cache then, and is no input; "b" where that is the output behind its
+    cache."""
     inputs, outputs, weights, words, slots = [], [], [], [], None
     for name, operand in zip(NAMES, operands):
         if not operand:
