@@ -50,7 +50,7 @@ BESIDES = [(arch, variant, flags, more) for arch in ("sm_80", "sm_90", "sm_100",
 
 # Prologues whose norms' statistics are given, without an exchange, and which hand them out: (what each norm says, flags,
 # the accesses of 4 bytes that each head of a thread's q and k has beyond what it has without).
-STATISTICS = [(arch, variant, *kind) for arch, variant in PROLOGUES
+STATISTICS = [(arch, variant, *kind) for arch, variant in PROLOGUES if arch in ("sm_90", "sm_120")
               for kind in (({"statistic": "given"}, [], "LDG"), ({}, ["--norm-statistics"], "STG"))]
 
 WIDTHS = {"U8": 1, "U16": 2, "": 4, "64": 8, "128": 16, "256": 32}
@@ -83,8 +83,18 @@ def loads_that_wait(sass):
     return late
 
 
+KNOWN = {}  # of kernels that were compiled before: what several cases are held against
+
+
 def compiled(program, nvdisasm, folder, shape, arch, variant, flags):
     """The machine code of a kernel, or an error's text; None where there is no compiler."""
+    key = json.dumps([shape, arch, variant, flags])
+    if key not in KNOWN:
+        KNOWN[key] = compiled_anew(program, nvdisasm, folder, shape, arch, variant, flags)
+    return KNOWN[key]
+
+
+def compiled_anew(program, nvdisasm, folder, shape, arch, variant, flags):
     with tempfile.TemporaryDirectory(dir=folder) as out:
         spec = os.path.join(out, "spec.json")
         with open(spec, "w", encoding="utf-8") as file:

@@ -139,7 +139,7 @@ TEST_CASE("With the statistics that one launch handed out another has its bits, 
       REQUIRE(variant);
       return kernel_of(target, plan, *variant);
     };
-    for (int i = 0; i < 5 * test::random_cases(40); ++i) {
+    for (int i = 0; i < 5 * test::random_cases(20); ++i) {
       const NumericCase computed = handing_case(random);
       const std::uint64_t values = random();
       INFO(target->name() << " case " << i << ": " << computed.to_string());
@@ -159,7 +159,7 @@ TEST_CASE("With the statistics that one kernel handed out any other has its bits
           "[numeric]") {
   for (const test::TargetPtr& target : test::targets()) {
     std::mt19937_64 random(882);
-    for (int i = 0; i < test::random_cases(8); ++i) {
+    for (int i = 0; i < test::random_cases(5); ++i) {
       NumericCase computed = handing_case(random);
       // Every binary must be able to serve the launch.
       computed.in = computed.out = test::Arrangement::bshd;
