@@ -167,7 +167,7 @@ const char* fill_pages(const KernelClass& kernel_class, const RopeArgs& args, La
     std::size_t i = 0;
     while (i < kernel_class.operands.size() && kernel_class.operands[i].name != static_cast<OperandName>(name)) ++i;
     if (i == kernel_class.operands.size() || !kernel_class.operands[i].has_slots()) {
-      if (given.block_size != 0 || given.count != kEveryToken || given.stride != 1) return words.no_slots;
+      if (given != SlotArgs{}) return words.no_slots;
       continue;
     }
     if (!out.is_given[i]) continue;
@@ -267,9 +267,7 @@ const char* refuse_prologue(const RopeArgs& args) noexcept {
   for (std::size_t name = 0; name < kMostOperands; ++name) {
     const OperandArgs given = args_of(args, static_cast<OperandName>(name));
     if (given.weight != nullptr) return kNormWords[name].not_normed;
-    if (given.slots.block_size != 0 || given.slots.count != kEveryToken || given.slots.stride != 1) {
-      return kSlotWords[name].no_slots;
-    }
+    if (given.slots != SlotArgs{}) return kSlotWords[name].no_slots;
   }
   return brings_statistics(args) ? refuse_statistics(args) : nullptr;
 }

@@ -62,6 +62,8 @@ struct SlotArgs {
   std::int64_t block_size = 0;
   std::int64_t count = kEveryToken;
   std::int64_t stride = 1;
+
+  friend bool operator==(const SlotArgs&, const SlotArgs&) = default;
 };
 
 /// Parts of RopeArgs, which must outlive it.

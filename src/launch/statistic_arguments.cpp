@@ -107,18 +107,7 @@ struct OperandBoxes {
   StridedBox writes_beside;
 };
 
-/// Lanes `first` to before `first + lanes` of `tokens` tokens in each of `batch` sequences, or pages. `sequence` is
-/// what TensorStrides have, or for pages their stride.
-StridedBox box_of(const void* data, std::array<std::int64_t, 4> count, std::array<std::int64_t, 4> stride,
-                  std::int64_t first, std::int64_t element) noexcept {
-  StridedBox box;
-  box.base = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(data)) + first * stride[3] * element;
-  box.count = count;
-  for (std::size_t d = 0; d < stride.size(); ++d) box.stride[d] = stride[d] * element;
-  box.width = element;
-  return box;
-}
-
+/// `sequence` strides are what TensorStrides have, which is what a token gains beyond the token stride.
 OperandBoxes boxes_of(const KernelClass& kernel_class, std::size_t i, const RopeArgs& args,
                       const StatisticParams& params) noexcept {
   const PlanOperand& operand = kernel_class.operands[i];
@@ -130,10 +119,10 @@ OperandBoxes boxes_of(const KernelClass& kernel_class, std::size_t i, const Rope
   const std::int64_t lanes = whole_rows ? operand.head_dim : kernel_class.rotary_dim;
   const std::int64_t heads = operand.heads;
   OperandBoxes boxes;
-  boxes.reads =
-      box_of(input_of(params, i), {args.batch, args.tokens, heads, lanes},
-             {strides.in_sequence + args.tokens * strides.in_token, strides.in_token, strides.in_head, strides.in_lane},
-             first, element);
+  boxes.reads = byte_box(
+      input_of(params, i), {args.batch, args.tokens, heads, lanes},
+      {strides.in_sequence + args.tokens * strides.in_token, strides.in_token, strides.in_head, strides.in_lane}, first,
+      element);
   std::array<std::int64_t, 4> count = {args.batch, args.tokens, heads, lanes};
   std::int64_t batch_stride = strides.out_sequence + args.tokens * strides.out_token;
   const OperandArgs given = args_of(args, operand.name);
@@ -146,15 +135,15 @@ OperandBoxes boxes_of(const KernelClass& kernel_class, std::size_t i, const Rope
     count[1] = given.cache_rows;
   }
   boxes.writes = operand.in_place() ? boxes.reads
-                                    : box_of(output_of(params, i), count,
-                                             {batch_stride, strides.out_token, strides.out_head, strides.out_lane},
-                                             first, element_out);
+                                    : byte_box(output_of(params, i), count,
+                                               {batch_stride, strides.out_token, strides.out_head, strides.out_lane},
+                                               first, element_out);
   boxes.writes_beside = operand.beside == Beside::in_place ? boxes.reads : boxes.writes;
   if (operand.beside == Beside::apart) {
     const BesideStore& beside = params.beside;
-    boxes.writes_beside =
-        box_of(beside.out, {args.batch, args.tokens, heads, operand.head_dim},
-               {beside.sequence + args.tokens * beside.token, beside.token, beside.head, beside.lane}, 0, element_out);
+    boxes.writes_beside = byte_box(
+        beside.out, {args.batch, args.tokens, heads, operand.head_dim},
+        {beside.sequence + args.tokens * beside.token, beside.token, beside.head, beside.lane}, 0, element_out);
   }
   return boxes;
 }
@@ -177,7 +166,7 @@ const char* fill_one(const View& view, const Words& words, const PlanOperand& op
   const std::int64_t token = stride_or(view.token_stride, heads);
   const std::int64_t head = stride_or(view.head_stride, 1);
   if (reaches_too_far(tokens, token) || reaches_too_far(heads, head)) return words.too_far;
-  side.box = box_of(view.data, {1, 1, tokens, heads}, {0, 0, token, head}, 0, kBytes);
+  side.box = byte_box(view.data, {1, 1, tokens, heads}, {0, 0, token, head}, 0, kBytes);
   if (side.is_written && !is_injective(side.box)) return words.repeats;
   statistic = {const_cast<float*>(view.data), token, head, 0};
   return nullptr;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace ropejit::internal {
@@ -15,6 +16,19 @@ struct StridedBox {
   std::array<std::int64_t, 4> stride = {0, 0, 0, 0};
   std::int64_t width = 1;  ///< of one element, in the unit of base and stride
 };
+
+/// The bytes of lanes `first` to before `first + count[3]` of a tensor: count and stride are of sequences (or pages),
+/// tokens, heads and lanes, strides in elements of `element` bytes.
+inline StridedBox byte_box(const void* data, const std::array<std::int64_t, 4>& count,
+                           const std::array<std::int64_t, 4>& stride, std::int64_t first,
+                           std::int64_t element) noexcept {
+  StridedBox box;
+  box.base = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(data)) + first * stride[3] * element;
+  box.count = count;
+  for (std::size_t d = 0; d < stride.size(); ++d) box.stride[d] = stride[d] * element;
+  box.width = element;
+  return box;
+}
 
 /// True when no two index tuples can share an address. Conservative: strides that do not nest (none larger than all
 /// that lies within it) count as overlapping, as in torch.

@@ -56,15 +56,9 @@ std::uint64_t alignment_bits(const Tensor& tensor, const Shape& shape) noexcept 
 
 /// The bytes that a launch touches: in place the rotating lanes, else whole rows.
 StridedBox box_of(const Tensor& tensor, const Shape& shape, std::int64_t first_lane, std::int64_t lanes) noexcept {
-  const std::int64_t element = shape.element;
-  StridedBox box;
-  box.base = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(tensor.data)) +
-             first_lane * tensor.lane_stride * element;
-  box.count = {shape.batch, shape.tokens, shape.heads, lanes};
-  box.stride = {tensor.batch_stride * element, tensor.token_stride * element, tensor.head_stride * element,
-                tensor.lane_stride * element};
-  box.width = element;
-  return box;
+  return byte_box(tensor.data, {shape.batch, shape.tokens, shape.heads, lanes},
+                  {tensor.batch_stride, tensor.token_stride, tensor.head_stride, tensor.lane_stride}, first_lane,
+                  shape.element);
 }
 
 /// One operand, checked: what it reads and what it writes.

@@ -354,6 +354,18 @@ struct PrologueTensors {
   std::vector<float> v = numbers(kTokens * 8, -3);
   std::vector<float> q_weight = numbers(8, 0.5F);
   std::vector<float> k_weight = numbers(8, -0.5F);
+
+  /// q and k with their norms, in place.
+  ropejit::RopeArgs norms() {
+    ropejit::RopeArgs args;
+    args.q.data = q.data();
+    args.k.data = k.data();
+    args.q_norm_weight = q_weight.data();
+    args.k_norm_weight = k_weight.data();
+    args.positions = ropejit::Positions::start(5);
+    args.tokens = kTokens;
+    return args;
+  }
 };
 
 ropejit::RopeKernel kernel_in_cpp(const char* form) {
@@ -369,13 +381,7 @@ ropejit::RopeKernel kernel_in_cpp(const char* form) {
 TEST_CASE("norms through C give the bits that they give through C++") {
   const char* const form = R"({"positions":"start"})";
   PrologueTensors expected;
-  ropejit::RopeArgs wanted;
-  wanted.q.data = expected.q.data();
-  wanted.k.data = expected.k.data();
-  wanted.q_norm_weight = expected.q_weight.data();
-  wanted.k_norm_weight = expected.k_weight.data();
-  wanted.positions = ropejit::Positions::start(5);
-  wanted.tokens = PrologueTensors::kTokens;
+  const ropejit::RopeArgs wanted = expected.norms();
   REQUIRE(kernel_in_cpp(form).launch(wanted, nullptr));
 
   const Service service;
@@ -425,12 +431,8 @@ TEST_CASE("a whole prologue through C gives the bits that it gives through C++: 
   PrologueTensors expected;
   std::vector<float> wanted_cache(kCache, -7.0F);
   std::uint32_t wanted_flags = 0;
-  ropejit::RopeArgs wanted;
-  wanted.q.data = expected.q.data();
-  wanted.k.data = expected.k.data();
+  ropejit::RopeArgs wanted = expected.norms();
   wanted.v.data = expected.v.data();
-  wanted.q_norm_weight = expected.q_weight.data();
-  wanted.k_norm_weight = expected.k_weight.data();
   wanted.k_out.data = wanted_cache.data();
   wanted.k_out.batch_stride = 2 * kBlock * 8;
   wanted.v_out = wanted.k_out;
@@ -441,8 +443,6 @@ TEST_CASE("a whole prologue through C gives the bits that it gives through C++: 
   wanted.k_block_size = wanted.v_block_size = kBlock;
   wanted.k_slot_count = wanted.v_slot_count = row.count_in_cpp;
   wanted.k_slot_stride = wanted.v_slot_stride = 2;
-  wanted.positions = ropejit::Positions::start(5);
-  wanted.tokens = PrologueTensors::kTokens;
   wanted.flags = &wanted_flags;
   REQUIRE(kernel_in_cpp(form).launch(wanted, nullptr));
 
@@ -494,13 +494,7 @@ TEST_CASE("k beside its cache through C has the bits that it has without a cache
   CAPTURE(in_place);
   // Without a cache, and without v.
   PrologueTensors expected;
-  ropejit::RopeArgs wanted;
-  wanted.q.data = expected.q.data();
-  wanted.k.data = expected.k.data();
-  wanted.q_norm_weight = expected.q_weight.data();
-  wanted.k_norm_weight = expected.k_weight.data();
-  wanted.positions = ropejit::Positions::start(5);
-  wanted.tokens = PrologueTensors::kTokens;
+  const ropejit::RopeArgs wanted = expected.norms();
   REQUIRE(kernel_in_cpp(R"({"positions":"start"})").launch(wanted, nullptr));
 
   const std::int32_t slots[] = {1, -1, 0, 7};
