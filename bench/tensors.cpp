@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <vector>
+
+#include "support/scattered_places.hpp"
 
 namespace ropejit::bench {
 namespace {
@@ -30,16 +31,6 @@ std::vector<float> table_of(const Cell& cell) {
 }
 
 std::int64_t capacity_of(const Cell& cell) { return (cell.tokens + kBlockSize - 1) / kBlockSize * kBlockSize; }
-
-/// All places of the pages in turn, a step further each that has no divisor in common with their number.
-std::vector<std::int64_t> slots_of(const Cell& cell) {
-  const std::int64_t capacity = capacity_of(cell);
-  std::int64_t step = capacity * 5 / 8 + 1;
-  while (std::gcd(step, capacity) != 1) ++step;
-  std::vector<std::int64_t> slots(static_cast<std::size_t>(cell.tokens));
-  for (std::size_t i = 0; i < slots.size(); ++i) slots[i] = static_cast<std::int64_t>(i) * step % capacity;
-  return slots;
-}
 
 }  // namespace
 
@@ -73,7 +64,7 @@ Tensors::Tensors(const internal::Target& target, const internal::DeviceBuffer& m
     target.upload(table_.data(), table.data(), table.size() * sizeof table[0]);
   }
   if (cell.what.append) {
-    const std::vector<std::int64_t> slots = slots_of(cell);
+    const std::vector<std::int64_t> slots = internal::scattered_places(cell.tokens, capacity_of(cell), 0);
     slots_ = target.allocate(ids.size() * sizeof ids[0]);
     for (std::size_t i = 0; i < layout.sets; ++i) {
       target.upload(static_cast<std::int64_t*>(slots_.data()) + i * tokens, slots.data(), tokens * sizeof slots[0]);

@@ -7,13 +7,13 @@
 #include <algorithm>
 #include <cstring>
 #include <mutex>
-#include <numeric>
 #include <optional>
 
 #include "codegen/work.hpp"
 #include "launch/operand_args.hpp"
 #include "ropejit/error.hpp"
 #include "support/parallel.hpp"
+#include "support/scattered_places.hpp"
 #include "support/text.hpp"
 
 namespace ropejit::internal {
@@ -208,12 +208,10 @@ std::int64_t Trial::capacity() const {
   return ((case_.tokens + case_.block_size - 1) / case_.block_size + 1) * case_.block_size;
 }
 
-// All places of the pages are some token's turn, a step further each that has no divisor in common with their number.
+// All places of the pages are some token's turn.
 void Trial::make_slots() {
   if (llvm::none_of(tensors_, [](const Tensor& tensor) { return tensor.paged; })) return;
-  std::int64_t step = capacity() * 5 / 8 + 1;
-  while (std::gcd(step, capacity()) != 1) ++step;
-  for (std::int64_t token = 0; token < case_.tokens; ++token) slots_.push_back((7 + token * step) % capacity());
+  slots_ = scattered_places(case_.tokens, capacity(), 7);
   slot_list_ = target_.allocate(slots_.size() * sizeof slots_.front());
   target_.upload(slot_list_.data(), slots_.data(), slots_.size() * sizeof slots_.front());
 }
