@@ -48,11 +48,17 @@ enum class TableUse : u32 {
 };
 // Where values are rounded on their way: RopeSpec::rounding.
 enum class Rounding : u32 { exact, p1, p2, p3 };
-// What becomes of a norm's statistic, r of each head.
+// What a norm divides by, over what, and how many weights it has: NormKind, NormSpan and NormWeight of the spec.
+enum class NormKind : u32 { rms, layer, l2 };
+enum class NormSpan : u32 { head, token };
+enum class NormWeight : u32 { lanes, heads, none };
+// What becomes of a norm's statistic.
 enum class StatisticUse : u32 {
-  computed,    // from the head's lanes
-  handed_out,  // likewise, and written to memory
-  given,       // it is read from memory
+  computed,        // r, from the lanes
+  handed_out,      // likewise, and written to memory
+  given,           // r is read from memory
+  sum_handed_out,  // r from the lanes, and the sum of squares is written to memory
+  sum_given,       // the sum of squares is read from memory, and r is made of it
 };
 // What Stage::norm is told (norm.cuh).
 struct NormConfig {
@@ -60,6 +66,26 @@ struct NormConfig {
   bool round_normed;       // x r is rounded to the class's element
   bool round_weighted;     // (x r) w likewise
   StatisticUse statistic;  // where it is in memory is StatisticParams::statistic's to say
+  NormKind kind;
+  NormSpan span;
+  NormWeight weights;
+  bool plus_one;         // lanes are multiplied by 1 + w
+  bool has_bias;         // as many biases as weights are added
+  bool round_statistic;  // r is rounded to the class's element
+  bool round_biased;     // (x r) w + b likewise
+  u32 first_lane;        // the first lane that is normed
+  u32 lanes;             // how many are; 0: all of the head's
+
+  ROPEJIT_ANYWHERE constexpr bool is_given() const {
+    return statistic == StatisticUse::given || statistic == StatisticUse::sum_given;
+  }
+  ROPEJIT_ANYWHERE constexpr bool is_by_token() const { return span == NormSpan::token; }
+};
+// What Stage::temperature is told.
+struct TemperatureConfig {
+  bool steps;
+  bool plus_one;   // positions count from 1
+  bool round_tau;  // the factor is rounded to the class's element
 };
 // Where the tokens of an operand that goes to a cache are written, too: where they were read, or to a tensor of their
 // own, whose place is BesideParams::beside.
@@ -76,6 +102,11 @@ struct OperandConfig {
   CacheRows rows;  // rows, or places of pages, of a cache that a list names; none: its tokens' own
   NormConfig norm;
   Beside beside;  // other than none with rows only
+  TemperatureConfig temperature;
+  bool round_bias;  // what the stage gives is rounded to the class's element
+  bool round_scale;
+  bool round_rotation;
+  bool no_store;  // of its row nothing but the norm's statistic is written
 
   ROPEJIT_ANYWHERE constexpr bool has_slots() const { return rows == CacheRows::slots32 || rows == CacheRows::slots64; }
   ROPEJIT_ANYWHERE constexpr bool has(Stage stage) const {
@@ -93,7 +124,9 @@ struct OperandConfig {
   }
   ROPEJIT_ANYWHERE constexpr bool writes_whole_rows() const { return out_of_place || changes_still_lanes(); }
   ROPEJIT_ANYWHERE constexpr bool is_written_beside() const { return beside != Beside::none; }
-  ROPEJIT_ANYWHERE constexpr bool hands_out_statistic() const { return norm.statistic == StatisticUse::handed_out; }
+  ROPEJIT_ANYWHERE constexpr bool hands_out_statistic() const {
+    return norm.statistic == StatisticUse::handed_out || norm.statistic == StatisticUse::sum_handed_out;
+  }
   // Whether tokens without a place in the cache are worked on as well.
   ROPEJIT_ANYWHERE constexpr bool needs_no_place() const { return is_written_beside() || hands_out_statistic(); }
   // The same of the store beside the cache: in place, lanes that stay as they are are not written.
@@ -148,7 +181,7 @@ struct KernelConfig {
   // Whether it takes PrologueParams (launch_params.cuh).
   ROPEJIT_ANYWHERE constexpr bool is_prologue() const {
     for (const OperandConfig& one : operand) {
-      if (one.has(Stage::norm) || one.has_slots() || one.beside == Beside::apart) return true;
+      if (one.changes_still_lanes() || one.has_slots() || one.beside == Beside::apart) return true;
     }
     return false;
   }
@@ -159,7 +192,8 @@ struct KernelConfig {
                      element_bytes(), strides != Strides::any, heads_per_thread);
   }
   ROPEJIT_ANYWHERE constexpr Cut cut_of(u32 o) const {
-    return is_normed(o) ? Cut::segments : rotates(o) ? cut : Cut::items;
+    if (is_normed(o)) return operand[o].norm.is_by_token() ? Cut::tokens : Cut::segments;
+    return rotates(o) ? cut : Cut::items;
   }
   ROPEJIT_ANYWHERE constexpr u32 threads() const {
     return threads_of_block(split_block(split(0), cut_of(0), most_threads));

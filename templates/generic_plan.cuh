@@ -6,7 +6,7 @@
 
 namespace ropejit {
 
-enum : unsigned { MostGenericPairs = 2048, MostGenericOperands = 3, MostNormedLanes = 1024 };
+enum : unsigned { MostGenericPairs = 2048, MostGenericOperands = 3, MostNormedLanes = 1024, MostTokenHeads = 256 };
 
 // One operand, as OperandConfig of config.cuh has it.
 struct GenericOperand {
@@ -17,11 +17,27 @@ struct GenericOperand {
   unsigned out_of_place;
   unsigned element_out;
   unsigned rows;
-  unsigned norm_weight;  // as NormConfig, whose last member stands last here
+  unsigned norm_weight;  // as NormConfig, whose later members stand behind `statistic`
   unsigned round_normed;
   unsigned round_weighted;
   unsigned beside;
   unsigned statistic;
+  unsigned kind;
+  unsigned span;
+  unsigned weights;
+  unsigned plus_one;
+  unsigned has_bias;
+  unsigned round_statistic;
+  unsigned round_biased;
+  unsigned norm_first_lane;
+  unsigned norm_lanes;
+  unsigned tau_steps;  // as TemperatureConfig
+  unsigned tau_plus_one;
+  unsigned round_tau;
+  unsigned round_bias;
+  unsigned round_scale;
+  unsigned round_rotation;
+  unsigned no_store;
 };
 
 // A plan: as KernelConfig and PlanData; enumerators by their numbers in config.cuh. The members from `layout` to

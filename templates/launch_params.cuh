@@ -153,4 +153,25 @@ struct StatisticParams : BesideParams {
 };
 static_assert(sizeof(OperandStatistic) == 32 && (sizeof(BesideParams) + 24) % 64 == 48, "");
 
+// What the stages of an operand read beside its lanes: a line of 64 bytes. Numbers of the plan among it, so that
+// binaries do not depend on them.
+struct StageNumbers {
+  const void* bias;          // [heads, head_dim] of the class's element
+  const void* norm_bias;     // as many as weights
+  const float* head_scales;  // [heads]
+  LongDivisor tau_length;    // the temperature's N
+  float tau_coefficient;
+  float clamp;
+  float scale;
+  float norm_share;  // 1 over the lanes of all ranks that a given sum is of
+};
+static_assert(sizeof(StageNumbers) == 64, "");
+
+// What kernels take with stages that read any of that: lines of their own behind all others, as of StatisticParams.
+struct StageParams : StatisticParams {
+  long long stage_gap[4];  // up to the next line
+  StageNumbers numbers[MostOperands];
+};
+static_assert((sizeof(StatisticParams) + 32) % 64 == 48, "");
+
 }  // namespace ropejit

@@ -83,6 +83,7 @@ enum class Cut : unsigned {
   // At segments of a warp: the threads of a head group's rows are a power of two, neighbours, and hand each other what
   // they know of the whole row. Neighbouring chunks are one thread's, in `rounds`.
   segments,
+  tokens,  // as at segments, and at warps: all threads of a token stand in one block
 };
 
 // What a block takes of one operand: all threads of a block work on the same one. Either `tokens` whole tokens,
@@ -128,18 +129,18 @@ ROPEJIT_ANYWHERE constexpr BlockSplit split_block(RowSplit row, Cut cut, unsigne
   block.row_threads = 1;
   block.rounds = 1;
   block.items = row.items();
-  unsigned unit = cut == Cut::warps ? 32 : 1;
+  unsigned unit = cut == Cut::warps || cut == Cut::tokens ? 32 : 1;
   if (cut == Cut::rows) {
     block.row_threads = row.chunks < threads ? row.chunks : threads;
     block.rounds = ceil_divide(row.chunks, block.row_threads);
     block.items = row.groups * block.row_threads;
     unit = block.row_threads;
   }
-  if (cut == Cut::segments) {
+  if (cut == Cut::segments || cut == Cut::tokens) {
     block.row_threads = segment_threads(row);
     block.rounds = power_from(ceil_divide(row.chunks, block.row_threads));
     block.items = row.groups * block.row_threads;
-    unit = block.row_threads;
+    if (cut == Cut::segments) unit = block.row_threads;
   }
   const unsigned whole = ceil_divide(block.items, unit) * unit;
   if (whole <= threads) {

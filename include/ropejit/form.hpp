@@ -114,8 +114,16 @@ struct ROPEJIT_EXPORT LaunchForm {
   /// r of every token and head (spec.hpp, Norm) is written, too, as fp32: to RopeArgs::q_norm_statistic_out,
   /// k_norm_statistic_out and v_norm_statistic_out, for each operand whose norm computes it. A gradient of the norm
   /// reads it, and a later launch may take it (Statistic::given). Tokens that have no place in a cache, and padding,
-  /// have theirs as well. Some operand's norm must be computed.
+  /// have theirs as well. Some operand's norm must be computed, and be no layer norm. A norm over the token
+  /// (NormSpan::token) has one r for each token.
   bool norm_statistics = false;
+  /// With norm_statistics: the sums of squares are written in place of r, as ranks that share a token's heads add them
+  /// up for one another (Statistic::given_sum). Put q's and k's into one tensor of two columns, and one all-reduce
+  /// does.
+  bool norm_sums = false;
+  /// With norm_statistics: nothing but the statistics is written. Operands without one are left alone, in the launch as
+  /// well; k_rows, v_rows and k_beside are none.
+  bool statistics_only = false;
 
   /// q and k are written over, their positions in a list on the device.
   static LaunchForm in_place_ids(PositionSource ids = PositionSource::ids64);
@@ -133,7 +141,8 @@ struct ROPEJIT_EXPORT LaunchForm {
 
   /// Reads {"placement": "in_place", "strides": "contiguous", "positions": "ids64"}, and where they are not the
   /// defaults above: "angles", "table_dtype", "padding", "context_parallel", "k_rows", "counted", "overlaps_previous",
-  /// "v_rows", "ready_lists", "k_beside", "norm_statistics". Absent keys take the defaults.
+  /// "v_rows", "ready_lists", "k_beside", "norm_statistics", "norm_sums", "statistics_only". Absent keys take the
+  /// defaults.
   static LaunchForm from_json(std::string_view text);
   std::string to_json() const;  ///< what from_json reads
 };

@@ -71,30 +71,101 @@ enum class Sine {
 
 /// Where the statistic of a norm comes from: r, the reciprocal root of the mean square.
 enum class Statistic {
-  computed,  ///< from the head's lanes, within each launch
-  given,     ///< from memory: RopeArgs::q_norm_statistic, k_norm_statistic, v_norm_statistic
+  computed,  ///< from the lanes, within each launch
+  given,     ///< r from memory: RopeArgs::q_norm_statistic, k_norm_statistic, v_norm_statistic
+  /// The sum of squares from memory, in the same place: a launch works r out of it. What ranks of tensor parallelism
+  /// have added up (Norm::global_heads).
+  given_sum,
 };
 
-/// The RMS norm (Zhang and Sennrich 2019) of the lanes of each head, which an operand goes through before it rotates:
-///     r = 1 / sqrt(mean over the head's lanes of x[l]^2 + eps)
-///     x[l] becomes (x[l] r) w[l]
-/// Everything is fp32, whatever the tensors are. All lanes of the head take part and are written, those that do not
-/// rotate too, in place as well. The sum of squares is a tree that depends on head_dim alone, and the reciprocal root
-/// is made of fp32 operations that are the same everywhere, so r has the same bits in every variant, on every GPU and
-/// on the host (docs/prologue.md). Launches bring w, head_dim elements: RopeArgs::q_norm_weight, k_norm_weight,
-/// v_norm_weight. With Statistic::given they bring r as well, any number of fp32, and no sum is made: eps is not used.
+/// What a norm divides by; see Norm.
+enum class NormKind {
+  rms,    ///< the root of the mean square (Zhang and Sennrich 2019)
+  layer,  ///< the standard deviation, once the mean is subtracted (Ba, Kiros and Hinton 2016)
+  l2,     ///< the root of the sum of squares
+};
+
+/// Over what a norm takes its statistic.
+enum class NormSpan {
+  head,   ///< the lanes of one head
+  token,  ///< the lanes of all of an operand's heads (OLMo 2, MiniMax-M2, WAN): one statistic for a token
+};
+
+/// How many weights, and biases, a norm has.
+enum class NormWeight {
+  lanes,  ///< head_dim of them, the same for all heads
+  heads,  ///< [heads, head_dim]: each head has its own
+  none,   ///< no weights, and no biases
+};
+
+/// The norm of an operand's lanes. With the lanes x[l] of a head, or for NormSpan::token of all heads:
+///     rms:    r = 1 / sqrt(mean of x[l]^2 + eps)                  x[l] becomes (x[l] r) w[l] + b[l]
+///     layer:  m = mean of x[l], r = 1 / sqrt(mean of (x[l] - m)^2 + eps)
+///                                                                 x[l] becomes ((x[l] - m) r) w[l] + b[l]
+///     l2:     r = 1 / max(sqrt(sum of x[l]^2), eps)               x[l] becomes (x[l] r) w[l] + b[l]
+/// w[l] is what launches bring, 1 + that with plus_one (in fp32, as Gemma has it), or 1 without weights; b[l] is 0
+/// without biases. Everything is fp32, whatever the tensors are. All lanes of the head are written, those that do not
+/// rotate too, in place as well. Sums are trees that depend on the numbers of normed lanes and of heads alone, and the
+/// reciprocal root is made of fp32 operations that are the same everywhere, so r has the same bits in every variant, on
+/// every GPU and on the host (docs/prologue.md). Launches bring w, and b, in RopeArgs::q_norm_weight, q_norm_bias and
+/// so on. With a given statistic they bring that as well, any numbers of fp32, and no sum is made; for r given, eps is
+/// not used.
 struct Norm {
-  double eps = 1e-6;  ///< added to the mean: 1e-20 to 1, used as fp32. It is no part of the code: models share binaries
-  std::optional<DType> weight_dtype = std::nullopt;  ///< element type of w; absent: the spec's dtype
-  Statistic statistic = Statistic::computed;         ///< whether r is computed, or brought by each launch
+  /// Added to the mean, or of l2 the least root: 1e-20 to 1 (l2: from 1e-18), used as fp32. It is no part of the code:
+  /// models share binaries.
+  double eps = 1e-6;
+  std::optional<DType> weight_dtype = std::nullopt;  ///< element type of w and b; absent: the spec's dtype
+  Statistic statistic = Statistic::computed;         ///< given, given_sum: of rms alone
+  NormKind kind = NormKind::rms;                     ///< what is divided by
+  NormSpan span = NormSpan::head;                    ///< whose lanes the statistic is of
+  NormWeight weight = NormWeight::lanes;             ///< how many weights there are
+  bool plus_one = false;                             ///< 1 + w is what lanes are multiplied by: not without weights
+  bool bias = false;                                 ///< b is added: as many as weights, not without weights
+  /// The lanes of each head that are normed and that the statistic is of, the others stay as they are: first_lane and
+  /// `lanes` are even; lanes 0 stands for all from first_lane on. Whole rotating halves and words must be in or out.
+  std::int64_t first_lane = 0;
+  std::int64_t lanes = 0;  ///< how many; 0: all from first_lane on
+  /// With NormSpan::token and Statistic::given_sum: the heads of all ranks that share the token, whose mean it is; 0:
+  /// the operand's own.
+  std::int64_t global_heads = 0;
+};
+
+/// A factor of a token that grows with its position p, slowly, past a length N (Llama 4, Ministral 3; logN):
+///     tau = 1 + coefficient ln(max(1, g))
+///     steps:   g = 1 + floor((p + offset) / N)
+///     smooth:  g = (p + offset) / N
+/// With logN's tau = max(1, ln p / ln N) the coefficient is 1 / ln N. p is the token's position on axis 0, as it is for
+/// the rotation. Exact integers as far as positions are, then fp32, within 2e-6 of tau.
+struct Temperature {
+  double coefficient = 0.1;  ///< finite
+  std::int64_t length = 1;   ///< N: 1 to 2^40
+  bool steps = true;         ///< whether it grows in steps
+  std::int64_t offset = 0;   ///< 0 or 1
+};
+
+/// What is done to an operand's lanes between load and store.
+enum class StageName {
+  bias,         ///< Operand::bias
+  norm,         ///< Operand::norm
+  clamp,        ///< Operand::clamp
+  scale,        ///< Operand::scale
+  head_scale,   ///< Operand::head_scales
+  rotate,       ///< the rotation, of operands that rotate
+  temperature,  ///< Operand::temperature
 };
 
 /// The places at which a value on its way is rounded to the spec's dtype, to nearest even, and widened again. None is
 /// exact: one rounding, at the store. Models and engines round at some, and give their code's own bits only so. For
 /// fp32 tensors they change nothing. What is rounded within the rotation is RopeSpec::rounding's to say.
 struct RoundAfter {
-  bool norm = false;    ///< x r, before it is multiplied by w (Hugging Face's Qwen3: both)
-  bool weight = false;  ///< (x r) w, before it rotates (norms that multiply by w in fp32, as vLLM's: this alone)
+  bool norm = false;       ///< x r, or (x - m) r, before it is multiplied by w (Hugging Face's Qwen3: both)
+  bool weight = false;     ///< (x r) w, before b is added (norms that multiply by w in fp32, as vLLM's: this alone)
+  bool bias = false;       ///< x plus the bias of Operand::bias
+  bool statistic = false;  ///< r itself
+  bool norm_bias = false;  ///< the norm's result with its b
+  bool scale = false;      ///< what a constant or a head's scale makes of x
+  bool rotation = false;   ///< what was turned, where stages follow
+  bool tau = false;        ///< the temperature's factor itself
 };
 
 /// One of the tensors of a launch, as [tokens, heads, head_dim]. q and k rotate together.
@@ -105,11 +176,21 @@ struct Operand {
   /// The element type that is written; absent: the spec's dtype. Only what is written out of place may have another (k
   /// also with k_rows, v always). Lanes that do not rotate are converted too.
   std::optional<DType> dtype_out = std::nullopt;
-  /// Whether its lanes are turned; absent: those of q and k are, those of v are not. Only k may say otherwise: with
-  /// false it is copied as v is, out of place or to k_rows, for layers whose keys do not rotate.
+  /// Whether its lanes are turned; absent: those of q and k are, those of v are not. Only q and k may say otherwise,
+  /// for layers that do not rotate: k alone, or both. What does not rotate goes through its other stages, and is copied
+  /// out of place or to rows of a cache. In place, q without any stage is left alone, and k must have one.
   std::optional<bool> rotates = std::nullopt;
-  /// The norm that comes before the rotation; absent: none. Only with Direction::forward, of a head_dim up to 1,024.
+  /// The norm; absent: none. Stages other than the rotation have Direction::forward, and a head_dim up to 1,024; a norm
+  /// over the token has up to 16,384 lanes, of up to 256 heads.
   std::optional<Norm> norm = std::nullopt;
+  bool bias = false;  ///< x + a bias of [heads, head_dim] of the spec's dtype: RopeArgs::q_bias
+  std::optional<double> clamp = std::nullopt;  ///< x is held within -clamp and clamp: above 0, as fp32; a NaN stays
+  std::optional<double> scale = std::nullopt;  ///< x times a constant: finite, as fp32
+  bool head_scales = false;                    ///< x times its head's of [heads] fp32: RopeArgs::q_head_scales
+  std::optional<Temperature> temperature = std::nullopt;  ///< x times a factor of the position
+  /// The order in which lanes go through the stages that the operand has, each once. Empty: that of StageName, so that
+  /// the norm comes before the rotation. HunYuan and Llama 4 norm what has rotated: {rotate, norm}.
+  std::vector<StageName> order = {};
 };
 
 /// What it means stands at the top of this file, spec.hpp.
@@ -161,6 +242,7 @@ struct ROPEJIT_EXPORT RopeSpec {
 };
 
 ROPEJIT_EXPORT bool operator==(const Norm& a, const Norm& b) noexcept;
+ROPEJIT_EXPORT bool operator==(const Temperature& a, const Temperature& b) noexcept;
 ROPEJIT_EXPORT bool operator==(const RoundAfter& a, const RoundAfter& b) noexcept;
 ROPEJIT_EXPORT bool operator==(const Operand& a, const Operand& b) noexcept;
 ROPEJIT_EXPORT bool operator==(const RopeSpec& a, const RopeSpec& b) noexcept;
@@ -173,6 +255,10 @@ ROPEJIT_EXPORT const char* to_string(Rounding rounding) noexcept;
 ROPEJIT_EXPORT const char* to_string(AngleRounding rounding) noexcept;
 ROPEJIT_EXPORT const char* to_string(Sine sine) noexcept;
 ROPEJIT_EXPORT const char* to_string(Statistic statistic) noexcept;
+ROPEJIT_EXPORT const char* to_string(NormKind kind) noexcept;
+ROPEJIT_EXPORT const char* to_string(NormSpan span) noexcept;
+ROPEJIT_EXPORT const char* to_string(NormWeight weight) noexcept;
+ROPEJIT_EXPORT const char* to_string(StageName stage) noexcept;
 /// Bytes of one element: 2, 2, 4.
 ROPEJIT_EXPORT std::int64_t size_of(DType dtype) noexcept;
 

@@ -164,8 +164,9 @@ struct RopeArgs {
   std::int64_t v_block_size = 0;            ///< as k_block_size, of v_rows, v_out and v_cache_rows
   std::int64_t v_slot_count = kEveryToken;  ///< as k_slot_count
   std::int64_t v_slot_stride = 1;           ///< as k_slot_stride
-  /// For operands with a norm (Operand::norm): device memory, head_dim elements of the norm's weight_dtype, which the
-  /// launch does not write. Null where the operand has no norm, or is left out of this launch.
+  /// For operands with a norm that has weights (Norm::weight): device memory, head_dim or heads * head_dim elements of
+  /// the norm's weight_dtype, which the launch does not write. Null where the operand has no such norm, or is left out
+  /// of this launch.
   const void* q_norm_weight = nullptr;
   const void* k_norm_weight = nullptr;  ///< as q_norm_weight, of k
   const void* v_norm_weight = nullptr;  ///< as q_norm_weight, of v
@@ -182,6 +183,19 @@ struct RopeArgs {
   NormStatisticOut q_norm_statistic_out;
   NormStatisticOut k_norm_statistic_out;  ///< as q_norm_statistic_out, of k
   NormStatisticOut v_norm_statistic_out;  ///< as q_norm_statistic_out, of v
+  /// For operands whose norm has biases (Norm::bias): device memory, as many as weights, of the norm's weight_dtype.
+  const void* q_norm_bias = nullptr;
+  const void* k_norm_bias = nullptr;  ///< as q_norm_bias, of k
+  const void* v_norm_bias = nullptr;  ///< as q_norm_bias, of v
+  /// For operands with Operand::bias: device memory, [heads, head_dim] of the spec's dtype without gaps. Null for all
+  /// other operands, and for those that are left out of this launch; likewise the scales below.
+  const void* q_bias = nullptr;
+  const void* k_bias = nullptr;  ///< as q_bias, of k
+  const void* v_bias = nullptr;  ///< as q_bias, of v
+  /// For operands with Operand::head_scales: device memory, a factor for each head.
+  const float* q_head_scales = nullptr;
+  const float* k_head_scales = nullptr;  ///< as q_head_scales, of k
+  const float* v_head_scales = nullptr;  ///< as q_head_scales, of v
 };
 
 /// A position for which the caller's table has no row: what it turns came out NaN.

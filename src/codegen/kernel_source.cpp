@@ -7,8 +7,8 @@
 namespace ropejit::internal {
 
 const char* struct_of(KernelParams params) noexcept {
-  constexpr const char* kNames[] = {"LaunchParams", "MoreLaunchParams", "PrologueParams", "BesideParams",
-                                    "StatisticParams"};
+  constexpr const char* kNames[] = {"LaunchParams", "MoreLaunchParams", "PrologueParams",
+                                    "BesideParams", "StatisticParams",  "StageParams"};
   return kNames[static_cast<int>(params)];
 }
 

@@ -17,6 +17,7 @@ enum class KernelParams {
   prologue,   ///< PrologueParams, of operands with a norm or with slots
   beside,     ///< BesideParams, of an operand that is written to a tensor beside its cache
   statistic,  ///< StatisticParams, of a norm whose statistic is read from memory or written there
+  stage,      ///< StageParams, of stages that read numbers beside the lanes
 };
 const char* struct_of(KernelParams params) noexcept;  ///< its name in launch_params.cuh
 

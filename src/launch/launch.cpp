@@ -60,7 +60,7 @@ PreparedKernel kernel_of_one(const RotationPlan& plan, const Variant& variant,
                              std::shared_ptr<const LoadedKernel> kernel) {
   PreparedKernel one;
   one.kernel_class = plan.kernel_class;
-  one.eps = plan.eps;
+  one.constants = plan.constants;
   one.table.push_back(prepared_variant(plan.kernel_class, variant, 0, std::move(kernel)));
   one.universal = one.table.front();
   return one;

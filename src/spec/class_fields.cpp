@@ -32,18 +32,54 @@ std::string runs_text(const std::vector<std::uint8_t>& axes) {
   return text;
 }
 
+std::string norm_text(const PlanOperand& operand) {
+  const PlanNorm& norm = operand.norm;
+  std::string text = "norm";
+  if (norm.kind != NormKind::rms) text += fmt::format("_{}", to_string(norm.kind));
+  if (norm.span != NormSpan::head) text += fmt::format("_{}", to_string(norm.span));
+  if (norm.weights == NormWeight::none) {
+    text += "_plain";
+  } else {
+    text += fmt::format("_{}{}{}{}", to_string(norm.weight), norm.weights == NormWeight::heads ? "_heads" : "",
+                        norm.plus_one ? "_1p" : "", norm.has_bias ? "_b" : "");
+  }
+  if (norm.lanes != operand.head_dim) text += fmt::format("_at{}x{}", norm.first_lane, norm.lanes);
+  for (const auto& [rounds, word] : {std::pair{norm.round_statistic, "_rr"}, std::pair{norm.round_normed, "_rn"},
+                                     std::pair{norm.round_weighted, "_rw"}, std::pair{norm.round_biased, "_rb"}}) {
+    if (rounds) text += word;
+  }
+  if (norm.statistic != StatisticUse::computed) text += fmt::format("_r_{}", to_string(norm.statistic));
+  return text;
+}
+
+std::string temperature_text(const PlanTemperature& temperature) {
+  return fmt::format("temperature_{}{}{}", temperature.steps ? "steps" : "smooth", temperature.plus_one ? "_from1" : "",
+                     temperature.round_tau ? "_rt" : "");
+}
+
 // A stage's word, with what its code depends on: "norm_fp32_rn" has weights of fp32 and rounds what is normed.
 std::string stage_text(const PlanOperand& operand, Stage stage) {
-  if (stage != Stage::norm) return word_of(stage);
-  const PlanNorm& norm = operand.norm;
-  const bool is_computed = norm.statistic == StatisticUse::computed;
-  return fmt::format("{}_{}{}{}{}", word_of(stage), to_string(norm.weight), norm.round_normed ? "_rn" : "",
-                     norm.round_weighted ? "_rw" : "",
-                     is_computed ? "" : fmt::format("_r_{}", to_string(norm.statistic)));
+  const auto rounded = [stage](bool rounds) { return fmt::format("{}{}", word_of(stage), rounds ? "_r" : ""); };
+  switch (stage) {
+    case Stage::norm: return norm_text(operand);
+    case Stage::temperature: return temperature_text(operand.temperature);
+    case Stage::bias: return rounded(operand.round_bias);
+    case Stage::scale:
+    case Stage::head_scale: return rounded(operand.round_scale);
+    case Stage::rotate: return rounded(operand.round_rotation);
+    case Stage::none:
+    case Stage::clamp: break;
+  }
+  return word_of(stage);
 }
 
 // The stages, where they are not those of every operand of that name before there were others: "copied", "a_rotate".
 std::string stages_text(const PlanOperand& operand) {
+  if (!operand.has_store) {
+    return fmt::format(
+        "{}_unstored",
+        fmt::join(llvm::map_range(operand.stages, [&](Stage one) { return stage_text(operand, one); }), "_"));
+  }
   const bool rotates_alone = operand.rotates() && operand.stages.size() == 1;
   if (operand.name == OperandName::v ? operand.stages.empty() : rotates_alone) return {};
   std::vector<std::string> words;
@@ -68,24 +104,50 @@ std::string operands_text(const KernelClass& c) {
   return text;
 }
 
+// As NormConfig has it: what is not the default of its members.
+std::string norm_config(const PlanOperand& operand) {
+  const PlanNorm& norm = operand.norm;
+  std::string text = fmt::format(".weight = ropejit::Element::{}, .round_normed = {}, .round_weighted = {}",
+                                 to_string(norm.weight), norm.round_normed, norm.round_weighted);
+  const auto add = [&text](bool is_said, const char* member, const std::string& value) {
+    if (is_said) text += fmt::format(", .{} = {}", member, value);
+  };
+  const auto word = [](const char* type, const char* value) { return fmt::format("ropejit::{}::{}", type, value); };
+  add(norm.statistic != StatisticUse::computed, "statistic", word("StatisticUse", to_string(norm.statistic)));
+  add(norm.kind != NormKind::rms, "kind", word("NormKind", to_string(norm.kind)));
+  add(norm.span != NormSpan::head, "span", word("NormSpan", to_string(norm.span)));
+  add(norm.weights != NormWeight::lanes, "weights", word("NormWeight", to_string(norm.weights)));
+  add(norm.plus_one, "plus_one", "true");
+  add(norm.has_bias, "has_bias", "true");
+  add(norm.round_statistic, "round_statistic", "true");
+  add(norm.round_biased, "round_biased", "true");
+  const bool is_part = norm.lanes != operand.head_dim;
+  add(is_part, "first_lane", fmt::format("{}", norm.first_lane));
+  add(is_part, "lanes", fmt::format("{}", norm.lanes));
+  return text;
+}
+
 std::string operand_config(const PlanOperand& operand) {
   std::vector<std::string> stages;
   for (const Stage stage : operand.stages) stages.push_back(fmt::format("ropejit::Stage::{}", word_of(stage)));
-  std::string norm;
-  if (operand.is_normed()) {
-    const StatisticUse use = operand.norm.statistic;
-    norm = fmt::format(
-        ",\n         .norm = {{.weight = ropejit::Element::{}, .round_normed = {}, .round_weighted = {}{}}}",
-        to_string(operand.norm.weight), operand.norm.round_normed, operand.norm.round_weighted,
-        use == StatisticUse::computed ? "" : fmt::format(", .statistic = ropejit::StatisticUse::{}", to_string(use)));
+  const std::string norm = operand.is_normed() ? fmt::format(",\n         .norm = {{{}}}", norm_config(operand)) : "";
+  std::string others;
+  if (operand.has(Stage::temperature)) {
+    const PlanTemperature& own = operand.temperature;
+    others += fmt::format(",\n         .temperature = {{.steps = {}, .plus_one = {}, .round_tau = {}}}", own.steps,
+                          own.plus_one, own.round_tau);
   }
+  if (operand.round_bias) others += ", .round_bias = true";
+  if (operand.round_scale) others += ", .round_scale = true";
+  if (operand.round_rotation) others += ", .round_rotation = true";
+  if (!operand.has_store) others += ", .no_store = true";
   const std::string beside =
       operand.is_written_beside() ? fmt::format(", .beside = ropejit::Beside::{}", to_string(operand.beside)) : "";
   return fmt::format(
       "\n        // {}\n        {{.heads = {}, .head_dim = {}, .first_lane = {}, .stages = {{{}}}, .out_of_place = {}, "
-      ".element_out = ropejit::Element::{}, .rows = ropejit::CacheRows::{}{}{}}},",
+      ".element_out = ropejit::Element::{}, .rows = ropejit::CacheRows::{}{}{}{}}},",
       to_string(operand.name), operand.heads, operand.head_dim, operand.first_lane, fmt::join(stages, ", "),
-      !operand.in_place(), to_string(operand.dtype_out), to_string(operand.rows), norm, beside);
+      !operand.in_place(), to_string(operand.dtype_out), to_string(operand.rows), norm, beside, others);
 }
 
 std::string operand_name(const PlanOperand& operand, DType dtype) {
@@ -108,6 +170,14 @@ std::vector<std::uint32_t> operand_numbers(const PlanOperand& operand) {
   const PlanNorm& norm = operand.norm;
   words.insert(words.end(), {number_of(norm.weight), norm.round_normed ? 1U : 0U, norm.round_weighted ? 1U : 0U});
   words.insert(words.end(), {number_of(operand.beside), number_of(norm.statistic)});
+  const auto flag = [](bool value) { return value ? 1U : 0U; };
+  words.insert(words.end(),
+               {number_of(norm.kind), number_of(norm.span), number_of(norm.weights), flag(norm.plus_one),
+                flag(norm.has_bias), flag(norm.round_statistic), flag(norm.round_biased), norm.first_lane, norm.lanes});
+  const PlanTemperature& temperature = operand.temperature;
+  words.insert(words.end(), {flag(temperature.steps), flag(temperature.plus_one), flag(temperature.round_tau)});
+  words.insert(words.end(), {flag(operand.round_bias), flag(operand.round_scale), flag(operand.round_rotation),
+                             flag(!operand.has_store)});
   return words;
 }
 

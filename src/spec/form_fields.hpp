@@ -36,7 +36,9 @@ void visit_fields(F& form, V& visitor) {
   visitor.choice("v_rows", form.v_rows, FormWords{});  // v's store
   visitor.flag("ready_lists", form.ready_lists, {"ready_lists", "", "_ready"});
   visitor.flag("k_beside", form.k_beside, FormWords{});                // k's store
-  visitor.flag("norm_statistics", form.norm_statistics, FormWords{});  // the operands' norms
+  visitor.flag("norm_statistics", form.norm_statistics, FormWords{});  // the operands' norms, as the next
+  visitor.flag("norm_sums", form.norm_sums, FormWords{});
+  visitor.flag("statistics_only", form.statistics_only, FormWords{});  // the operands' stores
 }
 
 }  // namespace ropejit::internal

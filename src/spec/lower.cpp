@@ -20,7 +20,9 @@ bool has_ids(PositionSource positions) {
   return positions == PositionSource::ids32 || positions == PositionSource::ids64;
 }
 
+// Of a norm that hands out what it computes.
 bool is_computed(const std::optional<Norm>& norm) { return norm && norm->statistic == Statistic::computed; }
+bool is_layer(const std::optional<Norm>& norm) { return is_computed(norm) && norm->kind == NormKind::layer; }
 
 // What spec and form say together.
 void validate_together(const RopeSpec& spec, const LaunchForm& form) {
@@ -35,57 +37,142 @@ void validate_together(const RopeSpec& spec, const LaunchForm& form) {
     throw field_error(ErrorCode::invalid_argument, "norm_statistics", "true",
                       "false for a spec none of whose norms computes its statistic");
   }
+  if (form.norm_statistics &&
+      (is_layer(spec.q.norm) || (spec.k && is_layer(spec.k->norm)) || (spec.v && is_layer(spec.v->norm)))) {
+    throw field_error(ErrorCode::invalid_argument, "norm_statistics", "true",
+                      "false for a spec with a layer norm, whose statistics are two");
+  }
+  for (const auto& [name, value] :
+       {std::pair{"norm_sums", form.norm_sums}, std::pair{"statistics_only", form.statistics_only}}) {
+    if (value && !form.norm_statistics) {
+      throw field_error(ErrorCode::invalid_argument, name, "true", "false without norm_statistics");
+    }
+  }
+  if (form.statistics_only && (form.k_rows != CacheRows::none || form.v_rows != CacheRows::none || form.k_beside)) {
+    throw field_error(ErrorCode::invalid_argument, "statistics_only", "true",
+                      "false with k_rows, v_rows or k_beside, as nothing is stored");
+  }
   if (form.context_parallel != ContextParallel::none && has_ids(form.positions)) {
     throw field_error(ErrorCode::invalid_argument, "context_parallel", to_string(form.context_parallel),
                       fmt::format("none with positions {}, which say where each token is", to_string(form.positions)));
   }
 }
 
-/// The stages of an operand, in order.
-struct CollectStages {
-  OperandName name;
+// The stages of an operand, in order.
+llvm::SmallVector<Stage, MostStages> lower_stages(const Operand& operand, bool rotates) {
+  struct One {
+    StageName name;
+    Stage stage;
+    bool is_there;
+  };
+  const One all[] = {{StageName::bias, Stage::bias, operand.bias},
+                     {StageName::norm, Stage::norm, operand.norm.has_value()},
+                     {StageName::clamp, Stage::clamp, operand.clamp.has_value()},
+                     {StageName::scale, Stage::scale, operand.scale.has_value()},
+                     {StageName::head_scale, Stage::head_scale, operand.head_scales},
+                     {StageName::rotate, Stage::rotate, rotates},
+                     {StageName::temperature, Stage::temperature, operand.temperature.has_value()}};
   llvm::SmallVector<Stage, MostStages> stages;
-  void number(const char*, const std::int64_t&, const IntRange&, bool) {}
-  void dtype(const char*, const std::optional<DType>&) {}
-  void norm(const char*, const std::optional<Norm>& value) {
-    if (value) stages.push_back(Stage::norm);
+  for (const StageName name : operand.order) {
+    stages.push_back(llvm::find_if(all, [name](const One& one) { return one.name == name; })->stage);
   }
-  void stage(const char*, const std::optional<bool>& value, Stage stage) {
-    const bool is_usual = stage == Stage::rotate && name != OperandName::v;
-    if (value.value_or(is_usual)) stages.push_back(stage);
+  if (!stages.empty()) return stages;
+  for (const One& one : all) {
+    if (one.is_there) stages.push_back(one.stage);
   }
-};
+  return stages;
+}
+
+StatisticUse lower_statistic(const Norm& norm, const LaunchForm& form) {
+  if (norm.statistic == Statistic::given) return StatisticUse::given;
+  if (norm.statistic == Statistic::given_sum) return StatisticUse::sum_given;
+  if (!form.norm_statistics) return StatisticUse::computed;
+  return form.norm_sums ? StatisticUse::sum_handed_out : StatisticUse::handed_out;
+}
 
 // fp32 values stay what they are where they are rounded to fp32.
-PlanNorm lower_norm(const Norm& norm, const RopeSpec& spec, bool hands_out) {
+PlanNorm lower_norm(const Norm& norm, const Operand& operand, const RopeSpec& spec, const LaunchForm& form) {
   const bool narrow = spec.dtype != DType::fp32;
-  const StatisticUse computed = hands_out ? StatisticUse::handed_out : StatisticUse::computed;
-  return {norm.weight_dtype.value_or(spec.dtype), narrow && spec.round_after.norm, narrow && spec.round_after.weight,
-          norm.statistic == Statistic::given ? StatisticUse::given : computed};
+  const RoundAfter& after = spec.round_after;
+  PlanNorm lowered;
+  lowered.kind = norm.kind;
+  lowered.span = norm.span;
+  lowered.weights = norm.weight;
+  const bool has_weights = norm.weight != NormWeight::none;
+  lowered.weight = has_weights ? norm.weight_dtype.value_or(spec.dtype) : spec.dtype;
+  lowered.plus_one = norm.plus_one;
+  lowered.has_bias = norm.bias;
+  lowered.first_lane = static_cast<std::uint32_t>(norm.first_lane);
+  lowered.lanes = static_cast<std::uint32_t>(norm.lanes != 0 ? norm.lanes : operand.head_dim - norm.first_lane);
+  lowered.round_statistic = narrow && after.statistic;
+  lowered.round_normed = narrow && after.norm;
+  lowered.round_weighted = narrow && has_weights && after.weight;
+  lowered.round_biased = narrow && norm.bias && after.norm_bias;
+  lowered.statistic = lower_statistic(norm, form);
+  return lowered;
+}
+
+StageConstants lower_constants(const Operand& operand) {
+  StageConstants constants;
+  if (operand.norm && operand.norm->statistic != Statistic::given) {
+    constants.eps = static_cast<float>(operand.norm->eps);
+  }
+  if (operand.norm && operand.norm->statistic == Statistic::given_sum) {
+    const Norm& norm = *operand.norm;
+    const std::int64_t lanes = norm.lanes != 0 ? norm.lanes : operand.head_dim - norm.first_lane;
+    const std::int64_t heads = norm.span == NormSpan::head ? 1
+                               : norm.global_heads != 0    ? norm.global_heads
+                                                           : operand.heads;
+    constants.norm_share = 1.0F / static_cast<float>(lanes * heads);
+  }
+  if (operand.clamp) constants.clamp = static_cast<float>(*operand.clamp);
+  if (operand.scale) constants.scale = static_cast<float>(*operand.scale);
+  if (!operand.temperature) return constants;
+  constants.tau_coefficient = static_cast<float>(operand.temperature->coefficient);
+  constants.tau_length = operand.temperature->length;
+  return constants;
 }
 
 PlanOperand lower_operand(OperandName name, const char* word, const Operand& operand, const RopeSpec& spec,
                           const LaunchForm& form, CacheRows rows, bool is_beside) {
   const Placement placement = form.placement;
+  const bool narrow = spec.dtype != DType::fp32;
   PlanOperand lowered;
   lowered.name = name;
   lowered.heads = static_cast<std::uint32_t>(operand.heads);
   lowered.head_dim = static_cast<std::uint32_t>(operand.head_dim);
   lowered.first_lane = static_cast<std::uint32_t>(operand.first_lane);
-  CollectStages collect{name, {}};
-  visit_fields(operand, collect);
-  lowered.stages = std::move(collect.stages);
-  if (operand.norm) lowered.norm = lower_norm(*operand.norm, spec, form.norm_statistics);
+  lowered.stages = lower_stages(operand, operand.rotates.value_or(name != OperandName::v));
+  if (operand.norm) lowered.norm = lower_norm(*operand.norm, operand, spec, form);
+  if (operand.temperature) {
+    lowered.temperature = {operand.temperature->steps, operand.temperature->offset == 1,
+                           narrow && spec.round_after.tau};
+  }
+  lowered.round_bias = narrow && operand.bias && spec.round_after.bias;
+  lowered.round_scale = narrow && (operand.scale || operand.head_scales) && spec.round_after.scale;
+  // Where nothing comes behind it, the store rounds.
+  lowered.round_rotation =
+      narrow && lowered.rotates() && lowered.stages.back() != Stage::rotate && spec.round_after.rotation;
+  lowered.dtype_out = operand.dtype_out.value_or(spec.dtype);
+  if (form.statistics_only) {
+    lowered.has_store = false;
+    lowered.dtype_out = spec.dtype;
+    // What comes behind the norm is of no account, and without one the row is left alone.
+    const auto* const norm = llvm::find(lowered.stages, Stage::norm);
+    lowered.stages.truncate(norm == lowered.stages.end() || !lowered.hands_out_statistic()
+                                ? 0
+                                : static_cast<std::size_t>(norm - lowered.stages.begin()) + 1);
+    return lowered;
+  }
   const bool apart = rows != CacheRows::none || name == OperandName::v;
   lowered.placement = apart ? Placement::out_of_place : placement;
-  lowered.dtype_out = operand.dtype_out.value_or(spec.dtype);
   lowered.rows = rows;
   if (is_beside) lowered.beside = placement == Placement::in_place ? Beside::in_place : Beside::apart;
   if (lowered.writes_over_itself() && lowered.dtype_out != spec.dtype) {
     throw field_error(ErrorCode::invalid_argument, fmt::format("{}.dtype_out", word), to_string(lowered.dtype_out),
                       fmt::format("{} in place, or another out of place", to_string(spec.dtype)));
   }
-  if (lowered.writes_over_itself() && lowered.stages.empty()) {
+  if (name != OperandName::q && lowered.writes_over_itself() && lowered.stages.empty()) {
     throw field_error(ErrorCode::invalid_argument, fmt::format("{}.rotates", word), "false",
                       is_beside ? "true with k_beside in place, or false out of place or without it"
                                 : "true in place, or false out of place or with k_rows");
@@ -97,12 +184,16 @@ void lower_operands(const RopeSpec& spec, const LaunchForm& form, RotationPlan& 
   KernelClass& kernel_class = plan.kernel_class;
   const auto add = [&](OperandName name, const char* word, const Operand& operand, CacheRows rows,
                        bool is_beside = false) {
-    if (is_computed(operand.norm)) plan.eps[kernel_class.operands.size()] = static_cast<float>(operand.norm->eps);
+    plan.constants[kernel_class.operands.size()] = lower_constants(operand);
     kernel_class.operands.push_back(lower_operand(name, word, operand, spec, form, rows, is_beside));
   };
   add(OperandName::q, "q", spec.q, CacheRows::none);
   if (spec.k) add(OperandName::k, "k", *spec.k, form.k_rows, form.k_beside);
   if (spec.v) add(OperandName::v, "v", *spec.v, form.v_rows);
+  if (llvm::all_of(kernel_class.operands, [](const PlanOperand& one) { return one.is_idle(); })) {
+    throw field_error(ErrorCode::invalid_argument, "q.rotates", "false",
+                      "true where q alone is written in place and goes through no other stage");
+  }
 }
 
 // Positions that are counted are the same on every axis.
@@ -152,6 +243,22 @@ void lower_frequencies(const RopeSpec& spec, RotationPlan& plan) {
   }
 }
 
+// One pair that turns by nothing, whatever the spec says of angles.
+void lower_nothing_that_rotates(RotationPlan& plan) {
+  KernelClass& kernel_class = plan.kernel_class;
+  kernel_class.layout = kernel_class.layout_out = Layout::split_half;
+  kernel_class.rotary_dim = 2;
+  kernel_class.section_pairs = 1;
+  kernel_class.negate_sin = false;
+  kernel_class.rounding = Rounding::exact;
+  kernel_class.form.angles = AngleSource::computed;
+  kernel_class.form.table_dtype = DType::fp32;
+  kernel_class.form.padding = Padding::rotate;
+  for (PlanOperand& operand : kernel_class.operands) operand.first_lane = 0;
+  plan.steps = {0};
+  plan.inv_freq = {0.0};
+}
+
 }  // namespace
 
 RotationPlan lower(const RopeSpec& spec, const LaunchForm& form) {
@@ -172,6 +279,10 @@ RotationPlan lower(const RopeSpec& spec, const LaunchForm& form) {
   kernel_class.form = form;
   if (form.angles == AngleSource::computed) kernel_class.form.table_dtype = DType::fp32;
   lower_operands(spec, form, plan);
+  if (!kernel_class.rotates()) {
+    lower_nothing_that_rotates(plan);
+    return plan;
+  }
   lower_axes(spec, form, kernel_class);
   if (form.angles == AngleSource::computed) {
     lower_frequencies(spec, plan);

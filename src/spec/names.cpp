@@ -10,6 +10,10 @@ const char* to_string(Rounding value) noexcept { return internal::name_of(value)
 const char* to_string(AngleRounding value) noexcept { return internal::name_of(value); }
 const char* to_string(Sine value) noexcept { return internal::name_of(value); }
 const char* to_string(Statistic value) noexcept { return internal::name_of(value); }
+const char* to_string(NormKind value) noexcept { return internal::name_of(value); }
+const char* to_string(NormSpan value) noexcept { return internal::name_of(value); }
+const char* to_string(NormWeight value) noexcept { return internal::name_of(value); }
+const char* to_string(StageName value) noexcept { return internal::name_of(value); }
 const char* to_string(AxisOrder value) noexcept { return internal::name_of(value); }
 const char* to_string(AxisFrequencies value) noexcept { return internal::name_of(value); }
 const char* to_string(Direction value) noexcept { return internal::name_of(value); }

@@ -48,7 +48,24 @@ inline constexpr std::array kNames<AngleRounding>{Named{AngleRounding::exact, "e
 template <>
 inline constexpr std::array kNames<Sine>{Named{Sine::polynomial, "polynomial"}, Named{Sine::hardware, "hardware"}};
 template <>
-inline constexpr std::array kNames<Statistic>{Named{Statistic::computed, "computed"}, Named{Statistic::given, "given"}};
+inline constexpr std::array kNames<Statistic>{Named{Statistic::computed, "computed"}, Named{Statistic::given, "given"},
+                                              Named{Statistic::given_sum, "given_sum"}};
+template <>
+inline constexpr std::array kNames<NormKind>{Named{NormKind::rms, "rms"}, Named{NormKind::layer, "layer"},
+                                             Named{NormKind::l2, "l2"}};
+template <>
+inline constexpr std::array kNames<NormSpan>{Named{NormSpan::head, "head"}, Named{NormSpan::token, "token"}};
+template <>
+inline constexpr std::array kNames<NormWeight>{Named{NormWeight::lanes, "lanes"}, Named{NormWeight::heads, "heads"},
+                                               Named{NormWeight::none, "none"}};
+template <>
+inline constexpr std::array kNames<StageName>{Named{StageName::bias, "bias"},
+                                              Named{StageName::norm, "norm"},
+                                              Named{StageName::clamp, "clamp"},
+                                              Named{StageName::scale, "scale"},
+                                              Named{StageName::head_scale, "head_scale"},
+                                              Named{StageName::rotate, "rotate"},
+                                              Named{StageName::temperature, "temperature"}};
 template <>
 inline constexpr std::array kNames<AxisOrder>{Named{AxisOrder::chunked, "chunked"},
                                               Named{AxisOrder::interleaved, "interleaved"},

@@ -27,7 +27,7 @@ const char* to_string(OperandName name) noexcept {
 }
 
 const char* to_string(StatisticUse use) noexcept {
-  constexpr const char* kWords[] = {"computed", "handed_out", "given"};
+  constexpr const char* kWords[] = {"computed", "handed_out", "given", "sum_handed_out", "sum_given"};
   return kWords[static_cast<std::size_t>(use)];
 }
 
@@ -52,7 +52,14 @@ std::string RotationPlan::hash() const {
   for (const std::uint64_t step : steps) append_little_endian(preimage, step);
   append_little_endian(preimage, std::bit_cast<std::uint64_t>(attention_scale));
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
-    if (kernel_class.operands[i].is_normed()) append_little_endian(preimage, std::bit_cast<std::uint32_t>(eps[i]));
+    const PlanOperand& operand = kernel_class.operands[i];
+    const StageConstants& own = constants[i];
+    if (operand.is_normed()) append_little_endian(preimage, std::bit_cast<std::uint32_t>(own.eps));
+    if (!operand.reads_stage_numbers()) continue;
+    for (const float number : {own.clamp, own.scale, own.tau_coefficient, own.norm_share}) {
+      append_little_endian(preimage, std::bit_cast<std::uint32_t>(number));
+    }
+    append_little_endian(preimage, static_cast<std::uint64_t>(own.tau_length));
   }
   return blake3_hex(preimage, kHashBytes);
 }

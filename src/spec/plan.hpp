@@ -24,17 +24,45 @@ const char* to_string(OperandName name) noexcept;
 /// The most operands that a class has: one of each name.
 inline constexpr std::size_t kMostOperands = 3;
 
-/// What becomes of a norm's statistic, r of each head: it is computed, or also written to memory, or read from there.
-/// Enumerators as those of templates/config.cuh.
-enum class StatisticUse { computed, handed_out, given };
+/// What becomes of a norm's statistic: r is computed, or also written to memory, or read from there; or the sum of
+/// squares that it is made of is. Enumerators as those of templates/config.cuh.
+enum class StatisticUse { computed, handed_out, given, sum_handed_out, sum_given };
 const char* to_string(StatisticUse use) noexcept;
 
 /// What Stage::norm is told that its code depends on. eps is a number of the plan.
 struct PlanNorm {
-  DType weight = DType::bf16;   ///< element type of the weights
-  bool round_normed = false;    ///< x r is rounded to the class's dtype (RoundAfter::norm); false for fp32
-  bool round_weighted = false;  ///< (x r) w likewise (RoundAfter::weight)
+  NormKind kind = NormKind::rms;
+  NormSpan span = NormSpan::head;
+  NormWeight weights = NormWeight::lanes;
+  DType weight = DType::bf16;    ///< element type of weights and biases
+  bool plus_one = false;         ///< lanes are multiplied by 1 + w
+  bool has_bias = false;         ///< as many biases as weights are added
+  std::uint32_t first_lane = 0;  ///< the first lane that is normed
+  std::uint32_t lanes = 0;       ///< how many are; 0 of operands that are not normed
+  bool round_statistic = false;  ///< r is rounded to the class's dtype (RoundAfter); false for fp32, as all of these
+  bool round_normed = false;     ///< x r likewise
+  bool round_weighted = false;   ///< (x r) w likewise
+  bool round_biased = false;     ///< (x r) w + b likewise
   StatisticUse statistic = StatisticUse::computed;
+};
+
+/// What Stage::temperature is told that its code depends on. The rest are numbers of the plan.
+struct PlanTemperature {
+  bool steps = true;
+  bool plus_one = false;   ///< positions count from 1
+  bool round_tau = false;  ///< the factor is rounded to the class's dtype
+};
+
+/// Numbers of an operand's stages, which launches bring, so that binaries do not depend on them.
+struct StageConstants {
+  float eps = 0;  ///< of its norm; 0 for a given r
+  float clamp = 0;
+  float scale = 0;
+  float tau_coefficient = 0;
+  std::int64_t tau_length = 1;
+  float norm_share = 0;  ///< 1 over the lanes that a given sum is of
+
+  friend bool operator==(const StageConstants&, const StageConstants&) = default;
 };
 
 /// How the tokens of an operand that goes to rows of a cache are written a second time, to a tensor as they would be
@@ -50,11 +78,16 @@ struct PlanOperand {
   std::uint32_t first_lane = 0;                 ///< the first lane that rotates
   llvm::SmallVector<Stage, MostStages> stages;  ///< in the order in which lanes go through them; empty: they are copied
   PlanNorm norm;                                ///< of operands that are normed
+  PlanTemperature temperature;                  ///< of operands that have one
+  bool round_bias = false;                      ///< what Stage::bias gives is rounded to the class's dtype (RoundAfter)
+  bool round_scale = false;                     ///< what scale and head_scale give likewise
+  bool round_rotation = false;                  ///< what was turned likewise
   // The store.
   Placement placement = Placement::in_place;
   DType dtype_out = DType::bf16;     ///< another than the class's dtype out of place only
   CacheRows rows = CacheRows::none;  ///< rows of a cache, out of place only
   Beside beside = Beside::none;      ///< with rows only
+  bool has_store = true;             ///< false: of its row nothing but the norm's statistic is written
 
   /// Whether it goes to pages of a cache by slots, whose strides every launch says.
   bool has_slots() const { return rows == CacheRows::slots32 || rows == CacheRows::slots64; }
@@ -64,8 +97,24 @@ struct PlanOperand {
   bool writes_over_itself() const { return in_place() || beside == Beside::in_place; }
   bool rotates() const { return llvm::is_contained(stages, Stage::rotate); }
   bool is_normed() const { return llvm::is_contained(stages, Stage::norm); }
-  bool is_given_statistic() const { return norm.statistic == StatisticUse::given; }
-  bool hands_out_statistic() const { return norm.statistic == StatisticUse::handed_out; }
+  bool has(Stage stage) const { return llvm::is_contained(stages, stage); }
+  /// Whether its norm is over all heads of a token.
+  bool is_normed_by_token() const { return is_normed() && norm.span == NormSpan::token; }
+  bool is_given_statistic() const {
+    return norm.statistic == StatisticUse::given || norm.statistic == StatisticUse::sum_given;
+  }
+  bool hands_out_statistic() const {
+    return norm.statistic == StatisticUse::handed_out || norm.statistic == StatisticUse::sum_handed_out;
+  }
+  /// How many statistics a token has.
+  std::uint32_t statistics() const { return norm.span == NormSpan::token ? 1 : heads; }
+  /// Whether nothing is done to it: in place, without a stage.
+  bool is_idle() const { return in_place() && stages.empty(); }
+  /// Whether its stages read StageParams.
+  bool reads_stage_numbers() const {
+    return has(Stage::bias) || has(Stage::clamp) || has(Stage::scale) || has(Stage::head_scale) ||
+           has(Stage::temperature) || (is_normed() && (norm.has_bias || norm.statistic == StatisticUse::sum_given));
+  }
   /// Whether lanes that do not rotate are written too. OperandConfig of templates/config.cuh says the same.
   bool writes_whole_rows() const { return !in_place() || changes_still_lanes(); }
   /// The same of the store beside the cache.
@@ -92,7 +141,8 @@ struct KernelClass {
   bool fp32_angle = false;  ///< the angle is an fp32 product, and the plan's steps the bits of fp32 frequencies
   Sine sine = Sine::polynomial;
   std::uint32_t rotary_dim = 0;
-  /// The operands that the spec has, in the order of OperandName. The first is q, and rotates.
+  /// The operands that the spec has, in the order of OperandName. The first is q. Where it does not rotate, none does:
+  /// the class then has one pair, so that all of a model's layers that do not rotate share binaries.
   llvm::SmallVector<PlanOperand, kMostOperands> operands;
   /// The axis of each pair; empty where tokens have one position.
   std::vector<std::uint8_t> pair_axes;
@@ -108,6 +158,9 @@ struct KernelClass {
     const auto* const at = llvm::find_if(operands, [name](const PlanOperand& one) { return one.name == name; });
     return at == operands.end() ? nullptr : at;
   }
+  bool rotates() const {
+    return llvm::any_of(operands, [](const PlanOperand& one) { return one.rotates(); });
+  }
   /// Whether some operand is normed: a row's threads then hand each other what they know of it.
   bool has_norm() const {
     return llvm::any_of(operands, [](const PlanOperand& one) { return one.is_normed(); });
@@ -115,8 +168,16 @@ struct KernelClass {
   /// Whether its kernels take PrologueParams: more than a rotation's.
   bool is_prologue() const {
     return llvm::any_of(operands, [](const PlanOperand& one) {
-      return one.is_normed() || one.has_slots() || one.beside == Beside::apart;
+      return one.is_normed() || one.has_slots() || one.beside == Beside::apart || one.reads_stage_numbers();
     });
+  }
+  /// Whether they take StageParams.
+  bool has_stage_numbers() const {
+    return llvm::any_of(operands, [](const PlanOperand& one) { return one.reads_stage_numbers(); });
+  }
+  /// Whether some norm is over all heads of a token, all of whose threads then stand in one block.
+  bool is_normed_by_token() const {
+    return llvm::any_of(operands, [](const PlanOperand& one) { return one.is_normed_by_token(); });
   }
   /// Whether they take BesideParams: some operand is written to a tensor beside its cache.
   bool has_store_beside() const {
@@ -151,9 +212,8 @@ struct RotationPlan {
   std::vector<std::uint64_t> steps;
   /// The attention scale A, multiplied into cos and sin (as a float); 1 for most rules.
   double attention_scale = 1.0;
-  /// What each operand's norm adds to the mean of squares, as fp32; 0 for operands that are not normed, or by a given
-  /// statistic. Launches bring it, so that binaries do not depend on it.
-  std::array<float, kMostOperands> eps{};
+  /// The numbers of each operand's stages.
+  std::array<StageConstants, kMostOperands> constants{};
   /// The w_i in radians per position, rounded to double: for people to read, not part of the plan's identity.
   std::vector<double> inv_freq;
   bool needs_length = false;  ///< variants with steps in a buffer alone serve it

@@ -12,7 +12,11 @@ struct RoundPoint {
   bool RoundAfter::*member;
 };
 
-inline constexpr RoundPoint kRoundPoints[] = {{"norm", &RoundAfter::norm}, {"weight", &RoundAfter::weight}};
+inline constexpr RoundPoint kRoundPoints[] = {
+    {"norm", &RoundAfter::norm},           {"weight", &RoundAfter::weight},
+    {"bias", &RoundAfter::bias},           {"statistic", &RoundAfter::statistic},
+    {"norm_bias", &RoundAfter::norm_bias}, {"scale", &RoundAfter::scale},
+    {"rotation", &RoundAfter::rotation},   {"tau", &RoundAfter::tau}};
 
 /// The names of those that are set.
 inline std::vector<const char*> names_of(const RoundAfter& points) {
