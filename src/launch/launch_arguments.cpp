@@ -23,7 +23,7 @@ bool is_plain(const KernelClass& kernel_class, const RopeArgs& args, const Launc
   if (args.batch == 1) return true;
   std::int64_t apart = params.position_sequence_stride | params.table_batch_stride;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
-    if (!arguments.is_given[i]) continue;
+    if (!arguments.has_work[i]) continue;
     const TensorStrides& strides = strides_of(params, i);
     apart |= strides.in_sequence;
     // Of pages it is the stride between them.
@@ -170,7 +170,7 @@ const char* fill_pages(const KernelClass& kernel_class, const RopeArgs& args, La
       if (given != SlotArgs{}) return words.no_slots;
       continue;
     }
-    if (!out.is_given[i]) continue;
+    if (!out.has_work[i]) continue;
     if (given.count < kEveryToken || given.count > out.tokens) return words.count;
     if (given.stride < 0 || reaches_too_far(out.tokens, given.stride)) return words.stride;
     OperandLines& lines = out.params.lines[i];
@@ -186,7 +186,7 @@ const char* check_cache_rows(const KernelClass& kernel_class, const RopeArgs& ar
   if (kernel_class.form.k_rows == CacheRows::none && kernel_class.form.v_rows == CacheRows::none) return nullptr;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     const PlanOperand& operand = kernel_class.operands[i];
-    if (operand.rows == CacheRows::none || !out.is_given[i]) continue;
+    if (operand.rows == CacheRows::none || !out.has_work[i]) continue;
     const bool of_k = operand.name == OperandName::k;
     const void* const rows = args_of(args, operand.name).rows;
     if (rows == nullptr && operand.has_slots() && args_of(args, operand.name).slots.count == 0) continue;
@@ -225,7 +225,7 @@ const char* fill_norms(const KernelClass& kernel_class, const RopeArgs& args, La
   bool has_norm[kMostOperands] = {};
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     const PlanOperand& operand = kernel_class.operands[i];
-    if (!operand.is_normed() || !out.is_given[i]) continue;
+    if (!operand.is_normed() || !out.has_work[i]) continue;
     const NormWords& words = kNormWords[static_cast<std::size_t>(operand.name)];
     const void* const weight = args_of(args, operand.name).weight;
     if (weight == nullptr) return words.missing;
@@ -245,7 +245,7 @@ const char* fill_norms(const KernelClass& kernel_class, const RopeArgs& args, La
 /// What a prologue's blocks read of each operand, on its lines.
 void fill_lines(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept {
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
-    if (!out.is_given[i]) continue;
+    if (!out.has_work[i]) continue;
     OperandLines& lines = out.params.lines[i];
     const TensorStrides& strides = strides_of(out.params, i);
     lines.out = output_of(out.params, i);

@@ -175,7 +175,7 @@ const char* fill_one(const View& view, const Words& words, const PlanOperand& op
 const char* check_overlaps(const KernelClass& kernel_class, const RopeArgs& args, const LaunchArguments& arguments,
                            const Sides& sides) noexcept {
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
-    if (!arguments.is_given[i]) continue;
+    if (!arguments.has_work[i]) continue;
     const OperandBoxes boxes = boxes_of(kernel_class, i, args, arguments.params);
     for (const Side& side : sides) {
       if (side.words == nullptr) continue;
@@ -216,7 +216,7 @@ const char* fill_statistics(const KernelClass& kernel_class, const RopeArgs& arg
   std::array<bool, kMostOperands> hands_out{};
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     const PlanOperand& operand = kernel_class.operands[i];
-    if (!out.is_given[i] || operand.norm.statistic == StatisticUse::computed) continue;
+    if (!out.has_work[i] || operand.norm.statistic == StatisticUse::computed) continue;
     const auto name = static_cast<std::size_t>(operand.name);
     takes_given[name] = operand.is_given_statistic();
     hands_out[name] = !takes_given[name];

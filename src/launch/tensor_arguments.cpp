@@ -269,7 +269,7 @@ const char* check_overlaps_beside(const KernelClass& kernel_class, const LaunchA
   const bool in_place = operands[k].beside == Beside::in_place;
   for (std::size_t j = 0; j < operands.size(); ++j) {
     // In place k is what it reads, and that no output is an input is said by check_overlaps.
-    if (!arguments.is_given[j] || (in_place && j == k)) continue;
+    if (!arguments.has_work[j] || (in_place && j == k)) continue;
     if (!are_disjoint(beside, sides[j].writes)) {
       if (!in_place) return kBesideOverlaps[static_cast<std::size_t>(operands[j].name)];
       const PairWords& words =
@@ -288,7 +288,7 @@ const char* check_overlaps(const KernelClass& kernel_class, const LaunchArgument
   const auto& operands = kernel_class.operands;
   for (std::size_t i = 0; i < operands.size(); ++i) {
     for (std::size_t j = i + 1; j < operands.size(); ++j) {
-      if (!arguments.is_given[i] || !arguments.is_given[j] || are_disjoint(sides[i].writes, sides[j].writes)) continue;
+      if (!arguments.has_work[i] || !arguments.has_work[j] || are_disjoint(sides[i].writes, sides[j].writes)) continue;
       const PairWords& words = words_of(operands[i].name, operands[j].name);
       if (operands[j].in_place()) return words.both_in_place;
       return operands[i].in_place() ? words.first_in_place : words.both_apart;
@@ -298,7 +298,7 @@ const char* check_overlaps(const KernelClass& kernel_class, const LaunchArgument
     for (std::size_t j = 0; j < operands.size(); ++j) {
       // In place, what is read is what is written.
       const bool is_written_too = operands[j].in_place() && (i == j || operands[i].in_place());
-      if (!arguments.is_given[i] || !arguments.is_given[j] || is_written_too) continue;
+      if (!arguments.has_work[i] || !arguments.has_work[j] || is_written_too) continue;
       if (are_disjoint(sides[i].writes, sides[j].reads)) continue;
       if (operands[i].in_place()) return words_of(operands[i].name, operands[j].name).written_over_input;
       const Words& words = words_of(operands[i].name);
@@ -306,7 +306,7 @@ const char* check_overlaps(const KernelClass& kernel_class, const LaunchArgument
     }
   }
   for (std::size_t i = 0; i < operands.size(); ++i) {
-    if (!arguments.is_given[i] || !operands[i].is_written_beside()) continue;
+    if (!arguments.has_work[i] || !operands[i].is_written_beside()) continue;
     if (const char* why = check_overlaps_beside(kernel_class, arguments, sides, i)) return why;
   }
   return nullptr;
@@ -321,7 +321,7 @@ AccessWidths alignment_of(const KernelClass& kernel_class, const LaunchArguments
   widths.table = kWidestAccess;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     widths.out[i] = kWidestAccess;
-    if (!arguments.is_given[i]) continue;
+    if (!arguments.has_work[i]) continue;
     const Side& side = sides[i];
     std::uint64_t beside = 0;
     if (contiguous) {
@@ -352,7 +352,7 @@ const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, 
   const char* why = nullptr;
   const bool known = for_each_operand(
       kernel_class, args, [&](std::size_t i, const PlanOperand& operand, const OperandArgs& given) noexcept {
-        out.is_given[i] = given.is_given();
+        out.has_work[i] = given.is_given();
         if (given.is_given()) {
           why = check_side(kernel_class, operand, given, args, sides[i]);
         } else if (given.out->data != nullptr) {
@@ -374,7 +374,7 @@ const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, 
   }
   if ((why = check_overlaps(kernel_class, out, sides)) != nullptr) return why;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
-    if (!out.is_given[i]) continue;
+    if (!out.has_work[i]) continue;
     const PlanOperand& operand = kernel_class.operands[i];
     set_operand(out.params, i, sides[i].in.data, const_cast<char*>(sides[i].out.data),
                 strides_of(sides[i], operand.rows != CacheRows::none), args_of(args, operand.name));
