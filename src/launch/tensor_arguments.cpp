@@ -83,6 +83,7 @@ struct Words {
   const char* not_in_class;
   const char* out_alone;
   const char* out_given;
+  const char* out_unused;
   const char* out_missing;
   const char* unaligned;
   const char* too_far;
@@ -97,6 +98,7 @@ constexpr Words kWords[kMostOperands] = {
         "",  // every class has q, and every launch
         "",
         "q_out: found a pointer, allowed in place: none (q itself is written)",
+        "q_out: found a pointer, allowed: none (nothing of q is stored)",
         "q_out: found null, allowed: a device pointer",
         "q or q_out: found a pointer that is not aligned to its element",
         "q or q_out: found a stride that reaches beyond any address space",
@@ -110,6 +112,7 @@ constexpr Words kWords[kMostOperands] = {
         "k.data: found a pointer, allowed: null (the spec has no k)",
         "k_out.data: found a pointer without k.data, allowed: both or neither",
         "k_out: found a pointer, allowed in place: none (k itself is written)",
+        "k_out: found a pointer, allowed: none (nothing of k is stored)",
         "k_out: found null, allowed: a device pointer",
         "k or k_out: found a pointer that is not aligned to its element",
         "k or k_out: found a stride that reaches beyond any address space",
@@ -122,7 +125,8 @@ constexpr Words kWords[kMostOperands] = {
     {
         "v.data: found a pointer, allowed: null (the spec has no v)",
         "v_out.data: found a pointer without v.data, allowed: both or neither",
-        "",  // v is never in place
+        "",  // v is never in place where it is stored
+        "v_out: found a pointer, allowed: none (nothing of v is stored)",
         "v_out: found null, allowed: a device pointer",
         "v or v_out: found a pointer that is not aligned to its element",
         "v or v_out: found a stride that reaches beyond any address space",
@@ -198,6 +202,12 @@ const char* check_beside(const KernelClass& kernel_class, const PlanOperand& ope
   return nullptr;
 }
 
+/// Of an operand that nothing is done to, its tensor is not looked at.
+const char* check_idle(const PlanOperand& operand, const OperandArgs& given) noexcept {
+  if (given.out->data != nullptr) return words_of(operand.name).out_unused;
+  return given.beside != nullptr ? kBesideNotInForm : nullptr;
+}
+
 const char* check_side(const KernelClass& kernel_class, const PlanOperand& operand, const OperandArgs& given,
                        const RopeArgs& args, Side& side) noexcept {
   const Words& words = words_of(operand.name);
@@ -218,7 +228,7 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
       side.out_shape.tokens = block_size;
     }
   }
-  if (in_place && given.out->data != nullptr) return words.out_given;
+  if (in_place && given.out->data != nullptr) return operand.has_store ? words.out_given : words.out_unused;
   if (!in_place && given.out->data == nullptr) return words.out_missing;
   if (!resolve(*given.in, side.shape, side.in)) return words.too_far;
   side.out = side.in;
@@ -233,7 +243,7 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
   side.reads = box_of(side.in, side.shape, first, lanes);
   side.writes = in_place ? side.reads : box_of(side.out, side.out_shape, first, lanes);
   const bool out_contiguous = is_contiguous(side.out, side.out_shape);
-  if (!out_contiguous && !is_injective(side.writes)) return words.repeats;
+  if (operand.has_store && !out_contiguous && !is_injective(side.writes)) return words.repeats;
   side.has_slots = operand.has_slots();
   // Pages have strides of their own, whatever the form promises.
   side.contiguous = (out_contiguous || side.has_slots) && (in_place || is_contiguous(side.in, side.shape));
@@ -286,6 +296,7 @@ const char* check_overlaps_beside(const KernelClass& kernel_class, const LaunchA
 const char* check_overlaps(const KernelClass& kernel_class, const LaunchArguments& arguments,
                            const Sides& sides) noexcept {
   const auto& operands = kernel_class.operands;
+  if (kernel_class.form.statistics_only) return nullptr;  // tensors are read alone
   for (std::size_t i = 0; i < operands.size(); ++i) {
     for (std::size_t j = i + 1; j < operands.size(); ++j) {
       if (!arguments.has_work[i] || !arguments.has_work[j] || are_disjoint(sides[i].writes, sides[j].writes)) continue;
@@ -352,8 +363,10 @@ const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, 
   const char* why = nullptr;
   const bool known = for_each_operand(
       kernel_class, args, [&](std::size_t i, const PlanOperand& operand, const OperandArgs& given) noexcept {
-        out.has_work[i] = given.is_given();
-        if (given.is_given()) {
+        out.has_work[i] = given.is_given() && !operand.is_idle();
+        if (given.is_given() && operand.is_idle()) {
+          why = check_idle(operand, given);
+        } else if (given.is_given()) {
           why = check_side(kernel_class, operand, given, args, sides[i]);
         } else if (given.out->data != nullptr) {
           why = words_of(operand.name).out_alone;
