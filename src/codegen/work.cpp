@@ -32,10 +32,12 @@ AccessWidths widths_of(const KernelClass& kernel_class, const Variant& variant, 
     const std::uint32_t copied = copies ? row.copy_lanes : 1U;
     widths.in = std::max(widths.in, width(copied, kernel_class.dtype));
     widths.out[i] = width(std::max(row.out_word_lanes, copied), operand.dtype_out);
-    if (operand.is_normed()) {
-      const std::uint32_t rotating = operand.rotates() ? row.word_lanes : 1U;
-      widths.weight = std::max(widths.weight, width(std::max(rotating, copied), operand.norm.weight));
+    const std::uint32_t rotating = operand.rotates() ? row.word_lanes : 1U;
+    const std::uint32_t read = std::max(rotating, copied);
+    if (operand.is_normed() && operand.norm.weights != NormWeight::none) {
+      widths.weight = std::max(widths.weight, width(read, operand.norm.weight));
     }
+    if (operand.has(Stage::bias)) widths.weight = std::max(widths.weight, width(read, kernel_class.dtype));
   }
   if (!kernel_class.reads_table()) return widths;
   const AngleSource angles = kernel_class.form.angles;
