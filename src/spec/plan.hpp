@@ -128,8 +128,8 @@ struct PlanOperand {
   bool is_staged() const { return changes_still_lanes(); }
   /// Whether it is normed once it has turned.
   bool norms_turned() const {
-    const auto* const norm = llvm::find(stages, Stage::norm);
-    return norm != stages.end() && llvm::find(stages, Stage::rotate) < norm;
+    const auto* const norming = llvm::find(stages, Stage::norm);
+    return norming != stages.end() && llvm::find(stages, Stage::rotate) < norming;
   }
 };
 
