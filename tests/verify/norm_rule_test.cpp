@@ -7,9 +7,15 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/norm_rules.hpp"
 
 using namespace ropejit;
 using namespace ropejit::internal;
+using test::normed;
+using test::Numbers;
+using test::rounded;
+using test::rule_of;
+using test::tree_sum;
 
 namespace {
 
@@ -19,46 +25,7 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // Neither eps nor anything else in fp32 is seen beside it.
 constexpr double kLeastEps = 1e-20;
 
-using Numbers = std::vector<double>;
-
-NormRule rule_of(double eps = 1e-6, DType dtype = DType::bf16, const RoundAfter& round_after = {}) {
-  NormRule rule;
-  rule.norm.eps = eps;
-  rule.dtype = dtype;
-  rule.round_after = round_after;
-  return rule;
-}
-
-std::vector<LaneValue> known(const Numbers& numbers) {
-  std::vector<LaneValue> lanes;
-  for (const double number : numbers) lanes.push_back({number, 0});
-  return lanes;
-}
-
-NormStatistic statistic_of(const NormRule& rule, const Numbers& lanes) {
-  const std::vector<LaneValue> head = known(lanes);
-  return internal::statistic_of(rule, {&head, 1});
-}
-
-// A head that computes its statistic.
-std::vector<LaneValue> normed(const NormRule& rule, const Numbers& lanes, const Numbers& weights = {},
-                              const Numbers& biases = {}) {
-  return normed_lanes(rule, ::statistic_of(rule, lanes), known(lanes), weights, biases);
-}
-
 Numbers ones(const Numbers& like) { return Numbers(like.size(), 1.0); }
-
-// The tree of an adder that halves the list until one number is left.
-float tree_sum(std::vector<float> numbers) {
-  while (numbers.size() > 1) {
-    const std::size_t half = (numbers.size() + 1) / 2;
-    for (std::size_t i = 0; i + half < numbers.size(); ++i) numbers[i] += numbers[i + half];
-    numbers.resize(half);
-  }
-  return numbers[0];
-}
-
-float rounded(DType dtype, float value) { return static_cast<float>(decode(dtype, encode(dtype, value))); }
 
 // What a kernel computes, in the floats of this machine.
 std::vector<float> computed(const NormRule& rule, const Numbers& lanes, const Numbers& weights) {
