@@ -136,7 +136,7 @@ TEST_CASE("What the quick checks take the general ones take too, and make the sa
                             same(quick.params.q_strides, general.params.q_strides) &&
                             same(quick.params.k_strides, general.params.k_strides) &&
                             (args.k_beside.data == nullptr || same(quick.params.beside, general.params.beside)) &&
-                            (!quick.is_given[kernel_class.operands.size() - 1] || kernel_class.operands.size() < 3 ||
+                            (!quick.has_work[kernel_class.operands.size() - 1] || kernel_class.operands.size() < 3 ||
                              same(quick.params.more[0], general.params.more[0]));
     if (!as_general) FAIL("the two differ");
     // Where there is one token or one head its stride does not matter; the quick checks look at it all the same.
