@@ -12,10 +12,25 @@ inline constexpr IntRange kHeads{1, 65'536};
 inline constexpr IntRange kHeadDim{2, 4'096, true};
 inline constexpr IntRange kFirstLane{0, 4'094, true};
 inline constexpr IntRange kRotaryDim{2, 4'096, true};
-/// Lanes of a head that is normed: a segment of a warp holds it in registers.
-inline constexpr IntRange kNormedHeadDim{2, 1'024, true};
+/// Lanes of a head that goes through other stages than the rotation: a segment of a warp holds it in registers.
+inline constexpr IntRange kStagedHeadDim{2, 1'024, true};
 /// What a norm adds to the mean of squares: below 1e-20, squares that underflow in fp32 would count beside it.
 inline constexpr PositiveRange kEps{1.0, false, 1e-20};
+/// The least root of an l2 norm: below 1e-18 its square is no normal number of fp32.
+inline constexpr PositiveRange kL2Eps{1.0, false, 1e-18};
+/// How many lanes of each head are normed; 0: all from the first on.
+inline constexpr IntRange kNormLanes{0, kStagedHeadDim.max, true};
+/// The heads of all ranks that share a token; 0: the operand's own.
+inline constexpr IntRange kGlobalHeads{0, kHeads.max};
+/// The heads of an operand that is normed over the token, and the lanes of all of them: a block holds them.
+inline constexpr IntRange kTokenNormHeads{1, 256};
+inline constexpr IntRange kTokenNormLanes{2, 16'384, true};
+inline constexpr Fp32Range kClamp{true};
+/// A constant that lanes are multiplied by, and a temperature's coefficient.
+inline constexpr Fp32Range kScale{};
+/// The length past which a temperature grows: positions are exact as far.
+inline constexpr IntRange kTemperatureLength{1, std::int64_t{1} << 40};
+inline constexpr IntRange kTemperatureOffset{0, 1};
 /// How many axes a spec with sections has.
 inline constexpr IntRange kAxes{2, 4};
 /// How many pairs an axis has.

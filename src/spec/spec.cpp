@@ -8,8 +8,8 @@
 #include "spec/axes.hpp"
 #include "spec/limits.hpp"
 #include "spec/names.hpp"
-#include "spec/operand_fields.hpp"
 #include "spec/operand_text.hpp"
+#include "spec/operand_validation.hpp"
 #include "spec/round_points.hpp"
 #include "spec/scaling_rules.hpp"
 #include "support/field_error.hpp"
@@ -18,82 +18,6 @@
 namespace ropejit {
 namespace internal {
 namespace {
-
-void require(std::int64_t value, const IntRange& range, const std::string& field) {
-  if (range.contains(value)) return;
-  throw field_error(ErrorCode::invalid_argument, field, fmt::format("{}", value), range.describe());
-}
-
-/// What a person is told of stages that the spec names: " norm 1e-06", " rotates=false".
-struct StageText {
-  std::string text;
-  void number(const char*, const std::int64_t&, const IntRange&, bool) {}
-  void dtype(const char*, const std::optional<DType>&) {}
-  void norm(const char* key, const std::optional<Norm>& value) {
-    if (!value) return;
-    text += value->statistic == Statistic::given ? fmt::format(" {} of given r", key)
-                                                 : fmt::format(" {} {}", key, value->eps);
-    if (value->weight_dtype) text += fmt::format(" {} weights", v0::to_string(*value->weight_dtype));
-  }
-  void stage(const char* key, const std::optional<bool>& value, Stage) {
-    if (value) text += fmt::format(" {}={}", key, *value);
-  }
-};
-
-struct RequireOperand {
-  const char* name;
-  void number(const char* key, const std::int64_t& value, const IntRange& range, bool) {
-    require(value, range, fmt::format("{}.{}", name, key));
-  }
-  void dtype(const char* key, const std::optional<DType>& value) {
-    if (value) require_enum(*value, fmt::format("{}.{}", name, key).c_str());
-  }
-  void norm(const char* key, const std::optional<Norm>& value) {
-    if (!value) return;
-    if (!kEps.contains(value->eps)) {
-      throw field_error(ErrorCode::invalid_argument, fmt::format("{}.{}.eps", name, key), fmt::format("{}", value->eps),
-                        kEps.describe());
-    }
-    dtype(fmt::format("{}.weight_dtype", key).c_str(), value->weight_dtype);
-    require_enum(value->statistic, fmt::format("{}.{}.statistic", name, key).c_str());
-  }
-  void stage(const char*, const std::optional<bool>&, Stage) {}
-};
-
-void validate_operand(const Operand& operand, const char* name, std::optional<bool> rotates) {
-  RequireOperand require_fields{name};
-  visit_fields(operand, require_fields);
-  if (rotates && operand.rotates.value_or(*rotates) != *rotates) {
-    throw field_error(ErrorCode::invalid_argument, fmt::format("{}.rotates", name), fmt::format("{}", *operand.rotates),
-                      fmt::format("{}", *rotates));
-  }
-}
-
-// A norm is not undone by turning back: the gradient and the inverse of both together are other kernels.
-void validate_norm(const Operand& operand, Direction direction, const char* name) {
-  if (!operand.norm) return;
-  if (direction != Direction::forward) {
-    throw field_error(ErrorCode::invalid_argument, fmt::format("{}.norm", name),
-                      fmt::format("a norm with direction {}", to_string(direction)), "none, or direction forward");
-  }
-  if (kNormedHeadDim.contains(operand.head_dim)) return;
-  throw field_error(ErrorCode::invalid_argument, fmt::format("{}.norm", name),
-                    fmt::format("a norm over head_dim {}", operand.head_dim),
-                    fmt::format("none, or a head_dim that is {}", kNormedHeadDim.describe()));
-}
-
-void validate_fit(const Operand& operand, std::int64_t rotary_dim, const char* name) {
-  const std::int64_t room = operand.head_dim - operand.first_lane;
-  if (rotary_dim <= room) return;
-  if (room < kRotaryDim.min) {
-    throw field_error(ErrorCode::invalid_argument, fmt::format("{}.first_lane", name),
-                      fmt::format("{}", operand.first_lane),
-                      fmt::format("an even number that leaves 2 lanes of {}.head_dim {}", name, operand.head_dim));
-  }
-  throw field_error(ErrorCode::invalid_argument, "rotary_dim", fmt::format("{}", rotary_dim),
-                    fmt::format("{}: {}.head_dim {} less {}.first_lane {}", IntRange{2, room, true}.describe(), name,
-                                operand.head_dim, name, operand.first_lane));
-}
 
 void validate_frequencies(const RopeSpec& spec) {
   const double log2_largest = log2_largest_frequency(spec);
@@ -122,15 +46,6 @@ std::string axes_to_string(const Axes& axes) {
 
 }  // namespace
 
-std::string operand_to_string(const Operand& operand) {
-  std::string text = fmt::format("{}x{}", operand.heads, operand.head_dim);
-  if (operand.first_lane != 0) text += fmt::format("+{}", operand.first_lane);
-  if (operand.dtype_out) text += fmt::format(" to {}", to_string(*operand.dtype_out));
-  StageText stages;
-  visit_fields(operand, stages);
-  return text + stages.text;
-}
-
 }  // namespace internal
 
 inline namespace v0 {
@@ -145,20 +60,11 @@ void RopeSpec::validate() const {
   if (!kTheta.contains(theta)) {
     throw field_error(ErrorCode::invalid_argument, "rope_theta", fmt::format("{}", theta), kTheta.describe());
   }
-  validate_operand(q, "q", true);
-  if (k) validate_operand(*k, "k", std::nullopt);
-  if (v) {
-    validate_operand(*v, "v", false);
-    require(v->first_lane, {0, 0}, "v.first_lane");
+  validate_operands(*this);
+  if (max_length && !kContextLength.contains(*max_length)) {
+    throw field_error(ErrorCode::invalid_argument, "max_length", fmt::format("{}", *max_length),
+                      kContextLength.describe());
   }
-  validate_norm(q, direction, "q");
-  if (k) validate_norm(*k, direction, "k");
-  if (v) validate_norm(*v, direction, "v");
-  require(rotary_dim, kRotaryDim, "rotary_dim");
-  validate_fit(q, rotary_dim, "q");
-  if (k && k->rotates == false) require(k->first_lane, {0, 0}, "k.first_lane");
-  if (k && k->rotates != false) validate_fit(*k, rotary_dim, "k");
-  if (max_length) require(*max_length, kContextLength, "max_length");
   validate_scaling(*this);
   validate_axes(*this);
   require_enum(rounding, "rounding");
@@ -195,14 +101,26 @@ std::string RopeSpec::to_string() const {
 }
 
 bool operator==(const Norm& a, const Norm& b) noexcept {
-  return a.eps == b.eps && a.weight_dtype == b.weight_dtype && a.statistic == b.statistic;
+  return a.eps == b.eps && a.weight_dtype == b.weight_dtype && a.statistic == b.statistic && a.kind == b.kind &&
+         a.span == b.span && a.weight == b.weight && a.plus_one == b.plus_one && a.bias == b.bias &&
+         a.first_lane == b.first_lane && a.lanes == b.lanes && a.global_heads == b.global_heads;
 }
 
-bool operator==(const RoundAfter& a, const RoundAfter& b) noexcept { return a.norm == b.norm && a.weight == b.weight; }
+bool operator==(const Temperature& a, const Temperature& b) noexcept {
+  return a.coefficient == b.coefficient && a.length == b.length && a.steps == b.steps && a.offset == b.offset;
+}
+
+bool operator==(const RoundAfter& a, const RoundAfter& b) noexcept {
+  for (const internal::RoundPoint& point : internal::kRoundPoints) {
+    if (a.*point.member != b.*point.member) return false;
+  }
+  return true;
+}
 
 bool operator==(const Operand& a, const Operand& b) noexcept {
   return a.heads == b.heads && a.head_dim == b.head_dim && a.first_lane == b.first_lane && a.dtype_out == b.dtype_out &&
-         a.norm == b.norm && a.rotates == b.rotates;
+         a.rotates == b.rotates && a.norm == b.norm && a.bias == b.bias && a.clamp == b.clamp && a.scale == b.scale &&
+         a.head_scales == b.head_scales && a.temperature == b.temperature && a.order == b.order;
 }
 
 bool operator==(const RopeSpec& a, const RopeSpec& b) noexcept {

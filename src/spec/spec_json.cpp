@@ -3,13 +3,14 @@
 #include <fmt/ranges.h>
 #include <llvm/ADT/STLExtras.h>
 
+#include <functional>
 #include <iterator>
 
 #include "ropejit/error.hpp"
 #include "ropejit/spec.hpp"
 #include "spec/limits.hpp"
 #include "spec/names.hpp"
-#include "spec/operand_fields.hpp"
+#include "spec/operand_json.hpp"
 #include "spec/read_spec.hpp"
 #include "spec/round_points.hpp"
 #include "spec/scaling_rules.hpp"
@@ -23,69 +24,10 @@ namespace {
 
 constexpr IntRange kSchema{1, 1};
 
-struct OperandKeys {
-  std::vector<std::string_view> keys;
-  void number(const char* key, std::int64_t&, const IntRange&, bool) { keys.emplace_back(key); }
-  void dtype(const char* key, std::optional<DType>&) { keys.emplace_back(key); }
-  void norm(const char* key, std::optional<Norm>&) { keys.emplace_back(key); }
-  void stage(const char* key, std::optional<bool>&, Stage) { keys.emplace_back(key); }
-};
-
-struct ReadOperand {
-  const ObjectReader& reader;
-  void number(const char* key, std::int64_t& value, const IntRange& range, bool required) {
-    value = required ? reader.get_int(key, range) : reader.find_int(key, range).value_or(value);
-  }
-  void dtype(const char* key, std::optional<DType>& value) { value = find_enum<DType>(reader, key); }
-  void norm(const char* key, std::optional<Norm>& value) {
-    const std::optional<ObjectReader> fields = reader.find_object(key);
-    if (!fields) return;
-    fields->reject_unknown_keys({"eps", "weight_dtype", "statistic"});
-    value.emplace();
-    value->eps = fields->find_number("eps", kEps).value_or(value->eps);
-    value->weight_dtype = find_enum<DType>(*fields, "weight_dtype");
-    value->statistic = read_enum(*fields, "statistic", value->statistic);
-  }
-  void stage(const char* key, std::optional<bool>& value, Stage) { value = reader.find_bool(key); }
-};
-
 /// ,"key":"value" where it is not the default.
 template <class E>
 std::string enum_to_json(const char* key, E value, E usual) {
   return value == usual ? std::string() : fmt::format(R"(,"{}":"{}")", key, to_string(value));
-}
-
-struct WriteOperand {
-  std::string text;
-  void number(const char* key, const std::int64_t& value, const IntRange&, bool) { add(key, fmt::format("{}", value)); }
-  void dtype(const char* key, const std::optional<DType>& value) {
-    if (value) add(key, fmt::format(R"("{}")", to_string(*value)));
-  }
-  void norm(const char* key, const std::optional<Norm>& value) {
-    if (!value) return;
-    add(key, fmt::format(R"({{"eps":{}{}{}}})", value->eps,
-                         value->weight_dtype ? fmt::format(R"(,"weight_dtype":"{}")", to_string(*value->weight_dtype))
-                                             : std::string(),
-                         enum_to_json("statistic", value->statistic, Statistic::computed)));
-  }
-  void stage(const char* key, const std::optional<bool>& value, Stage) {
-    if (value) add(key, fmt::format("{}", *value));
-  }
-
- private:
-  void add(const char* key, const std::string& value) {
-    text += fmt::format(R"({}"{}":{})", text.empty() ? "{" : ",", key, value);
-  }
-};
-
-Operand read_operand(const ObjectReader& reader) {
-  Operand operand;
-  OperandKeys known;
-  visit_fields(operand, known);
-  reader.reject_unknown_keys(known.keys);
-  ReadOperand read{reader};
-  visit_fields(operand, read);
-  return operand;
 }
 
 // Whether they fit the rest of the spec is for validate.
@@ -116,7 +58,8 @@ RoundAfter read_round_after(const ObjectReader& reader) {
   RoundAfter points;
   const llvm::json::Value* const value = reader.find("round_after");
   if (value == nullptr) return points;
-  const std::string allowed = R"(an array of "norm" and "weight")";
+  const std::string allowed =
+      fmt::format("an array of {}", fmt::join(llvm::map_range(kRoundPoints, std::mem_fn(&RoundPoint::name)), ", "));
   const llvm::json::Array* const names = value->getAsArray();
   if (names == nullptr) {
     throw field_error(ErrorCode::parse_error, reader.path("round_after"), describe(*value), allowed);
@@ -150,12 +93,6 @@ Scaling read_strict_scaling(const ObjectReader& dict) {
   const ScalingRule& rule = require_scaling_rule(name, dict.path("rope_type"));
   dict.reject_unknown_keys(rule.keys());
   return rule.read(dict);
-}
-
-std::string operand_to_json(const Operand& operand) {
-  WriteOperand write;
-  visit_fields(operand, write);
-  return write.text + "}";
 }
 
 std::string axes_to_json(const Axes& axes) {

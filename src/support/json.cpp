@@ -141,7 +141,8 @@ std::int64_t ObjectReader::get_int(std::string_view key, const IntRange& range) 
   return *find_int(key, range);
 }
 
-std::optional<double> ObjectReader::find_number(std::string_view key, const PositiveRange& range) const {
+template <class Range>
+std::optional<double> ObjectReader::number_within(std::string_view key, const Range& range) const {
   const llvm::json::Value* value = find(key);
   if (value == nullptr) return std::nullopt;
   const auto number = value->getAsNumber();
@@ -152,7 +153,20 @@ std::optional<double> ObjectReader::find_number(std::string_view key, const Posi
   return *number;
 }
 
+std::optional<double> ObjectReader::find_number(std::string_view key, const PositiveRange& range) const {
+  return number_within(key, range);
+}
+
+std::optional<double> ObjectReader::find_number(std::string_view key, const Fp32Range& range) const {
+  return number_within(key, range);
+}
+
 double ObjectReader::get_number(std::string_view key, const PositiveRange& range) const {
+  get(key, range.describe());
+  return *find_number(key, range);
+}
+
+double ObjectReader::get_number(std::string_view key, const Fp32Range& range) const {
   get(key, range.describe());
   return *find_number(key, range);
 }

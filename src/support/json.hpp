@@ -66,7 +66,9 @@ class ObjectReader {
   std::int64_t get_int(std::string_view key, const IntRange& range) const;
 
   std::optional<double> find_number(std::string_view key, const PositiveRange& range) const;
+  std::optional<double> find_number(std::string_view key, const Fp32Range& range) const;
   double get_number(std::string_view key, const PositiveRange& range) const;
+  double get_number(std::string_view key, const Fp32Range& range) const;
 
   /// `allowed`: the words for a message.
   std::optional<std::string> find_string(std::string_view key, std::string_view allowed) const;
@@ -85,6 +87,8 @@ class ObjectReader {
 
  private:
   const llvm::json::Value& get(std::string_view key, std::string_view allowed) const;
+  template <class Range>
+  std::optional<double> number_within(std::string_view key, const Range& range) const;
 
   const llvm::json::Object* object_;
   std::string prefix_;

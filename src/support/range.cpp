@@ -19,4 +19,8 @@ std::string PositiveRange::describe() const {
   return fmt::format("a number above 0 and at most {}", max);
 }
 
+std::string Fp32Range::describe() const {
+  return above_zero ? "a number that is finite and above 0 as fp32" : "a number that is finite as fp32";
+}
+
 }  // namespace ropejit::internal

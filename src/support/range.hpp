@@ -32,4 +32,16 @@ struct PositiveRange {
   std::string describe() const;
 };
 
+/// Numbers that are finite as fp32; with `above_zero`, above 0 there.
+struct Fp32Range {
+  bool above_zero = false;
+
+  bool contains(double value) const {
+    constexpr double kMost = std::numeric_limits<float>::max();
+    return value >= -kMost && value <= kMost && !(above_zero && !(static_cast<float>(value) > 0));
+  }
+  /// "a number that is finite as fp32", "a number that is finite and above 0 as fp32".
+  std::string describe() const;
+};
+
 }  // namespace ropejit::internal
