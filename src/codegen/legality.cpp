@@ -199,16 +199,20 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
   for (const PlanOperand& operand : kernel_class.operands) {
     if (std::string why = why_row_refuses(operand, element, access); !why.empty()) return why;
   }
-  if (std::string why = why_lanes_refuse(kernel_class.layout, kernel_class, element, access); !why.empty()) return why;
+  const bool rotates = kernel_class.rotates();  // then the first operand does
+  if (rotates) {
+    if (std::string why = why_lanes_refuse(kernel_class.layout, kernel_class, element, access); !why.empty()) return why;
+  }
   const Work work = work_of(kernel_class, variant);
   const RowSplit& split = work.operands.front().row;
   const std::uint32_t halves = kernel_class.section_pairs;
-  if (halves % split.pairs_per_thread != 0 &&
+  if (rotates && halves % split.pairs_per_thread != 0 &&
       (has_halves(kernel_class.layout) || has_halves(kernel_class.layout_out))) {
     return fmt::format("{} pairs of one half are not a multiple of the {} that a thread has", halves,
                        split.pairs_per_thread);
   }
   if (std::string why = why_norms_refuse(kernel_class, work); !why.empty()) return why;
+  if (!rotates && variant.family != Family::flat) return "nothing rotates: there are no angles to share";
   if (variant.family == Family::shared) {
     if (std::string why = why_not_shared(kernel_class, work); !why.empty()) return why;
   }

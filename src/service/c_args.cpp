@@ -77,22 +77,6 @@ View view_of_statistic(const ropejit_statistic& statistic) noexcept {
   return result;
 }
 
-// What an operand's stages read.
-struct StageMembers {
-  const void* RopeArgs::*norm_bias;
-  const void* RopeArgs::*bias;
-  const float* RopeArgs::*head_scales;
-};
-
-StageMembers stage_members_of(OperandName name) noexcept {
-  switch (name) {
-    case OperandName::q: break;
-    case OperandName::k: return {&RopeArgs::k_norm_bias, &RopeArgs::k_bias, &RopeArgs::k_head_scales};
-    case OperandName::v: return {&RopeArgs::v_norm_bias, &RopeArgs::v_bias, &RopeArgs::v_head_scales};
-  }
-  return {&RopeArgs::q_norm_bias, &RopeArgs::q_bias, &RopeArgs::q_head_scales};
-}
-
 // The struct has every member.
 const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArgs& out) noexcept {
   if (operand.reserved != 0) return "args.operands: found a reserved that is not 0, allowed: 0";
@@ -106,12 +90,11 @@ const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArg
   out.*members.in = view(operand.in);
   out.*members.out = view(operand.out);
   out.*members.weight = operand.norm_weight;
+  out.*members.norm_bias = operand.norm_bias;
+  out.*members.bias = operand.bias;
+  out.*members.head_scales = operand.head_scales;
   out.*members.statistic = view_of_statistic<NormStatistic>(operand.norm_statistic);
   out.*members.statistic_out = view_of_statistic<NormStatisticOut>(operand.norm_statistic_out);
-  const StageMembers stages = stage_members_of(static_cast<OperandName>(operand.name));
-  out.*stages.norm_bias = operand.norm_bias;
-  out.*stages.bias = operand.bias;
-  out.*stages.head_scales = operand.head_scales;
   if (members.beside != nullptr) {
     out.*members.beside = view_of_beside(operand.beside);
   } else if (operand.beside.data != nullptr) {
