@@ -204,7 +204,8 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
   }
   const bool rotates = kernel_class.rotates();  // then the first operand does
   if (rotates) {
-    if (std::string why = why_lanes_refuse(kernel_class.layout, kernel_class, element, access); !why.empty()) return why;
+    if (std::string why = why_lanes_refuse(kernel_class.layout, kernel_class, element, access); !why.empty())
+      return why;
   }
   const Work work = work_of(kernel_class, variant);
   const RowSplit& split = work.operands.front().row;
