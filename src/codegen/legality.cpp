@@ -202,13 +202,13 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
   for (const PlanOperand& operand : kernel_class.operands) {
     if (std::string why = why_row_refuses(operand, element, access); !why.empty()) return why;
   }
-  const bool rotates = kernel_class.rotates();  // then the first operand does
+  const bool rotates = kernel_class.rotates();
   if (rotates) {
     if (std::string why = why_lanes_refuse(kernel_class.layout, kernel_class, element, access); !why.empty())
       return why;
   }
   const Work work = work_of(kernel_class, variant);
-  const RowSplit& split = work.operands.front().row;
+  const RowSplit& split = rotating_row(kernel_class, work);
   const std::uint32_t halves = kernel_class.section_pairs;
   if (rotates && halves % split.pairs_per_thread != 0 &&
       (has_halves(kernel_class.layout) || has_halves(kernel_class.layout_out))) {
