@@ -170,6 +170,10 @@ PlanOperand lower_operand(OperandName name, const char* word, const Operand& ope
     if (!lowered.hands_out_statistic()) return without_stages(std::move(lowered));
     const auto* const norming = llvm::find(lowered.stages, Stage::norm);
     lowered.stages.truncate(static_cast<std::size_t>(norming - lowered.stages.begin()) + 1);
+    if (!lowered.has(Stage::temperature)) lowered.temperature = {};
+    lowered.round_bias = lowered.round_bias && lowered.has(Stage::bias);
+    lowered.round_scale = lowered.round_scale && (lowered.has(Stage::scale) || lowered.has(Stage::head_scale));
+    lowered.round_rotation = lowered.round_rotation && lowered.rotates();
     return lowered;
   }
   const bool apart = rows != CacheRows::none || name == OperandName::v;
