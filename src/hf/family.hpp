@@ -190,6 +190,9 @@ struct HfFamily {                         // NOLINT(clang-analyzer-optin.perform
   const char* rotates_if_value = "";  ///< a string; empty: true
   std::optional<HfTwoThetas> two_thetas{};  ///< nothing: one theta
   bool no_rope_list = false;                ///< no_rope_layers or no_rope_layer_interval says which layers rotate
+  /// The key of an array of a theta a layer, of which 0 says that the layer does not rotate; empty: there is none. Where
+  /// it is absent every fourth layer does not, counted backward from the last.
+  const char* layer_thetas_key = "";
   bool only_sliding_rotates = false;        ///< full layers do not rotate
   bool dense_layers_rotate = false;         ///< layers before the experts do (prefix_dense_sliding_window_pattern)
   HfNullWindow null_window = HfNullWindow::nothing;
