@@ -5,6 +5,16 @@
 
 namespace ropejit {
 
+// Runs a block of one operand; `block` is counted among its own.
+template <KernelConfig C, class Family, u32 O>
+__device__ __forceinline__ void run_own_block(const LaunchParams& params, const PlanData& data, u32 block) {
+  if constexpr (C.rotates(O) || C.is_staged(O)) {
+    Family::template rotate_block<C, O>(params, data, block);
+  } else {
+    copy_block<C, O>(params, block);
+  }
+}
+
 // Runs a block of operand O, the third or a later one, or of an operand after it.
 template <KernelConfig C, class Family, u32 O>
 __device__ __forceinline__ void run_later_block(const LaunchParams& params, const PlanData& data, u32 block) {
@@ -14,12 +24,7 @@ __device__ __forceinline__ void run_later_block(const LaunchParams& params, cons
       return;
     }
   }
-  const u32 own = block - first_block_of<C, O>(params);
-  if constexpr (C.rotates(O) || C.is_normed(O)) {
-    Family::template rotate_block<C, O>(params, data, own);
-  } else {
-    copy_block<C, O>(params, own);
-  }
+  run_own_block<C, Family, O>(params, data, block - first_block_of<C, O>(params));
 }
 
 // Runs a block of any operand. The first two operands, which most kernels have alone, stand here side by side: were
@@ -34,15 +39,11 @@ __device__ __forceinline__ void run_block(const LaunchParams& params, const Plan
   }
   if constexpr (C.operands > 1) {
     if (block >= params.q_blocks) {
-      if constexpr (C.rotates(1) || C.is_normed(1)) {
-        Family::template rotate_block<C, 1>(params, data, block - params.q_blocks);
-      } else {
-        copy_block<C, 1>(params, block - params.q_blocks);
-      }
+      run_own_block<C, Family, 1>(params, data, block - params.q_blocks);
       return;
     }
   }
-  Family::template rotate_block<C, 0>(params, data, block);
+  run_own_block<C, Family, 0>(params, data, block);
 }
 
 // Whether a family waits by itself, once it has asked for all that was there before (LaunchForm::ready_lists).

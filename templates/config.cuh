@@ -127,6 +127,15 @@ struct OperandConfig {
   ROPEJIT_ANYWHERE constexpr bool hands_out_statistic() const {
     return norm.statistic == StatisticUse::handed_out || norm.statistic == StatisticUse::sum_handed_out;
   }
+  // The place of a stage in the list; its end where there is none.
+  ROPEJIT_ANYWHERE constexpr u32 place_of(Stage stage) const {
+    for (u32 i = 0; i < MostStages; ++i) {
+      if (stages[i] == stage) return i;
+    }
+    return MostStages;
+  }
+  // The lanes that are normed.
+  ROPEJIT_ANYWHERE constexpr u32 normed_lanes() const { return norm.lanes == 0 ? head_dim : norm.lanes; }
   // Whether tokens without a place in the cache are worked on as well.
   ROPEJIT_ANYWHERE constexpr bool needs_no_place() const { return is_written_beside() || hands_out_statistic(); }
   // The same of the store beside the cache: in place, lanes that stay as they are are not written.
@@ -178,6 +187,8 @@ struct KernelConfig {
   ROPEJIT_ANYWHERE constexpr u32 pairs() const { return rotary_dim / 2; }
   ROPEJIT_ANYWHERE constexpr bool rotates(u32 o) const { return operand[o].has(Stage::rotate); }
   ROPEJIT_ANYWHERE constexpr bool is_normed(u32 o) const { return operand[o].has(Stage::norm); }
+  // Whether it has stages beside the rotation, and so goes the way of staged.cuh.
+  ROPEJIT_ANYWHERE constexpr bool is_staged(u32 o) const { return operand[o].changes_still_lanes(); }
   // Whether it takes PrologueParams (launch_params.cuh).
   ROPEJIT_ANYWHERE constexpr bool is_prologue() const {
     for (const OperandConfig& one : operand) {
@@ -192,7 +203,8 @@ struct KernelConfig {
                      element_bytes(), strides != Strides::any, heads_per_thread);
   }
   ROPEJIT_ANYWHERE constexpr Cut cut_of(u32 o) const {
-    if (is_normed(o)) return operand[o].norm.is_by_token() ? Cut::tokens : Cut::segments;
+    if (is_normed(o) && operand[o].norm.is_by_token()) return Cut::tokens;
+    if (is_staged(o)) return Cut::segments;
     return rotates(o) ? cut : Cut::items;
   }
   ROPEJIT_ANYWHERE constexpr u32 threads() const {

@@ -1,5 +1,5 @@
-// Operands that do not rotate: v, on its way to a cache or to a tensor of its own, or such a k. No angles, positions or
-// pairs: a thread takes a word of each head of its group through the operand's stages.
+// Operands without a stage: v, on its way to a cache or to a tensor of its own, or such a k. No angles, positions or
+// pairs: a thread copies a word of each head of its group.
 #pragma once
 
 #include "share.cuh"

@@ -1,33 +1,46 @@
-// The arithmetic of an RMS norm. Its bits belong to the class: the sum of squares is a tree over the head's lanes that
-// depends on their number alone, never on the rotation, the layout or the words in which they are read.
+// The arithmetic of a norm. Its bits belong to the class: sums are trees over the head's normed lanes that depend on
+// their number alone, never on the rotation, the layout or the words in which they are read.
 //
-// The tree. A head has head_dim / 2 pairs of neighbouring lanes. The squares of pair i and of pair i + ceil(pairs / 2),
-// half the row away, are added one after the other; then what pairs 2i and 2i + 1 of the first half have, then 4i and
-// 4i + 2, and so on upward. A partner that does not exist is not added, which is as if it were +0. So a thread that
+// The tree. A head has lanes / 2 pairs of neighbouring normed lanes. The squares of pair i and of pair i + ceil(pairs /
+// 2), half the row away, are added one after the other; then what pairs 2i and 2i + 1 of the first half have, then 4i
+// and 4i + 2, and so on upward. A partner that does not exist is not added, which is as if it were +0. So a thread that
 // holds neighbouring lanes and those half a row away, as a rotation of halves does, adds them by itself, and only then
-// asks other threads.
+// asks other threads. Sums of lanes as they are, which a layer norm's mean needs, go the same way. For a norm over the
+// token see token_sum.cuh.
 #pragma once
 
 #include "pairs.cuh"
 
 namespace ropejit {
 
-// Lanes of the first half of a head's row, whole pairs; the second half has as many, or two fewer.
-ROPEJIT_ANYWHERE constexpr u32 first_half_of(u32 head_dim) { return (head_dim + 3) / 4 * 2; }
+// Lanes of the first half of a row's normed lanes, whole pairs; the second half has as many, or two fewer.
+ROPEJIT_ANYWHERE constexpr u32 first_half_of(u32 lanes) { return (lanes + 3) / 4 * 2; }
+
+// What is added of each lane.
+enum class Summand : u32 { square, lane };
 
 // Of the lanes a and b of a pair, and c and d of the pair half the row away.
 __device__ __forceinline__ float sum_of_squares(float a, float b, float c, float d) {
   return multiply_add(d, d, multiply_add(c, c, multiply_add(b, b, multiply(a, a))));
 }
 
+template <Summand summand>
+__device__ __forceinline__ float sum_of_four(float a, float b, float c, float d) {
+  if constexpr (summand == Summand::square) {
+    return sum_of_squares(a, b, c, d);
+  } else {
+    return add(add(add(a, b), c), d);
+  }
+}
+
 // What neighbouring lanes of the first half and those half a row away come to. `lanes` is a power of two; lanes that do
 // not exist are 0.
-template <u32 lanes>
+template <Summand summand, u32 lanes>
 __device__ __forceinline__ float sum_of_part(const float (&low)[lanes], const float (&high)[lanes]) {
   float sum[lanes / 2];
 #pragma unroll
   for (u32 i = 0; i < lanes / 2; ++i) {
-    sum[i] = sum_of_squares(low[2 * i], low[2 * i + 1], high[2 * i], high[2 * i + 1]);
+    sum[i] = sum_of_four<summand>(low[2 * i], low[2 * i + 1], high[2 * i], high[2 * i + 1]);
   }
 #pragma unroll
   for (u32 step = 1; step < lanes / 2; step *= 2) {
@@ -48,9 +61,17 @@ __device__ __forceinline__ float reciprocal_root(float x) {
   return bits_of(x) == 0x7f800000u ? 0.0f : root;
 }
 
-// r; `share` is 1 / head_dim, rounded.
+// r; `share` is 1 / the number of lanes, rounded.
 __device__ __forceinline__ float reciprocal_rms(float sum, float share, float eps) {
   return reciprocal_root(add(multiply(sum, share), eps));
+}
+
+// r of a norm of that kind, of the sum of squares; of a layer norm those of lanes less their mean. The root's argument
+// is a normal number where eps is no less than 1e-18.
+__device__ __forceinline__ float statistic_of_sum(NormKind kind, float sum, float share, float eps) {
+  if (kind != NormKind::l2) return reciprocal_rms(sum, share, eps);
+  const float least = multiply(eps, eps);
+  return reciprocal_root(sum < least ? least : sum);
 }
 
 // The place of a bit pattern's reverse, of numbers below `count`, a power of two.
@@ -60,13 +81,13 @@ ROPEJIT_ANYWHERE constexpr u32 reversed(u32 number, u32 count) {
   return result;
 }
 
-// r of `heads` heads, a power of two, for all of a segment's threads; `part` is what a thread's lanes of each come to.
-// Every thread of the warp calls it at once. Several heads are shared out: at each step a thread gives away half of its
-// sums and adds its partner's to the others, so that it ends with one sum and works out one root, and takes the other
-// heads' from its neighbours. Which of two partners adds makes no difference to a sum.
-template <u32 threads, u32 heads>
-__device__ __forceinline__ void reciprocals_of_segment(const float (&part)[heads], u32 thread, float share, float eps,
-                                                       float (&r)[heads]) {
+// finish(sum) of `heads` heads, a power of two, for all of a segment's threads; `part` is what a thread's lanes of each
+// come to. Every thread of the warp calls it at once. Several heads are shared out: at each step a thread gives away
+// half of its sums and adds its partner's to the others, so that it ends with one sum and finishes that, and takes the
+// other heads' from its neighbours. Which of two partners adds makes no difference to a sum.
+template <u32 threads, u32 heads, class Finish>
+__device__ __forceinline__ void sums_of_segment(const float (&part)[heads], u32 thread, const Finish& finish,
+                                                float (&result)[heads]) {
   static_assert(heads <= threads, "");
   float sum[heads];
 #pragma unroll
@@ -96,31 +117,45 @@ __device__ __forceinline__ void reciprocals_of_segment(const float (&part)[heads
   }
 #pragma unroll
   for (; step < threads; step *= 2) sum[0] = add(sum[0], __shfl_xor_sync(0xffffffffu, sum[0], step));
-  const float own = reciprocal_rms(sum[0], share, eps);
+  const float own = finish(sum[0]);
 #pragma unroll
   for (u32 h = 0; h < heads; ++h) {
-    r[h] = heads == 1 ? own : __shfl_sync(0xffffffffu, own, static_cast<int>(reversed(h, heads)), heads);
+    result[h] =
+        heads == 1 ? own : __shfl_sync(0xffffffffu, own, static_cast<int>(reversed(h, heads)), heads);
   }
 }
 
-// One lane.
-template <Element E, bool round_normed, bool round_weighted>
-__device__ __forceinline__ float normed(float lane, float r, float weight) {
-  float result = multiply(lane, r);
-  if constexpr (round_normed) result = rounded_to<E>(result);
-  result = multiply(result, weight);
-  if constexpr (round_weighted) result = rounded_to<E>(result);
+// One lane. `mean` is of a layer norm, weight and bias are where the norm has them; round(x) is x rounded to the class's
+// element.
+template <class Round>
+__device__ __forceinline__ float normed(const NormConfig& norm, const Round& round, float lane, float r, float mean,
+                                        float weight, float bias) {
+  float result = multiply(norm.kind == NormKind::layer ? add(lane, -mean) : lane, r);
+  if (norm.round_normed) result = round(result);
+  if (norm.weights != NormWeight::none) {
+    result = multiply(result, norm.plus_one ? add(1.0f, weight) : weight);
+    if (norm.round_weighted) result = round(result);
+  }
+  if (norm.has_bias) {
+    result = add(result, bias);
+    if (norm.round_biased) result = round(result);
+  }
   return result;
 }
 
-// Weights of `count` neighbouring lanes from `first` on.
+// A lane held within a limit and its negative; a NaN stays.
+__device__ __forceinline__ float clamped(float lane, float most) {
+  return lane > most ? most : lane < -most ? -most : lane;
+}
+
+// Numbers of `count` neighbouring lanes from number `first` on: weights, biases.
 template <Element W, u32 count, u32 word_bytes, u32 lanes>
-__device__ __forceinline__ void load_weights(const void* weights, u32 first, float (&weight)[lanes], u32 to) {
+__device__ __forceinline__ void load_numbers(const void* numbers, u32 first, float (&number)[lanes], u32 to) {
   constexpr u32 bytes = access_of(count, bytes_of(W), word_bytes);
   constexpr u32 step = bytes / bytes_of(W);
-  const char* const at = static_cast<const char*>(weights) + first * bytes_of(W);
+  const char* const at = static_cast<const char*>(numbers) + first * bytes_of(W);
 #pragma unroll
-  for (u32 i = 0; i < count; i += step) unpack<W>(load_word<bytes>(at + i * bytes_of(W)), weight, to + i);
+  for (u32 i = 0; i < count; i += step) unpack<W>(load_word<bytes>(at + i * bytes_of(W)), number, to + i);
 }
 
 }  // namespace ropejit

@@ -97,6 +97,12 @@ __device__ __forceinline__ const OperandStatistic& statistic_of(const LaunchPara
   return static_cast<const StatisticParams&>(params).statistic[O];
 }
 
+// For an operand with stages that read numbers: those.
+template <u32 O>
+__device__ __forceinline__ const StageNumbers& numbers_of(const LaunchParams& params) {
+  return static_cast<const StageParams&>(params).numbers[O];
+}
+
 // For an operand that goes to rows of a cache, as the first never does: the list that names its rows, and how many rows
 // the cache has.
 template <u32 O>

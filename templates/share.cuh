@@ -1,10 +1,10 @@
 // One thread's share of one token: one chunk of the rows of a head group (row_split.cuh), where it is read and written;
-// and what every family is made of: load, stages, store.
+// and what every family is made of: load, rotate, store. Operands with further stages go the way of staged.cuh.
 #pragma once
 
 #include "operand_params.cuh"
 #include "positions.cuh"
-#include "stages.cuh"
+#include "pairs.cuh"
 #include "table.cuh"
 
 namespace ropejit {
@@ -365,7 +365,7 @@ __device__ __forceinline__ void load_share(const Share<C, O>& share, HeldWords<C
   }
 }
 
-// Runs the stages on what was loaded, and writes it.
+// Rotates what was loaded, and writes it.
 template <KernelConfig C, u32 O, u32 pairs>
 __device__ __forceinline__ void store_share(const ShareOf<C, O>& share, const HeldWords<C, O>& word,
                                             const CosSin (&turn)[pairs], bool padded) {
@@ -392,7 +392,7 @@ __device__ __forceinline__ void store_share(const ShareOf<C, O>& share, const He
       float read[2 * pairs];
       float written[2 * pairs];
       for (u32 w = 0; w < row.words_per_thread; ++w) unpack<C.element>(word[h][w], read, w * row.word_lanes);
-      run_stages<C, O>(read, turn, padded, written);
+      rotate<C>(read, turn, padded, written);
 #pragma unroll
       for (u32 w = 0; w < row.out_words_per_thread; ++w) {
         if constexpr (C.operand[O].is_written_beside()) {
@@ -430,6 +430,19 @@ __device__ __forceinline__ void turns_of_share(const LaunchParams& params, const
     table_turns<C>(params, token.sequence, position, data, chunk * pairs, turn);
   } else {
     for (u32 i = 0; i < pairs; ++i) turn[i] = {1.0f, 0.0f};
+  }
+}
+
+// Stores a word of lanes that are copied. A word that keeps its dtype is not unpacked: a NaN would lose its payload.
+template <KernelConfig C, u32 O, u32 lanes>
+__device__ __forceinline__ void store_still_lanes(char* at, const Word<lanes * C.element_bytes()>& word) {
+  constexpr Element out = C.operand[O].element_out;
+  if constexpr (out == C.element) {
+    store_word(at, word);
+  } else {
+    float lane[lanes];
+    unpack<C.element>(word, lane, 0);
+    store_lanes<out, lanes, C.access_bytes>(at, lane, 0);
   }
 }
 

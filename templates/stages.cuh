@@ -1,68 +1,122 @@
-// The stages of an operand's list, in order: what is done to lanes between load and store. A list that is empty costs
-// nothing.
+// The stages of an operand's list but for the rotation: what is done to lanes of one head between load and store.
 #pragma once
 
-#include "pairs.cuh"
+#include "norm.cuh"
+#include "operand_params.cuh"
+#include "temperature.cuh"
 
 namespace ropejit {
 
-// One lane after a stage that leaves lanes where they are, as every stage but the rotation does.
-template <Element E>
-__device__ __forceinline__ float after_stage(Stage stage, float lane) {
-  (void)stage;
-  return lane;
+// Which lanes of a head a thread has in an array: words of neighbouring lanes, so many lanes apart.
+struct LaneWords {
+  u32 first;
+  u32 between;
+};
+
+// What the stages read beside the lanes, for one head of one token.
+struct StageInput {
+  u32 head;
+  float r;  // the norm's statistic
+  float mean;
+  float tau;  // the temperature's factor
+};
+
+// Adds the biases of the lanes.
+template <KernelConfig C, u32 O, u32 word_lanes, u32 lanes>
+__device__ __forceinline__ void add_bias(const LaunchParams& params, LaneWords words, u32 head,
+                                         float (&lane)[lanes]) {
+  constexpr OperandConfig shape = C.operand[O];
+  float bias[lanes];
+#pragma unroll
+  for (u32 i = 0; i < lanes; i += word_lanes) {
+    load_numbers<C.element, word_lanes, C.access_bytes>(
+        numbers_of<O>(params).bias, head * shape.head_dim + words.first + i / word_lanes * words.between, bias, i);
+  }
+#pragma unroll
+  for (u32 i = 0; i < lanes; ++i) {
+    lane[i] = add(lane[i], bias[i]);
+    if constexpr (shape.round_bias) lane[i] = rounded_to<C.element>(lane[i]);
+  }
 }
 
-// The place of Stage::rotate in the operand's list; its end where the operand does not rotate.
+// Multiplies the lanes by one factor, of a constant or of the head.
+template <KernelConfig C, u32 O, u32 lanes>
+__device__ __forceinline__ void scale_lanes(float factor, float (&lane)[lanes]) {
+#pragma unroll
+  for (u32 i = 0; i < lanes; ++i) {
+    lane[i] = multiply(lane[i], factor);
+    if constexpr (C.operand[O].round_scale) lane[i] = rounded_to<C.element>(lane[i]);
+  }
+}
+
+// Whether a lane is of those that are normed.
 template <KernelConfig C, u32 O>
-__device__ constexpr u32 place_of_rotate() {
-  for (u32 i = 0; i < MostStages; ++i) {
-    if (C.operand[O].stages[i] == Stage::rotate) return i;
-  }
-  return MostStages;
+__device__ __forceinline__ bool is_normed_lane(u32 lane) {
+  constexpr OperandConfig shape = C.operand[O];
+  if constexpr (shape.normed_lanes() == shape.head_dim) return true;
+  return lane >= shape.norm.first_lane && lane - shape.norm.first_lane < shape.normed_lanes();
 }
 
-// Runs the stages from `at` to before `end`, none of which is the rotation, on lanes of one head.
-template <KernelConfig C, u32 O, u32 at, u32 end, u32 lanes>
-__device__ __forceinline__ void run_still_stages(float (&lane)[lanes]) {
-  if constexpr (at < end) {
-    if constexpr (C.operand[O].stages[at] != Stage::none) {
-      for (u32 i = 0; i < lanes; ++i) lane[i] = after_stage<C.element>(C.operand[O].stages[at], lane[i]);
+// Norms the lanes, whose weights are given.
+template <KernelConfig C, u32 O, u32 word_lanes, u32 lanes>
+__device__ __forceinline__ void norm_lanes(const LaunchParams& params, LaneWords words, const StageInput& input,
+                                           const float (&weight)[lanes], float (&lane)[lanes]) {
+  constexpr OperandConfig shape = C.operand[O];
+  constexpr NormConfig norm = shape.norm;
+#pragma unroll
+  for (u32 i = 0; i < lanes; i += word_lanes) {
+    const u32 first = words.first + i / word_lanes * words.between;
+    // Words are in the range or out of it as a whole.
+    if (!is_normed_lane<C, O>(first)) continue;
+    float bias[word_lanes];
+    if constexpr (norm.has_bias) {
+      load_numbers<norm.weight, word_lanes, C.access_bytes>(
+          numbers_of<O>(params).norm_bias,
+          (norm.weights == NormWeight::heads ? input.head * shape.head_dim : 0) + first, bias, 0);
     }
-    run_still_stages<C, O, at + 1, end>(lane);
+#pragma unroll
+    for (u32 n = 0; n < word_lanes; ++n) {
+      lane[i + n] = normed(norm, [](float value) { return rounded_to<C.element>(value); }, lane[i + n], input.r,
+                           input.mean, weight[i + n], norm.has_bias ? bias[n] : 0.0f);
+    }
   }
 }
 
-// Runs all stages of lanes that rotate: those before the rotation see lanes in the order in which they are read, those
-// after it in the order in which they are written.
-template <KernelConfig C, u32 O, u32 pairs>
-__device__ __forceinline__ void run_stages(float (&read)[2 * pairs], const CosSin (&turn)[pairs], bool padded,
-                                           float (&written)[2 * pairs]) {
-  constexpr u32 turning = place_of_rotate<C, O>();
-  run_still_stages<C, O, 0, turning>(read);
-  rotate<C>(read, turn, padded, written);
-  run_still_stages<C, O, turning + 1, MostStages>(written);
+// Runs the stages of places [from, to) on lanes of one head, in words of `word_lanes`; none of them is the rotation.
+// `weight` is read where the norm is among them.
+template <KernelConfig C, u32 O, u32 from, u32 to, u32 word_lanes, u32 lanes>
+__device__ __forceinline__ void run_stages(const LaunchParams& params, LaneWords words, const StageInput& input,
+                                           const float (&weight)[lanes], float (&lane)[lanes]) {
+  if constexpr (from < to) {
+    constexpr Stage stage = C.operand[O].stages[from];
+    if constexpr (stage == Stage::bias) add_bias<C, O, word_lanes>(params, words, input.head, lane);
+    if constexpr (stage == Stage::norm) norm_lanes<C, O, word_lanes>(params, words, input, weight, lane);
+    if constexpr (stage == Stage::clamp) {
+      const float most = numbers_of<O>(params).clamp;
+#pragma unroll
+      for (u32 i = 0; i < lanes; ++i) lane[i] = clamped(lane[i], most);
+    }
+    if constexpr (stage == Stage::scale) scale_lanes<C, O>(numbers_of<O>(params).scale, lane);
+    if constexpr (stage == Stage::head_scale) {
+      scale_lanes<C, O>(float_from_bits(load_word<4>(numbers_of<O>(params).head_scales + input.head).bits[0]), lane);
+    }
+    if constexpr (stage == Stage::temperature) {
+#pragma unroll
+      for (u32 i = 0; i < lanes; ++i) lane[i] = multiply(lane[i], input.tau);
+    }
+    run_stages<C, O, from + 1, to, word_lanes>(params, words, input, weight, lane);
+  }
 }
 
-// Runs all stages of lanes that do not rotate.
-template <KernelConfig C, u32 O, u32 lanes>
-__device__ __forceinline__ void run_stages_of_still_lanes(float (&lane)[lanes]) {
-  constexpr u32 turning = place_of_rotate<C, O>();
-  run_still_stages<C, O, 0, turning>(lane);
-  run_still_stages<C, O, turning + 1, MostStages>(lane);
-}
-
-// Stores a word of lanes that do not rotate. A word that stays as it is is not unpacked: a NaN would lose its payload.
-template <KernelConfig C, u32 O, u32 lanes>
-__device__ __forceinline__ void store_still_lanes(char* at, const Word<lanes * C.element_bytes()>& word) {
-  constexpr OperandConfig operand = C.operand[O];
-  if constexpr (operand.element_out == C.element && !operand.changes_still_lanes()) {
-    store_word(at, word);
+// The temperature's factor of a token at `position`; nothing without one.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ float tau_of(const LaunchParams& params, i64 position) {
+  if constexpr (C.operand[O].has(Stage::temperature)) {
+    const StageNumbers& numbers = numbers_of<O>(params);
+    return tau_at(C.operand[O].temperature, position, numbers.tau_length, numbers.tau_coefficient,
+                  [](float tau) { return rounded_to<C.element>(tau); });
   } else {
-    float lane[lanes];
-    unpack<C.element>(word, lane, 0);
-    run_stages_of_still_lanes<C, O>(lane);
-    store_lanes<operand.element_out, lanes, C.access_bytes>(at, lane, 0);
+    return 0.0f;
   }
 }
 

@@ -204,11 +204,12 @@ enum {
 /* A slot_count of no tokens, since 0 stands for all of them. */
 #define ROPEJIT_NO_SLOTS ((int64_t)-1)
 
-/* The statistic of an operand's norm, r of each head: that of head h of token s of sequence b is at data +
- * (b*tokens + s)*token_stride + h*head_stride. A stride of 0 is here what ROPEJIT_CONTIGUOUS is. */
+/* The statistic of an operand's norm, r or a sum of squares of each head: that of head h of token s of sequence b is at
+ * data + (b*tokens + s)*token_stride + h*head_stride. Of a norm with "span" "token" each token has one, that of head 0.
+ * A stride of 0 is here what ROPEJIT_CONTIGUOUS is. */
 typedef struct ropejit_statistic {
   float* data;          /* device memory */
-  int64_t token_stride; /* in elements; ROPEJIT_CONTIGUOUS or 0: the operand's heads */
+  int64_t token_stride; /* in elements; ROPEJIT_CONTIGUOUS or 0: as many as a token has statistics */
   int64_t head_stride;  /* in elements; ROPEJIT_CONTIGUOUS or 0: 1 */
 } ropejit_statistic;
 
@@ -228,8 +229,9 @@ typedef struct ropejit_operand {
    * For forms with slots: see block_size. */
   const void* rows;
   int64_t cache_rows; /* 1 or more; of pages all their places, which is the cache's capacity */
-  /* For operands with a "norm": device memory, head_dim weights of the norm's weight_dtype, which the launch does not
-   * write. NULL: the operand has no norm, or is left out of this launch. */
+  /* For operands with a "norm": device memory, head_dim weights of the norm's weight_dtype ("weight" "heads": heads *
+   * head_dim), which the launch does not write. NULL: the operand has no norm, or one with "weight" "none", or is left
+   * out of this launch. */
   const void* norm_weight;
   /* For forms whose "k_rows" and "v_rows" are "slots32" or "slots64": the tokens of a page, 1 or more. 0: other forms.
    * `rows` then has a slot for a token, and slot s is place s % block_size of page s / block_size. `out` is [pages,
@@ -248,12 +250,19 @@ typedef struct ropejit_operand {
    * stride of 0 is here what ROPEJIT_CONTIGUOUS is. In place, where `in` itself is written, and for all other forms and
    * operands: data NULL. Refusals call it k_beside. */
   ropejit_tensor beside;
-  /* For operands whose "norm" has "statistic" "given": r of all tokens and heads, which the launch does not write. All
-   * others, and operands that are left out of this launch: data NULL. */
+  /* For operands whose "norm" has "statistic" "given": r of all tokens and heads, which the launch does not write;
+   * "given_sum": their sums of squares. All others, and operands that are left out of this launch: data NULL. */
   ropejit_statistic norm_statistic;
-  /* For forms with "norm_statistics", of operands whose "norm" computes its statistic: where it is written, in full.
-   * All others: data NULL. */
+  /* For forms with "norm_statistics", of operands whose "norm" computes its statistic: where r is written, in full;
+   * with "norm_sums" too the sum of squares. All others: data NULL. */
   ropejit_statistic norm_statistic_out;
+  /* For operands whose "norm" has "bias": device memory, as many as weights, of the norm's weight_dtype. All others,
+   * and operands that are left out of this launch: NULL. */
+  const void* norm_bias;
+  /* For operands with "bias": device memory, [heads, head_dim] without gaps, of the spec's dtype. Else NULL. */
+  const void* bias;
+  /* For operands with "head_scales": device memory, a factor for each head. Else NULL. */
+  const float* head_scales;
 } ropejit_operand;
 
 /* One launch. Fill it from ropejit_args_default(): not all defaults of the members up to `flags` are 0, as those of all
@@ -317,7 +326,8 @@ static inline ropejit_tensor ropejit_contiguous(void* data) {
   return tensor;
 }
 
-/* An operand of tensors without gaps, `out` NULL: in place; no rows of a cache and no norm. */
+/* An operand of tensors without gaps, `out` NULL: in place; no rows of a cache, and nothing for a norm or another
+ * stage. */
 static inline ropejit_operand ropejit_operand_of(int32_t name, void* in, void* out) {
   ropejit_operand operand;
   operand.size = sizeof operand;
@@ -340,6 +350,9 @@ static inline ropejit_operand ropejit_operand_of(int32_t name, void* in, void* o
   operand.norm_statistic.token_stride = 0;
   operand.norm_statistic.head_stride = 0;
   operand.norm_statistic_out = operand.norm_statistic;
+  operand.norm_bias = NULL;
+  operand.bias = NULL;
+  operand.head_scales = NULL;
   return operand;
 }
 

@@ -5,6 +5,7 @@
 
 #include "cli/case.hpp"
 #include "cli/command.hpp"
+#include "cli/inspect_operands.hpp"
 #include "cli/output.hpp"
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
@@ -45,40 +46,6 @@ std::string unusual_text(const RopeSpec& spec) {
   return text.empty() ? text : text + "\n";
 }
 
-const Norm& norm_of(const RopeSpec& spec, OperandName name) {
-  if (name == OperandName::q) return *spec.q.norm;
-  return name == OperandName::k ? *spec.k->norm : *spec.v->norm;
-}
-
-// What is done to each operand, in order, and where it goes.
-void add_operands(llvm::json::OStream& out, const RopeSpec& spec, const KernelClass& c) {
-  attribute_objects(out, "operands", c.operands, [&](const PlanOperand& operand) {
-    attribute(out, "name", to_string(operand.name));
-    attribute(out, "heads", operand.heads);
-    attribute(out, "head_dim", operand.head_dim);
-    attribute_objects(out, "stages", operand.stages, [&](Stage stage) {
-      attribute(out, "stage", word_of(stage));
-      if (stage == Stage::rotate) {
-        attribute(out, "first_lane", operand.first_lane);
-        attribute(out, "rotary_dim", c.rotary_dim);
-      } else if (stage == Stage::norm) {
-        attribute(out, "kind", "rms");
-        attribute(out, "eps", norm_of(spec, operand.name).eps);
-        attribute(out, "weight_dtype", to_string(operand.norm.weight));
-        attribute(out, "round_normed", operand.norm.round_normed);
-        attribute(out, "round_weighted", operand.norm.round_weighted);
-        if (operand.norm.statistic != StatisticUse::computed) {
-          attribute(out, "statistic", to_string(operand.norm.statistic));
-        }
-      }
-    });
-    attribute(out, "placement", to_string(operand.placement));
-    attribute(out, "dtype_out", to_string(operand.dtype_out));
-    attribute(out, "rows", to_string(operand.rows));
-    if (operand.is_written_beside()) attribute(out, "beside", to_string(operand.beside));
-  });
-}
-
 std::string inspect_json(const Case& given, const RotationPlan& plan) {
   const RopeSpec& spec = given.spec;
   return json_object([&](llvm::json::OStream& out) {
@@ -114,6 +81,7 @@ std::string inspect_table(const RopeSpec& spec, const RotationPlan& plan) {
   constexpr double kTwoPi = 6.283185307179586;
   std::string text =
       fmt::format("{}\n\nclass {}\nplan  {}\n\n", spec.to_string(), plan.kernel_class.hash(), plan.hash());
+  text += operands_text(spec, plan.kernel_class);
   text += unusual_text(spec);
   const double softmax_scale = spec.softmax_scale();
   if (plan.attention_scale != 1) text += fmt::format("cos and sin times {:.17g}\n\n", plan.attention_scale);

@@ -68,13 +68,13 @@ Regime adapted_to_norms(Regime regime, const KernelClass& kernel_class) {
 }
 
 llvm::ArrayRef<Regime> regimes_of(const KernelClass& kernel_class) {
-  if (kernel_class.has_norm()) return kNormRegimes;
+  if (kernel_class.is_staged()) return kNormRegimes;
   if (kernel_class.is_prologue()) return kAppendRegimes;
   return kRegimes;
 }
 
 Regime adapted(Regime regime, const KernelClass& kernel_class) {
-  if (kernel_class.has_norm()) return adapted_to_norms(regime, kernel_class);
+  if (kernel_class.is_staged()) return adapted_to_norms(regime, kernel_class);
   const bool small = regime.from_bytes < kRegimes[2].from_bytes;
   // Threads that copy lanes too have enough to do with fewer heads.
   const PlanOperand& q = kernel_class.operands.front();
@@ -94,6 +94,23 @@ Regime adapted(Regime regime, const KernelClass& kernel_class) {
   return regime;
 }
 
+/// The same of a class with a norm over the token, all of whose threads stand in one block: a block that is large enough,
+/// then wider words, then more heads a thread.
+Variant variant_for_tokens(const KernelClass& kernel_class, Variant variant) {
+  const auto is_legal = [&kernel_class](const Variant& one) { return why_illegal(kernel_class, one).empty(); };
+  const std::uint32_t heads = variant.heads_per_thread;
+  for (const std::uint32_t more_heads : {1U, 2U, 4U, 8U, 16U, 32U}) {
+    variant.heads_per_thread = std::max(heads, more_heads);
+    for (const std::uint32_t wider : {1U, 2U, 4U}) {
+      Variant one = variant;
+      one.access_bytes = std::min(16U, variant.access_bytes * wider);
+      while (one.threads < kMostThreads && !is_legal(one)) one.threads *= 2;
+      if (is_legal(one)) return one;
+    }
+  }
+  return universal_variant(kernel_class);
+}
+
 /// The legal variant closest to a regime from below.
 Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
   const auto element = static_cast<std::uint32_t>(size_of(kernel_class.dtype));
@@ -103,6 +120,7 @@ Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
          !why_illegal(kernel_class, {Family::flat, variant.access_bytes, 1, 128}).empty()) {
     variant.access_bytes /= 2;
   }
+  if (kernel_class.is_normed_by_token()) return variant_for_tokens(kernel_class, variant);
   while (variant.heads_per_thread > 1 && !why_illegal(kernel_class, variant).empty()) --variant.heads_per_thread;
   // Where a row is read whole before it is written, enough threads to hold it.
   if (kernel_class.by_rows() && kernel_class.pairs() > kMostThreads) {

@@ -29,7 +29,7 @@ struct FamilyTemplate {
 };
 
 FamilyTemplate template_of(const KernelClass& kernel_class, const Variant& variant) {
-  if (kernel_class.has_norm()) return {"normed", "Normed"};
+  if (kernel_class.is_staged()) return {"staged", "Staged"};
   if (kernel_class.by_rows()) return {"by_rows", "ByRows"};
   if (variant.family == Family::lanes) return {"lanes", "Lanes"};
   if (variant.family == Family::shared) return {"shared", "Shared"};

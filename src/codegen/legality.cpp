@@ -62,7 +62,7 @@ std::string why_lanes_refuse(Layout layout, const KernelClass& kernel_class, std
 }
 
 std::string why_nothing_to_share(const KernelClass& kernel_class) {
-  if (kernel_class.has_norm()) return "a norm's rows lie in segments of warps, whose threads work out their own angles";
+  if (kernel_class.is_staged()) return "stages' rows lie in segments of warps, whose threads work out their own angles";
   if (kernel_class.reads_table()) return "the angles come from a table: there is nothing to share";
   if (kernel_class.by_rows()) return "the layout changes in place: a row is read whole before it is written";
   return {};
@@ -96,15 +96,53 @@ std::string why_not_lanes(const KernelClass& kernel_class, const RowSplit& split
   return {};
 }
 
-/// The same of an operand with a norm, which holds all of its words, and a weight for each lane of a head.
-std::uint32_t words_of_norm(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand,
+/// The same of an operand with stages, which holds all of its words, and a weight for each lane that is normed.
+std::uint32_t words_of_stages(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand,
                             const OperandWork& work) {
   const RowSplit& row = work.row;
   const std::uint32_t still_words = operand.rotates() ? row.still_words : row.chunks;
   const std::uint32_t still = ceil_divide(still_words, work.block.row_threads) * row.copy_lanes;
   const std::uint32_t rotating = operand.rotates() ? 2 * row.pairs_per_thread * work.block.rounds : 0;
   const std::uint32_t lanes_of_register = 4 / element_bytes(kernel_class);
-  return (variant.heads_per_thread * ceil_divide(still + rotating, lanes_of_register)) + still + rotating;
+  const std::uint32_t heads = std::min(variant.heads_per_thread, operand.heads);
+  std::uint32_t weights = 0;
+  if (operand.is_normed() && operand.norm.weights != NormWeight::none) {
+    weights = (operand.norm.weights == NormWeight::heads ? heads : 1) * (still + rotating);
+  }
+  // Turns that are held until the norm, and lanes of a row that are added up: read once more, or as others turned them.
+  if (operand.norms_turned()) weights += rotating + (still + rotating);
+  return (heads * ceil_divide(still + rotating, lanes_of_register)) + weights;
+}
+
+/// Bytes of shared memory in which rows that have turned are handed round for their norm's sum. As
+/// StagedCut::shares_rows of templates/staged_cut.cuh.
+std::uint32_t shared_bytes(const KernelClass& kernel_class, const PlanOperand& operand, const Work& work,
+                           const OperandWork& own) {
+  std::uint32_t bytes = operand.is_normed_by_token() ? 2 * own.block.tokens * operand.heads * 4 : 0;
+  if (operand.norms_turned() && !operand.is_given_statistic()) {
+    bytes += work.threads / own.block.row_threads * operand.norm.lanes * 4;
+  }
+  return kernel_class.operands.empty() ? 0 : bytes;
+}
+
+/// The shared memory of a block whose size is known when it is compiled.
+constexpr std::uint32_t kMostSharedBytes = 48 * 1024;
+
+/// What a norm needs beyond registers.
+std::string why_norm_refuses(const KernelClass& kernel_class, const PlanOperand& operand, const Work& work,
+                             const OperandWork& own) {
+  const char* const name = to_string(operand.name);
+  const PlanNorm& norm = operand.norm;
+  if (norm.first_lane % own.row.copy_lanes != 0 || norm.lanes % own.row.copy_lanes != 0) {
+    return fmt::format("{}'s normed lanes are not whole words of {} lanes", name, own.row.copy_lanes);
+  }
+  if (operand.is_normed_by_token() && own.block.parts > 1) {
+    return fmt::format("{}'s norm is over the token, whose {} threads are more than a block's {}", name,
+                       own.block.items, work.threads);
+  }
+  const std::uint32_t bytes = shared_bytes(kernel_class, operand, work, own);
+  if (bytes <= kMostSharedBytes) return {};
+  return fmt::format("{}'s rows would take {} bytes of shared memory, allowed: {}", name, bytes, kMostSharedBytes);
 }
 
 /// Packed registers that a thread of one operand holds at once.
@@ -112,17 +150,28 @@ std::uint32_t words_held(const KernelClass& kernel_class, const Variant& variant
                          const OperandWork& work) {
   const RowSplit& row = work.row;
   const std::uint32_t copied_word = std::max(row.copy_lanes * element_bytes(kernel_class) / 4, 1U);
-  if (operand.is_normed()) return words_of_norm(kernel_class, variant, operand, work);
+  if (operand.is_staged()) return words_of_stages(kernel_class, variant, operand, work);
   if (!operand.rotates()) return variant.heads_per_thread * copied_word;
   const std::uint32_t rotating =
       variant.heads_per_thread * row.words_per_thread * std::max(variant.access_bytes / 4, 1U) * work.block.rounds;
   return rotating + copies_in_flight(copies_of_thread(row, operand.heads, work.block)) * copied_word;
 }
 
-/// Whether half the threads would take a row in several rounds. More than 256 are for such rows alone.
+std::string why_norms_refuse(const KernelClass& kernel_class, const Work& work) {
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    const PlanOperand& operand = kernel_class.operands[i];
+    if (!operand.is_normed()) continue;
+    if (std::string why = why_norm_refuses(kernel_class, operand, work, work.operands[i]); !why.empty()) return why;
+  }
+  return {};
+}
+
+/// Whether half the threads would take a row in several rounds, or could not hold a token that is normed as a whole.
+/// More than 256 are for such alone.
 bool needs_threads(const KernelClass& kernel_class, Variant variant) {
-  if (!kernel_class.by_rows()) return false;
   variant.threads /= 2;
+  if (kernel_class.is_normed_by_token() && !why_illegal(kernel_class, variant).empty()) return true;
+  if (!kernel_class.by_rows()) return false;
   return rounds_of_rows(kernel_class, work_of(kernel_class, variant)) > 1;
 }
 
@@ -145,20 +194,25 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
   if (variant.buffered_steps && kernel_class.reads_table()) return "the angles come from a table: there are no steps";
   if (variant.family == Family::universal) {
     if (access != element) return fmt::format("the universal entry reads single elements of {} bytes", element);
-    return {};
+    return why_norms_refuse(kernel_class, work_of(kernel_class, variant));
   }
   for (const PlanOperand& operand : kernel_class.operands) {
     if (std::string why = why_row_refuses(operand, element, access); !why.empty()) return why;
   }
-  if (std::string why = why_lanes_refuse(kernel_class.layout, kernel_class, element, access); !why.empty()) return why;
+  const bool rotates = kernel_class.rotates();  // then the first operand does
+  if (rotates) {
+    if (std::string why = why_lanes_refuse(kernel_class.layout, kernel_class, element, access); !why.empty()) return why;
+  }
   const Work work = work_of(kernel_class, variant);
   const RowSplit& split = work.operands.front().row;
   const std::uint32_t halves = kernel_class.section_pairs;
-  if (halves % split.pairs_per_thread != 0 &&
+  if (rotates && halves % split.pairs_per_thread != 0 &&
       (has_halves(kernel_class.layout) || has_halves(kernel_class.layout_out))) {
     return fmt::format("{} pairs of one half are not a multiple of the {} that a thread has", halves,
                        split.pairs_per_thread);
   }
+  if (std::string why = why_norms_refuse(kernel_class, work); !why.empty()) return why;
+  if (!rotates && variant.family != Family::flat) return "nothing rotates: there are no angles to share";
   if (variant.family == Family::shared) {
     if (std::string why = why_not_shared(kernel_class, work); !why.empty()) return why;
   }
@@ -168,8 +222,8 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
   std::uint32_t held = 0;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     const PlanOperand& operand = kernel_class.operands[i];
-    // A warp holds a normed row, and one head a thread is the least: of the widest rows that is more than the limit.
-    if (operand.is_normed() && variant.heads_per_thread == 1) continue;
+    // A warp holds a row, and one head a thread is the least: of the widest rows that is more than the limit.
+    if (operand.is_staged() && variant.heads_per_thread == 1) continue;
     held = std::max(held, words_held(kernel_class, variant, operand, work.operands[i]));
   }
   if (held > most_words_held(variant)) {
@@ -214,8 +268,13 @@ std::vector<Variant> variant_space(const KernelClass& kernel_class, bool wide_ac
 Variant universal_variant(const KernelClass& kernel_class) {
   Variant variant{Family::universal, element_bytes(kernel_class), std::min<std::uint32_t>(4, most_heads(kernel_class)),
                   128};
-  if (kernel_class.has_norm()) {
+  if (kernel_class.is_staged()) {
     variant.heads_per_thread = 1;  // a thread holds a thirty-second of a row in single elements
+  }
+  // All threads of a token that is normed as a whole stand in one block: first more threads, then more heads for each.
+  while (!why_illegal(kernel_class, variant).empty() && variant.threads < 1024) variant.threads *= 2;
+  while (!why_illegal(kernel_class, variant).empty() && variant.heads_per_thread < kMaxHeadsPerThread) {
+    ++variant.heads_per_thread;
   }
   if (kernel_class.by_rows()) {
     // A block holds at least one whole row, of up to 2,048 pairs: two a thread.

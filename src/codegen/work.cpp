@@ -32,10 +32,12 @@ AccessWidths widths_of(const KernelClass& kernel_class, const Variant& variant, 
     const std::uint32_t copied = copies ? row.copy_lanes : 1U;
     widths.in = std::max(widths.in, width(copied, kernel_class.dtype));
     widths.out[i] = width(std::max(row.out_word_lanes, copied), operand.dtype_out);
-    if (operand.is_normed()) {
-      const std::uint32_t rotating = operand.rotates() ? row.word_lanes : 1U;
-      widths.weight = std::max(widths.weight, width(std::max(rotating, copied), operand.norm.weight));
+    const std::uint32_t rotating = operand.rotates() ? row.word_lanes : 1U;
+    const std::uint32_t read = std::max(rotating, copied);
+    if (operand.is_normed() && operand.norm.weights != NormWeight::none) {
+      widths.weight = std::max(widths.weight, width(read, operand.norm.weight));
     }
+    if (operand.has(Stage::bias)) widths.weight = std::max(widths.weight, width(read, kernel_class.dtype));
   }
   if (!kernel_class.reads_table()) return widths;
   const AngleSource angles = kernel_class.form.angles;
@@ -57,7 +59,10 @@ Work work_of(const KernelClass& kernel_class, const Variant& variant) {
     OperandWork& own = work.operands[i];
     own.row = split_of(kernel_class, variant, operand);
     // As KernelConfig::cut_of and block.
-    const Cut cut = operand.is_normed() ? Cut::segments : operand.rotates() ? work.cut : Cut::items;
+    const Cut cut = operand.is_normed_by_token() ? Cut::tokens
+                    : operand.is_staged()        ? Cut::segments
+                    : operand.rotates()          ? work.cut
+                                                 : Cut::items;
     own.block = split_block(own.row, cut, i == 0 ? variant.threads : work.threads);
     if (i == 0) work.threads = threads_of_block(own.block);
   }
@@ -69,7 +74,7 @@ std::uint32_t rounds_of_rows(const KernelClass& kernel_class, const Work& work) 
   std::uint32_t most = 1;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     const PlanOperand& operand = kernel_class.operands[i];
-    const bool by_rows = work.cut == Cut::rows && operand.rotates() && !operand.is_normed();
+    const bool by_rows = work.cut == Cut::rows && operand.rotates() && !operand.is_staged();
     if (by_rows) most = std::max(most, work.operands[i].block.rounds);
   }
   return most;
@@ -78,10 +83,11 @@ std::uint32_t rounds_of_rows(const KernelClass& kernel_class, const Work& work) 
 std::uint64_t bytes_per_token(const KernelClass& kernel_class) {
   std::uint64_t bytes = 0;
   for (const PlanOperand& operand : kernel_class.operands) {
+    if (operand.is_idle()) continue;
     const std::uint64_t lanes = operand.writes_whole_rows() ? operand.head_dim : kernel_class.rotary_dim;
-    bytes +=
-        operand.heads * lanes * static_cast<std::uint64_t>(size_of(kernel_class.dtype) + size_of(operand.dtype_out));
-    if (operand.norm.statistic != StatisticUse::computed) bytes += operand.heads * sizeof(float);
+    const std::int64_t stored = operand.has_store ? size_of(operand.dtype_out) : 0;
+    bytes += operand.heads * lanes * static_cast<std::uint64_t>(size_of(kernel_class.dtype) + stored);
+    if (operand.norm.statistic != StatisticUse::computed) bytes += operand.statistics() * sizeof(float);
     if (!operand.is_written_beside()) continue;
     const std::uint64_t lanes_beside = operand.writes_whole_rows_beside() ? operand.head_dim : kernel_class.rotary_dim;
     bytes += operand.heads * lanes_beside * static_cast<std::uint64_t>(size_of(operand.dtype_out));

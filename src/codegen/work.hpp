@@ -16,7 +16,7 @@ struct AccessWidths {
   std::uint32_t in = 0;
   std::array<std::uint32_t, kMostOperands> out{};  ///< to each operand's output; beyond those of the class 0
   std::uint32_t table = 0;                         ///< to a caller's table; 1 where the class reads none
-  std::uint32_t weight = 1;                        ///< to the weights of all norms; 1 where the class has none
+  std::uint32_t weight = 1;                        ///< to weights and biases of all stages; 1 where the class has none
 };
 
 /// How one operand's part is cut: all threads of a block work on the same operand.

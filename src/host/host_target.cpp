@@ -47,6 +47,7 @@ class HostKernel : public LoadedKernel {
       case KernelParams::prologue: return run_thread_with<PrologueParams>(params);
       case KernelParams::beside: return run_thread_with<BesideParams>(params);
       case KernelParams::statistic: return run_thread_with<StatisticParams>(params);
+      case KernelParams::stage: return run_thread_with<StageParams>(params);
     }
   }
   template <class Params>

@@ -33,7 +33,10 @@ std::optional<PreparedVariant> generic_variant(const Target& target, const Rotat
     prepared.work.operands[i].block = one_token();
     const PlanOperand& operand = kernel_class.operands[i];
     widths.out[i] = bytes_of(operand.dtype_out);
-    if (operand.is_normed()) widths.weight = std::max(widths.weight, bytes_of(operand.norm.weight));
+    if (operand.is_normed() && operand.norm.weights != NormWeight::none) {
+      widths.weight = std::max(widths.weight, bytes_of(operand.norm.weight));
+    }
+    if (operand.has(Stage::bias)) widths.weight = std::max(widths.weight, bytes_of(kernel_class.dtype));
   }
   prepared.kernel = target.load(generic_binary(*image, plan), generic_source());
   return prepared;

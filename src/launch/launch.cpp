@@ -33,20 +33,28 @@ const ResolvedSteps* steps_for(const PreparedKernel& kernel, std::span<const Res
   return nullptr;
 }
 
-/// Writes down which blocks work on which operand. How many there are; 0 where a grid cannot hold them.
-std::uint32_t deal_out_blocks(const Work& work, std::size_t operands, LaunchArguments& arguments) noexcept {
+void fill_constants(const PreparedConstants& constants, std::size_t operands, LaunchArguments& arguments) noexcept {
+  StageParams& params = arguments.params;
+  for (std::size_t i = 0; i < operands; ++i) params.lines[i].eps = constants.eps[i];
+  if (!arguments.has_stage_numbers) return;
+  for (std::size_t i = 0; i < operands; ++i) copy_constants(constants.numbers[i], params.numbers[i]);
+}
+
+/// Writes down which blocks work on which operand. How many there are; more than kMaxBlocks where a grid cannot hold
+/// them.
+std::uint64_t deal_out_blocks(const Work& work, std::size_t operands, LaunchArguments& arguments) noexcept {
   std::uint64_t blocks = 0;
   for (std::size_t i = 0; i < operands; ++i) {
     if (i == 1) arguments.params.q_blocks = static_cast<std::uint32_t>(blocks);
     if (i > 1) arguments.params.more[i - 2].first_block = static_cast<std::uint32_t>(blocks);
     if (i == 2) arguments.params.third_block = static_cast<std::uint32_t>(blocks);
-    if (!arguments.is_given[i]) continue;
+    if (!arguments.has_work[i]) continue;
     const std::uint32_t own = blocks_for(arguments.tokens, work.operands[i].block);
-    if (own == 0) return 0;
+    if (own == 0) return std::uint64_t{kMaxBlocks} + 1;
     blocks += own;
   }
   if (operands == 1) arguments.params.q_blocks = static_cast<std::uint32_t>(blocks);
-  return blocks > kMaxBlocks ? 0 : static_cast<std::uint32_t>(blocks);
+  return blocks;
 }
 
 }  // namespace
@@ -96,15 +104,16 @@ LaunchStatus launch_prepared(const PreparedKernel& kernel, std::span<const Resol
     arguments.params.scale = resolved->scale;
     context = resolved->steps.context;
   }
-  if (arguments.is_prologue) {
-    for (std::size_t i = 0; i < kernel.kernel_class.operands.size(); ++i) arguments.params.lines[i].eps = kernel.eps[i];
-  }
-  const std::uint32_t blocks = deal_out_blocks(chosen.work, kernel.kernel_class.operands.size(), arguments);
-  if (blocks == 0) {
+  const std::size_t operands = kernel.kernel_class.operands.size();
+  if (arguments.is_prologue) fill_constants(kernel.constants, operands, arguments);
+  const std::uint64_t blocks = deal_out_blocks(chosen.work, operands, arguments);
+  if (blocks > kMaxBlocks) {
     return {ErrorCode::invalid_argument, 0, "tokens: found more than one launch can hold, allowed: fewer at a time"};
   }
+  if (blocks == 0) return {};  // all operands are idle, or left out
   const int result = chosen.kernel->launch(
-      {blocks, chosen.work.threads, kernel.kernel_class.form.overlaps_previous, context}, arguments.params, stream);
+      {static_cast<std::uint32_t>(blocks), chosen.work.threads, kernel.kernel_class.form.overlaps_previous, context},
+      arguments.params, stream);
   if (result == kWrongContext) {
     return {ErrorCode::not_prepared, 0,
             "the numbers of this kernel are in the memory of another context, allowed: a kernel that get or at_length "

@@ -1,7 +1,10 @@
 #include "launch/launch_arguments.hpp"
 
+#include <llvm/ADT/STLExtras.h>
+
 #include "codegen/work.hpp"
 #include "launch/operand_args.hpp"
+#include "launch/stage_arguments.hpp"
 #include "launch/statistic_arguments.hpp"
 #include "launch/stride_arithmetic.hpp"
 #include "launch/tensor_arguments.hpp"
@@ -23,7 +26,7 @@ bool is_plain(const KernelClass& kernel_class, const RopeArgs& args, const Launc
   if (args.batch == 1) return true;
   std::int64_t apart = params.position_sequence_stride | params.table_batch_stride;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
-    if (!arguments.is_given[i]) continue;
+    if (!arguments.has_work[i]) continue;
     const TensorStrides& strides = strides_of(params, i);
     apart |= strides.in_sequence;
     // Of pages it is the stride between them.
@@ -170,7 +173,7 @@ const char* fill_pages(const KernelClass& kernel_class, const RopeArgs& args, La
       if (given != SlotArgs{}) return words.no_slots;
       continue;
     }
-    if (!out.is_given[i]) continue;
+    if (!out.has_work[i]) continue;
     if (given.count < kEveryToken || given.count > out.tokens) return words.count;
     if (given.stride < 0 || reaches_too_far(out.tokens, given.stride)) return words.stride;
     OperandLines& lines = out.params.lines[i];
@@ -186,7 +189,7 @@ const char* check_cache_rows(const KernelClass& kernel_class, const RopeArgs& ar
   if (kernel_class.form.k_rows == CacheRows::none && kernel_class.form.v_rows == CacheRows::none) return nullptr;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     const PlanOperand& operand = kernel_class.operands[i];
-    if (operand.rows == CacheRows::none || !out.is_given[i]) continue;
+    if (operand.rows == CacheRows::none || !out.has_work[i]) continue;
     const bool of_k = operand.name == OperandName::k;
     const void* const rows = args_of(args, operand.name).rows;
     if (rows == nullptr && operand.has_slots() && args_of(args, operand.name).slots.count == 0) continue;
@@ -202,50 +205,10 @@ const char* check_cache_rows(const KernelClass& kernel_class, const RopeArgs& ar
   return nullptr;
 }
 
-/// The words of one operand's refusals.
-struct NormWords {
-  const char* missing;
-  const char* unaligned;
-  const char* not_normed;
-};
-constexpr NormWords kNormWords[kMostOperands] = {
-    {"q_norm_weight: found null, allowed: a device pointer to head_dim weights",
-     "q_norm_weight: found a pointer that is not aligned to its element",
-     "q_norm_weight: found a pointer, allowed: null (the spec's q has no norm)"},
-    {"k_norm_weight: found null, allowed: a device pointer to head_dim weights",
-     "k_norm_weight: found a pointer that is not aligned to its element",
-     "k_norm_weight: found a pointer, allowed: null (the spec's k has no norm, or k is left out)"},
-    {"v_norm_weight: found null, allowed: a device pointer to head_dim weights",
-     "v_norm_weight: found a pointer that is not aligned to its element",
-     "v_norm_weight: found a pointer, allowed: null (the spec's v has no norm, or v is left out)"},
-};
-
-const char* fill_norms(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept {
-  std::uintptr_t addresses = 0;
-  bool has_norm[kMostOperands] = {};
-  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
-    const PlanOperand& operand = kernel_class.operands[i];
-    if (!operand.is_normed() || !out.is_given[i]) continue;
-    const NormWords& words = kNormWords[static_cast<std::size_t>(operand.name)];
-    const void* const weight = args_of(args, operand.name).weight;
-    if (weight == nullptr) return words.missing;
-    if (!is_aligned(weight, static_cast<std::uintptr_t>(size_of(operand.norm.weight)))) return words.unaligned;
-    has_norm[static_cast<std::size_t>(operand.name)] = true;
-    addresses |= reinterpret_cast<std::uintptr_t>(weight);
-    out.params.lines[i].weight = weight;
-  }
-  const void* const given[] = {args.q_norm_weight, args.k_norm_weight, args.v_norm_weight};
-  for (std::size_t name = 0; name < kMostOperands; ++name) {
-    if (given[name] != nullptr && !has_norm[name]) return kNormWords[name].not_normed;
-  }
-  out.aligned.weight = width_of(addresses);
-  return nullptr;
-}
-
 /// What a prologue's blocks read of each operand, on its lines.
 void fill_lines(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept {
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
-    if (!out.is_given[i]) continue;
+    if (!out.has_work[i]) continue;
     OperandLines& lines = out.params.lines[i];
     const TensorStrides& strides = strides_of(out.params, i);
     lines.out = output_of(out.params, i);
@@ -262,12 +225,18 @@ void fill_lines(const KernelClass& kernel_class, const RopeArgs& args, LaunchArg
   }
 }
 
-/// What classes without norms and slots do not take.
+/// KernelClass::is_prologue, by one look at each stage: a stage beside the rotation is a norm or reads numbers.
+bool is_prologue(const KernelClass& kernel_class) noexcept {
+  return llvm::any_of(kernel_class.operands, [](const PlanOperand& one) {
+    return one.changes_still_lanes() || one.has_slots() || one.beside == Beside::apart;
+  });
+}
+
+/// What classes without other stages than the rotation, and without slots, do not take.
 const char* refuse_prologue(const RopeArgs& args) noexcept {
-  for (std::size_t name = 0; name < kMostOperands; ++name) {
-    const OperandArgs given = args_of(args, static_cast<OperandName>(name));
-    if (given.weight != nullptr) return kNormWords[name].not_normed;
-    if (given.slots != SlotArgs{}) return kSlotWords[name].no_slots;
+  if (const char* why = refuse_stages(args)) return why;
+  for (std::size_t name = 1; name < kMostOperands; ++name) {
+    if (args_of(args, static_cast<OperandName>(name)).slots != SlotArgs{}) return kSlotWords[name].no_slots;
   }
   return brings_statistics(args) ? refuse_statistics(args) : nullptr;
 }
@@ -298,10 +267,10 @@ LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& ar
   if (const char* why = fill_positions(kernel_class, args, params)) return refuse(why);
   if (const char* why = fill_table(kernel_class, args, params, out.aligned.table)) return refuse(why);
   if (const char* why = check_cache_rows(kernel_class, args, out)) return refuse(why);
-  out.is_prologue = kernel_class.is_prologue();
+  out.is_prologue = is_prologue(kernel_class);
   if (out.is_prologue) {
     if (const char* why = fill_pages(kernel_class, args, out)) return refuse(why);
-    if (const char* why = fill_norms(kernel_class, args, out)) return refuse(why);
+    if (const char* why = fill_stages(kernel_class, args, out)) return refuse(why);
     if (const char* why = fill_statistics(kernel_class, args, out)) return refuse(why);
     fill_lines(kernel_class, args, out);
   } else {

@@ -29,12 +29,13 @@ inline void clear(LaunchParams& params) noexcept {
 struct LaunchArguments {
   LaunchArguments() noexcept { clear(params); }
 
-  /// All but the blocks, the steps and eps; `more`, `lines`, `beside` and `statistic` for operands that are given
-  /// alone.
-  StatisticParams params;
+  /// All but the blocks, the steps and the plan's numbers (PreparedConstants); `more`, `lines`, `beside`, `statistic`
+  /// and `numbers` for operands that have work alone, and where the class's kernels take them.
+  StageParams params;
   bool is_prologue = false;                    ///< KernelClass::is_prologue
+  bool has_stage_numbers = false;              ///< some operand that has work reads StageParams::numbers
   std::uint32_t tokens = 0;                    ///< tokens of all sequences; 0: nothing to launch
-  std::array<bool, kMostOperands> is_given{};  ///< which operands of the class are not left out of this launch
+  std::array<bool, kMostOperands> has_work{};  ///< operands of the class that are neither left out nor idle
   /// For each kind of access of the form's fast kernels, the largest power of two up to 32 that divides every address
   /// it would start at. All 0: the tensors break the form's promise (strides, lanes apart) and only the universal entry
   /// serves. What is not accessed has 32.

@@ -22,6 +22,9 @@ struct OperandMembers {
   TensorView RopeArgs::*in;
   TensorView RopeArgs::*out;
   const void* RopeArgs::*weight;
+  const void* RopeArgs::*norm_bias;
+  const void* RopeArgs::*bias;
+  const float* RopeArgs::*head_scales;
   NormStatistic RopeArgs::*statistic;
   NormStatisticOut RopeArgs::*statistic_out;
   const void* RopeArgs::*rows = nullptr;
@@ -37,6 +40,9 @@ constexpr OperandMembers members_of(OperandName name) noexcept {
       return {&RopeArgs::k,
               &RopeArgs::k_out,
               &RopeArgs::k_norm_weight,
+              &RopeArgs::k_norm_bias,
+              &RopeArgs::k_bias,
+              &RopeArgs::k_head_scales,
               &RopeArgs::k_norm_statistic,
               &RopeArgs::k_norm_statistic_out,
               &RopeArgs::k_rows,
@@ -47,14 +53,17 @@ constexpr OperandMembers members_of(OperandName name) noexcept {
       return {&RopeArgs::v,
               &RopeArgs::v_out,
               &RopeArgs::v_norm_weight,
+              &RopeArgs::v_norm_bias,
+              &RopeArgs::v_bias,
+              &RopeArgs::v_head_scales,
               &RopeArgs::v_norm_statistic,
               &RopeArgs::v_norm_statistic_out,
               &RopeArgs::v_rows,
               &RopeArgs::v_cache_rows,
               {&RopeArgs::v_block_size, &RopeArgs::v_slot_count, &RopeArgs::v_slot_stride}};
   }
-  return {&RopeArgs::q, &RopeArgs::q_out, &RopeArgs::q_norm_weight, &RopeArgs::q_norm_statistic,
-          &RopeArgs::q_norm_statistic_out};
+  return {&RopeArgs::q,      &RopeArgs::q_out,         &RopeArgs::q_norm_weight,    &RopeArgs::q_norm_bias,
+          &RopeArgs::q_bias, &RopeArgs::q_head_scales, &RopeArgs::q_norm_statistic, &RopeArgs::q_norm_statistic_out};
 }
 
 /// What SlotMembers point to; of q what means nothing.
@@ -70,7 +79,6 @@ struct SlotArgs {
 struct OperandArgs {
   const TensorView* in;
   const TensorView* out;
-  const void* weight;
   const void* rows;
   std::int64_t cache_rows;
   SlotArgs slots;
@@ -84,7 +92,6 @@ inline OperandArgs args_of(const RopeArgs& args, OperandName name) noexcept {
   const bool has_rows = members.rows != nullptr;
   return {&(args.*members.in),
           &(args.*members.out),
-          args.*members.weight,
           has_rows ? args.*members.rows : nullptr,
           has_rows ? args.*members.cache_rows : 0,
           has_rows ? SlotArgs{args.*members.slots.block_size, args.*members.slots.count, args.*members.slots.stride}

@@ -1,7 +1,6 @@
 // What a RopeKernel stands on: loaded entries and the table that picks one by size. Immutable once made.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -9,6 +8,7 @@
 
 #include "codegen/variant.hpp"
 #include "codegen/work.hpp"
+#include "launch/stage_constants.hpp"
 #include "launch/step_buffers.hpp"
 #include "ropejit/error.hpp"
 #include "ropejit/info.hpp"
@@ -32,8 +32,8 @@ PreparedVariant prepared_variant(const KernelClass& kernel_class, const Variant&
 struct PreparedKernel {
   std::shared_ptr<const Target> target;  ///< keeps the driver's device alive as long as the handles
   KernelClass kernel_class;
-  std::array<float, kMostOperands> eps{};  ///< RotationPlan::eps
-  std::vector<PreparedVariant> table;      ///< in order of min_tokens; the first has 0
+  PreparedConstants constants;         ///< RotationPlan::constants
+  std::vector<PreparedVariant> table;  ///< in order of min_tokens; the first has 0
   PreparedVariant universal;
   bool needs_length = false;  ///< all of its variants read steps from a buffer, which the launch's length decides
   std::shared_ptr<StepBuffers> step_buffers;

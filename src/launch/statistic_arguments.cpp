@@ -3,6 +3,7 @@
 #include <array>
 
 #include "launch/operand_args.hpp"
+#include "launch/operand_words.hpp"
 #include "launch/stride_arithmetic.hpp"
 #include "launch/strided_box.hpp"
 
@@ -11,9 +12,10 @@ namespace {
 
 constexpr std::int64_t kBytes = sizeof(float);
 
-/// The words of refusals of one statistic.
+/// The words of refusals of one statistic, those of null by what should be there: r or the sum, of every token and head
+/// or of every token.
 struct Words {
-  const char* missing;
+  const char* missing[2][2];
   const char* not_wanted;
   const char* unaligned;
   const char* too_far;
@@ -24,66 +26,29 @@ struct OperandWords {
   Words given;
   Words handed_out;
 };
-constexpr OperandWords kWords[kMostOperands] = {
-    {
-        {
-            "q_norm_statistic: found null, allowed: a device pointer to r of every token and head",
-            "q_norm_statistic: found a pointer, allowed: null (the spec's q has no norm of a given statistic)",
-            "q_norm_statistic: found a pointer that is not aligned to its element",
-            "q_norm_statistic: found a stride that reaches beyond any address space",
-            "",  // it may be expanded
-            "q_norm_statistic: overlaps an output, allowed: separate memory",
-        },
-        {
-            "q_norm_statistic_out: found null, allowed: a device pointer to r of every token and head",
-            "q_norm_statistic_out: found a pointer, allowed: null (no norm of q hands its statistic out)",
-            "q_norm_statistic_out: found a pointer that is not aligned to its element",
-            "q_norm_statistic_out: found a stride that reaches beyond any address space",
-            "q_norm_statistic_out: elements overlap, allowed: strides under which every element is distinct",
-            "q_norm_statistic_out: overlaps an input or another output, allowed: separate memory",
-        },
-    },
-    {
-        {
-            "k_norm_statistic: found null, allowed: a device pointer to r of every token and head",
-            "k_norm_statistic: found a pointer, allowed: null (the spec's k has no norm of a given statistic, or k is "
-            "left out)",
-            "k_norm_statistic: found a pointer that is not aligned to its element",
-            "k_norm_statistic: found a stride that reaches beyond any address space",
-            "",  // it may be expanded
-            "k_norm_statistic: overlaps an output, allowed: separate memory",
-        },
-        {
-            "k_norm_statistic_out: found null, allowed: a device pointer to r of every token and head",
-            "k_norm_statistic_out: found a pointer, allowed: null (no norm of k hands its statistic out, or k is left "
-            "out)",
-            "k_norm_statistic_out: found a pointer that is not aligned to its element",
-            "k_norm_statistic_out: found a stride that reaches beyond any address space",
-            "k_norm_statistic_out: elements overlap, allowed: strides under which every element is distinct",
-            "k_norm_statistic_out: overlaps an input or another output, allowed: separate memory",
-        },
-    },
-    {
-        {
-            "v_norm_statistic: found null, allowed: a device pointer to r of every token and head",
-            "v_norm_statistic: found a pointer, allowed: null (the spec's v has no norm of a given statistic, or v is "
-            "left out)",
-            "v_norm_statistic: found a pointer that is not aligned to its element",
-            "v_norm_statistic: found a stride that reaches beyond any address space",
-            "",  // it may be expanded
-            "v_norm_statistic: overlaps an output, allowed: separate memory",
-        },
-        {
-            "v_norm_statistic_out: found null, allowed: a device pointer to r of every token and head",
-            "v_norm_statistic_out: found a pointer, allowed: null (no norm of v hands its statistic out, or v is left "
-            "out)",
-            "v_norm_statistic_out: found a pointer that is not aligned to its element",
-            "v_norm_statistic_out: found a stride that reaches beyond any address space",
-            "v_norm_statistic_out: elements overlap, allowed: strides under which every element is distinct",
-            "v_norm_statistic_out: overlaps an input or another output, allowed: separate memory",
-        },
-    },
+
+/// Of both statistics of all operands, but for why one is not wanted and where it may lie.
+template <Part Field, Part WhyNot, Part Overlaps>
+constexpr Words kWordsOf = {
+    {{kJoined<Field, ": found null, allowed: a device pointer to r of every token and head">,
+      kJoined<Field, ": found null, allowed: a device pointer to r of every token">},
+     {kJoined<Field, ": found null, allowed: a device pointer to the sum of squares of every token and head">,
+      kJoined<Field, ": found null, allowed: a device pointer to the sum of squares of every token">}},
+    kJoined<Field, ": found a pointer, allowed: null (", WhyNot, ")">,
+    kJoined<Field, ": found a pointer that is not aligned to its element">,
+    kJoined<Field, ": found a stride that reaches beyond any address space">,
+    kJoined<Field, ": elements overlap, allowed: strides under which every element is distinct">,
+    kJoined<Field, ": overlaps ", Overlaps, ", allowed: separate memory">,
 };
+template <Part Name, Part LeftOut>
+constexpr OperandWords kOperandWordsOf = {
+    kWordsOf<kJoinedText<Name, "_norm_statistic">,
+             kJoinedText<"the spec's ", Name, " has no norm of a given statistic", LeftOut>, "an output">,
+    kWordsOf<kJoinedText<Name, "_norm_statistic_out">,
+             kJoinedText<"no norm of ", Name, " hands its statistic out", LeftOut>, "an input or another output">,
+};
+constexpr OperandWords kWords[kMostOperands] = {kOperandWordsOf<"q", "">, kOperandWordsOf<"k", ", or k is left out">,
+                                                kOperandWordsOf<"v", ", or v is left out">};
 
 /// What a launch is told of one statistic, given or handed out.
 struct View {
@@ -160,11 +125,13 @@ const char* fill_one(const View& view, const Words& words, const PlanOperand& op
                      OperandStatistic& statistic) noexcept {
   side.words = &words;
   side.is_written = operand.hands_out_statistic();
-  if (view.data == nullptr) return words.missing;
+  const std::int64_t heads = operand.statistics();
+  const bool is_sum =
+      operand.norm.statistic == StatisticUse::sum_given || operand.norm.statistic == StatisticUse::sum_handed_out;
+  if (view.data == nullptr) return words.missing[is_sum ? 1 : 0][operand.is_normed_by_token() ? 1 : 0];
   if (reinterpret_cast<std::uintptr_t>(view.data) % kBytes != 0) return words.unaligned;
-  const std::int64_t heads = operand.heads;
   const std::int64_t token = stride_or(view.token_stride, heads);
-  const std::int64_t head = stride_or(view.head_stride, 1);
+  const std::int64_t head = operand.is_normed_by_token() ? 0 : stride_or(view.head_stride, 1);
   if (reaches_too_far(tokens, token) || reaches_too_far(heads, head)) return words.too_far;
   side.box = byte_box(view.data, {1, 1, tokens, heads}, {0, 0, token, head}, 0, kBytes);
   if (side.is_written && !is_injective(side.box)) return words.repeats;
@@ -175,14 +142,13 @@ const char* fill_one(const View& view, const Words& words, const PlanOperand& op
 const char* check_overlaps(const KernelClass& kernel_class, const RopeArgs& args, const LaunchArguments& arguments,
                            const Sides& sides) noexcept {
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
-    if (!arguments.is_given[i]) continue;
+    if (!arguments.has_work[i]) continue;
     const OperandBoxes boxes = boxes_of(kernel_class, i, args, arguments.params);
     for (const Side& side : sides) {
       if (side.words == nullptr) continue;
-      if (!are_disjoint(side.box, boxes.writes) || !are_disjoint(side.box, boxes.writes_beside) ||
-          (side.is_written && !are_disjoint(side.box, boxes.reads))) {
-        return side.words->overlaps;
-      }
+      const bool is_written_over = kernel_class.operands[i].has_store && (!are_disjoint(side.box, boxes.writes) ||
+                                                                          !are_disjoint(side.box, boxes.writes_beside));
+      if (is_written_over || (side.is_written && !are_disjoint(side.box, boxes.reads))) return side.words->overlaps;
     }
   }
   for (std::size_t i = 0; i < sides.size(); ++i) {
@@ -216,7 +182,7 @@ const char* fill_statistics(const KernelClass& kernel_class, const RopeArgs& arg
   std::array<bool, kMostOperands> hands_out{};
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     const PlanOperand& operand = kernel_class.operands[i];
-    if (!out.is_given[i] || operand.norm.statistic == StatisticUse::computed) continue;
+    if (!out.has_work[i] || !operand.is_normed() || operand.norm.statistic == StatisticUse::computed) continue;
     const auto name = static_cast<std::size_t>(operand.name);
     takes_given[name] = operand.is_given_statistic();
     hands_out[name] = !takes_given[name];
@@ -224,6 +190,8 @@ const char* fill_statistics(const KernelClass& kernel_class, const RopeArgs& arg
     const Words& words = takes_given[name] ? kWords[name].given : kWords[name].handed_out;
     if (const char* why = fill_one(view, words, operand, out.tokens, sides[i], out.params.statistic[i])) return why;
   }
+  // As other memory of stages that the plan of a launch without stores leaves out (stage_arguments.cpp).
+  if (kernel_class.form.statistics_only) takes_given.fill(true);
   if (const char* why = find_unwanted(args, takes_given, hands_out)) return why;
   return check_overlaps(kernel_class, args, out, sides);
 }

@@ -83,6 +83,7 @@ struct Words {
   const char* not_in_class;
   const char* out_alone;
   const char* out_given;
+  const char* out_unused;
   const char* out_missing;
   const char* unaligned;
   const char* too_far;
@@ -97,6 +98,7 @@ constexpr Words kWords[kMostOperands] = {
         "",  // every class has q, and every launch
         "",
         "q_out: found a pointer, allowed in place: none (q itself is written)",
+        "q_out: found a pointer, allowed: none (nothing of q is stored)",
         "q_out: found null, allowed: a device pointer",
         "q or q_out: found a pointer that is not aligned to its element",
         "q or q_out: found a stride that reaches beyond any address space",
@@ -110,6 +112,7 @@ constexpr Words kWords[kMostOperands] = {
         "k.data: found a pointer, allowed: null (the spec has no k)",
         "k_out.data: found a pointer without k.data, allowed: both or neither",
         "k_out: found a pointer, allowed in place: none (k itself is written)",
+        "k_out: found a pointer, allowed: none (nothing of k is stored)",
         "k_out: found null, allowed: a device pointer",
         "k or k_out: found a pointer that is not aligned to its element",
         "k or k_out: found a stride that reaches beyond any address space",
@@ -122,7 +125,8 @@ constexpr Words kWords[kMostOperands] = {
     {
         "v.data: found a pointer, allowed: null (the spec has no v)",
         "v_out.data: found a pointer without v.data, allowed: both or neither",
-        "",  // v is never in place
+        "",  // v is never in place where it is stored
+        "v_out: found a pointer, allowed: none (nothing of v is stored)",
         "v_out: found null, allowed: a device pointer",
         "v or v_out: found a pointer that is not aligned to its element",
         "v or v_out: found a stride that reaches beyond any address space",
@@ -198,6 +202,12 @@ const char* check_beside(const KernelClass& kernel_class, const PlanOperand& ope
   return nullptr;
 }
 
+/// Of an operand that nothing is done to, its tensor is not looked at.
+const char* check_idle(const PlanOperand& operand, const OperandArgs& given) noexcept {
+  if (given.out->data != nullptr) return words_of(operand.name).out_unused;
+  return given.beside != nullptr ? kBesideNotInForm : nullptr;
+}
+
 const char* check_side(const KernelClass& kernel_class, const PlanOperand& operand, const OperandArgs& given,
                        const RopeArgs& args, Side& side) noexcept {
   const Words& words = words_of(operand.name);
@@ -218,7 +228,7 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
       side.out_shape.tokens = block_size;
     }
   }
-  if (in_place && given.out->data != nullptr) return words.out_given;
+  if (in_place && given.out->data != nullptr) return operand.has_store ? words.out_given : words.out_unused;
   if (!in_place && given.out->data == nullptr) return words.out_missing;
   if (!resolve(*given.in, side.shape, side.in)) return words.too_far;
   side.out = side.in;
@@ -233,7 +243,7 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
   side.reads = box_of(side.in, side.shape, first, lanes);
   side.writes = in_place ? side.reads : box_of(side.out, side.out_shape, first, lanes);
   const bool out_contiguous = is_contiguous(side.out, side.out_shape);
-  if (!out_contiguous && !is_injective(side.writes)) return words.repeats;
+  if (operand.has_store && !out_contiguous && !is_injective(side.writes)) return words.repeats;
   side.has_slots = operand.has_slots();
   // Pages have strides of their own, whatever the form promises.
   side.contiguous = (out_contiguous || side.has_slots) && (in_place || is_contiguous(side.in, side.shape));
@@ -269,7 +279,7 @@ const char* check_overlaps_beside(const KernelClass& kernel_class, const LaunchA
   const bool in_place = operands[k].beside == Beside::in_place;
   for (std::size_t j = 0; j < operands.size(); ++j) {
     // In place k is what it reads, and that no output is an input is said by check_overlaps.
-    if (!arguments.is_given[j] || (in_place && j == k)) continue;
+    if (!arguments.has_work[j] || (in_place && j == k)) continue;
     if (!are_disjoint(beside, sides[j].writes)) {
       if (!in_place) return kBesideOverlaps[static_cast<std::size_t>(operands[j].name)];
       const PairWords& words =
@@ -286,9 +296,10 @@ const char* check_overlaps_beside(const KernelClass& kernel_class, const LaunchA
 const char* check_overlaps(const KernelClass& kernel_class, const LaunchArguments& arguments,
                            const Sides& sides) noexcept {
   const auto& operands = kernel_class.operands;
+  if (kernel_class.form.statistics_only) return nullptr;  // tensors are read alone
   for (std::size_t i = 0; i < operands.size(); ++i) {
     for (std::size_t j = i + 1; j < operands.size(); ++j) {
-      if (!arguments.is_given[i] || !arguments.is_given[j] || are_disjoint(sides[i].writes, sides[j].writes)) continue;
+      if (!arguments.has_work[i] || !arguments.has_work[j] || are_disjoint(sides[i].writes, sides[j].writes)) continue;
       const PairWords& words = words_of(operands[i].name, operands[j].name);
       if (operands[j].in_place()) return words.both_in_place;
       return operands[i].in_place() ? words.first_in_place : words.both_apart;
@@ -298,7 +309,7 @@ const char* check_overlaps(const KernelClass& kernel_class, const LaunchArgument
     for (std::size_t j = 0; j < operands.size(); ++j) {
       // In place, what is read is what is written.
       const bool is_written_too = operands[j].in_place() && (i == j || operands[i].in_place());
-      if (!arguments.is_given[i] || !arguments.is_given[j] || is_written_too) continue;
+      if (!arguments.has_work[i] || !arguments.has_work[j] || is_written_too) continue;
       if (are_disjoint(sides[i].writes, sides[j].reads)) continue;
       if (operands[i].in_place()) return words_of(operands[i].name, operands[j].name).written_over_input;
       const Words& words = words_of(operands[i].name);
@@ -306,7 +317,7 @@ const char* check_overlaps(const KernelClass& kernel_class, const LaunchArgument
     }
   }
   for (std::size_t i = 0; i < operands.size(); ++i) {
-    if (!arguments.is_given[i] || !operands[i].is_written_beside()) continue;
+    if (!arguments.has_work[i] || !operands[i].is_written_beside()) continue;
     if (const char* why = check_overlaps_beside(kernel_class, arguments, sides, i)) return why;
   }
   return nullptr;
@@ -321,7 +332,7 @@ AccessWidths alignment_of(const KernelClass& kernel_class, const LaunchArguments
   widths.table = kWidestAccess;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     widths.out[i] = kWidestAccess;
-    if (!arguments.is_given[i]) continue;
+    if (!arguments.has_work[i]) continue;
     const Side& side = sides[i];
     std::uint64_t beside = 0;
     if (contiguous) {
@@ -352,8 +363,10 @@ const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, 
   const char* why = nullptr;
   const bool known = for_each_operand(
       kernel_class, args, [&](std::size_t i, const PlanOperand& operand, const OperandArgs& given) noexcept {
-        out.is_given[i] = given.is_given();
-        if (given.is_given()) {
+        out.has_work[i] = given.is_given() && !operand.is_idle();
+        if (given.is_given() && operand.is_idle()) {
+          why = check_idle(operand, given);
+        } else if (given.is_given()) {
           why = check_side(kernel_class, operand, given, args, sides[i]);
         } else if (given.out->data != nullptr) {
           why = words_of(operand.name).out_alone;
@@ -374,7 +387,7 @@ const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, 
   }
   if ((why = check_overlaps(kernel_class, out, sides)) != nullptr) return why;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
-    if (!out.is_given[i]) continue;
+    if (!out.has_work[i]) continue;
     const PlanOperand& operand = kernel_class.operands[i];
     set_operand(out.params, i, sides[i].in.data, const_cast<char*>(sides[i].out.data),
                 strides_of(sides[i], operand.rows != CacheRows::none), args_of(args, operand.name));

@@ -180,14 +180,17 @@ bool fill_token_rows(const KernelClass& kernel_class, const RopeArgs& args, Laun
   const bool usual = for_each_operand(
       kernel_class, args, [&](std::size_t i, const PlanOperand& operand, const OperandArgs& given) noexcept {
         out.aligned.out[i] = kWidestAccess;
-        out.is_given[i] = given.is_given();
-        if (!given.is_given()) return i != 0 && given.out->data == nullptr && given.beside == nullptr;
+        out.has_work[i] = given.is_given() && !operand.is_idle();
+        if (!out.has_work[i]) {
+          return (i != 0 || given.is_given()) && given.out->data == nullptr && given.beside == nullptr;
+        }
         Side& side = sides[i];
         if (!find_side(kernel_class, operand, given, args, side)) return false;
         for (std::size_t j = 0; j < i; ++j) {
           // Inputs may be one another's; an in-place operand's input is its output.
           const Side& other = sides[j];
-          if (out.is_given[j] &&
+          // Where nothing is stored (statistics_only), all are inputs.
+          if (out.has_work[j] && operand.has_store &&
               (!are_apart(*other.out, *side.out) || !are_apart(*other.out, side.in) ||
                !are_apart(*side.out, other.in) || !is_beside_apart(side, other) || !is_beside_apart(other, side))) {
             return false;

@@ -90,6 +90,9 @@ const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArg
   out.*members.in = view(operand.in);
   out.*members.out = view(operand.out);
   out.*members.weight = operand.norm_weight;
+  out.*members.norm_bias = operand.norm_bias;
+  out.*members.bias = operand.bias;
+  out.*members.head_scales = operand.head_scales;
   out.*members.statistic = view_of_statistic<NormStatistic>(operand.norm_statistic);
   out.*members.statistic_out = view_of_statistic<NormStatisticOut>(operand.norm_statistic_out);
   if (members.beside != nullptr) {

@@ -34,11 +34,14 @@ struct ReadFields {
   void number(const char* key, std::int64_t& value, const IntRange& range, Told told) {
     value = told == Told::required ? reader.get_int(key, range) : reader.find_int(key, range).value_or(value);
   }
-  void real(const char* key, double& value, const auto& range, Told told) {
+  void real(const char* key, double& value, const PositiveRange& range, Told told) {
     value = told == Told::required ? reader.get_number(key, range) : reader.find_number(key, range).value_or(value);
   }
-  void real(const char* key, std::optional<double>& value, const auto& range) {
-    value = reader.find_number(key, range);
+  void real(const char* key, double& value, const Fp32Range& range, Told told) {
+    value = told == Told::required ? reader.get_fp32(key, range) : reader.find_fp32(key, range).value_or(value);
+  }
+  void real(const char* key, std::optional<double>& value, const Fp32Range& range) {
+    value = reader.find_fp32(key, range);
   }
   void dtype(const char* key, std::optional<DType>& value) { value = find_enum<DType>(reader, key); }
   template <class E>

@@ -124,6 +124,13 @@ struct PlanOperand {
   bool changes_still_lanes() const {
     return llvm::any_of(stages, [](Stage one) { return one != Stage::rotate; });
   }
+  /// Whether it has stages beside the rotation, and so goes the way of templates/staged.cuh.
+  bool is_staged() const { return changes_still_lanes(); }
+  /// Whether it is normed once it has turned.
+  bool norms_turned() const {
+    const auto* const norming = llvm::find(stages, Stage::norm);
+    return norming != stages.end() && llvm::find(stages, Stage::rotate) < norming;
+  }
 };
 
 /// What cos and sin of a caller's table become: as given; those of the inverse; or, made of length 1, those of a shift,
@@ -161,9 +168,9 @@ struct KernelClass {
   bool rotates() const {
     return llvm::any_of(operands, [](const PlanOperand& one) { return one.rotates(); });
   }
-  /// Whether some operand is normed: a row's threads then hand each other what they know of it.
-  bool has_norm() const {
-    return llvm::any_of(operands, [](const PlanOperand& one) { return one.is_normed(); });
+  /// Whether some operand has stages beside the rotation: a row's threads then stand in a segment of one warp.
+  bool is_staged() const {
+    return llvm::any_of(operands, [](const PlanOperand& one) { return one.is_staged(); });
   }
   /// Whether its kernels take PrologueParams: more than a rotation's.
   bool is_prologue() const {

@@ -157,7 +157,7 @@ std::optional<double> ObjectReader::find_number(std::string_view key, const Posi
   return number_within(key, range);
 }
 
-std::optional<double> ObjectReader::find_number(std::string_view key, const Fp32Range& range) const {
+std::optional<double> ObjectReader::find_fp32(std::string_view key, const Fp32Range& range) const {
   return number_within(key, range);
 }
 
@@ -166,9 +166,9 @@ double ObjectReader::get_number(std::string_view key, const PositiveRange& range
   return *find_number(key, range);
 }
 
-double ObjectReader::get_number(std::string_view key, const Fp32Range& range) const {
+double ObjectReader::get_fp32(std::string_view key, const Fp32Range& range) const {
   get(key, range.describe());
-  return *find_number(key, range);
+  return *find_fp32(key, range);
 }
 
 std::optional<std::string> ObjectReader::find_string(std::string_view key, std::string_view allowed) const {

@@ -66,9 +66,9 @@ class ObjectReader {
   std::int64_t get_int(std::string_view key, const IntRange& range) const;
 
   std::optional<double> find_number(std::string_view key, const PositiveRange& range) const;
-  std::optional<double> find_number(std::string_view key, const Fp32Range& range) const;
+  std::optional<double> find_fp32(std::string_view key, const Fp32Range& range) const;
   double get_number(std::string_view key, const PositiveRange& range) const;
-  double get_number(std::string_view key, const Fp32Range& range) const;
+  double get_fp32(std::string_view key, const Fp32Range& range) const;
 
   /// `allowed`: the words for a message.
   std::optional<std::string> find_string(std::string_view key, std::string_view allowed) const;

@@ -44,7 +44,7 @@ Workload::Workload(const Target& target, const KernelClass& kernel_class, std::i
   if (kernel_class.reads_table()) make_table(target, kernel_class);
   for (const PlanOperand& operand : kernel_class.operands) {
     make_rows(target, operand);
-    make_weights(target, operand);
+    make_stages(target, kernel_class, operand);
     make_statistic(target, operand);
   }
   if (kernel_class.form.counted) {
@@ -63,17 +63,29 @@ void Workload::make_rows(const Target& target, const PlanOperand& operand) {
                             : put(target, buffers_, counted_up<std::int64_t>(count));
 }
 
-void Workload::make_weights(const Target& target, const PlanOperand& operand) {
-  if (!operand.is_normed()) return;
+void Workload::make_stages(const Target& target, const KernelClass& kernel_class, const PlanOperand& operand) {
   // Any numbers do, as in a table.
-  const std::size_t bytes = operand.head_dim * static_cast<std::size_t>(size_of(operand.norm.weight));
-  const std::vector<std::uint32_t> halves((bytes + 3) / 4, 0x3f003f00U);
-  args_.*members_of(operand.name).weight = put(target, buffers_, halves);
+  const auto halves = [&](std::size_t count, DType dtype) {
+    const std::size_t bytes = count * static_cast<std::size_t>(size_of(dtype));
+    return put(target, buffers_, std::vector<std::uint32_t>((bytes + 3) / 4, 0x3f003f00U));
+  };
+  const OperandMembers members = members_of(operand.name);
+  const std::size_t row = std::size_t{operand.heads} * operand.head_dim;
+  if (operand.is_normed() && operand.norm.weights != NormWeight::none) {
+    const std::size_t weights = operand.norm.weights == NormWeight::heads ? row : operand.head_dim;
+    args_.*members.weight = halves(weights, operand.norm.weight);
+    if (operand.norm.has_bias) args_.*members.norm_bias = halves(weights, operand.norm.weight);
+  }
+  if (operand.has(Stage::bias)) args_.*members.bias = halves(row, kernel_class.dtype);
+  if (operand.has(Stage::head_scale)) {
+    args_.*members.head_scales = put(target, buffers_, std::vector<float>(operand.heads, 1.0F));
+  }
 }
 
 void Workload::make_statistic(const Target& target, const PlanOperand& operand) {
-  if (!operand.is_given_statistic()) return;
-  const std::vector<float> ones(static_cast<std::size_t>(tokens_) * operand.heads, 1.0F);
+  if (!operand.is_normed() || !operand.is_given_statistic()) return;
+  // As r or as a sum of squares.
+  const std::vector<float> ones(static_cast<std::size_t>(tokens_) * operand.statistics(), 1.0F);
   (args_.*members_of(operand.name).statistic).data = put(target, buffers_, ones);
 }
 
@@ -94,14 +106,14 @@ void Workload::place(const KernelClass& kernel_class, const PlanOperand& operand
                                   : take(static_cast<std::size_t>(rows_of(operand)) * row *
                                          static_cast<std::size_t>(size_of(operand.dtype_out)));
   if (operand.beside == Beside::in_place) written_.push_back(placed.in);
-  written_.push_back(placed.out);
+  if (operand.has_store && !operand.is_idle()) written_.push_back(placed.out);
   if (operand.beside == Beside::apart) {
     placed.beside =
         take(static_cast<std::size_t>(tokens_) * row * static_cast<std::size_t>(size_of(operand.dtype_out)));
     written_.push_back(placed.beside);
   }
   if (operand.hands_out_statistic()) {
-    placed.statistic = take(static_cast<std::size_t>(tokens_) * operand.heads * sizeof(float));
+    placed.statistic = take(static_cast<std::size_t>(tokens_) * operand.statistics() * sizeof(float));
     written_.push_back(placed.statistic);
   }
   placed_.push_back(placed);

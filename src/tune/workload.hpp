@@ -45,7 +45,7 @@ class Workload {
   void place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard);
   std::int64_t rows_of(const PlanOperand& operand) const;  ///< of its output
   void make_rows(const Target& target, const PlanOperand& operand);
-  void make_weights(const Target& target, const PlanOperand& operand);
+  void make_stages(const Target& target, const KernelClass& kernel_class, const PlanOperand& operand);
   void make_statistic(const Target& target, const PlanOperand& operand);
   void make_positions(const Target& target, const KernelClass& kernel_class);
   void make_table(const Target& target, const KernelClass& kernel_class);

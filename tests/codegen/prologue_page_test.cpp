@@ -10,7 +10,7 @@
 #define ropejit_host_bind prologue_page_test_bind
 #include "host_shim.cuh"
 // Behind it:
-#include "normed.cuh"
+#include "staged.cuh"
 
 namespace {
 
@@ -44,7 +44,7 @@ std::string cell() {
     return "-";
   } else {
     static constexpr KernelConfig C = config_of(layout, head_dim, rotary_dim, lanes);
-    using Cut = ropejit::NormedCut<C, 0>;
+    using Cut = ropejit::StagedCut<C, 0>;
     u32 shuffles = 0;
     while ((1U << shuffles) < Cut::threads) ++shuffles;
     std::string text = std::to_string(shuffles);

@@ -408,7 +408,7 @@ TEST_CASE("Statistics that are no usual numbers are taken as they are, and eps i
       for (const double eps : {1e-6, 1.0}) {
         given.spec.q.norm->eps = eps;
         const internal::RotationPlan plan = internal::lower(given.spec, given.form);
-        CHECK(plan.eps[0] == 0);
+        CHECK(plan.constants[0].eps == 0);
         for (const bool universal : {false, true}) {
           const DirectResult result = test::launch_direct(test::prepare_one(target, plan, universal), given);
           const internal::Comparison comparison = test::compare_direct(given, result);
@@ -472,7 +472,7 @@ TEST_CASE("Statistics in memory count as moved, and variants are compared by wha
     }
     // A kernel that hands out another number is found: here one with another eps.
     internal::PreparedKernel other = recorded(handing, false);
-    other.eps[1] = 0.5F;
+    other.constants.eps[1] = 0.5F;
     const std::string why = internal::why_wrong(*target, other, recorded(handing, true), 9);
     CHECK(why.find("its bits are not the universal entry's") != std::string::npos);
   }

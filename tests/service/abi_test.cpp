@@ -184,6 +184,15 @@ TEST_CASE("an operand of this version is read by the library before it while it 
     (with_statistic.*member).data = &r;
     CHECK(refused(with_statistic));
   }
+  for (const void* ropejit_operand::*member : {&ropejit_operand::norm_bias, &ropejit_operand::bias}) {
+    ropejit_operand with_bias = plain;
+    with_bias.*member = &plain;
+    CHECK(refused(with_bias));
+  }
+  const float scale = 1;
+  ropejit_operand scaled = plain;
+  scaled.head_scales = &scale;
+  CHECK(refused(scaled));
 }
 
 TEST_CASE("a struct is read as far as its size says, and beyond what is known it must be zero") {

@@ -36,7 +36,10 @@ static_assert(offsetof(ropejit_operand, beside) == 144, "operand.beside");
 static_assert(offsetof(ropejit_statistic, head_stride) == 16 && sizeof(ropejit_statistic) == 24, "ropejit_statistic");
 static_assert(offsetof(ropejit_operand, norm_statistic) == 184, "operand.norm_statistic");
 static_assert(offsetof(ropejit_operand, norm_statistic_out) == 208, "operand.norm_statistic_out");
-static_assert(sizeof(ropejit_operand) == 232, "ropejit_operand");
+static_assert(offsetof(ropejit_operand, norm_bias) == 232, "operand.norm_bias");
+static_assert(offsetof(ropejit_operand, bias) == 240, "operand.bias");
+static_assert(offsetof(ropejit_operand, head_scales) == 248, "operand.head_scales");
+static_assert(sizeof(ropejit_operand) == 256, "ropejit_operand");
 
 ropejit_status ropejit_test_session_in_c(const char* spec_json, float* q, int64_t tokens);
 

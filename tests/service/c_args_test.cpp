@@ -201,6 +201,9 @@ class Operands {
       if (name == ROPEJIT_K) operand.beside = {bytes_.data() + ++next, 0, ++next, 0, 1};
       operand.norm_statistic = {reinterpret_cast<float*>(bytes_.data() + ++next), ++next, 0};
       operand.norm_statistic_out = {reinterpret_cast<float*>(bytes_.data() + ++next), 0, ++next};
+      operand.norm_bias = bytes_.data() + ++next;
+      operand.bias = bytes_.data() + ++next;
+      operand.head_scales = reinterpret_cast<float*>(bytes_.data() + ++next);
       set(static_cast<std::size_t>(name == ROPEJIT_V ? 0 : name + 1), operand);
     }
   }
@@ -279,6 +282,18 @@ TEST_CASE("a list of operands is read in any order, with structs of this version
   CHECK(got.k_norm_statistic_out.token_stride == kContiguous);
   CHECK(got.k_norm_statistic_out.head_stride ==
         (has(out + head) ? operands.get(2).norm_statistic_out.head_stride : kContiguous));
+  const bool has_norm_bias = has(offsetof(ropejit_operand, norm_bias));
+  CHECK(got.v_norm_bias == (has_norm_bias ? operands.get(0).norm_bias : nullptr));
+  CHECK(got.q_norm_bias == (has_norm_bias ? operands.get(1).norm_bias : nullptr));
+  CHECK(got.k_norm_bias == (has_norm_bias ? operands.get(2).norm_bias : nullptr));
+  const bool has_bias = has(offsetof(ropejit_operand, bias));
+  CHECK(got.v_bias == (has_bias ? operands.get(0).bias : nullptr));
+  CHECK(got.q_bias == (has_bias ? operands.get(1).bias : nullptr));
+  CHECK(got.k_bias == (has_bias ? operands.get(2).bias : nullptr));
+  const bool has_scales = has(offsetof(ropejit_operand, head_scales));
+  CHECK(got.v_head_scales == (has_scales ? operands.get(0).head_scales : nullptr));
+  CHECK(got.q_head_scales == (has_scales ? operands.get(1).head_scales : nullptr));
+  CHECK(got.k_head_scales == (has_scales ? operands.get(2).head_scales : nullptr));
 }
 
 TEST_CASE("an operand's members of 0 are the defaults in C++, and no slots are a count of 0") {

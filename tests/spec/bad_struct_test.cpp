@@ -152,7 +152,7 @@ TEST_CASE("a bad struct names its field") {
       {"q.norm.eps", [&](RopeSpec& s) { s.q.norm = Norm{inf}; }},
       {"k.norm.statistic",
        [](RopeSpec& s) {
-         s.k->norm = Norm{1e-6, std::nullopt, static_cast<Statistic>(2)};
+         s.k->norm = Norm{1e-6, std::nullopt, static_cast<Statistic>(3)};
        }},
       {"k.norm.weight_dtype",
        [](RopeSpec& s) {

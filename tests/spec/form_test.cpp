@@ -41,6 +41,8 @@ TEST_CASE("a form survives JSON, whatever its fields, and equality looks at ever
   add(&LaunchForm::ready_lists, true);
   add(&LaunchForm::k_beside, true);
   add(&LaunchForm::norm_statistics, true);
+  add(&LaunchForm::norm_sums, true);
+  add(&LaunchForm::statistics_only, true);
   std::set<std::string> texts;
   for (const LaunchForm& form : forms) {
     INFO(form.to_json());

@@ -1,0 +1,243 @@
+// The statistic of a normed operand's rows: each thread works out what its lanes come to, and the row's segment adds
+// that up by shuffles; for a norm over the token the block then adds up its heads. So no thread leaves before, whether
+// it has work or not, and no exchange stands in code that threads of a warp may pass apart.
+#pragma once
+
+#include "staged_cut.cuh"
+#include "token_sum.cuh"
+
+namespace ropejit {
+
+// The statistics of a thread's heads.
+template <KernelConfig C, u32 O>
+struct RowStatistic {
+  float r[StagedCut<C, O>::heads];
+  float mean[StagedCut<C, O>::heads];  // of a layer norm
+  float sum[StagedCut<C, O>::heads];   // of squares, where it is handed out
+};
+
+// Lanes that a thread adds up: neighbours of the first half of the row, and those half a row away; 0 where there are
+// none.
+template <KernelConfig C, u32 O>
+struct AddedLanes {
+  float low[StagedCut<C, O>::added_lanes];
+  float high[StagedCut<C, O>::added_lanes];
+};
+
+// Of lanes that the thread holds. `centre` is called with each lane that exists.
+template <KernelConfig C, u32 O, class Centre>
+__device__ __forceinline__ void add_held_lanes(const LaunchParams& params, const StagedRow<C, O>& row, u32 h,
+                                               const Centre& centre, AddedLanes<C, O>& added) {
+  using Cut = StagedCut<C, O>;
+  const StageInput input{head_of<C, O>(row.group, h), 0.0f, 0.0f, row.tau};
+  for_each_chunk<C, O>(row.thread, [&](u32 i, u32 chunk) {
+    float read[Cut::chunk_lanes];
+    float lane[Cut::chunk_lanes];
+    for (u32 w = 0; w < C.split(O).words_per_thread; ++w) unpack<C.element>(row.word[i][h][w], read, w * Cut::word_lanes);
+    run_chunk<C, O, Cut::norming, Cut::pairs>(params, input, chunk, row.turn[i], row.weights.rotating[0][i], read, lane);
+#pragma unroll
+    for (u32 n = 0; n < Cut::pairs; ++n) {
+      added.low[i * Cut::pairs + n] = centre(lane[n]);
+      added.high[i * Cut::pairs + n] = centre(lane[Cut::pairs + n]);
+    }
+  });
+}
+
+// Of lanes that are read once more, for the sum alone.
+template <KernelConfig C, u32 O, class Centre>
+__device__ __forceinline__ void add_read_lanes(const LaunchParams& params, const StagedRow<C, O>& row, u32 h,
+                                               const Centre& centre, AddedLanes<C, O>& added) {
+  using Cut = StagedCut<C, O>;
+  constexpr u32 bytes = Cut::added_word * C.element_bytes();
+  const u32 head = head_of<C, O>(row.group, h);
+  const StageInput input{head, 0.0f, 0.0f, row.tau};
+  const auto load = [&](u32 lane, float(&to)[Cut::added_lanes], u32 at) {
+    lane += C.operand[O].norm.first_lane;
+    float word[Cut::added_word];
+    unpack<C.element>(load_word<bytes>(in_at<C, O>(params, row.rows, head, lane)), word, 0);
+    run_still<C, O, Cut::norming, Cut::added_word>(params, input, lane, word, word);
+#pragma unroll
+    for (u32 n = 0; n < Cut::added_word; ++n) to[at + n] = centre(word[n]);
+  };
+#pragma unroll
+  for (u32 i = 0; i < Cut::added_lanes; i += Cut::added_word) {
+    const u32 lane = row.thread * Cut::added_lanes + i;
+    if (lane >= Cut::half) continue;
+    load(lane, added.low, i);
+    if (Cut::half + lane >= Cut::normed_lanes) continue;
+    load(Cut::half + lane, added.high, i);
+  }
+}
+
+// Of lanes that have turned, which the threads of the row hand each other in shared memory. All threads of the warp
+// call it at once.
+template <KernelConfig C, u32 O, class Centre>
+__device__ __forceinline__ void add_shared_lanes(const LaunchParams& params, const StagedRow<C, O>& row, u32 h,
+                                                 bool has_row, const Centre& centre, AddedLanes<C, O>& added) {
+  using Cut = StagedCut<C, O>;
+  __shared__ float rows[C.threads() / Cut::threads][Cut::normed_lanes];
+  float* const own = rows[threadIdx.x / Cut::threads];
+  const StageInput input{head_of<C, O>(row.group, h), 0.0f, 0.0f, row.tau};
+  const auto put = [&](u32 lane, float value) {
+    if (is_normed_lane<C, O>(lane)) own[lane - C.operand[O].norm.first_lane] = value;
+  };
+  if (has_row) {
+    for_each_chunk<C, O>(row.thread, [&](u32 i, u32 chunk) {
+      constexpr RowSplit split = C.split(O);
+      float read[Cut::chunk_lanes];
+      float lane[Cut::chunk_lanes];
+      for (u32 w = 0; w < split.words_per_thread; ++w) unpack<C.element>(row.word[i][h][w], read, w * Cut::word_lanes);
+      run_chunk<C, O, Cut::norming, Cut::pairs>(params, input, chunk, row.turn[i], row.weights.rotating[0][i], read,
+                                                lane);
+      const u32 first = first_lane_of<C, O>(C.layout_out, chunk);
+      const u32 between = lanes_between_words<C>(C.layout_out, split.out_word_lanes);
+#pragma unroll
+      for (u32 n = 0; n < Cut::chunk_lanes; ++n) {
+        put(first + n / split.out_word_lanes * between + n % split.out_word_lanes, lane[n]);
+      }
+    });
+    for_each_still_word<C, O>(row.thread, [&](u32 i, u32 first) {
+      float lane[Cut::still_lanes];
+      unpack<C.element>(row.still[h][i], lane, 0);
+      run_still<C, O, Cut::norming, Cut::still_lanes>(params, input, first, row.weights.still[0][i], lane);
+#pragma unroll
+      for (u32 n = 0; n < Cut::still_lanes; ++n) put(first + n, lane[n]);
+    });
+  }
+  __syncwarp();
+  if (has_row) {
+#pragma unroll
+    for (u32 i = 0; i < Cut::added_lanes; ++i) {
+      const u32 lane = row.thread * Cut::added_lanes + i;
+      if (lane < Cut::half) added.low[i] = centre(own[lane]);
+      if (Cut::half + lane < Cut::normed_lanes && lane < Cut::half) added.high[i] = centre(own[Cut::half + lane]);
+    }
+  }
+  __syncwarp();  // before the next head's lanes are written over these
+}
+
+// What a thread's lanes of head h come to. All threads of the warp call it at once; `has_row`: it has such a head.
+template <KernelConfig C, u32 O, Summand summand, class Centre>
+__device__ __forceinline__ float part_of(const LaunchParams& params, const StagedRow<C, O>& row, u32 h, bool has_row,
+                                         const Centre& centre) {
+  using Cut = StagedCut<C, O>;
+  AddedLanes<C, O> added;
+#pragma unroll
+  for (u32 i = 0; i < Cut::added_lanes; ++i) added.low[i] = added.high[i] = 0.0f;
+  if constexpr (Cut::shares_rows) {
+    add_shared_lanes<C, O>(params, row, h, has_row, centre, added);
+  } else if (has_row) {
+    if constexpr (Cut::adds_what_it_holds) add_held_lanes<C, O>(params, row, h, centre, added);
+    if constexpr (Cut::reads_for_sum) add_read_lanes<C, O>(params, row, h, centre, added);
+  }
+  return has_row ? sum_of_part<summand>(added.low, added.high) : 0.0f;
+}
+
+// finish(sum) of each of a thread's heads, or for a norm over the token of the token's: then each pass of a kernel has
+// memory of its own, so that nothing is written over what others have yet to read. `centre(h, lane)` is what is added
+// of a lane of head h. All threads of the block call it at once.
+template <KernelConfig C, u32 O, Summand summand, u32 pass, class Centre, class Finish>
+__device__ __forceinline__ void sums_of_row(const LaunchParams& params, const StagedRow<C, O>& row, const Seat& seat,
+                                            bool works, const Centre& centre, const Finish& finish,
+                                            float (&result)[StagedCut<C, O>::heads]) {
+  using Cut = StagedCut<C, O>;
+  constexpr bool by_token = C.operand[O].norm.is_by_token();
+#pragma unroll
+  for (u32 first = 0; first < Cut::heads; first += Cut::heads_at_once) {
+    float part[Cut::heads_at_once];
+#pragma unroll
+    for (u32 i = 0; i < Cut::heads_at_once; ++i) {
+      const u32 h = first + i;
+      part[i] = part_of<C, O, summand>(params, row, h, works && has_head<C, O>(row.group, h),
+                                       [&](float lane) { return centre(h, lane); });
+    }
+    float own[Cut::heads_at_once];
+    if constexpr (by_token) {
+      sums_of_segment<Cut::threads>(part, row.thread, [](float sum) { return sum; }, own);
+    } else {
+      sums_of_segment<Cut::threads>(part, row.thread, finish, own);
+    }
+#pragma unroll
+    for (u32 i = 0; i < Cut::heads_at_once; ++i) result[first + i] = own[i];
+  }
+  if constexpr (by_token) {
+    constexpr u32 tokens = C.block(O).tokens;
+    __shared__ float sums[tokens][C.operand[O].heads];
+    float* const own = sums[seat.in_block < tokens ? seat.in_block : tokens - 1];
+    if (works && row.thread == 0) {
+#pragma unroll
+      for (u32 h = 0; h < Cut::heads; ++h) {
+        if (has_head<C, O>(row.group, h)) own[head_of<C, O>(row.group, h)] = result[h];
+      }
+    }
+    __syncthreads();
+    const float all = finish(sum_of_heads<C.operand[O].heads>(own));
+#pragma unroll
+    for (u32 h = 0; h < Cut::heads; ++h) result[h] = all;
+  }
+}
+
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ void work_out_statistic(const LaunchParams& params, const StagedRow<C, O>& row,
+                                                   const Seat& seat, bool works, RowStatistic<C, O>& statistic) {
+  using Cut = StagedCut<C, O>;
+  constexpr NormConfig norm = C.operand[O].norm;
+  constexpr bool hands_out_sum = norm.statistic == StatisticUse::sum_handed_out;
+  constexpr float share =
+      1.0f / static_cast<float>(Cut::normed_lanes * (norm.is_by_token() ? C.operand[O].heads : 1));
+  const float& eps = lines_of<O>(params).eps;
+  const auto finish = [&](float sum) { return statistic_of_sum(norm.kind, sum, share, eps); };
+  const auto as_it_is = [](u32, float lane) { return lane; };
+  if constexpr (norm.kind == NormKind::layer) {
+    sums_of_row<C, O, Summand::lane, 0>(params, row, seat, works, as_it_is,
+                                        [](float sum) { return multiply(sum, share); }, statistic.mean);
+    sums_of_row<C, O, Summand::square, 1>(params, row, seat, works,
+                                          [&](u32 h, float lane) { return add(lane, -statistic.mean[h]); }, finish,
+                                          statistic.r);
+  } else if constexpr (hands_out_sum) {
+    sums_of_row<C, O, Summand::square, 0>(params, row, seat, works, as_it_is, [](float sum) { return sum; },
+                                          statistic.sum);
+#pragma unroll
+    for (u32 h = 0; h < Cut::heads; ++h) statistic.r[h] = finish(statistic.sum[h]);
+  } else {
+    sums_of_row<C, O, Summand::square, 0>(params, row, seat, works, as_it_is, finish, statistic.r);
+  }
+}
+
+// Where the statistic of head h of a thread's group is in memory.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ char* statistic_at(const LaunchParams& params, const Token& token, u32 group, u32 h) {
+  const OperandStatistic& statistic = statistic_of<O>(params);
+  const i64 head = C.operand[O].norm.is_by_token() ? 0 : head_of<C, O>(group, h);
+  return static_cast<char*>(statistic.data) + (token.number * statistic.token + head * statistic.head) * 4;
+}
+
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ void load_statistic(const LaunchParams& params, const Token& token, u32 group,
+                                               RowStatistic<C, O>& statistic) {
+#pragma unroll
+  for (u32 h = 0; h < StagedCut<C, O>::heads; ++h) {
+    if (!has_head<C, O>(group, h)) continue;
+    statistic.r[h] = float_from_bits(load_word<4>(statistic_at<C, O>(params, token, group, h)).bits[0]);
+    if constexpr (C.operand[O].norm.statistic == StatisticUse::sum_given) {
+      statistic.r[h] = statistic_of_sum(NormKind::rms, statistic.r[h], numbers_of<O>(params).norm_share,
+                                                       lines_of<O>(params).eps);
+    }
+  }
+}
+
+// By one thread of each row, or of each token, as all of them know it.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ void store_statistic(const LaunchParams& params, const Token& token,
+                                                const StagedRow<C, O>& row, const RowStatistic<C, O>& statistic) {
+  constexpr NormConfig norm = C.operand[O].norm;
+  if (row.thread != 0 || (norm.is_by_token() && row.group != 0)) return;
+#pragma unroll
+  for (u32 h = 0; h < (norm.is_by_token() ? 1 : StagedCut<C, O>::heads); ++h) {
+    if (!has_head<C, O>(row.group, h)) continue;
+    const float value = norm.statistic == StatisticUse::sum_handed_out ? statistic.sum[h] : statistic.r[h];
+    store_word(statistic_at<C, O>(params, token, row.group, h), Word<4>{{bits_of(value)}});
+  }
+}
+
+}  // namespace ropejit
