@@ -98,7 +98,7 @@ std::string why_not_lanes(const KernelClass& kernel_class, const RowSplit& split
 
 /// The same of an operand with stages, which holds all of its words, and a weight for each lane that is normed.
 std::uint32_t words_of_stages(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand,
-                            const OperandWork& work) {
+                              const OperandWork& work) {
   const RowSplit& row = work.row;
   const std::uint32_t still_words = operand.rotates() ? row.still_words : row.chunks;
   const std::uint32_t still = ceil_divide(still_words, work.block.row_threads) * row.copy_lanes;
@@ -201,7 +201,8 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
   }
   const bool rotates = kernel_class.rotates();  // then the first operand does
   if (rotates) {
-    if (std::string why = why_lanes_refuse(kernel_class.layout, kernel_class, element, access); !why.empty()) return why;
+    if (std::string why = why_lanes_refuse(kernel_class.layout, kernel_class, element, access); !why.empty())
+      return why;
   }
   const Work work = work_of(kernel_class, variant);
   const RowSplit& split = work.operands.front().row;

@@ -135,6 +135,14 @@ HfRopeDict dict_of_class(double theta, double fraction) {
   return dict;
 }
 
+// One dictionary for all layers is nothing that these classes know.
+void require_dicts_of_kinds(const ObjectReader& config) {
+  const llvm::json::Value* value = config.find("rope_parameters");
+  if (value == nullptr) return;
+  throw field_error(ErrorCode::unsupported, config.path("rope_parameters"), describe(*value),
+                    "an object for each kind of layer within it");
+}
+
 // Laguna: dictionaries by kind of layer, or the class's own.
 HfRopeDict laguna_dict(const ObjectReader& config, const HfFamily& family, const std::optional<ObjectReader>& nested,
                        const std::string& kind) {
@@ -143,14 +151,23 @@ HfRopeDict laguna_dict(const ObjectReader& config, const HfFamily& family, const
   return kind == kFull ? dict_of_class(5e5, 0.5) : dict_of_class(1e4, 1);
 }
 
-// MiMo-V2-Flash: the same, where its first files have keys of their own.
+// What a class has whatever a config says: one that says something else is refused.
+void require_of_class(const ObjectReader& config, const char* key, double of_class) {
+  const auto said = config.find_number(key, PositiveRange{});
+  if (!said || *said == of_class) return;
+  throw field_error(ErrorCode::unsupported, config.path(key), fmt::format("{}", *said),
+                    fmt::format("{}, or rope_parameters with an object for each kind of layer", of_class));
+}
+
+// MiMo-V2-Flash: the same. Its first files have keys of their own.
 HfRopeDict mimo_v2_dict(const ObjectReader& config, const HfFamily& family, const std::optional<ObjectReader>& nested,
                         const std::string& kind) {
   if (nested) return read_nested_rope_dict(nested->get_object(kind), config, family);
-  const double full = config.find_number("rope_theta", kTheta).value_or(5e6);
-  const double sliding = config.find_number("swa_rope_theta", kTheta).value_or(1e4);
-  return dict_of_class(kind == kFull ? full : sliding,
-                       config.find_number("partial_rotary_factor", kFraction).value_or(0.334));
+  require_dicts_of_kinds(config);
+  require_of_class(config, "rope_theta", 5e6);
+  require_of_class(config, "swa_rope_theta", 1e4);
+  require_of_class(config, "partial_rotary_factor", 0.334);
+  return dict_of_class(kind == kFull ? 5e6 : 1e4, 0.334);
 }
 
 // The number of the first layer of that kind in an array of one a layer, or the number for all layers.
@@ -165,8 +182,8 @@ std::optional<double> number_of_kind(const ObjectReader& config, const char* key
     if (names != nullptr && (i >= names->size() || (*names)[i].getAsString() != llvm::StringRef(kind))) continue;
     const auto number = (*numbers)[i].getAsNumber();
     if (number && range.contains(*number)) return *number;
-    throw field_error(ErrorCode::invalid_argument, fmt::format("{}[{}]", config.path(key), i),
-                      describe((*numbers)[i]), range.describe());
+    throw field_error(ErrorCode::invalid_argument, fmt::format("{}[{}]", config.path(key), i), describe((*numbers)[i]),
+                      range.describe());
   }
   return std::nullopt;
 }
@@ -175,6 +192,7 @@ std::optional<double> number_of_kind(const ObjectReader& config, const char* key
 HfRopeDict step_3_7_dict(const ObjectReader& config, const HfFamily& family, const std::optional<ObjectReader>& nested,
                          const std::string& kind) {
   if (nested) return read_nested_rope_dict(nested->get_object(kind), config, family);
+  require_dicts_of_kinds(config);
   HfRopeDict dict = dict_of_class(number_of_kind(config, "rope_theta", kTheta, kind).value_or(1e4),
                                   number_of_kind(config, "partial_rotary_factors", kFraction, kind).value_or(1));
   if (const llvm::json::Value* types = config.find("yarn_only_types");
@@ -184,6 +202,16 @@ HfRopeDict step_3_7_dict(const ObjectReader& config, const HfFamily& family, con
   const std::optional<ObjectReader> scaling = config.find_object("rope_scaling");
   if (scaling && kind == kFull) dict.scaling = read_hf_scaling(*scaling, config, family, true);
   return dict;
+}
+
+// Muse Spark: the class has a theta of its own where a config has no dictionary, whatever it says beside that.
+HfRopeDict muse_spark_dict(const ObjectReader& config, const HfFamily& family,
+                           const std::optional<ObjectReader>& /*nested*/, const std::string& /*kind*/) {
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (const auto dict = config.find_object(key)) return read_nested_rope_dict(*dict, config, family);
+  }
+  require_no_theta_for_all(config);
+  return dict_of_class(5e5, 1);
 }
 
 // MiMo-V2-Flash: the first layer and every sixth are full; its first files say which are not.
@@ -299,8 +327,7 @@ constexpr HfNorm kLfm2Norm{.kind = HfNormKind::rms, .eps = 1e-5, .eps_keys = {"n
 constexpr HfNorm kOnePlusW{.kind = HfNormKind::rms, .plus_one = true, .rounds = kRoundsResult};
 constexpr HfNorm kGemma4Norm{.kind = HfNormKind::rms, .of_v = true, .rounds = kRoundsResult};
 constexpr HfNorm kHunYuanNorm{.kind = HfNormKind::rms, .after = true, .eps = 1e-5};
-constexpr HfNorm kMuseNorm{
-    .kind = HfNormKind::rms, .weight = NormWeight::none, .eps = 1e-5, .rounds = kRoundsNormed};
+constexpr HfNorm kMuseNorm{.kind = HfNormKind::rms, .weight = NormWeight::none, .eps = 1e-5, .rounds = kRoundsNormed};
 // Phi's and Persimmon's LayerNorm, which only some of their models have.
 constexpr HfNorm kPhiNorm{.kind = HfNormKind::layer,
                           .bias = true,
@@ -368,6 +395,7 @@ constexpr HfFamily kFamilies[] = {
     {.types = "beam",
      .rounding = Rounding::p3,
      .norm = kOlmoHeadNorm,
+     .still_layers_have = "whose layers without a rotation scale q by a power of the position",
      .needs = needs_head_dim | needs_kv_heads,
      .two_thetas = HfTwoThetas{},
      .full_every = 6,
@@ -786,9 +814,10 @@ constexpr HfFamily kFamilies[] = {
      .whole_models = "muse_spark",
      .norm = kMuseNorm,
      .scale = HfScale{.of_q = true, .key = "qk_scale_factor", .otherwise = 5.4730064863875},
-     .needs = needs_theta | needs_head_dim | needs_kv_heads,
+     .needs = needs_head_dim | needs_kv_heads,
      .layer_thetas_key = "layer_rope_theta",
-     .layers = muse_layers},
+     .layers = muse_layers,
+     .rope_dict = muse_spark_dict},
     {.types = "nanochat",
      .turns_back = true,
      .norm = HfNorm{.kind = HfNormKind::rms, .weight = NormWeight::none, .after = true, .rounds = kRoundsNormed}},

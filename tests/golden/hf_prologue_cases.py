@@ -5,7 +5,7 @@ FAR = [3, 4095, 100_003]
 ROPE = {"rope_type": "default", "rope_theta": 1e6}
 
 
-def config_of(model_type, head_dim=128, heads=3, kv_heads=1, layers=1, **more):
+def config_of(model_type, head_dim=128, heads=4, kv_heads=1, layers=1, **more):
     return {"model_type": model_type, "num_attention_heads": heads, "num_key_value_heads": kv_heads,
             "hidden_size": heads * head_dim, "num_hidden_layers": layers, "head_dim": head_dim,
             "max_position_embeddings": 1 << 20, **more}
@@ -36,7 +36,7 @@ CASES = [
     row(QWEN3, "N1", dtype="fp32", positions=FAR[1:]),
     row(QWEN3_MOE, "N1"),
     row(config_of("glm4_moe", kv_heads=1, use_qk_norm=True, rope_parameters=HALF), "N1", 64),
-    row(config_of("laguna", heads=3, rope_parameters={"full_attention": HALF}, layer_types=full()), "N1", 64),
+    row(config_of("laguna", rope_parameters={"full_attention": HALF}, layer_types=full()), "N1", 64),
     row(config_of("dots1", n_shared_experts=1, rope_parameters=ROPE), "N1"),
     row(config_of("hy_v3", rope_parameters=ROPE), "N1"),
     row(config_of("apertus", rope_parameters=ROPE), "N1"),
@@ -56,15 +56,15 @@ CASES = [
     row(config_of("minimax_m3_vl_text", layer_types=full(), rope_parameters=HALF), "N2", 64),
     row(config_of("step3p5", sliding_window=8, rope_parameters={"full_attention": HALF}, layer_types=full()), "N2", 64),
     # N3: w alone rounded
-    row(config_of("olmo2", heads=3, kv_heads=3, rope_parameters=ROPE), "N3"),
+    row(config_of("olmo2", heads=2, kv_heads=2, rope_parameters=ROPE), "N3"),
     row(config_of("olmo3", heads=4, kv_heads=4, layers=2, layer_types=BOTH, rope_parameters=TWO), "N3"),
-    row(config_of("flex_olmo", heads=5, kv_heads=5, rope_parameters=ROPE), "N3"),
+    row(config_of("flex_olmo", 64, heads=5, kv_heads=5, rope_parameters=ROPE), "N3"),
     row(config_of("afmoe", layers=2, layer_types=BOTH, rope_parameters=ROPE), "N3"),
     row(config_of("afmoe", layers=2, layer_types=BOTH, rope_parameters=ROPE), "N3", layer=1),
     # N4: by a power, v as well
     row(config_of("gemma3n_text", 256, 2, layers=2, layer_types=BOTH, num_kv_shared_layers=0, rope_parameters=TWO), "N4"),
     row(config_of("gemma4_text", 256, 2, layers=2, layer_types=BOTH, rope_parameters=GEMMA_4), "N4"),
-    row(config_of("gemma4_text", 256, 2, layers=2, layer_types=BOTH, global_head_dim=512, attention_k_eq_v=True,
+    row(config_of("gemma4_text", 256, 4, layers=2, layer_types=BOTH, global_head_dim=512, attention_k_eq_v=True,
                   rope_parameters=GEMMA_4), "N4", 512, layer=1, positions=FAR[:2]),
     row(config_of("muse_spark_text", 64, layers=2, layer_rope_theta=[1e6, 0], rope_parameters=ROPE), "N4"),
     row(config_of("muse_glimmer_text", layers=2, layer_rope_theta=[1e6, 0], rope_parameters=ROPE), "N4", layer=1),
@@ -87,10 +87,10 @@ CASES = [
                   mamba_n_groups=1, rope_parameters=ROPE), "none"),
     row(config_of("mimo_v2_flash", 192, 4, layers=2, v_head_dim=128, layer_types=["full_attention", "sliding_attention"],
                   attention_value_scale=0.707), "none", 64),
-    row(config_of("olmo", kv_heads=3, clip_qkv=1.25, rope_parameters=ROPE), "none"),
+    row(config_of("olmo", kv_heads=4, clip_qkv=1.25, rope_parameters=ROPE), "none"),
     row(config_of("smollm3", 64, layers=2, no_rope_layers=[1, 0], rope_parameters=ROPE), "none", layer=1),
     row(config_of("openai_privacy_filter", 64, layer_types=["sliding_attention"], rope_parameters=ROPE), "none"),
-    row(config_of("esm", 64, 3, 3, position_embedding_type="rotary"), "none"),
+    row(config_of("esm", 64, 4, 4, position_embedding_type="rotary"), "none"),
     row(config_of("granite", 64, rope_parameters=ROPE), "none"),
     row(config_of("solar_open", rope_parameters=ROPE), "none"),
 ]

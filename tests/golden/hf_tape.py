@@ -52,10 +52,10 @@ class Tape:
     def note_module(self, module, given, result):
         """A module that gives several tensors is noted once for each, with what it got in that place."""
         made = [result] if torch.is_tensor(result) else result if isinstance(result, tuple) else []
+        got = [each for each in given if torch.is_tensor(each)]
         for place, y in enumerate(made):
-            x = given[min(place, len(given) - 1)] if given else None
-            if torch.is_tensor(x) and torch.is_tensor(y):
-                self.events.append(("module", module, x.clone(), y.clone()))
+            if got and torch.is_tensor(y):
+                self.events.append(("module", module, got[min(place, len(got) - 1)].clone(), y.clone()))
 
     def patch(self, code, name):
         call = getattr(code, name)

@@ -101,7 +101,7 @@ def norm_parts(stage, module, given, made, x):
         r = torch.rsqrt(mean) if not hasattr(module, "with_scale") else torch.pow(mean, -0.5)
         r = r.reshape(1, -1) if norm["span"] == "token" else r[..., 0]
         if r.dim() == 3:  # [1, heads, tokens] or [1, tokens, heads]
-            r = r[0] if r.shape[1] == tokens else r[0].transpose(0, 1)
+            r = r[0].transpose(0, 1) if made.shape == x.shape and torch.equal(made, x) else r[0]
         parts["r"] = r.reshape(tokens, -1).contiguous()
     return parts
 
@@ -131,6 +131,7 @@ def make(row):
     made = {"name": f"{text['model_type']} layer {layer}, {dtype_name}", "config": text, "layer": layer}
     made.update({"dtype": dtype_name, "rounding": rounding, "positions": positions, "rotary_dim": rotary_dim})
     for name, x in zip("qkv", tensors):
+        assert x.shape[1] != x.shape[2], "as many heads as tokens: which are which cannot be told"
         made[name] = operand_of(x, modules, turns, config, torch.tensor(positions), name == "q")
     if "rotate" in made["q"]["stages"]:
         cos, sin = table_of(turns, rotary_dim)

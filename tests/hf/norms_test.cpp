@@ -26,7 +26,9 @@ namespace {
 // Where a golden cannot say what the cache holds, and why.
 const std::map<std::string, std::string> kPassedOver = {
     {"diffllama", "attention gets halves of v, which the cache holds whole"},
+    {"hrm_text", "layers run several times over"},
     {"jetmoe", "attention gets k and v repeated, which the cache holds once"},
+    {"mllama_text_model", "layers that attend to an image do not run without one"},
     {"zamba2", "a shared layer attends in place of the first ones"},
 };
 
@@ -42,7 +44,7 @@ std::string norm_text(const Norm& norm, const RoundAfter& rounds, const char* pr
   if (norm.plus_one) text += " plus_one";
   if (norm.bias) text += " bias";
   if (rounds.norm && norm.weight != NormWeight::none) text += " rounds_norm";
-  if (rounds.weight) text += " rounds_weight";
+  if (rounds.weight && norm.weight != NormWeight::none) text += " rounds_weight";
   if (rounds.norm_bias) text += " rounds_norm_bias";
   return text;
 }
@@ -65,6 +67,8 @@ std::string stages_of(const Operand& operand, bool rotates, const RoundAfter& ro
     if (stage == StageName::rotate && turned) text += "rotate; ";
     if (stage == StageName::temperature && operand.temperature) {
       const Temperature& tau = *operand.temperature;
+      // Llama 4 counts the five tokens of a golden from the start, where it is 1.
+      if (tau.offset == 1 && tau.length > 5) continue;
       text += fmt::format("temperature {} {} {} {}; ", tau.coefficient, tau.length, tau.offset, rounds.tau);
     }
   }
@@ -94,7 +98,8 @@ std::string stages_of(const llvm::json::Value& golden) {
       text += "; ";
     } else if (const auto tau = reader.find_object("temperature")) {
       text += fmt::format("temperature {} {} {} {}; ", tau->get_number("coefficient", PositiveRange{}),
-                          tau->get_int("length", IntRange{}), tau->get_int("offset", IntRange{}), *tau->find_bool("rounded"));
+                          tau->get_int("length", IntRange{}), tau->get_int("offset", IntRange{}),
+                          *tau->find_bool("rounded"));
     } else if (const auto clamp = reader.find_number("clamp", PositiveRange{})) {
       text += fmt::format("clamp {}; ", *clamp);
     } else {
@@ -163,7 +168,8 @@ TEST_CASE("what q, k and v go through is what transformers' own models do with t
       for (const llvm::json::Value& sort : sorts) {
         for (const char* name : {"q", "k", "v"}) known = known && stages_of(*sort.getAsObject()->get(name)) != "other";
       }
-      CHECK((!known || why.find("prologue: found") == std::string::npos || why.find("negative angle") != why.npos));
+      CHECK((!known || why.find("prologue: found") == std::string::npos ||
+             why.find("negative angle") != std::string::npos || why.find("latent") != std::string::npos));
       continue;
     }
     std::vector<std::int64_t> with_attention;
@@ -181,15 +187,15 @@ TEST_CASE("what q, k and v go through is what transformers' own models do with t
       CHECK(ours.k == stages_of(*golden.get("k")));
       CHECK(ours.v == stages_of(*golden.get("v")));
       for (const std::string* stages : {&ours.q, &ours.k, &ours.v}) {
-        for (const char* word : {"norm rms head lanes", "norm rms head none", "norm rms token", "norm layer", "plus_one",
-                                 "temperature", "clamp", "scale", "shared"}) {
+        for (const char* word : {"norm rms head lanes", "norm rms head none", "norm rms token", "norm layer",
+                                 "plus_one", "temperature", "clamp", "scale", "shared"}) {
           counts[word] += stages->find(word) != std::string::npos ? 1 : 0;
         }
         if (stages->empty()) ++counts["nothing"];
       }
     }
   }
-  for (const auto& [what, count] : counts) INFO(what << " " << count);
+  for (const auto& [what, count] : counts) UNSCOPED_INFO(what << " " << count);
   for (const char* what : {"norm rms head lanes", "norm rms head none", "norm rms token", "norm layer", "plus_one",
                            "temperature", "clamp", "scale", "shared", "nothing"}) {
     INFO(what);

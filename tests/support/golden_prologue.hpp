@@ -15,7 +15,7 @@ namespace ropejit::test {
 struct GoldenOperand {
   std::int64_t heads = 0;
   std::int64_t head_dim = 0;
-  std::vector<std::string> stages;  ///< their names, in order; none: there is nothing else
+  std::vector<std::string> stages;                    ///< their names, in order; none: there is nothing else
   std::vector<internal::ElementBits> projected = {};  ///< [tokens][heads][head_dim]
   std::vector<internal::ElementBits> made = {};       ///< likewise, as attention gets it
   std::vector<internal::ElementBits> normed = {};     ///< likewise, of norms: what the norm gave
@@ -46,8 +46,8 @@ struct GoldenPrologue {
   GoldenOperand q, k, v;
 
   bool rotates() const { return !cos.empty(); }
-  /// The layer's spec as ropejit reads the config with ModelOptions::prologue, in the case's dtype. Text has one position
-  /// on all axes, so the spec has one axis. Throws Error where the config cannot be read.
+  /// The layer's spec as ropejit reads the config with ModelOptions::prologue, in the case's dtype. Text has one
+  /// position on all axes, so the spec has one axis. Throws Error where the config cannot be read.
   RopeSpec spec(bool parity) const;
 };
 
