@@ -33,8 +33,10 @@ __device__ __forceinline__ void add_held_lanes(const LaunchParams& params, const
   for_each_chunk<C, O>(row.thread, [&](u32 i, u32 chunk) {
     float read[Cut::chunk_lanes];
     float lane[Cut::chunk_lanes];
-    for (u32 w = 0; w < C.split(O).words_per_thread; ++w) unpack<C.element>(row.word[i][h][w], read, w * Cut::word_lanes);
-    run_chunk<C, O, Cut::norming, Cut::pairs>(params, input, chunk, row.turn[i], row.weights.rotating[0][i], read, lane);
+    for (u32 w = 0; w < C.split(O).words_per_thread; ++w)
+      unpack<C.element>(row.word[i][h][w], read, w * Cut::word_lanes);
+    run_chunk<C, O, Cut::norming, Cut::pairs>(params, input, chunk, row.turn[i], row.weights.rotating[0][i], read,
+                                              lane);
 #pragma unroll
     for (u32 n = 0; n < Cut::pairs; ++n) {
       added.low[i * Cut::pairs + n] = centre(lane[n]);
@@ -153,7 +155,8 @@ __device__ __forceinline__ void sums_of_row(const LaunchParams& params, const St
     }
     float own[Cut::heads_at_once];
     if constexpr (by_token) {
-      sums_of_segment<Cut::threads>(part, row.thread, [](float sum) { return sum; }, own);
+      sums_of_segment<Cut::threads>(
+          part, row.thread, [](float sum) { return sum; }, own);
     } else {
       sums_of_segment<Cut::threads>(part, row.thread, finish, own);
     }
@@ -183,20 +186,19 @@ __device__ __forceinline__ void work_out_statistic(const LaunchParams& params, c
   using Cut = StagedCut<C, O>;
   constexpr NormConfig norm = C.operand[O].norm;
   constexpr bool hands_out_sum = norm.statistic == StatisticUse::sum_handed_out;
-  constexpr float share =
-      1.0f / static_cast<float>(Cut::normed_lanes * (norm.is_by_token() ? C.operand[O].heads : 1));
+  constexpr float share = 1.0f / static_cast<float>(Cut::normed_lanes * (norm.is_by_token() ? C.operand[O].heads : 1));
   const float& eps = lines_of<O>(params).eps;
   const auto finish = [&](float sum) { return statistic_of_sum(norm.kind, sum, share, eps); };
   const auto as_it_is = [](u32, float lane) { return lane; };
   if constexpr (norm.kind == NormKind::layer) {
-    sums_of_row<C, O, Summand::lane, 0>(params, row, seat, works, as_it_is,
-                                        [](float sum) { return multiply(sum, share); }, statistic.mean);
-    sums_of_row<C, O, Summand::square, 1>(params, row, seat, works,
-                                          [&](u32 h, float lane) { return add(lane, -statistic.mean[h]); }, finish,
-                                          statistic.r);
+    sums_of_row<C, O, Summand::lane, 0>(
+        params, row, seat, works, as_it_is, [](float sum) { return multiply(sum, share); }, statistic.mean);
+    sums_of_row<C, O, Summand::square, 1>(
+        params, row, seat, works, [&](u32 h, float lane) { return add(lane, -statistic.mean[h]); }, finish,
+        statistic.r);
   } else if constexpr (hands_out_sum) {
-    sums_of_row<C, O, Summand::square, 0>(params, row, seat, works, as_it_is, [](float sum) { return sum; },
-                                          statistic.sum);
+    sums_of_row<C, O, Summand::square, 0>(
+        params, row, seat, works, as_it_is, [](float sum) { return sum; }, statistic.sum);
 #pragma unroll
     for (u32 h = 0; h < Cut::heads; ++h) statistic.r[h] = finish(statistic.sum[h]);
   } else {
@@ -220,8 +222,8 @@ __device__ __forceinline__ void load_statistic(const LaunchParams& params, const
     if (!has_head<C, O>(group, h)) continue;
     statistic.r[h] = float_from_bits(load_word<4>(statistic_at<C, O>(params, token, group, h)).bits[0]);
     if constexpr (C.operand[O].norm.statistic == StatisticUse::sum_given) {
-      statistic.r[h] = statistic_of_sum(NormKind::rms, statistic.r[h], numbers_of<O>(params).norm_share,
-                                                       lines_of<O>(params).eps);
+      statistic.r[h] =
+          statistic_of_sum(NormKind::rms, statistic.r[h], numbers_of<O>(params).norm_share, lines_of<O>(params).eps);
     }
   }
 }

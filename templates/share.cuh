@@ -3,8 +3,8 @@
 #pragma once
 
 #include "operand_params.cuh"
-#include "positions.cuh"
 #include "pairs.cuh"
+#include "positions.cuh"
 #include "table.cuh"
 
 namespace ropejit {

@@ -87,10 +87,10 @@ struct StagedCut {
 
 // Words that do not rotate, of each head of a thread.
 template <KernelConfig C, u32 O>
-using StillWords = Word<StagedCut<C, O>::still_lanes *
-                        C.element_bytes()>[StagedCut<C, O>::heads][StagedCut<C, O>::still_rounds > 0
-                                                                       ? StagedCut<C, O>::still_rounds
-                                                                       : 1];
+using StillWords =
+    Word<StagedCut<C, O>::still_lanes * C.element_bytes()>[StagedCut<C, O>::heads][StagedCut<C, O>::still_rounds > 0
+                                                                                       ? StagedCut<C, O>::still_rounds
+                                                                                       : 1];
 
 // The weights of a thread's lanes.
 template <KernelConfig C, u32 O>

@@ -18,6 +18,11 @@ def same(a, b):
     return a.numel() == b.numel() and values(a) == values(b)
 
 
+def comes_from(x, y):
+    """Whether y is a projection of which x is all or a part, as of q, k and v in one."""
+    return y.numel() <= 8 * x.numel() and not values(x) - values(y)
+
+
 def before_rotation(x, turns):
     """What x was before its rotation, lanes that do not rotate among them, in x's shape; None where it is not rotated."""
     for given, made in turns:
@@ -154,7 +159,7 @@ def stages_of(x, modules, turns, constants, factors, notes=None):
     for _ in range(6):
         for module, _, y in modules:
             is_source = isinstance(module, torch.nn.Linear) or type(module).__name__.endswith("Projection")
-            if is_source and not values(x) - values(y):
+            if is_source and comes_from(x, y):
                 return stages, x
         before = before_rotation(x, turns)
         if before is not None:

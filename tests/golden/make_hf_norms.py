@@ -11,7 +11,7 @@ stages they came through from a projection (hf_stages.py). Made with
     python3 tests/golden/make_hf_norms.py
 
 What a case holds:
-    config     the fields of a config.json
+    config     the fields of a config.json, with the class's own layer_types
     layers     of each layer that has attention, in order, which of `sorts` it is
     sorts      q, k and v: the list of their stages, first to last; or in place of it "other", for what is not known, or
                "shared", for what was an earlier layer's
@@ -46,6 +46,7 @@ SHAPES = [
     {**SHAPE, "head_dim": 16},
     {**SHAPE, "head_dim": 64, "hidden_size": 256},  # for sections of three axes
     {**SHAPE, "hidden_size": 256},
+    {**SHAPE, "head_dim": 16, "num_key_value_heads": 4},
     {**SHAPE, **LATENT},
     {**SHAPE, "head_dim": 16, "layer_types": KINDS},
 ]
@@ -71,7 +72,8 @@ MORE = {
     "lfm2_moe": [{"layer_types": ["full_attention"] * 8}],
     "llama4_text": [{"use_qk_norm": False}, {"floor_scale": 2, "attn_scale": 0.3},
                     {"floor_scale": 2, "attn_temperature_tuning": False}],
-    "mimo_v2_flash": [{"attention_value_scale": None, "v_head_dim": 8}, {"attention_value_scale": 0.6}],
+    "mimo_v2_flash": [{"attention_value_scale": None, "head_dim": 24, "v_head_dim": 8},
+                      {"attention_value_scale": 0.6, "head_dim": 24}],
     "ministral3": [{"rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "llama_4_scaling_beta": 0.3,
                                         "original_max_position_embeddings": 1000}}],
     "molmo2_text": [{"qk_norm_type": "olmo"}],
@@ -148,7 +150,11 @@ def case_of(model_type, more):
         try:
             small = {**SMALL, **SMALLER.get(model_type, {})}
             config = transformers.CONFIG_MAPPING[model_type](**small, **json.loads(json.dumps(fields)))
-            return {"config": {"model_type": model_type, **fields}, **run(config)}, None
+            case = run(config)
+            kinds = getattr(config, "layer_types", None)
+            if isinstance(kinds, list) and len(set(kinds)) > 1:
+                fields["layer_types"] = kinds
+            return {"config": {"model_type": model_type, **fields}, **case}, None
         except Exception as error:
             failure = f"{type(error).__name__}: {str(error)[:150]}"
         finally:
