@@ -71,14 +71,33 @@ __device__ __forceinline__ void add_read_lanes(const LaunchParams& params, const
   }
 }
 
+// Lanes of all rows of a block's threads of operand O, where they are handed round.
+template <KernelConfig C, u32 O>
+__device__ constexpr u32 handed_lanes() {
+  if constexpr (O >= C.operands) {
+    return 0;
+  } else if constexpr (StagedCut<C, O>::shares_rows) {
+    constexpr u32 own = C.threads() / StagedCut<C, O>::threads * StagedCut<C, O>::normed_lanes;
+    return own > handed_lanes<C, O + 1>() ? own : handed_lanes<C, O + 1>();
+  } else {
+    return handed_lanes<C, O + 1>();
+  }
+}
+
+// Memory for them: a block works on one operand, so all have the same.
+template <KernelConfig C>
+__device__ __forceinline__ float* handed_rows() {
+  __shared__ float rows[handed_lanes<C, 0>()];
+  return rows;
+}
+
 // Of lanes that have turned, which the threads of the row hand each other in shared memory. All threads of the warp
 // call it at once.
 template <KernelConfig C, u32 O, class Centre>
 __device__ __forceinline__ void add_shared_lanes(const LaunchParams& params, const StagedRow<C, O>& row, u32 h,
                                                  bool has_row, const Centre& centre, AddedLanes<C, O>& added) {
   using Cut = StagedCut<C, O>;
-  __shared__ float rows[C.threads() / Cut::threads][Cut::normed_lanes];
-  float* const own = rows[threadIdx.x / Cut::threads];
+  float* const own = handed_rows<C>() + threadIdx.x / Cut::threads * Cut::normed_lanes;
   const StageInput input{head_of<C, O>(row.group, h), 0.0f, 0.0f, row.tau};
   const auto put = [&](u32 lane, float value) {
     if (is_normed_lane<C, O>(lane)) own[lane - C.operand[O].norm.first_lane] = value;

@@ -96,7 +96,7 @@ using StillWords =
 template <KernelConfig C, u32 O>
 struct HeldWeights {
   using Cut = StagedCut<C, O>;
-  float rotating[Cut::weight_heads][Cut::rotates ? Cut::rounds : 1][Cut::rotates ? Cut::chunk_lanes : 1];
+  float rotating[Cut::weight_heads][Cut::rounds][Cut::chunk_lanes];
   float still[Cut::weight_heads][Cut::still_rounds > 0 ? Cut::still_rounds : 1][Cut::still_lanes];
 };
 

@@ -141,9 +141,9 @@ NormedLanes normed_lanes_of(const Norm& norm, std::size_t head_dim) {
   return {first, norm.lanes != 0 ? static_cast<std::size_t>(norm.lanes) : head_dim - first};
 }
 
-NormStatistic statistic_of(const NormRule& rule, std::span<const std::vector<LaneValue>> heads) {
+StatisticValue statistic_of(const NormRule& rule, std::span<const std::vector<LaneValue>> heads) {
   const Lanes lanes = gathered(rule.norm, heads);
-  NormStatistic statistic;
+  StatisticValue statistic;
   if (rule.norm.kind == NormKind::layer) statistic.mean = mean_of(lanes);
   const LaneValue squares = squares_of(lanes, statistic.mean);
   const double depth = lanes.relative_depth * kRounding;
@@ -152,13 +152,13 @@ NormStatistic statistic_of(const NormRule& rule, std::span<const std::vector<Lan
   return statistic;
 }
 
-NormStatistic given_statistic(const NormRule& rule, double given, std::int64_t lanes) {
+StatisticValue given_statistic(const NormRule& rule, double given, std::int64_t lanes) {
   if (rule.norm.statistic == Statistic::given) return {as_used(rule, {given, 0}), {}, {}};
   const LaneValue total{given, 0};
   return {as_used(rule, root_of(rule, total, static_cast<double>(lanes), kGivenSumError)), total, {}};
 }
 
-std::vector<LaneValue> normed_lanes(const NormRule& rule, const NormStatistic& statistic,
+std::vector<LaneValue> normed_lanes(const NormRule& rule, const StatisticValue& statistic,
                                     std::span<const LaneValue> lanes, std::span<const double> weights,
                                     std::span<const double> biases) {
   const auto point = [&](bool is_rounded, const LaneValue& lane) {

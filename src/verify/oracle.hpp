@@ -101,8 +101,8 @@ class Oracle {
   /// What the norm of `operand` knows of its lanes, which it computes: of a head, or for a norm over the token of all
   /// its heads in their order. `data.head` is not read for these. Lanes have gone through the stages before the norm.
   /// Thread-safe.
-  NormStatistic statistic(const Angles& angles, const Operand& operand, std::span<const HeadRow> heads,
-                          const RowData& data = {}) const;
+  StatisticValue statistic(const Angles& angles, const Operand& operand, std::span<const HeadRow> heads,
+                           const RowData& data = {}) const;
 
   /// Checks r, or a sum of squares, as a launch handed it out, against what it is.
   static void check_statistic(const LaneValue& wanted, float got, const ElementIndex& index, Comparison& result);

@@ -59,7 +59,7 @@ std::vector<LaneValue> Oracle::normed(const Operand& operand, const std::vector<
   const Norm& norm = *operand.norm;
   const NormRule rule{norm, spec_.dtype, spec_.round_after};
   const bool is_by_token = norm.span == NormSpan::token;
-  NormStatistic statistic;
+  StatisticValue statistic;
   if (norm.statistic != Statistic::computed) {
     if (!data.given) throw std::invalid_argument("a head with a norm of a given statistic needs it");
     const std::int64_t heads = !is_by_token ? 1 : norm.global_heads != 0 ? norm.global_heads : operand.heads;
@@ -127,8 +127,8 @@ std::vector<LaneBound> Oracle::expected(const Angles& angles, const Operand& ope
   return made;
 }
 
-NormStatistic Oracle::statistic(const Angles& angles, const Operand& operand, std::span<const HeadRow> heads,
-                                const RowData& data) const {
+StatisticValue Oracle::statistic(const Angles& angles, const Operand& operand, std::span<const HeadRow> heads,
+                                 const RowData& data) const {
   const UsualRounding arithmetic;
   const Norm& norm = operand.norm.value();
   const bool is_by_token = norm.span == NormSpan::token;

@@ -22,7 +22,7 @@ struct RowData {
   /// Of a norm of Statistic::given or given_sum: r, or the sum. It is taken as exact.
   std::optional<double> given = std::nullopt;
   /// Of a norm over the token: what Oracle::statistic makes of all its heads.
-  std::optional<NormStatistic> of_token = std::nullopt;
+  std::optional<StatisticValue> of_token = std::nullopt;
 };
 
 /// The part of `all` that is head `head`'s, of so many elements each.

@@ -148,3 +148,46 @@ TEST_CASE("Where only statistics are written, operands without one get no blocks
   CHECK(seen.statistic[0].data == args.q_norm_statistic_out.data);
   CHECK(seen.statistic[0].token == 4);
 }
+
+TEST_CASE("Biases are read by words as weights are, and those that no word fits go to the universal entry",
+          "[launch]") {
+  struct Row {
+    const char* what;
+    void (*change)(RopeSpec&);
+    std::uint32_t bytes;
+  };
+  const Row rows[] = {
+      {"nothing to read", [](RopeSpec&) {}, 1},
+      {"a norm without weights", [](RopeSpec& spec) { spec.q.norm = Norm{}, spec.q.norm->weight = NormWeight::none; },
+       1},
+      {"factors of heads", [](RopeSpec& spec) { spec.v->head_scales = true; }, 1},
+      {"weights", [](RopeSpec& spec) { spec.k->norm = Norm{}; }, 16},
+      {"biases of what rotates", [](RopeSpec& spec) { spec.q.bias = true; }, 16},
+      {"biases of what does not", [](RopeSpec& spec) { spec.v->bias = true; }, 16},
+  };
+  // Words of eight lanes, of those that rotate and of those that do not.
+  const internal::Variant fast{internal::Family::flat, 16, 1, 128};
+  for (const Row& row : rows) {
+    RopeSpec spec = three_operands();
+    spec.rotary_dim = 16;
+    row.change(spec);
+    INFO(row.what);
+    CHECK(internal::work_of(internal::lower(spec, LaunchForm::in_place_ids()).kernel_class, fast).widths.weight ==
+          row.bytes);
+  }
+  RopeSpec spec = three_operands();
+  spec.v->bias = true;
+  Prepared prepared(spec, LaunchForm::in_place_ids());
+  const auto words = std::make_shared<Recorder>();
+  prepared.kernel.table.front() =
+      internal::prepared_variant(prepared.kernel.kernel_class, {internal::Family::flat, 8, 1, 128}, 0, words);
+  RopeArgs args = good_args();
+  args.v_bias = address(0x90000);
+  REQUIRE(internal::launch_prepared(prepared.kernel, args, nullptr));
+  CHECK(words->launches == 1);
+  CHECK(prepared.recorder->launches == 0);
+  args.v_bias = address(0x90008);
+  REQUIRE(internal::launch_prepared(prepared.kernel, args, nullptr));
+  CHECK(words->launches == 1);
+  CHECK(prepared.recorder->launches == 1);
+}

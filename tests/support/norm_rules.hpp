@@ -23,7 +23,7 @@ inline std::vector<internal::LaneValue> known(const Numbers& numbers) {
   return lanes;
 }
 
-inline internal::NormStatistic statistic_of(const internal::NormRule& rule, const Numbers& lanes) {
+inline internal::StatisticValue statistic_of(const internal::NormRule& rule, const Numbers& lanes) {
   const std::vector<internal::LaneValue> head = known(lanes);
   return internal::statistic_of(rule, {&head, 1});
 }

@@ -34,7 +34,7 @@ std::vector<Numbers> random_heads(std::mt19937_64& random, std::size_t heads, st
   return result;
 }
 
-NormStatistic statistic_of_heads(const NormRule& rule, const std::vector<Numbers>& heads) {
+StatisticValue statistic_of_heads(const NormRule& rule, const std::vector<Numbers>& heads) {
   std::vector<std::vector<LaneValue>> all;
   for (const Numbers& head : heads) all.push_back(known(head));
   return internal::statistic_of(rule, all);
@@ -200,7 +200,7 @@ TEST_CASE("Statistics of every kind and span in fp32 are within their errors, fa
           rule.norm.kind = kind;
           rule.norm.span = row.heads == 1 ? NormSpan::head : NormSpan::token;
           const std::vector<Numbers> heads = random_heads(random, row.heads, row.lanes, middle, deviation);
-          const NormStatistic wanted = statistic_of_heads(rule, heads);
+          const StatisticValue wanted = statistic_of_heads(rule, heads);
           const Computed got = computed_of(rule.norm, heads);
           worst = std::max(worst, ratio(got.r, wanted.r));
           worst_sum = std::max(worst_sum, ratio(got.sum, wanted.sum));
@@ -228,7 +228,7 @@ TEST_CASE("Lanes that are known within errors move r by no more than it allows")
         const Numbers lanes = random_heads(random, 1, 16, 0.25, deviation).front();
         std::vector<LaneValue> uncertain = known(lanes);
         for (LaneValue& lane : uncertain) lane.error = error;
-        const NormStatistic wanted = internal::statistic_of(rule, {&uncertain, 1});
+        const StatisticValue wanted = internal::statistic_of(rule, {&uncertain, 1});
         double worst = 0;
         for (int i = 0; i < 200; ++i) {
           Numbers moved = lanes;
@@ -238,7 +238,7 @@ TEST_CASE("Lanes that are known within errors move r by no more than it allows")
             const double sign = i % 3 == 0 ? way : i % 3 == 1 ? way * (lane < 0.25 ? -1 : 1) : within(random);
             lane += error * sign;
           }
-          const NormStatistic there = test::statistic_of(rule, moved);
+          const StatisticValue there = test::statistic_of(rule, moved);
           worst = std::max(worst, std::fabs(there.r.value - wanted.r.value) / wanted.r.error);
           CHECK(std::fabs(there.sum.value - wanted.sum.value) <= wanted.sum.error);
           CHECK(std::fabs(there.mean.value - wanted.mean.value) <= wanted.mean.error);
@@ -254,7 +254,7 @@ TEST_CASE("Lanes that are known within errors move r by no more than it allows")
 TEST_CASE("A sum that is given makes r of as many lanes as it is of, and r that is given is itself") {
   NormRule rule = rule_of(1e-18, DType::bf16);
   rule.norm.statistic = Statistic::given_sum;
-  const NormStatistic of_sum = given_statistic(rule, 800, 32);
+  const StatisticValue of_sum = given_statistic(rule, 800, 32);
   CHECK(std::fabs(of_sum.r.value - 0.2) < 1e-15);
   CHECK(of_sum.r.error > 0.2 * 1.5 * 0x1p-24);
   CHECK(of_sum.r.error < 0.2 * 0x1p-22);
