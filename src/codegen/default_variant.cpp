@@ -94,8 +94,8 @@ Regime adapted(Regime regime, const KernelClass& kernel_class) {
   return regime;
 }
 
-/// The same of a class with a norm over the token, all of whose threads stand in one block: a block that is large enough,
-/// then wider words, then more heads a thread.
+/// The same of a class with a norm over the token, all of whose threads stand in one block: a block that is large
+/// enough, then wider words, then more heads a thread.
 Variant variant_for_tokens(const KernelClass& kernel_class, Variant variant) {
   const auto is_legal = [&kernel_class](const Variant& one) { return why_illegal(kernel_class, one).empty(); };
   const std::uint32_t heads = variant.heads_per_thread;

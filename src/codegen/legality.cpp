@@ -98,7 +98,7 @@ std::string why_not_lanes(const KernelClass& kernel_class, const RowSplit& split
 
 /// The same of an operand with stages, which holds all of its words, and a weight for each lane that is normed.
 std::uint32_t words_of_stages(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand,
-                            const OperandWork& work) {
+                              const OperandWork& work) {
   const RowSplit& row = work.row;
   const std::uint32_t still_words = operand.rotates() ? row.still_words : row.chunks;
   const std::uint32_t still = ceil_divide(still_words, work.block.row_threads) * row.copy_lanes;
