@@ -120,8 +120,9 @@ __device__ __forceinline__ void run_generic_token(const StageParams& params, con
   }
   __syncthreads();
 
-  const GenericRow row{plan, shape, params.numbers[o], lines, cosines, sines, in, in_head, in_lane,
-                       generic_tau(plan, shape, params.numbers[o], position[0])};
+  const GenericRow row{
+      plan,  shape, params.numbers[o], lines,   cosines,
+      sines, in,    in_head,           in_lane, generic_tau(plan, shape, params.numbers[o], position[0])};
   if (changes && (hands_out || !kept)) {
     GenericStatistic statistic{};
     if (is_by_token(shape)) statistic = statistic_of_token(row, params.statistic[o], number);

@@ -64,7 +64,8 @@ __device__ __forceinline__ float after_stage(const GenericRow& row, Stage stage,
   const auto round_if = [&](u32 rounds, float x) { return rounds != 0 ? generic_rounded(row.plan, x) : x; };
   const u32 of_head = head * shape.head_dim + lane;
   switch (stage) {
-    case Stage::bias: return round_if(shape.round_bias, add(value, number_at(row.plan.element, row.numbers.bias, of_head)));
+    case Stage::bias:
+      return round_if(shape.round_bias, add(value, number_at(row.plan.element, row.numbers.bias, of_head)));
     case Stage::clamp: return clamped(value, row.numbers.clamp);
     case Stage::scale: return round_if(shape.round_scale, multiply(value, row.numbers.scale));
     case Stage::head_scale:
@@ -84,8 +85,8 @@ __device__ __forceinline__ float after_stage(const GenericRow& row, Stage stage,
       const u32 number = norm.weights == NormWeight::heads ? of_head : lane;
       const float w = norm.weights == NormWeight::none ? 0.0f : number_at(shape.norm_weight, row.lines.weight, number);
       const float b = norm.has_bias ? number_at(shape.norm_weight, row.numbers.norm_bias, number) : 0.0f;
-      return normed(norm, [&](float x) { return generic_rounded(row.plan, x); }, value, statistic.r, statistic.mean, w,
-                    b);
+      return normed(
+          norm, [&](float x) { return generic_rounded(row.plan, x); }, value, statistic.r, statistic.mean, w, b);
     }
     case Stage::none:
     case Stage::rotate: break;
@@ -120,8 +121,8 @@ __device__ __forceinline__ const float* staged_row(const GenericRow& row, u32 he
     for (u32 pair = threadIdx.x; pair < row.plan.rotary_dim / 2; pair += blockDim.x) {
       const PairLanes read = lanes_of_pair(row.plan.layout, row.plan, shape.first_lane, pair);
       const PairLanes written = lanes_of_pair(row.plan.layout_out, row.plan, shape.first_lane, pair);
-      const PairValues values = turned(row.plan, lanes[read.first], lanes[read.second],
-                                       {row.cosines[pair], row.sines[pair]}, false);
+      const PairValues values =
+          turned(row.plan, lanes[read.first], lanes[read.second], {row.cosines[pair], row.sines[pair]}, false);
       other[written.first] = shape.round_rotation != 0 ? generic_rounded(row.plan, values.first) : values.first;
       other[written.second] = shape.round_rotation != 0 ? generic_rounded(row.plan, values.second) : values.second;
     }
@@ -149,7 +150,8 @@ __device__ __forceinline__ float sum_of_row(const GenericOperand& shape, const f
   };
   __syncthreads();
   for (u32 i = threadIdx.x; i < half / 2; i += blockDim.x) {
-    sums[i] = sum_of_four<summand>(lane_at(2 * i), lane_at(2 * i + 1), lane_at(half + 2 * i), lane_at(half + 2 * i + 1));
+    sums[i] =
+        sum_of_four<summand>(lane_at(2 * i), lane_at(2 * i + 1), lane_at(half + 2 * i), lane_at(half + 2 * i + 1));
   }
   for (u32 step = 1; step < half / 2; step *= 2) {
     __syncthreads();
@@ -208,8 +210,8 @@ __device__ __forceinline__ GenericStatistic generic_statistic(const GenericRow& 
   GenericStatistic result{};
   if (use == StatisticUse::given || use == StatisticUse::sum_given) {
     const float value = float_from_bits(load_word<4>(generic_statistic_at(given, number, head)).bits[0]);
-    result.r = use == StatisticUse::given ? value
-                                          : statistic_of_sum(kind, value, row.numbers.norm_share, row.lines.eps);
+    result.r =
+        use == StatisticUse::given ? value : statistic_of_sum(kind, value, row.numbers.norm_share, row.lines.eps);
   } else {
     const float share = divide(1.0f, float_from_int(static_cast<i32>(lanes)));
     if (kind == NormKind::layer) {

@@ -120,13 +120,12 @@ __device__ __forceinline__ void sums_of_segment(const float (&part)[heads], u32 
   const float own = finish(sum[0]);
 #pragma unroll
   for (u32 h = 0; h < heads; ++h) {
-    result[h] =
-        heads == 1 ? own : __shfl_sync(0xffffffffu, own, static_cast<int>(reversed(h, heads)), heads);
+    result[h] = heads == 1 ? own : __shfl_sync(0xffffffffu, own, static_cast<int>(reversed(h, heads)), heads);
   }
 }
 
-// One lane. `mean` is of a layer norm, weight and bias are where the norm has them; round(x) is x rounded to the class's
-// element.
+// One lane. `mean` is of a layer norm, weight and bias are where the norm has them; round(x) is x rounded to the
+// class's element.
 template <class Round>
 __device__ __forceinline__ float normed(const NormConfig& norm, const Round& round, float lane, float r, float mean,
                                         float weight, float bias) {

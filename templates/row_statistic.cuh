@@ -33,8 +33,10 @@ __device__ __forceinline__ void add_held_lanes(const LaunchParams& params, const
   for_each_chunk<C, O>(row.thread, [&](u32 i, u32 chunk) {
     float read[Cut::chunk_lanes];
     float lane[Cut::chunk_lanes];
-    for (u32 w = 0; w < C.split(O).words_per_thread; ++w) unpack<C.element>(row.word[i][h][w], read, w * Cut::word_lanes);
-    run_chunk<C, O, Cut::norming, Cut::pairs>(params, input, chunk, row.turn[i], row.weights.rotating[0][i], read, lane);
+    for (u32 w = 0; w < C.split(O).words_per_thread; ++w)
+      unpack<C.element>(row.word[i][h][w], read, w * Cut::word_lanes);
+    run_chunk<C, O, Cut::norming, Cut::pairs>(params, input, chunk, row.turn[i], row.weights.rotating[0][i], read,
+                                              lane);
 #pragma unroll
     for (u32 n = 0; n < Cut::pairs; ++n) {
       added.low[i * Cut::pairs + n] = centre(lane[n]);
@@ -69,14 +71,33 @@ __device__ __forceinline__ void add_read_lanes(const LaunchParams& params, const
   }
 }
 
+// Lanes of all rows of a block's threads of operand O, where they are handed round.
+template <KernelConfig C, u32 O>
+__device__ constexpr u32 handed_lanes() {
+  if constexpr (O >= C.operands) {
+    return 0;
+  } else if constexpr (StagedCut<C, O>::shares_rows) {
+    constexpr u32 own = C.threads() / StagedCut<C, O>::threads * StagedCut<C, O>::normed_lanes;
+    return own > handed_lanes<C, O + 1>() ? own : handed_lanes<C, O + 1>();
+  } else {
+    return handed_lanes<C, O + 1>();
+  }
+}
+
+// Memory for them: a block works on one operand, so all have the same.
+template <KernelConfig C>
+__device__ __forceinline__ float* handed_rows() {
+  __shared__ float rows[handed_lanes<C, 0>()];
+  return rows;
+}
+
 // Of lanes that have turned, which the threads of the row hand each other in shared memory. All threads of the warp
 // call it at once.
 template <KernelConfig C, u32 O, class Centre>
 __device__ __forceinline__ void add_shared_lanes(const LaunchParams& params, const StagedRow<C, O>& row, u32 h,
                                                  bool has_row, const Centre& centre, AddedLanes<C, O>& added) {
   using Cut = StagedCut<C, O>;
-  __shared__ float rows[C.threads() / Cut::threads][Cut::normed_lanes];
-  float* const own = rows[threadIdx.x / Cut::threads];
+  float* const own = handed_rows<C>() + threadIdx.x / Cut::threads * Cut::normed_lanes;
   const StageInput input{head_of<C, O>(row.group, h), 0.0f, 0.0f, row.tau};
   const auto put = [&](u32 lane, float value) {
     if (is_normed_lane<C, O>(lane)) own[lane - C.operand[O].norm.first_lane] = value;
@@ -153,7 +174,8 @@ __device__ __forceinline__ void sums_of_row(const LaunchParams& params, const St
     }
     float own[Cut::heads_at_once];
     if constexpr (by_token) {
-      sums_of_segment<Cut::threads>(part, row.thread, [](float sum) { return sum; }, own);
+      sums_of_segment<Cut::threads>(
+          part, row.thread, [](float sum) { return sum; }, own);
     } else {
       sums_of_segment<Cut::threads>(part, row.thread, finish, own);
     }
@@ -183,20 +205,19 @@ __device__ __forceinline__ void work_out_statistic(const LaunchParams& params, c
   using Cut = StagedCut<C, O>;
   constexpr NormConfig norm = C.operand[O].norm;
   constexpr bool hands_out_sum = norm.statistic == StatisticUse::sum_handed_out;
-  constexpr float share =
-      1.0f / static_cast<float>(Cut::normed_lanes * (norm.is_by_token() ? C.operand[O].heads : 1));
+  constexpr float share = 1.0f / static_cast<float>(Cut::normed_lanes * (norm.is_by_token() ? C.operand[O].heads : 1));
   const float& eps = lines_of<O>(params).eps;
   const auto finish = [&](float sum) { return statistic_of_sum(norm.kind, sum, share, eps); };
   const auto as_it_is = [](u32, float lane) { return lane; };
   if constexpr (norm.kind == NormKind::layer) {
-    sums_of_row<C, O, Summand::lane, 0>(params, row, seat, works, as_it_is,
-                                        [](float sum) { return multiply(sum, share); }, statistic.mean);
-    sums_of_row<C, O, Summand::square, 1>(params, row, seat, works,
-                                          [&](u32 h, float lane) { return add(lane, -statistic.mean[h]); }, finish,
-                                          statistic.r);
+    sums_of_row<C, O, Summand::lane, 0>(
+        params, row, seat, works, as_it_is, [](float sum) { return multiply(sum, share); }, statistic.mean);
+    sums_of_row<C, O, Summand::square, 1>(
+        params, row, seat, works, [&](u32 h, float lane) { return add(lane, -statistic.mean[h]); }, finish,
+        statistic.r);
   } else if constexpr (hands_out_sum) {
-    sums_of_row<C, O, Summand::square, 0>(params, row, seat, works, as_it_is, [](float sum) { return sum; },
-                                          statistic.sum);
+    sums_of_row<C, O, Summand::square, 0>(
+        params, row, seat, works, as_it_is, [](float sum) { return sum; }, statistic.sum);
 #pragma unroll
     for (u32 h = 0; h < Cut::heads; ++h) statistic.r[h] = finish(statistic.sum[h]);
   } else {
@@ -220,8 +241,8 @@ __device__ __forceinline__ void load_statistic(const LaunchParams& params, const
     if (!has_head<C, O>(group, h)) continue;
     statistic.r[h] = float_from_bits(load_word<4>(statistic_at<C, O>(params, token, group, h)).bits[0]);
     if constexpr (C.operand[O].norm.statistic == StatisticUse::sum_given) {
-      statistic.r[h] = statistic_of_sum(NormKind::rms, statistic.r[h], numbers_of<O>(params).norm_share,
-                                                       lines_of<O>(params).eps);
+      statistic.r[h] =
+          statistic_of_sum(NormKind::rms, statistic.r[h], numbers_of<O>(params).norm_share, lines_of<O>(params).eps);
     }
   }
 }

@@ -3,8 +3,8 @@
 #pragma once
 
 #include "operand_params.cuh"
-#include "positions.cuh"
 #include "pairs.cuh"
+#include "positions.cuh"
 #include "table.cuh"
 
 namespace ropejit {
@@ -42,16 +42,16 @@ struct ShareChoice<C, O, true> {
 template <KernelConfig C, u32 O>
 using ShareOf = typename ShareChoice<C, O, C.operand[O].is_written_beside()>::Type;
 
-template <KernelConfig C>
+template <KernelConfig C, u32 O>
 __device__ constexpr u32 lanes_per_chunk(Layout layout) {
-  return (layout == Layout::interleaved ? 2 : 1) * C.split(0).pairs_per_thread;
+  return (layout == Layout::interleaved ? 2 : 1) * C.split(O).pairs_per_thread;
 }
 
 // The lane at which a chunk begins.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ u32 first_lane_of(Layout layout, u32 chunk) {
   constexpr RowSplit row = C.split(O);
-  const u32 lane = C.operand[O].first_lane + chunk * lanes_per_chunk<C>(layout);
+  const u32 lane = C.operand[O].first_lane + chunk * lanes_per_chunk<C, O>(layout);
   if (layout != Layout::split_sections) return lane;
   return lane + chunk * row.pairs_per_thread / C.section_pairs * C.section_pairs;
 }

@@ -1,6 +1,6 @@
-// Operands with stages beside the rotation: norms, biases, scales. The threads of a head group's rows are a segment of a
-// warp, and hold them in registers (staged_cut.cuh); where they are normed, they work out together what a row comes to
-// (row_statistic.cuh). Operands of the same kernel that are rotated alone go the way of flat.cuh, or of by_rows.cuh
+// Operands with stages beside the rotation: norms, biases, scales. The threads of a head group's rows are a segment of
+// a warp, and hold them in registers (staged_cut.cuh); where they are normed, they work out together what a row comes
+// to (row_statistic.cuh). Operands of the same kernel that are rotated alone go the way of flat.cuh, or of by_rows.cuh
 // where their layout changes in place.
 #pragma once
 
@@ -80,9 +80,8 @@ struct Staged {
       if (!works || !has_store<C, O>(params, row.rows)) return;
       if constexpr (!(Cut::norms_turned || shape.place_of(Stage::temperature) < Cut::norming)) work_out_turns();
       const bool padded = Cut::rotates && is_padding<C>(position);
-      for_each_chunk<C, O>(row.thread, [&](u32 i, u32 chunk) {
-        store_chunk<C, O>(params, row, i, chunk, statistic, padded);
-      });
+      for_each_chunk<C, O>(row.thread,
+                           [&](u32 i, u32 chunk) { store_chunk<C, O>(params, row, i, chunk, statistic, padded); });
       store_still<C, O>(params, row, statistic, padded);
     }
   }
@@ -142,8 +141,7 @@ struct Staged {
         rotate<C>(read, held.turn[i], true, written);
       } else {
         run_chunk<C, O, MostStages, Cut::pairs>(params, input_of_head<C, O>(held, statistic, h), chunk, held.turn[i],
-                                                held.weights.rotating[Cut::weight_heads > 1 ? h : 0][i], read,
-                                                written);
+                                                held.weights.rotating[Cut::weight_heads > 1 ? h : 0][i], read, written);
         zero_padding<C>(padded, written);
       }
 #pragma unroll

@@ -87,16 +87,16 @@ struct StagedCut {
 
 // Words that do not rotate, of each head of a thread.
 template <KernelConfig C, u32 O>
-using StillWords = Word<StagedCut<C, O>::still_lanes *
-                        C.element_bytes()>[StagedCut<C, O>::heads][StagedCut<C, O>::still_rounds > 0
-                                                                       ? StagedCut<C, O>::still_rounds
-                                                                       : 1];
+using StillWords =
+    Word<StagedCut<C, O>::still_lanes * C.element_bytes()>[StagedCut<C, O>::heads][StagedCut<C, O>::still_rounds > 0
+                                                                                       ? StagedCut<C, O>::still_rounds
+                                                                                       : 1];
 
 // The weights of a thread's lanes.
 template <KernelConfig C, u32 O>
 struct HeldWeights {
   using Cut = StagedCut<C, O>;
-  float rotating[Cut::weight_heads][Cut::rotates ? Cut::rounds : 1][Cut::rotates ? Cut::chunk_lanes : 1];
+  float rotating[Cut::weight_heads][Cut::rounds][Cut::chunk_lanes];
   float still[Cut::weight_heads][Cut::still_rounds > 0 ? Cut::still_rounds : 1][Cut::still_lanes];
 };
 

@@ -23,8 +23,7 @@ struct StageInput {
 
 // Adds the biases of the lanes.
 template <KernelConfig C, u32 O, u32 word_lanes, u32 lanes>
-__device__ __forceinline__ void add_bias(const LaunchParams& params, LaneWords words, u32 head,
-                                         float (&lane)[lanes]) {
+__device__ __forceinline__ void add_bias(const LaunchParams& params, LaneWords words, u32 head, float (&lane)[lanes]) {
   constexpr OperandConfig shape = C.operand[O];
   float bias[lanes];
 #pragma unroll
@@ -76,8 +75,9 @@ __device__ __forceinline__ void norm_lanes(const LaunchParams& params, LaneWords
     }
 #pragma unroll
     for (u32 n = 0; n < word_lanes; ++n) {
-      lane[i + n] = normed(norm, [](float value) { return rounded_to<C.element>(value); }, lane[i + n], input.r,
-                           input.mean, weight[i + n], norm.has_bias ? bias[n] : 0.0f);
+      lane[i + n] = normed(
+          norm, [](float value) { return rounded_to<C.element>(value); }, lane[i + n], input.r, input.mean,
+          weight[i + n], norm.has_bias ? bias[n] : 0.0f);
     }
   }
 }

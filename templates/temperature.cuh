@@ -32,8 +32,7 @@ __device__ __forceinline__ float tau_at(const TemperatureConfig& temperature, i6
   if (n >= length.divisor) {
     if (temperature.steps) {
       const u64 number = static_cast<u64>(n);
-      const u64 whole =
-          length.multiplier == 0 ? number : multiply_high(number, length.multiplier) >> length.shift;
+      const u64 whole = length.multiplier == 0 ? number : multiply_high(number, length.multiplier) >> length.shift;
       growth = float_from_long(static_cast<i64>(whole) + 1);
     } else {
       growth = divide(float_from_long(n), float_from_long(length.divisor));

@@ -1,7 +1,7 @@
 // The sum over all heads of a token, of a norm that spans them (NormSpan::token). Its tree depends on the number of
 // heads alone: with heads = m 2^e, m odd, the heads' sums are added in 2^e blocks of m neighbours, within a block one
-// after the other, and then blocks 2i and 2i + 1, 4i and 4i + 2, and so on upward. So the sum of a token whose heads are
-// halved among two ranks is that of both ranks' sums, and likewise for other powers of two that divide the heads.
+// after the other, and then blocks 2i and 2i + 1, 4i and 4i + 2, and so on upward. So the sum of a token whose heads
+// are halved among two ranks is that of both ranks' sums, and likewise for other powers of two that divide the heads.
 #pragma once
 
 #include "seat.cuh"
@@ -28,8 +28,8 @@ __device__ __forceinline__ float sum_of_blocks(const float* sums) {
   }
 }
 
-// The token's sum, for all threads of a warp, which are of one token; `sums` are those of its heads. Every thread of the
-// warp calls it at once.
+// The token's sum, for all threads of a warp, which are of one token; `sums` are those of its heads. Every thread of
+// the warp calls it at once.
 template <u32 heads>
 __device__ __forceinline__ float sum_of_heads(const float* sums) {
   constexpr u32 blocks = power_of_two_in(heads);

@@ -40,7 +40,7 @@ Facts norm_facts(const Norm& norm, const PlanOperand& operand) {
   if (norm.global_heads != 0) facts.push_back({"global_heads", norm.global_heads});
   if (plan.statistic == StatisticUse::computed) return facts;
   facts.push_back({"statistic", to_string(plan.statistic)});
-  facts.push_back({"statistics", std::int64_t{operand.statistics()}});  // of a token
+  facts.push_back({"statistics_per_token", std::int64_t{operand.statistics()}});
   return facts;
 }
 
@@ -121,7 +121,8 @@ std::string operands_text(const RopeSpec& spec, const KernelClass& kernel_class)
     const Operand& given = operand_of(spec, operand.name);
     for (const Stage stage : operand.stages) {
       const std::string facts = facts_text(facts_of(stage, given, operand, kernel_class.rotary_dim));
-      text += fmt::format("     {:<12}{}{}\n", word_of(stage), facts.empty() ? "" : " ", facts);
+      text += facts.empty() ? fmt::format("     {}\n", word_of(stage))
+                            : fmt::format("     {:<12} {}\n", word_of(stage), facts);
     }
   }
   return text + "\n";

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <optional>
 
+#include "cli/random_values.hpp"
 #include "codegen/work.hpp"
 #include "launch/operand_args.hpp"
 #include "ropejit/error.hpp"
@@ -25,21 +26,6 @@ constexpr unsigned char kPoison = 0xff;
 constexpr std::int64_t kTokensAtOnce = 32;
 // Axes go through the same positions, each from another one on.
 constexpr std::int64_t kAxisLag = 3;
-
-// Steele, Lea and Flood's SplitMix64: one good 64-bit number for each index, in any order.
-std::uint64_t random_bits(std::uint64_t index) {
-  std::uint64_t z = (index + 1) * 0x9e3779b97f4a7c15;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  return z ^ (z >> 31);
-}
-
-// Close to normal, with variance 1: the sum of four 16-bit uniform numbers.
-double random_normal(std::uint64_t index) {
-  const std::uint64_t bits = random_bits(index);
-  const std::uint64_t sum = (bits & 0xffff) + (bits >> 16 & 0xffff) + (bits >> 32 & 0xffff) + (bits >> 48);
-  return (static_cast<double>(sum) - 131070.0) / 37837.2;
-}
 
 std::int64_t blocks_of(std::int64_t tokens) { return (tokens + kTokensAtOnce - 1) / kTokensAtOnce; }
 
@@ -133,7 +119,9 @@ Trial::Tensor Trial::make_tensor(OperandName name, const Operand& shape, CacheRo
   tensor.head_stride = free ? case_.tokens * shape.head_dim : shape.head_dim;
   tensor.dtype_out = shape.dtype_out.value_or(case_.spec.dtype);
   tensor.paged = rows != CacheRows::none;
-  tensor.in_place = case_.form.placement == Placement::in_place && !tensor.paged && name != OperandName::v;
+  // Where nothing is stored, all tensors are inputs.
+  tensor.in_place = case_.form.statistics_only ||
+                    (case_.form.placement == Placement::in_place && !tensor.paged && name != OperandName::v);
   tensor.is_beside = name == OperandName::k && case_.form.k_beside;
   tensor.bytes_out = bytes_of(shape, tensor.paged ? capacity() : case_.tokens, tensor.dtype_out);
   const auto poisoned = [&](std::size_t bytes) {
@@ -152,10 +140,8 @@ Trial::Tensor Trial::make_tensor(OperandName name, const Operand& shape, CacheRo
   fill(tensor, seed);
   tensor.in = target_.allocate(bytes);
   target_.upload(tensor.in.data(), tensor.before.data(), bytes);
-  if (shape.norm) {
-    make_weights(tensor, seed + (std::uint64_t{1} << 61));
-    make_statistic(tensor, seed + (std::uint64_t{3} << 60));
-  }
+  tensor.stages = StageMemory(target_, case_.spec, shape, seed + (std::uint64_t{1} << 61));
+  if (shape.norm) make_statistic(tensor, seed + (std::uint64_t{3} << 60));
   return tensor;
 }
 
@@ -164,6 +150,7 @@ std::size_t Trial::bytes_of(const Operand& shape, std::int64_t tokens, DType dty
 }
 
 std::vector<Trial::Output> Trial::outputs_of(const Tensor& tensor) const {
+  if (case_.form.statistics_only) return {};
   std::vector<Output> outputs = {{tensor.in_place ? &tensor.in : &tensor.out, tensor.paged, tensor.bytes_out}};
   if (tensor.is_beside) {
     const DeviceBuffer* const buffer = tensor.beside.data() == nullptr ? &tensor.in : &tensor.beside;
@@ -172,28 +159,19 @@ std::vector<Trial::Output> Trial::outputs_of(const Tensor& tensor) const {
   return outputs;
 }
 
-void Trial::make_weights(Tensor& tensor, std::uint64_t seed) const {
-  const DType dtype = tensor.shape.norm->weight_dtype.value_or(case_.spec.dtype);
-  std::vector<unsigned char> bytes(static_cast<std::size_t>(tensor.shape.head_dim) * element_bytes(dtype));
-  for (std::int64_t lane = 0; lane < tensor.shape.head_dim; ++lane) {
-    const ElementBits bits = encode(dtype, 1.0 + 0.25 * random_normal(seed + static_cast<std::uint64_t>(lane)));
-    store_bits(dtype, bytes.data(), lane, bits);
-    tensor.weights.push_back(decode(dtype, bits));
-  }
-  tensor.weight = target_.allocate(bytes.size());
-  target_.upload(tensor.weight.data(), bytes.data(), bytes.size());
-}
-
 bool Trial::hands_out(const Operand& shape) const {
   return case_.form.norm_statistics && shape.norm && shape.norm->statistic == Statistic::computed;
 }
 
-// Any numbers do for r that is given.
+// Any numbers do for r that is given, and any above 0 for sums.
 void Trial::make_statistic(Tensor& tensor, std::uint64_t seed) const {
-  const auto count = static_cast<std::size_t>(case_.tokens * tensor.shape.heads);
-  if (tensor.shape.norm->statistic == Statistic::given) {
+  const auto count = static_cast<std::size_t>(case_.tokens * tensor.statistics());
+  if (tensor.shape.norm->statistic != Statistic::computed) {
+    const bool is_sum = tensor.shape.norm->statistic == Statistic::given_sum;
+    const double lanes = is_sum ? static_cast<double>(elements(tensor.shape) / tensor.statistics()) : 1;
     for (std::size_t i = 0; i < count; ++i) {
-      tensor.given.push_back(static_cast<float>(1.0 + 0.25 * random_normal(seed + i)));
+      const double near_one = 1.0 + 0.25 * random_normal(seed + i);
+      tensor.given.push_back(static_cast<float>(is_sum ? lanes * near_one * near_one : near_one));
     }
     tensor.statistic = target_.allocate(count * sizeof(float));
     target_.upload(tensor.statistic.data(), tensor.given.data(), count * sizeof(float));
@@ -247,7 +225,7 @@ RopeArgs Trial::args() const {
     const OperandMembers members = members_of(tensor.name);
     args.*members.in = view(tensor, tensor.in);
     if (!tensor.in_place && !tensor.paged) args.*members.out = view(tensor, tensor.out);
-    if (tensor.shape.norm) args.*members.weight = tensor.weight.data();
+    tensor.stages.set(tensor.name, args);
     if (!tensor.given.empty()) {
       (args.*members.statistic).data = static_cast<const float*>(tensor.statistic.data());
     } else if (tensor.statistic.data() != nullptr) {
@@ -283,33 +261,59 @@ Comparison Trial::check(const Tensor& tensor, const Oracle& oracle, std::string&
   return result;
 }
 
+HeadRow Trial::given_head(const Tensor& tensor, std::int64_t token, std::int64_t head) const {
+  const std::int64_t from = token * tensor.token_stride + head * tensor.head_stride;
+  const auto element = static_cast<std::int64_t>(element_bytes(case_.spec.dtype));
+  return {tensor.before.data() + kGuardBytes + from * element, 1};
+}
+
+Trial::Token Trial::token_of(const Tensor& tensor, const Oracle& oracle, std::int64_t number) const {
+  std::vector<std::int64_t> positions;
+  for (std::int64_t axis = 0; axis < axes_of(case_.spec); ++axis) positions.push_back(position(axis, number));
+  Token token{number, tensor.rotates() ? oracle.angles(positions) : Angles{}, tensor.stages.data(0, positions.front())};
+  const std::optional<Norm>& norm = tensor.shape.norm;
+  if (!norm || norm->span != NormSpan::token || norm->statistic != Statistic::computed) return token;
+  std::vector<HeadRow> heads;
+  for (std::int64_t head = 0; head < tensor.shape.heads; ++head) heads.push_back(given_head(tensor, number, head));
+  token.data.of_token = oracle.statistic(token.angles, tensor.shape, heads, token.data);
+  return token;
+}
+
+template <class Visit>
+Comparison Trial::check_tokens(const Tensor& tensor, const Oracle& oracle, const Visit& visit) const {
+  Comparison result;
+  std::mutex mutex;
+  parallel_for(blocks_of(case_.tokens), [&](std::int64_t block) {
+    Comparison part;
+    const std::int64_t end = std::min((block + 1) * kTokensAtOnce, case_.tokens);
+    for (std::int64_t s = block * kTokensAtOnce; s < end; ++s) visit(token_of(tensor, oracle, s), part);
+    const std::lock_guard lock(mutex);
+    result.merge(part);
+  });
+  return result;
+}
+
 Comparison Trial::check_statistic(const Tensor& tensor, const Oracle& oracle, std::string& stray_write) const {
-  const std::size_t count = static_cast<std::size_t>(case_.tokens * tensor.shape.heads) * sizeof(float);
+  const std::int64_t statistics = tensor.statistics();
+  const std::size_t count = static_cast<std::size_t>(case_.tokens * statistics) * sizeof(float);
   std::vector<unsigned char> after(count + 2 * kGuardBytes);
   target_.download(after.data(), tensor.statistic.data(), after.size());
   if (!is_poison(after.data(), kGuardBytes) || !is_poison(after.data() + kGuardBytes + count, kGuardBytes)) {
     stray_write = fmt::format("{}: memory around the norm's statistic was written to", to_string(tensor.name));
   }
-  Comparison result;
-  std::mutex mutex;
-  const auto element = static_cast<std::int64_t>(element_bytes(case_.spec.dtype));
-  parallel_for(blocks_of(case_.tokens), [&](std::int64_t block) {
-    Comparison part;
-    const std::int64_t end = std::min((block + 1) * kTokensAtOnce, case_.tokens);
-    for (std::int64_t s = block * kTokensAtOnce; s < end; ++s) {
-      for (std::int64_t head = 0; head < tensor.shape.heads; ++head) {
-        const std::int64_t from = s * tensor.token_stride + head * tensor.head_stride;
-        float r = 0;
-        std::memcpy(&r, after.data() + kGuardBytes + static_cast<std::size_t>(s * tensor.shape.heads + head) * sizeof r,
-                    sizeof r);
-        oracle.check_statistic(tensor.shape, {tensor.before.data() + kGuardBytes + from * element, 1}, r,
-                               {0, s, head, 0}, part);
-      }
+  return check_tokens(tensor, oracle, [&](const Token& token, Comparison& part) {
+    for (std::int64_t i = 0; i < statistics; ++i) {
+      RowData data = token.data;
+      data.head = i;
+      const HeadRow row = given_head(tensor, token.number, i);
+      const StatisticValue wanted =
+          data.of_token ? *data.of_token : oracle.statistic(token.angles, tensor.shape, {&row, 1}, data);
+      float got = 0;
+      const std::size_t at = static_cast<std::size_t>(token.number * statistics + i) * sizeof got;
+      std::memcpy(&got, after.data() + kGuardBytes + at, sizeof got);
+      Oracle::check_statistic(case_.form.norm_sums ? wanted.sum : wanted.r, got, {0, token.number, i, 0}, part);
     }
-    const std::lock_guard lock(mutex);
-    result.merge(part);
   });
-  return result;
 }
 
 Comparison Trial::check(const Tensor& tensor, const Output& output, const Oracle& oracle,
@@ -327,39 +331,23 @@ Comparison Trial::check(const Tensor& tensor, const Output& output, const Oracle
   if (output.paged && has_strays(tensor, after)) {
     stray_write = fmt::format("{}: a place of the cache that is no token's was written to", name);
   }
-
-  Comparison result;
-  std::mutex mutex;
-  const auto element_in = static_cast<std::int64_t>(element_bytes(case_.spec.dtype));
   const auto element_out = static_cast<std::int64_t>(element_bytes(tensor.dtype_out));
-  const bool rotates = tensor.name != OperandName::v && tensor.shape.rotates != false;
-  parallel_for(blocks_of(case_.tokens), [&](std::int64_t block) {
-    Comparison part;
-    const std::int64_t end = std::min((block + 1) * kTokensAtOnce, case_.tokens);
-    for (std::int64_t s = block * kTokensAtOnce; s < end; ++s) {
-      std::vector<std::int64_t> positions;
-      for (std::int64_t axis = 0; axis < axes_of(case_.spec); ++axis) positions.push_back(position(axis, s));
-      const Angles angles = rotates ? oracle.angles(positions) : Angles{};
-      for (std::int64_t head = 0; head < tensor.shape.heads; ++head) {
-        const std::int64_t from = s * tensor.token_stride + head * tensor.head_stride;
-        const std::int64_t to =
-            output.paged ? slots_[static_cast<std::size_t>(s)] * elements(tensor.shape) + head * tensor.shape.head_dim
-                         : from;
-        const HeadRow given{tensor.before.data() + kGuardBytes + from * element_in, 1};
-        const HeadRow made{after.data() + kGuardBytes + to * element_out, 1};
-        std::optional<double> r;
-        if (!tensor.given.empty()) r = tensor.given[static_cast<std::size_t>(s * tensor.shape.heads + head)];
-        if (rotates) {
-          oracle.check(angles, tensor.shape, given, made, {0, s, head, 0}, part, tensor.weights, r);
-        } else {
-          oracle.check_copy(tensor.shape, given, made, {0, s, head, 0}, part, tensor.weights, r);
-        }
+  return check_tokens(tensor, oracle, [&](const Token& token, Comparison& part) {
+    const std::int64_t s = token.number;
+    for (std::int64_t head = 0; head < tensor.shape.heads; ++head) {
+      const std::int64_t to =
+          output.paged ? slots_[static_cast<std::size_t>(s)] * elements(tensor.shape) + head * tensor.shape.head_dim
+                       : s * tensor.token_stride + head * tensor.head_stride;
+      const HeadRow made{after.data() + kGuardBytes + to * element_out, 1};
+      RowData data = token.data;
+      data.head = head;
+      if (!tensor.given.empty()) {
+        const std::int64_t statistic = tensor.statistics() == 1 ? 0 : head;
+        data.given = tensor.given[static_cast<std::size_t>(s * tensor.statistics() + statistic)];
       }
+      oracle.check(token.angles, tensor.shape, given_head(tensor, s, head), made, {0, s, head, 0}, part, data);
     }
-    const std::lock_guard lock(mutex);
-    result.merge(part);
   });
-  return result;
 }
 
 bool Trial::has_strays(const Tensor& tensor, const std::vector<unsigned char>& after) const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cli/case.hpp"
+#include "cli/stage_memory.hpp"
 #include "ropejit/tensor.hpp"
 #include "spec/plan.hpp"
 #include "target/target.hpp"
@@ -63,15 +64,18 @@ class Trial {
     bool paged = false;
     bool is_beside = false;  ///< paged, and written beside the cache
     DType dtype_out = DType::bf16;
-    std::size_t bytes_out = 0;    ///< bytes of the tensor that is written, guards included
-    std::vector<double> weights;  ///< of its norm; empty without one
-    DeviceBuffer weight;
-    std::vector<float> given;  ///< the statistic of its norm, [token, head]; empty where none is given
+    std::size_t bytes_out = 0;  ///< bytes of the tensor that is written, guards included
+    StageMemory stages;
+    std::vector<float> given;  ///< the statistic of its norm, [token, statistic]; empty where none is given
     DeviceBuffer statistic;    ///< those given, or with guards where they are handed out; else empty
+
+    /// Whether its lanes are turned.
+    bool rotates() const { return name != OperandName::v && shape.rotates != false; }
+    /// How many statistics of its norm a token has.
+    std::int64_t statistics() const { return shape.norm->span == NormSpan::token ? 1 : shape.heads; }
   };
   Tensor make_tensor(OperandName name, const Operand& shape, CacheRows rows) const;
   void fill(Tensor& tensor, std::uint64_t seed) const;
-  void make_weights(Tensor& tensor, std::uint64_t seed) const;
   void make_statistic(Tensor& tensor, std::uint64_t seed) const;
   /// Whether the norm hands its statistic out.
   bool hands_out(const Operand& shape) const;
@@ -89,7 +93,18 @@ class Trial {
   TensorView view(const Tensor& tensor, const DeviceBuffer& buffer) const;
   Comparison check(const Tensor& tensor, const Oracle& oracle, std::string& stray_write) const;
   Comparison check(const Tensor& tensor, const Output& output, const Oracle& oracle, std::string& stray_write) const;
-  /// The statistic that the norm handed out.
+  /// A token of a tensor, and all that the oracle is to know of it but the statistic that is given.
+  struct Token {
+    std::int64_t number;
+    Angles angles;
+    RowData data;
+  };
+  Token token_of(const Tensor& tensor, const Oracle& oracle, std::int64_t number) const;
+  HeadRow given_head(const Tensor& tensor, std::int64_t token, std::int64_t head) const;
+  /// visit(token, comparison) for all tokens, on all cores.
+  template <class Visit>
+  Comparison check_tokens(const Tensor& tensor, const Oracle& oracle, const Visit& visit) const;
+  /// The statistics that the norm handed out.
   Comparison check_statistic(const Tensor& tensor, const Oracle& oracle, std::string& stray_write) const;
   bool has_strays(const Tensor& tensor, const std::vector<unsigned char>& after) const;
   void refuse_what_does_not_fit() const;

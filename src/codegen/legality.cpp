@@ -114,23 +114,26 @@ std::uint32_t words_of_stages(const KernelClass& kernel_class, const Variant& va
   return (heads * ceil_divide(still + rotating, lanes_of_register)) + weights;
 }
 
-/// Bytes of shared memory in which rows that have turned are handed round for their norm's sum. As
-/// StagedCut::shares_rows of templates/staged_cut.cuh.
-std::uint32_t shared_bytes(const KernelClass& kernel_class, const PlanOperand& operand, const Work& work,
-                           const OperandWork& own) {
-  std::uint32_t bytes = operand.is_normed_by_token() ? 2 * own.block.tokens * operand.heads * 4 : 0;
-  if (operand.norms_turned() && !operand.is_given_statistic()) {
-    bytes += work.threads / own.block.row_threads * operand.norm.lanes * 4;
+/// Bytes of shared memory in which rows that have turned are handed round for their norm's sum, and heads' sums for the
+/// token's. As handed_rows and sums_of_row of templates/row_statistic.cuh, but that it counts rows that need not be.
+std::uint32_t shared_bytes(const KernelClass& kernel_class, const Work& work) {
+  std::uint32_t rows = 0;
+  std::uint32_t sums = 0;
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    const PlanOperand& operand = kernel_class.operands[i];
+    const BlockSplit& block = work.operands[i].block;
+    if (operand.is_normed_by_token()) sums += 2 * block.tokens * operand.heads * 4;
+    if (!operand.norms_turned() || operand.is_given_statistic()) continue;
+    rows = std::max(rows, work.threads / block.row_threads * operand.norm.lanes * 4);
   }
-  return kernel_class.operands.empty() ? 0 : bytes;
+  return rows + sums;
 }
 
 /// The shared memory of a block whose size is known when it is compiled.
 constexpr std::uint32_t kMostSharedBytes = 48 * 1024;
 
 /// What a norm needs beyond registers.
-std::string why_norm_refuses(const KernelClass& kernel_class, const PlanOperand& operand, const Work& work,
-                             const OperandWork& own) {
+std::string why_norm_refuses(const PlanOperand& operand, const Work& work, const OperandWork& own) {
   const char* const name = to_string(operand.name);
   const PlanNorm& norm = operand.norm;
   if (norm.first_lane % own.row.copy_lanes != 0 || norm.lanes % own.row.copy_lanes != 0) {
@@ -140,9 +143,7 @@ std::string why_norm_refuses(const KernelClass& kernel_class, const PlanOperand&
     return fmt::format("{}'s norm is over the token, whose {} threads are more than a block's {}", name,
                        own.block.items, work.threads);
   }
-  const std::uint32_t bytes = shared_bytes(kernel_class, operand, work, own);
-  if (bytes <= kMostSharedBytes) return {};
-  return fmt::format("{}'s rows would take {} bytes of shared memory, allowed: {}", name, bytes, kMostSharedBytes);
+  return {};
 }
 
 /// Packed registers that a thread of one operand holds at once.
@@ -161,9 +162,11 @@ std::string why_norms_refuse(const KernelClass& kernel_class, const Work& work) 
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     const PlanOperand& operand = kernel_class.operands[i];
     if (!operand.is_normed()) continue;
-    if (std::string why = why_norm_refuses(kernel_class, operand, work, work.operands[i]); !why.empty()) return why;
+    if (std::string why = why_norm_refuses(operand, work, work.operands[i]); !why.empty()) return why;
   }
-  return {};
+  const std::uint32_t bytes = shared_bytes(kernel_class, work);
+  if (bytes <= kMostSharedBytes) return {};
+  return fmt::format("rows would take {} bytes of shared memory, allowed: {}", bytes, kMostSharedBytes);
 }
 
 /// Whether half the threads would take a row in several rounds, or could not hold a token that is normed as a whole.
@@ -199,16 +202,21 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
   for (const PlanOperand& operand : kernel_class.operands) {
     if (std::string why = why_row_refuses(operand, element, access); !why.empty()) return why;
   }
-  if (std::string why = why_lanes_refuse(kernel_class.layout, kernel_class, element, access); !why.empty()) return why;
+  const bool rotates = kernel_class.rotates();
+  if (rotates) {
+    if (std::string why = why_lanes_refuse(kernel_class.layout, kernel_class, element, access); !why.empty())
+      return why;
+  }
   const Work work = work_of(kernel_class, variant);
-  const RowSplit& split = work.operands.front().row;
+  const RowSplit& split = rotating_row(kernel_class, work);
   const std::uint32_t halves = kernel_class.section_pairs;
-  if (halves % split.pairs_per_thread != 0 &&
+  if (rotates && halves % split.pairs_per_thread != 0 &&
       (has_halves(kernel_class.layout) || has_halves(kernel_class.layout_out))) {
     return fmt::format("{} pairs of one half are not a multiple of the {} that a thread has", halves,
                        split.pairs_per_thread);
   }
   if (std::string why = why_norms_refuse(kernel_class, work); !why.empty()) return why;
+  if (!rotates && variant.family != Family::flat) return "nothing rotates: there are no angles to share";
   if (variant.family == Family::shared) {
     if (std::string why = why_not_shared(kernel_class, work); !why.empty()) return why;
   }

@@ -44,7 +44,7 @@ AccessWidths widths_of(const KernelClass& kernel_class, const Variant& variant, 
   const bool two_a_pair = angles == AngleSource::complex || angles == AngleSource::repeated;
   // As reads_table_one_by_one of templates/config.cuh.
   const bool one_by_one = variant.family == Family::universal || kernel_class.axes > 1;
-  const std::uint32_t pairs = work.operands.front().row.pairs_per_thread;
+  const std::uint32_t pairs = rotating_row(kernel_class, work).pairs_per_thread;
   widths.table = width(one_by_one ? 1 : pairs * (two_a_pair ? 2U : 1U), kernel_class.form.table_dtype);
   return widths;
 }
@@ -68,6 +68,12 @@ Work work_of(const KernelClass& kernel_class, const Variant& variant) {
   }
   work.widths = widths_of(kernel_class, variant, work);
   return work;
+}
+
+const RowSplit& rotating_row(const KernelClass& kernel_class, const Work& work) {
+  const auto* const at = llvm::find_if(kernel_class.operands, [](const PlanOperand& one) { return one.rotates(); });
+  const bool found = at != kernel_class.operands.end();
+  return work.operands[found ? static_cast<std::size_t>(at - kernel_class.operands.begin()) : 0].row;
 }
 
 std::uint32_t rounds_of_rows(const KernelClass& kernel_class, const Work& work) {

@@ -35,6 +35,9 @@ struct Work {
 /// How the variant cuts a launch. It must be legal, or at least have accesses of one element or more.
 Work work_of(const KernelClass& kernel_class, const Variant& variant);
 
+/// The row of the first operand that rotates; of the first of all where none does.
+const RowSplit& rotating_row(const KernelClass& kernel_class, const Work& work);
+
 /// In how many rounds a block goes over a row that is read whole before it is written (Cut::rows), of the operand that
 /// needs most; 1 where there is none.
 std::uint32_t rounds_of_rows(const KernelClass& kernel_class, const Work& work);

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 #include <llvm/ADT/STLExtras.h>
 
+#include <cmath>
+
 #include "hf/family.hpp"
 #include "hf/layers.hpp"
 #include "hf/rope_dict.hpp"
@@ -36,7 +38,7 @@ HfHeads of_differing_layers(const ObjectReader& layers, HfHeads usual) {
   for (const auto& member : layers.object()) {
     const ObjectReader layer = layers.get_object(llvm::StringRef(member.first));
     const HfHeads found{layer.find_int("head_dim", kHeadDim).value_or(usual.head_dim),
-                        layer.find_int("num_key_value_heads", kHeads).value_or(usual.kv_heads)};
+                        layer.find_int("num_key_value_heads", kHeads).value_or(usual.kv_heads), usual.q_heads};
     if (heads && (heads->head_dim != found.head_dim || heads->kv_heads != found.kv_heads)) {
       throw field_error(ErrorCode::unsupported, layer.path("head_dim"),
                         fmt::format("{} and {} key heads", found.head_dim, found.kv_heads),
@@ -95,7 +97,8 @@ std::vector<HfLayer> deepseek_v4_layers(const ObjectReader& config, std::int64_t
     }
     return layers;
   }
-  for (std::int64_t i = 0; i < count; ++i) layers.push_back(HfLayer{i >= 2 && i % 2 == 1 ? kSparse : kHeavy});
+  layers.resize(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < layers.size(); ++i) layers[i].kind = i >= 2 && i % 2 == 1 ? kSparse : kHeavy;
   return layers;
 }
 
@@ -139,24 +142,67 @@ constexpr HfAxes kQwen35Axes{.order = AxisOrder::interleaved, .sections = {11, 1
 constexpr HfAxes kErnieAxes{.order = AxisOrder::alternating, .sections = {22, 22, 20}, .time_is_last = true};
 constexpr HfTwoThetas kGemma3{.full_key = "rope_theta", .full = 1e6, .local_key = "rope_local_base_freq"};
 
-// What attention does to q and k beside rotating them.
+// What attention does to q and k beside rotating them. By where the code rounds: x r and what the weight makes of it,
+// as Llama's norm does; or the latter alone.
+constexpr RoundAfter kRoundsResult{.weight = true};
+constexpr RoundAfter kRoundsNormed{.norm = true};
+constexpr RoundAfter kRoundsBiased{.norm_bias = true};
 constexpr HfNorm kNoNorm{.kind = HfNormKind::none};
-constexpr HfNorm kRms6{.kind = HfNormKind::rms_head};
-constexpr HfNorm kRms5{.kind = HfNormKind::rms_head, .eps = 1e-5};
-// OLMo's order of rounding, on each head.
-constexpr HfNorm kOlmoHeadNorm{.kind = HfNormKind::rms_head, .rounds_normed = false};
-constexpr HfNorm kLfm2Norm{.kind = HfNormKind::rms_head, .eps = 1e-5, .eps_keys = {"norm_eps", ""}};
-constexpr HfNorm kOnePlusW{.kind = HfNormKind::other, .what = "whose norm multiplies by 1 + w"};
-constexpr HfNorm kFullWidth{.kind = HfNormKind::other, .what = "whose norm is over all heads"};
-constexpr HfNorm kAfter{.kind = HfNormKind::other, .what = "whose norm comes after the rotation"};
-constexpr HfNorm kLayerNorm{.kind = HfNormKind::other, .what = "whose norm is a LayerNorm"};
-constexpr HfNorm kL2Norm{.kind = HfNormKind::other, .what = "whose norm is an L2 norm"};
-constexpr HfNorm kNormsV{.kind = HfNormKind::other, .what = "whose v has a norm, too"};
+constexpr HfNorm kRms6{.kind = HfNormKind::rms};
+constexpr HfNorm kRms5{.kind = HfNormKind::rms, .eps = 1e-5};
+// OLMo's order of rounding, on each head, and over all of them.
+constexpr HfNorm kOlmoHeadNorm{.kind = HfNormKind::rms, .rounds = kRoundsResult};
+constexpr HfNorm kOlmoNorm{.kind = HfNormKind::rms, .span = NormSpan::token, .eps = 1e-5, .rounds = kRoundsResult};
+constexpr HfNorm kFlexOlmoNorm{.kind = HfNormKind::rms, .span = NormSpan::token, .rounds = kRoundsResult};
+constexpr HfNorm kLfm2Norm{.kind = HfNormKind::rms, .eps = 1e-5, .eps_keys = {"norm_eps", ""}};
+constexpr HfNorm kOnePlusW{.kind = HfNormKind::rms, .plus_one = true, .rounds = kRoundsResult};
+constexpr HfNorm kGemma4Norm{.kind = HfNormKind::rms, .of_v = true, .rounds = kRoundsResult};
+constexpr HfNorm kHunYuanNorm{.kind = HfNormKind::rms, .after = true, .eps = 1e-5};
+// Phi's and Persimmon's LayerNorm, which only some of their models have.
+constexpr HfNorm kPhiNorm{.kind = HfNormKind::layer,
+                          .bias = true,
+                          .eps = 1e-5,
+                          .eps_keys = {"layer_norm_eps", ""},
+                          .rounds = kRoundsBiased,
+                          .if_key = "qk_layernorm"};
+// Cohere's and StableLM's, with weights for each head.
+constexpr HfNorm head_layer_norm(const char* if_key) {
+  return HfNorm{.kind = HfNormKind::layer,
+                .weight = NormWeight::heads,
+                .eps = 1e-5,
+                .eps_keys = {"layer_norm_eps", ""},
+                .rounds = kRoundsResult,
+                .if_key = if_key};
+}
+
+// Llama 4 scales the queries of layers that do not rotate, by the token's place counted from 1.
+std::optional<Temperature> llama_4_temperature(const ObjectReader& config, bool rotates) {
+  const llvm::json::Value* on = config.find("attn_temperature_tuning");
+  if (rotates || (on != nullptr && (on->getAsBoolean() == false || on->getAsNumber() == 0.0))) return std::nullopt;
+  const double length = config.find_number("floor_scale", PositiveRange{0x1p40, false, 1}).value_or(8192);
+  if (std::floor(length) != length) {
+    throw field_error(ErrorCode::unsupported, config.path("floor_scale"), fmt::format("{}", length), "an integer");
+  }
+  const double coefficient = config.find_number("attn_scale", PositiveRange{}).value_or(0.1);
+  return Temperature{coefficient, static_cast<std::int64_t>(length), true, 1};
+}
+
+// Ministral 3: the rope dictionary has the numbers of that scale, which its class cannot do without.
+std::optional<Temperature> ministral_3_temperature(const ObjectReader& config, bool /*rotates*/) {
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    const std::optional<ObjectReader> dict = config.find_object(key);
+    if (!dict) continue;
+    const double coefficient = dict->get_number("llama_4_scaling_beta", PositiveRange{1e300, true});
+    const std::int64_t length = dict->get_int("original_max_position_embeddings", IntRange{1, std::int64_t{1} << 40});
+    return Temperature{coefficient, length, true, 0};
+  }
+  throw missing_field(config.path("rope_parameters"), "an object with llama_4_scaling_beta");
+}
 
 constexpr HfFamily kFamilies[] = {
     {.types = "EvollaModel evolla", .rounding = Rounding::p2, .norm = kNoNorm, .needs = needs_theta | needs_kv_heads},
     {.types = "afmoe",
-     .norm = HfNorm{.kind = HfNormKind::rms_head, .eps = 1e-5, .rounds_normed = false},
+     .norm = HfNorm{.kind = HfNormKind::rms, .eps = 1e-5, .rounds = kRoundsResult},
      .needs = needs_head_dim,
      .only_sliding_rotates = true,
      .full_every = 4,
@@ -190,11 +236,18 @@ constexpr HfFamily kFamilies[] = {
      .norm = kNoNorm,
      .needs = needs_theta},
     {.types = "blt_patcher", .layout = Layout::interleaved, .norm = kNoNorm},
-    {.types = "chameleon", .norm = kLayerNorm, .needs = needs_kv_heads},
+    {.types = "chameleon",
+     .norm = HfNorm{.kind = HfNormKind::layer,
+                    .weight = NormWeight::heads,
+                    .bias = true,
+                    .eps = 1e-5,
+                    .eps_keys = {"", ""},
+                    .rounds = RoundAfter{.norm = true, .weight = true, .norm_bias = true}},
+     .needs = needs_kv_heads},
     {.types = "cohere",
      .layout = Layout::interleaved,
      .rounding = Rounding::p2,
-     .norm = HfNorm{.kind = HfNormKind::other, .what = "whose norm is a LayerNorm", .if_key = "use_qk_norm"},
+     .norm = head_layer_norm("use_qk_norm"),
      .needs = needs_theta},
     {.types = "cohere2",
      .whole_models = "aya_vision cohere2_vision",
@@ -242,7 +295,7 @@ constexpr HfFamily kFamilies[] = {
      .last_lanes = true,
      .rounding = Rounding::p2,
      .indexer = HfIndexer{.has_flag = false, .last_lanes = true, .layer_kind = "compressed_sparse_attention"},
-     .norm = HfNorm{.kind = HfNormKind::other, .what = "whose norm of q has no weights"},
+     .norm = HfNorm{.kind = HfNormKind::not_built, .what = "whose norm of q has no weights"},
      .needs = needs_lanes | needs_head_dim,
      .lanes_keys = {"qk_rope_head_dim", ""},
      .one_kv_head = true,
@@ -256,7 +309,8 @@ constexpr HfFamily kFamilies[] = {
     {.types = "diffllama", .norm = kNoNorm},
     {.types = "doge", .norm = kRms6},
     {.types = "dory",
-     .norm = kL2Norm,
+     .norm =
+         HfNorm{.kind = HfNormKind::not_built, .what = "whose q is multiplied by learned weights behind the rotation"},
      .needs = needs_head_dim | needs_kv_heads,
      .two_thetas = HfTwoThetas{.full = 1e7},
      .full_every = 4},
@@ -282,10 +336,16 @@ constexpr HfFamily kFamilies[] = {
      .needs = needs_theta | needs_kv_heads},
     {.types = "esm",
      .rounding = Rounding::p2,
-     .norm = HfNorm{.kind = HfNormKind::other, .what = "which scales q before the rotation"},
+     .norm = kNoNorm,
+     .scale = HfScale{.of_q = true, .head_dim_power = -0.5},
      .rotates_if_key = "position_embedding_type",
      .rotates_if_value = "rotary"},
-    {.types = "esmc", .norm = kLayerNorm},
+    {.types = "esmc",
+     .norm = HfNorm{.kind = HfNormKind::layer,
+                    .span = NormSpan::token,
+                    .eps = 1e-5,
+                    .eps_keys = {"", ""},
+                    .rounds = kRoundsResult}},
     {.types = "eurobert", .norm = kNoNorm},
     {.types = "exaone", .norm = kNoNorm, .needs = needs_theta | needs_kv_heads},
     {.types = "exaone4",
@@ -303,10 +363,10 @@ constexpr HfFamily kFamilies[] = {
      .null_window = HfNullWindow::all_rotate},
     {.types = "falcon", .norm = kNoNorm, .kv_heads = falcon_kv_heads},
     {.types = "falcon_h1",
-     .norm =
-         HfNorm{.kind = HfNormKind::other, .what = "which scales k before the rotation", .if_key = "key_multiplier"},
+     .norm = kNoNorm,
+     .scale = HfScale{.of_k = true, .key = "key_multiplier"},
      .needs = needs_kv_heads},
-    {.types = "flex_olmo", .rounding = Rounding::p3, .norm = kFullWidth, .needs = needs_theta},
+    {.types = "flex_olmo", .rounding = Rounding::p3, .norm = kFlexOlmoNorm, .needs = needs_theta},
     {.types = "flint",
      .norm = kOlmoHeadNorm,
      .needs = needs_head_dim | needs_kv_heads,
@@ -325,7 +385,8 @@ constexpr HfFamily kFamilies[] = {
      .full_every_key = kPattern},
     {.types = "gemma3n_text",
      .whole_models = "gemma3n",
-     .norm = kNormsV,
+     .norm = kGemma4Norm,
+     .shared_kv_layers = 15,
      .needs = needs_head_dim | needs_kv_heads,
      .two_thetas = kGemma3,
      .full_every = 5,
@@ -343,7 +404,9 @@ constexpr HfFamily kFamilies[] = {
                       .width = 768,
                       .head_dim = 64,
                       .kv_heads = 12},
-     .norm = kNormsV,
+     .norm = kGemma4Norm,
+     .shared_kv_layers = 0,
+     .v_is_k_key = "attention_k_eq_v",
      .needs = needs_theta | needs_head_dim | needs_kv_heads,
      .own_keys = "global_head_dim per_layer_config",
      .heads_of_kind = gemma_4_heads,
@@ -355,7 +418,7 @@ constexpr HfFamily kFamilies[] = {
      .norm = kNoNorm,
      .needs = needs_fraction | needs_head_dim | needs_kv_heads},
     {.types = "glm4_moe",
-     .norm = HfNorm{.kind = HfNormKind::rms_head, .eps = 1e-5, .if_key = "use_qk_norm"},
+     .norm = HfNorm{.kind = HfNormKind::rms, .eps = 1e-5, .if_key = "use_qk_norm"},
      .needs = needs_fraction | needs_kv_heads},
     {.types = "glm4_moe_lite", .deinterleaves = true, .interleave_flag = true, .latent = true},
     {.types = "glm4v_moe_text",
@@ -419,7 +482,7 @@ constexpr HfFamily kFamilies[] = {
     {.types = "hrm_text", .norm = kNoNorm, .needs = needs_head_dim},
     // vLLM reads the second name of head_dim.
     {.types = "hunyuan_v1_dense hunyuan_v1_moe",
-     .norm = kAfter,
+     .norm = kHunYuanNorm,
      .head_dim_key = "attention_head_dim",
      .alpha_is_ntk = true},
     // transformers gives the two lanes of a pair positions of different axes, which is no rotation; Tencent's own code
@@ -430,7 +493,7 @@ constexpr HfFamily kFamilies[] = {
                 "5.24 differs where a token's positions do",
      .rounding = Rounding::p2,
      .axes = HfAxes{},
-     .norm = kAfter,
+     .norm = kHunYuanNorm,
      .head_dim_key = "attention_head_dim",
      .alpha_is_ntk = true},
     {.types = "hy_v3", .norm = kRms5, .needs = needs_theta | needs_head_dim | needs_kv_heads},
@@ -438,9 +501,7 @@ constexpr HfFamily kFamilies[] = {
      .indexer = HfIndexer{.heads = 16, .last_lanes = true, .has_types = true, .every_fourth = true},
      .latent = true},
     {.types = "hyperclovax", .whole_models = "hyperclovax_vision_v2", .norm = kNoNorm},
-    {.types = "idefics",
-     .norm =
-         HfNorm{.kind = HfNormKind::other, .what = "whose norm comes after the rotation", .if_key = "qk_layer_norms"}},
+    {.types = "idefics", .norm = HfNorm{.kind = HfNormKind::rms, .after = true, .if_key = "qk_layer_norms"}},
     {.types = "internlm3", .norm = kNoNorm, .needs = needs_head_dim | needs_kv_heads},
     {.types = "iquestcoder", .norm = kNoNorm, .needs = needs_head_dim | needs_kv_heads},
     {.types = "jais2", .norm = kNoNorm},
@@ -464,7 +525,7 @@ constexpr HfFamily kFamilies[] = {
     {.types = "lfm3",
      .whole_models = "lfm3_vl",
      .rounding = Rounding::p3,
-     .norm = HfNorm{.kind = HfNormKind::rms_head, .eps = 1e-5, .eps_keys = {"norm_eps", "rms_norm_eps"}},
+     .norm = HfNorm{.kind = HfNormKind::rms, .eps = 1e-5, .eps_keys = {"norm_eps", "rms_norm_eps"}},
      .needs = needs_rope_dict | needs_head_dim | needs_kv_heads,
      .others_are_linear = true},
     {.types = "llama",
@@ -481,10 +542,15 @@ constexpr HfFamily kFamilies[] = {
                       .width = 768},
      .layout = Layout::interleaved,
      .rounding = Rounding::p3,
-     .norm = HfNorm{.kind = HfNormKind::other,
-                    .what = "whose norm comes after the rotation",
+     .norm = HfNorm{.kind = HfNormKind::rms,
+                    .weight = NormWeight::none,
+                    .after = true,
+                    .where_rotating = true,
+                    .eps = 1e-5,
+                    .rounds = kRoundsNormed,
                     .if_key = "use_qk_norm",
                     .if_absent = true},
+     .temperature = llama_4_temperature,
      .needs = needs_theta | needs_head_dim | needs_kv_heads,
      .no_rope_list = true},
     {.types = "longcat_flash", .deinterleaves = true, .needs = needs_theta, .latent = true},
@@ -502,14 +568,16 @@ constexpr HfFamily kFamilies[] = {
      .full_first = true,
      .others_are_linear = true},
     {.types = "minimax_m2",
-     .norm = kFullWidth,
+     .norm = HfNorm{.kind = HfNormKind::rms, .span = NormSpan::token},
      .needs = needs_theta | needs_fraction | needs_head_dim | needs_kv_heads},
     {.types = "minimax_m3_vl_text",
      .whole_models = "minimax_m3_vl",
      .norm = kOnePlusW,
      .needs = needs_theta | needs_fraction | needs_head_dim | needs_kv_heads},
     {.types = "ministral3",
-     .norm = HfNorm{.kind = HfNormKind::other, .what = "which scales q by its position"},
+     .norm = kNoNorm,
+     .temperature = ministral_3_temperature,
+     .rounds_tau = true,
      .needs = needs_theta | needs_rope_dict | needs_head_dim | needs_kv_heads},
     {.types = "mistral ministral",
      .whole_models = "idefics2 mistral3",
@@ -539,8 +607,8 @@ constexpr HfFamily kFamilies[] = {
      .full_first = true},
     {.types = "molmo2_text",
      .whole_models = "molmo2",
-     .norm = HfNorm{.kind = HfNormKind::other,
-                    .what = "whose norm is of each head or over all heads, as qk_norm_type says"},
+     .norm =
+         HfNorm{.kind = HfNormKind::rms, .span_key = "qk_norm_type", .eps_keys = {"rms_norm_eps", "layer_norm_eps"}},
      .needs = needs_head_dim | needs_kv_heads},
     {.types = "moonshine", .layout = Layout::interleaved, .norm = kNoNorm, .needs = needs_fraction | needs_kv_heads},
     {.types = "moonshine_streaming",
@@ -548,22 +616,25 @@ constexpr HfFamily kFamilies[] = {
      .norm = kNoNorm,
      .needs = needs_rope_dict | needs_fraction},
     {.types = "moshi kyutai_speech_to_text", .norm = kNoNorm},
-    {.types = "nanochat", .turns_back = true, .norm = kAfter},
+    {.types = "nanochat",
+     .turns_back = true,
+     .norm = HfNorm{.kind = HfNormKind::rms, .weight = NormWeight::none, .after = true, .rounds = kRoundsNormed}},
     {.types = "nemotron", .norm = kNoNorm, .needs = needs_fraction},
-    {.types = "olmo",
-     .rounding = Rounding::p3,
-     .norm = HfNorm{.kind = HfNormKind::other, .what = "which clamps q, k and v", .if_key = "clip_qkv"}},
-    {.types = "olmo2", .rounding = Rounding::p3, .norm = kFullWidth},
+    {.types = "olmo", .rounding = Rounding::p3, .norm = kNoNorm, .clamp_key = "clip_qkv"},
+    {.types = "olmo2", .rounding = Rounding::p3, .norm = kOlmoNorm},
     {.types = "olmo3",
      .rounding = Rounding::p3,
-     .norm = kFullWidth,
+     .norm = kOlmoNorm,
      .two_thetas = HfTwoThetas{.full_key = "rope_theta", .full = 5e5, .local = 5e5},
      .full_every = 4,
      .full_every_key = kPattern},
-    {.types = "olmo_hybrid", .rounding = Rounding::p3, .norm = kFullWidth, .others_are_linear = true},
-    {.types = "olmoe", .norm = kFullWidth},
+    {.types = "olmo_hybrid", .rounding = Rounding::p3, .norm = kFlexOlmoNorm, .others_are_linear = true},
+    {.types = "olmoe",
+     .norm = HfNorm{.kind = HfNormKind::rms, .span = NormSpan::token, .eps = 1e-5},
+     .clamp_key = "clip_qkv"},
     {.types = "openai_privacy_filter",
-     .norm = HfNorm{.kind = HfNormKind::other, .what = "which scales q and k after the rotation"},
+     .norm = kNoNorm,
+     .scale = HfScale{.of_q = true, .of_k = true, .head_dim_power = -0.25, .after = true},
      .needs = needs_theta | needs_rope_dict | needs_head_dim | needs_kv_heads},
     {.types = "paddleocr_vl_text",
      .whole_models = "paddleocr_vl",
@@ -572,14 +643,15 @@ constexpr HfFamily kFamilies[] = {
      .needs = needs_theta | needs_head_dim | needs_kv_heads},
     {.types = "persimmon",
      .whole_models = "fuyu",
-     .norm = HfNorm{.kind = HfNormKind::other,
-                    .what = "whose norm is a LayerNorm",
+     .norm = HfNorm{.kind = HfNormKind::layer,
+                    .bias = true,
+                    .eps = 1e-5,
+                    .eps_keys = {"layer_norm_eps", ""},
+                    .rounds = kRoundsBiased,
                     .if_key = "qk_layernorm",
                     .if_absent = true},
      .needs = needs_theta | needs_fraction},
-    {.types = "phi",
-     .norm = HfNorm{.kind = HfNormKind::other, .what = "whose norm is a LayerNorm", .if_key = "qk_layernorm"},
-     .needs = needs_fraction},
+    {.types = "phi", .norm = kPhiNorm, .needs = needs_fraction},
     {.types = "phi3", .norm = kNoNorm, .yarn_is_longrope = true, .original_length = 4096},
     {.types = "phi4_multimodal",
      .norm = kNoNorm,
@@ -660,16 +732,16 @@ constexpr HfFamily kFamilies[] = {
     {.types = "recurrent_gemma", .norm = kNoNorm, .needs = needs_fraction, .others_are_linear = true},
     {.types = "sarvam_mla", .deinterleaves = true, .interleave_flag = true, .latent = true},
     {.types = "sarvam_moe",
-     .norm = HfNorm{.kind = HfNormKind::rms_head, .if_key = "use_qk_norm", .if_absent = true},
+     .norm = HfNorm{.kind = HfNormKind::rms, .if_key = "use_qk_norm", .if_absent = true},
      .needs = needs_theta | needs_head_dim | needs_kv_heads},
     {.types = "seed_oss", .norm = kNoNorm, .needs = needs_head_dim | needs_kv_heads},
     {.types = "smollm3", .norm = kNoNorm, .needs = needs_theta | needs_kv_heads, .no_rope_list = true},
     {.types = "solar_open", .norm = kNoNorm, .needs = needs_theta | needs_head_dim | needs_kv_heads},
-    {.types = "stablelm",
-     .norm = HfNorm{.kind = HfNormKind::other, .what = "whose norm is a LayerNorm", .if_key = "qk_layernorm"},
-     .needs = needs_fraction | needs_kv_heads},
+    {.types = "stablelm", .norm = head_layer_norm("qk_layernorm"), .needs = needs_fraction | needs_kv_heads},
     {.types = "starcoder2", .norm = kNoNorm, .needs = needs_kv_heads},
-    {.types = "timesfm2_5", .norm = kAfter, .needs = needs_head_dim | needs_kv_heads},
+    {.types = "timesfm2_5",
+     .norm = HfNorm{.kind = HfNormKind::not_built, .what = "whose q is multiplied by learned weights behind its norm"},
+     .needs = needs_head_dim | needs_kv_heads},
     {.types = "ultrabert",
      .whole_models = "ultravbert",
      .norm = kNoNorm,
@@ -688,7 +760,10 @@ constexpr HfFamily kFamilies[] = {
      .head_dim_key = "attention_head_dim",
      .rotates_if_key = "use_mem_rope",
      .others_are_linear = true},
-    {.types = "zaya", .norm = kL2Norm, .needs = needs_rope_dict | needs_fraction | needs_head_dim | needs_kv_heads},
+    {.types = "zaya",
+     .norm = HfNorm{.kind = HfNormKind::l2, .weight = NormWeight::none, .rounds = RoundAfter{.statistic = true}},
+     .scale = HfScale{.of_q = true, .of_k = true, .head_dim_power = 0.5, .by_heads_of_k = true},
+     .needs = needs_rope_dict | needs_fraction | needs_head_dim | needs_kv_heads},
 };
 
 // The type of a part of a whole model: the one of the row that is named after it, or else the row's first.

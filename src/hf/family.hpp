@@ -62,23 +62,46 @@ struct HfIndexer {
   bool every_fourth = false;    ///< where it does not say: layers 0, 1, 5, 9, ... choose
 };
 
-/// What attention does to q and k beside rotating them.
+/// What attention has in the place of a norm of q and k.
 enum class HfNormKind {
-  unknown,   ///< nobody has looked
-  none,      ///< nothing
-  rms_head,  ///< the RMS norm of each head, with weights of [head_dim]
-  other,     ///< something that this version does not build
+  unknown,  ///< nobody has looked
+  none,     ///< no norm
+  rms,
+  layer,
+  l2,         ///< its eps is the machine epsilon of the dtype
+  not_built,  ///< something that this version does not build
 };
 
-/// The norms of q and of k, which are alike. Biases are the projections' own and do not count.
+/// The norms of q and of k, which are alike. Biases of the projections do not count.
 struct HfNorm {
   HfNormKind kind = HfNormKind::unknown;
-  const char* what = "";  ///< of other, what a person is told: "whose norm multiplies by 1 + w"
-  double eps = 1e-6;      ///< the class's, where the key is absent
-  const char* eps_keys[2] = {"rms_norm_eps", ""};  ///< the names of the config's; the first found counts
-  bool rounds_normed = true;                       ///< x r is rounded before it is multiplied by w; (x r) w always is
+  const char* what = "";           ///< of not_built, what a person is told: "whose q and k are convolved"
+  NormSpan span = NormSpan::head;  ///< whose lanes its statistic is of
+  const char* span_key = "";       ///< the key that says "olmo" where the span is token; empty: the family's span
+  NormWeight weight = NormWeight::lanes;
+  bool plus_one = false;                            ///< lanes are multiplied by 1 + w
+  bool bias = false;                                ///< as many biases as weights are added
+  bool after = false;                               ///< q and k are normed after they have rotated
+  bool where_rotating = false;                      ///< layers that do not rotate have no norm
+  bool of_v = false;                                ///< v is normed as well, without weights
+  double eps = 1e-6;                                ///< the class's, where the key is absent
+  const char* eps_keys[2] = {"rms_norm_eps", ""};   ///< the names of the config's; the first found counts
+  RoundAfter rounds{.norm = true, .weight = true};  ///< where the code rounds to the dtype on the way to the result
   const char* if_key = "";  ///< attention has it only where this key is true or a number but 0; empty: always
   bool if_absent = false;   ///< where that key is absent, it has it
+};
+
+/// A constant that operands are multiplied by, and rounded, before they rotate or after. Operands that are not named
+/// are not.
+struct HfScale {
+  bool of_q = false;
+  bool of_k = false;
+  bool of_v = false;
+  const char* key = "";        ///< the config's own; empty: it has none. Null stands for 1
+  double otherwise = 1;        ///< where the key is absent
+  double head_dim_power = 0;   ///< without a key: head_dim to that power
+  bool after = false;          ///< it comes after the rotation
+  bool by_heads_of_k = false;  ///< k is also multiplied by learned factors, one a head
 };
 
 /// A vision tower, whose patches have two positions each: height and width in the order of the axes, or for Llama 4 x
@@ -99,10 +122,11 @@ struct HfTower {
   std::int64_t kv_heads = 0;  ///< 0: as many as heads
 };
 
-/// The lanes of a head, and the key heads of all ranks.
+/// The lanes of a head, and the heads of all ranks.
 struct HfHeads {
   std::int64_t head_dim;
   std::int64_t kv_heads;
+  std::int64_t q_heads;
 };
 
 /// One row of the table: everything in which the family differs from a Llama. Lists of names are words with a space
@@ -123,7 +147,22 @@ struct HfFamily {                         // NOLINT(clang-analyzer-optin.perform
   Rounding rounding = Rounding::p1;
   std::optional<HfAxes> axes{};        ///< nothing: one axis
   std::optional<HfIndexer> indexer{};  ///< nothing: attention is not sparse
-  HfNorm norm{};                       ///< what else q and k go through; of latent attention it does not count
+
+  // What else q, k and v go through on their way to attention; of latent attention it does not count.
+  HfNorm norm{};
+  std::optional<HfScale> scale{};  ///< nothing: no constant
+  const char* clamp_key = "";      ///< q, k and v are held within plus and minus this key's number; empty: never
+  /// What q is multiplied by after all else, as the token's position says; null: nothing. Nothing comes of it where the
+  /// config turns it off, or for layers that rotate or do not.
+  std::optional<Temperature> (*temperature)(const ObjectReader& config, bool rotates) = nullptr;
+  bool rounds_tau = false;  ///< and its factor is rounded to the dtype
+  /// The last layers take k and v from earlier ones, as many as num_kv_shared_layers says: this many where it is
+  /// absent. Nothing: every layer has its own.
+  std::optional<std::int64_t> shared_kv_layers{};
+  const char* v_head_dim_key = "";  ///< v has a head_dim of its own, which this key says; empty: that of k
+  std::int64_t v_head_dim = 0;      ///< where that key is absent
+  /// In full layers v is k as it is projected, where this key is true; empty: never.
+  const char* v_is_k_key = "";
 
   // Names and defaults of sizes.
   unsigned needs = 0;                              ///< of HfNeeds

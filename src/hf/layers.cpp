@@ -209,7 +209,8 @@ std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& 
   if (family.only_sliding_rotates) apply_window(config, family, layers);
   if (family.dense_layers_rotate) turn_dense_layers(config, layers);
   // Layers whose keys come from an image (Llama 3.2 Vision).
-  replace_named_layers(config, "cross_attention_layers", HfLayer{"cross_attention", false}, layers);
+  replace_named_layers(config, "cross_attention_layers",
+                       HfLayer{.kind = "cross_attention", .rotates = false, .crosses = true}, layers);
   if (!family.indexer) return layers;
   const llvm::StringRef chooses = family.indexer->layer_kind;
   for (HfLayer& layer : layers) layer.has_indexer = chooses.empty() || chooses == layer.kind;

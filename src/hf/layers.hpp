@@ -13,6 +13,7 @@ struct HfLayer {
   std::string kind = "attention";  ///< a word of layer_types
   bool rotates = true;
   bool has_indexer = false;
+  bool crosses = false;  ///< its keys and values are not the tokens' own
 };
 
 /// Whether it has attention, be it without a rotation: other layers are convolutions, state spaces and the like.

@@ -1,6 +1,7 @@
 #include "hf/model.hpp"
 
 #include <fmt/format.h>
+#include <llvm/ADT/STLExtras.h>
 #include <llvm/ADT/StringSwitch.h>
 
 #include <map>
@@ -87,35 +88,58 @@ DType HfModel::dtype(const ModelOptions& options) const {
                        : read_dtype(config_, read_dtype(parts_.model, read_dtype(parts_.top, RopeSpec{}.dtype)));
 }
 
-RopeSpec HfModel::spec(const std::string& kind, const ModelOptions& options) const {
-  RopeSpec spec;
+std::optional<HfLayerSort> HfModel::sort(std::size_t layer, const ModelOptions& options) const {
+  HfLayerSort sort{layers_[layer].kind, rotates(layer), false};
+  if (!options.prologue) return sort.rotates ? std::optional(sort) : std::nullopt;
+  if (!has_attention(layers_[layer]) || layers_[layer].crosses) return std::nullopt;
+  const auto count = static_cast<std::int64_t>(layers_.size());
+  const std::int64_t own = count - read_shared_kv_layers(config_, family_, count);
+  sort.shares_kv = static_cast<std::int64_t>(layer) >= own;
+  return sort;
+}
+
+void HfModel::set_rotation(const HfLayerSort& sort, const ModelOptions& options, RopeSpec& spec) const {
   spec.layout = family_.layout;
   if (family_.deinterleaves && (!family_.interleave_flag || config_.find_bool("rope_interleave").value_or(true))) {
     spec.layout = Layout::interleaved;
     spec.layout_out = Layout::split_half;
   }
   if (family_.turns_back) spec.direction = Direction::adjoint;
-  spec.dtype = dtype(options);
-  const HfRopeDict dict = read_hf_rope_dict(config_, family_, nested_dicts_, kind);
+  const HfRopeDict dict = read_hf_rope_dict(config_, family_, nested_dicts_, sort.kind);
   spec.scaling = dict.scaling;
   spec.theta = read_theta(config_, family_, dict);
-  read_hf_operands(config_, family_, dict, kind, options.tp, spec);
+  read_hf_rotating_lanes(config_, family_, dict, spec);
   if (family_.axes) spec.axes = read_hf_axes(config_, family_, dict.sections, spec.rotary_dim);
   const bool needs_length =
       std::holds_alternative<DynamicScaling>(spec.scaling) || std::holds_alternative<LongRopeScaling>(spec.scaling);
   if (needs_length) spec.max_length = options.max_model_len;
-  if (options.parity) {
-    spec.rounding = family_.rounding;
-    spec.angle = AngleRounding::fp32;
+  if (!options.parity) return;
+  spec.rounding = family_.rounding;
+  spec.angle = AngleRounding::fp32;
+}
+
+RopeSpec HfModel::spec(const HfLayerSort& sort, const ModelOptions& options) const {
+  RopeSpec spec;
+  spec.dtype = dtype(options);
+  const HfHeads heads = read_hf_heads(config_, family_, sort.kind, options.tp, spec);
+  if (sort.rotates) {
+    set_rotation(sort, options, spec);
+  } else {
+    spec.rotary_dim = spec.q.head_dim;
+    spec.q.rotates = spec.k->rotates = false;
   }
-  if (options.prologue) add_hf_prologue(config_, family_, type_, options.parity, spec);
+  if (options.prologue) {
+    add_hf_prologue(config_, family_, HfPrologueLayer{type_, sort.rotates, sort.shares_kv, heads}, options, spec);
+  }
   spec.validate();
   return spec;
 }
 
 // The same angles on lanes of its own.
 RopeSpec HfModel::indexer_spec(const std::string& kind, const ModelOptions& options) const {
-  RopeSpec spec = this->spec(kind, options);
+  ModelOptions of_rotation = options;
+  of_rotation.prologue = false;
+  RopeSpec spec = this->spec(HfLayerSort{kind}, of_rotation);
   const std::int64_t head_dim = config_.find_int("index_head_dim", kHeadDim).value_or(family_.indexer->head_dim);
   if (spec.rotary_dim > head_dim) {
     throw field_error(ErrorCode::invalid_argument, config_.path("index_head_dim"), fmt::format("{}", head_dim),
@@ -145,24 +169,30 @@ std::optional<HfVision> HfModel::vision(const ModelOptions& options) const {
 
 void HfModel::add_prologue_warnings(std::vector<std::string>& lines) const {
   for (std::string& line : unread_norm_keys(config_, family_)) lines.push_back(std::move(line));
-  std::size_t still = 0;
-  for (std::size_t i = 0; i < layers_.size(); ++i) still += has_attention(layers_[i]) && !rotates(i) ? 1 : 0;
-  if (still == 0) return;
-  lines.push_back(fmt::format(
-      "prologue: found {} of {} layers whose attention does not rotate, which have no spec: their norms, and "
-      "what a cache takes of them, are not built",
-      still, layers_.size()));
+  const auto crossing = llvm::count_if(layers_, [](const HfLayer& layer) { return layer.crosses; });
+  if (crossing != 0) {
+    lines.push_back(
+        fmt::format("prologue: found {} of {} layers whose keys and values come from elsewhere, which have no spec",
+                    crossing, layers_.size()));
+  }
+  if (is_v_of_k(config_, family_)) {
+    lines.push_back(fmt::format(
+        "{}: found true: in full layers v is k as it is projected, so launches are given k's address as v's, and k is "
+        "written elsewhere than over itself",
+        config_.path(family_.v_is_k_key)));
+  }
 }
 
 std::vector<std::string> HfModel::warnings(ModelOptions options) const {
   std::vector<std::string> lines = type_warnings_;
   options.tp = 1;
-  std::map<std::string, RopeSpec> of_kinds;
+  std::map<HfLayerSort, RopeSpec> of_sorts;
   for (std::size_t i = 0; i < layers_.size(); ++i) {
-    if (rotates(i) && of_kinds.count(layers_[i].kind) == 0) of_kinds[layers_[i].kind] = spec(layers_[i].kind, options);
+    const std::optional<HfLayerSort> sort = this->sort(i, options);
+    if (sort && of_sorts.count(*sort) == 0) of_sorts[*sort] = spec(*sort, options);
   }
   std::vector<RopeSpec> specs;
-  for (auto& [kind, each] : of_kinds) specs.push_back(std::move(each));
+  for (auto& [sort, each] : of_sorts) specs.push_back(std::move(each));
   const std::vector<ObjectReader> configs{parts_.top, parts_.model, config_};
   // Where no layer rotates, nothing was read.
   if (!specs.empty()) {

@@ -1,6 +1,7 @@
 // A model's config.json: its language model, family and layers, and from them specs.
 #pragma once
 
+#include <compare>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,6 +15,15 @@
 
 namespace ropejit::internal {
 
+/// What decides a layer's spec: layers of one sort have the same.
+struct HfLayerSort {
+  std::string kind;        ///< in the config's words
+  bool rotates = true;     ///< false: a spec of the rest of its prologue
+  bool shares_kv = false;  ///< with ModelOptions::prologue: it takes k and v from an earlier layer
+
+  friend auto operator<=>(const HfLayerSort&, const HfLayerSort&) = default;
+};
+
 class HfModel {
  public:
   /// `object` must outlive it. `as`: ModelOptions::as. `lenient`: see read_hf_layers. Throws Error{unsupported} for a
@@ -25,9 +35,11 @@ class HfModel {
   const std::vector<HfLayer>& layers() const { return layers_; }
   /// Whether the layer has a rotation at all.
   bool rotates(std::size_t layer) const;
-  /// The rotation of layers of that kind, validated.
-  RopeSpec spec(const std::string& kind, const ModelOptions& options) const;
-  /// The rotation of their indexers, which the family must have.
+  /// The layer's sort; nothing where it has no spec.
+  std::optional<HfLayerSort> sort(std::size_t layer, const ModelOptions& options) const;
+  /// What layers of that sort have, validated.
+  RopeSpec spec(const HfLayerSort& sort, const ModelOptions& options) const;
+  /// The rotation of indexers of layers of that kind, which the family must have.
   RopeSpec indexer_spec(const std::string& kind, const ModelOptions& options) const;
   std::optional<HfVision> vision(const ModelOptions& options) const;
   /// A line each, as ModelRopes::warnings has them. Call it last: what was not read until then, nothing reads.
@@ -35,6 +47,7 @@ class HfModel {
 
  private:
   DType dtype(const ModelOptions& options) const;
+  void set_rotation(const HfLayerSort& sort, const ModelOptions& options, RopeSpec& spec) const;
   void add_prologue_warnings(std::vector<std::string>& lines) const;
 
   KeyLog log_;  // of the keys that the readers below were asked for

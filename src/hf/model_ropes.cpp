@@ -17,7 +17,7 @@ inline namespace v0 {
 struct ModelRopesBuilder {
   static ModelRopes build(const internal::HfModel& model, const ModelOptions& options) {
     ModelRopes result;
-    std::map<std::string, std::optional<std::size_t>> mains;
+    std::map<internal::HfLayerSort, std::optional<std::size_t>> mains;
     std::map<std::string, std::optional<std::size_t>> indexers;
     ModelRopes::Role& main = result.roles_[place(RopeRole::main)];
     ModelRopes::Role& indexer = result.roles_[place(RopeRole::indexer)];
@@ -25,9 +25,11 @@ struct ModelRopesBuilder {
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const std::string& kind = layers[i].kind;
       result.kinds_.push_back(kind);
-      const bool rotates = model.rotates(i);
-      add(rotates, mains[kind], main, [&] { return model.spec(kind, options); });
-      add(rotates && layers[i].has_indexer, indexers[kind], indexer, [&] { return model.indexer_spec(kind, options); });
+      const std::optional<internal::HfLayerSort> sort = model.sort(i, options);
+      add(sort.has_value(), mains[sort.value_or(internal::HfLayerSort{})], main,
+          [&] { return model.spec(*sort, options); });
+      add(model.rotates(i) && layers[i].has_indexer, indexers[kind], indexer,
+          [&] { return model.indexer_spec(kind, options); });
     }
     const std::optional<internal::HfVision> vision = model.vision(options);
     result.warnings_ = model.warnings(options);
@@ -38,11 +40,11 @@ struct ModelRopesBuilder {
   static std::size_t place(RopeRole role) { return static_cast<std::size_t>(role); }
 
  private:
-  // A layer's entry; `known`: the spec of its kind, made once. Kinds that rotate in one way share a spec.
+  // A layer's entry; `known`: the spec of its sort, made once. Sorts that come to the same share a spec.
   template <class Make>
-  static void add(bool rotates, std::optional<std::size_t>& known, ModelRopes::Role& role, const Make& make) {
-    if (rotates && !known) known = add_spec(make(), role.specs);
-    role.index.push_back(rotates ? known : std::nullopt);
+  static void add(bool has_spec, std::optional<std::size_t>& known, ModelRopes::Role& role, const Make& make) {
+    if (has_spec && !known) known = add_spec(make(), role.specs);
+    role.index.push_back(has_spec ? known : std::nullopt);
   }
 
   static std::size_t add_spec(const RopeSpec& spec, std::vector<RopeSpec>& specs) {

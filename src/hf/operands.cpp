@@ -107,16 +107,26 @@ std::int64_t share_q_heads(const std::string& field, std::int64_t heads, std::in
                     fmt::format("a divisor of {} {}", field, heads));
 }
 
-void read_hf_operands(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict,
-                      const std::string& kind, std::int64_t tp, RopeSpec& spec) {
+HfHeads read_hf_heads(const ObjectReader& config, const HfFamily& family, const std::string& kind, std::int64_t tp,
+                      RopeSpec& spec) {
   const char* heads_key = key_of(config, family, "num_attention_heads", "n_head");
   const std::int64_t q_heads = config.get_int(heads_key, kHeads);
-  spec.q.heads = share_q_heads(config.path(heads_key), q_heads, tp);
-  if (family.latent) return read_latent_operands(config, spec);
-  HfHeads heads{read_head_dim(config, family, q_heads), read_kv_heads(config, family, q_heads)};
+  if (family.latent) {
+    spec.q.heads = share_q_heads(config.path(heads_key), q_heads, tp);
+    read_latent_operands(config, spec);
+    return HfHeads{spec.q.head_dim, 1, q_heads};
+  }
+  HfHeads heads{read_head_dim(config, family, q_heads), read_kv_heads(config, family, q_heads), q_heads};
   if (family.heads_of_kind != nullptr) heads = family.heads_of_kind(config, kind, heads);
+  spec.q.heads = share_q_heads(config.path(heads_key), heads.q_heads, tp);
   spec.q.head_dim = heads.head_dim;
   spec.k = Operand{share_kv_heads(config, heads.kv_heads, tp), heads.head_dim, 0};
+  return heads;
+}
+
+void read_hf_rotating_lanes(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict,
+                            RopeSpec& spec) {
+  if (family.latent) return;
   const std::optional<SourcedNumber> fraction = read_fraction(config, dict);
   if (auto* rule = std::get_if<ProportionalScaling>(&spec.scaling)) {
     // The fraction is the rule's: all lanes of the head form its pairs.

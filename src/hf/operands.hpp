@@ -15,9 +15,13 @@ namespace ropejit::internal {
 /// their number.
 std::int64_t share_q_heads(const std::string& field, std::int64_t heads, std::int64_t tp);
 
-/// Sets q, k and rotary_dim; spec.scaling is set already, and takes the fraction where it is proportional. `kind` of
-/// layer: those of a few families have heads of their own.
-void read_hf_operands(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict,
-                      const std::string& kind, std::int64_t tp, RopeSpec& spec);
+/// Sets q and k but for the lanes that rotate, and returns the heads of all ranks. `kind` of layer: those of a few
+/// families have heads of their own.
+HfHeads read_hf_heads(const ObjectReader& config, const HfFamily& family, const std::string& kind, std::int64_t tp,
+                      RopeSpec& spec);
+
+/// Sets rotary_dim and the lanes of q and k that rotate; their heads are set already, and spec.scaling, which takes the
+/// fraction where it is proportional.
+void read_hf_rotating_lanes(const ObjectReader& config, const HfFamily& family, const HfRopeDict& dict, RopeSpec& spec);
 
 }  // namespace ropejit::internal

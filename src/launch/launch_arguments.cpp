@@ -234,7 +234,7 @@ bool is_prologue(const KernelClass& kernel_class) noexcept {
 
 /// What classes without other stages than the rotation, and without slots, do not take.
 const char* refuse_prologue(const RopeArgs& args) noexcept {
-  if (const char* why = refuse_stages(args)) return why;
+  if (brings_stages(args)) return refuse_stages(args);
   for (std::size_t name = 1; name < kMostOperands; ++name) {
     if (args_of(args, static_cast<OperandName>(name)).slots != SlotArgs{}) return kSlotWords[name].no_slots;
   }

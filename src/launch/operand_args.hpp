@@ -25,7 +25,7 @@ struct OperandMembers {
   const void* RopeArgs::*norm_bias;
   const void* RopeArgs::*bias;
   const float* RopeArgs::*head_scales;
-  NormStatistic RopeArgs::*statistic;
+  v0::NormStatistic RopeArgs::*statistic;  // the oracle, too, has a type of that name
   NormStatisticOut RopeArgs::*statistic_out;
   const void* RopeArgs::*rows = nullptr;
   std::int64_t RopeArgs::*cache_rows = nullptr;

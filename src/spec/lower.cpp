@@ -133,6 +133,15 @@ StageConstants lower_constants(const Operand& operand) {
   return constants;
 }
 
+// An operand that a launch leaves alone: nothing of what its stages were told is left.
+PlanOperand without_stages(PlanOperand operand) {
+  operand.stages.clear();
+  operand.norm = {};
+  operand.temperature = {};
+  operand.round_bias = operand.round_scale = operand.round_rotation = false;
+  return operand;
+}
+
 PlanOperand lower_operand(OperandName name, const char* word, const Operand& operand, const RopeSpec& spec,
                           const LaunchForm& form, CacheRows rows, bool is_beside) {
   const Placement placement = form.placement;
@@ -157,11 +166,10 @@ PlanOperand lower_operand(OperandName name, const char* word, const Operand& ope
   if (form.statistics_only) {
     lowered.has_store = false;
     lowered.dtype_out = spec.dtype;
-    // What comes behind the norm is of no account, and without one the row is left alone.
-    const auto* const norm = llvm::find(lowered.stages, Stage::norm);
-    lowered.stages.truncate(norm == lowered.stages.end() || !lowered.hands_out_statistic()
-                                ? 0
-                                : static_cast<std::size_t>(norm - lowered.stages.begin()) + 1);
+    // What comes behind the norm is of no account, and without a statistic to hand out the row is left alone.
+    if (!lowered.hands_out_statistic()) return without_stages(std::move(lowered));
+    const auto* const norming = llvm::find(lowered.stages, Stage::norm);
+    lowered.stages.truncate(static_cast<std::size_t>(norming - lowered.stages.begin()) + 1);
     return lowered;
   }
   const bool apart = rows != CacheRows::none || name == OperandName::v;
@@ -184,8 +192,9 @@ void lower_operands(const RopeSpec& spec, const LaunchForm& form, RotationPlan& 
   KernelClass& kernel_class = plan.kernel_class;
   const auto add = [&](OperandName name, const char* word, const Operand& operand, CacheRows rows,
                        bool is_beside = false) {
-    plan.constants[kernel_class.operands.size()] = lower_constants(operand);
-    kernel_class.operands.push_back(lower_operand(name, word, operand, spec, form, rows, is_beside));
+    PlanOperand lowered = lower_operand(name, word, operand, spec, form, rows, is_beside);
+    if (!lowered.is_idle()) plan.constants[kernel_class.operands.size()] = lower_constants(operand);
+    kernel_class.operands.push_back(std::move(lowered));
   };
   add(OperandName::q, "q", spec.q, CacheRows::none);
   if (spec.k) add(OperandName::k, "k", *spec.k, form.k_rows, form.k_beside);

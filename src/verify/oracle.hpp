@@ -7,12 +7,13 @@
 //     |error| <= 1/2 ulp of the dtype + 2^-20 A (|x_a| + |x_b|)
 // where A is the attention scale and the ulp is that of the expected value (of the largest magnitude that the second
 // term allows it, so that a value at a power of two is judged by the spacing it may land in). The other rounding
-// policies add what they round: see rounding_policy.hpp. Lanes that are normed before have errors of their own, which
-// turn with them: see norm_rule.hpp.
+// policies add what they round: see rounding_policy.hpp. Lanes that went through other stages before have errors of
+// their own, which turn with them, and stages behind take what the rotation leaves: see lane_value.hpp, norm_rule.hpp
+// and stage_rule.hpp. What is known to the bit, as it is a product or sum of known numbers of fp32 and no more, is
+// asked for to the bit.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -24,13 +25,15 @@
 #include "verify/norm_rule.hpp"
 #include "verify/oracle_axes.hpp"
 #include "verify/rounding_policy.hpp"
+#include "verify/row_data.hpp"
 #include "verify/wide_number.hpp"
 
 namespace ropejit::internal {
 
 class UsualRounding;
 
-/// cos and sin (sign of the direction and attention scale included) of every pair of one token.
+/// cos and sin (sign of the direction and attention scale included) of every pair of one token. Without any, nothing is
+/// turned, whatever the operand: v has such ones.
 struct Angles {
   std::vector<double> cos;
   std::vector<double> sin;
@@ -71,39 +74,38 @@ class Oracle {
   /// reference lives until the next call.
   const Angles& at(std::int64_t position);
 
-  // `weights` below: those of operand.norm, one a lane, and nothing that is read where the operand has no norm. Where
-  // it has one and they are not as many as lanes, std::invalid_argument is thrown: nothing is judged without them. `r`
-  // is the head's statistic where the norm is given it, and taken as exact; without one there the same is thrown.
+  // `data` below is what the operand's stages read beside the lanes: nothing is judged without (row_data.hpp).
 
-  /// One head of `operand`: all its lanes as doubles in; expected values and bounds out (0 for lanes that keep their
-  /// value: those that neither rotate nor are normed). Each span has operand.head_dim elements. Thread-safe.
+  /// One head of `operand`: all its lanes as doubles in; expected values and bounds out (0 for lanes that are known, as
+  /// those that no stage changes). Each span has operand.head_dim elements. Thread-safe.
   void expect(const Angles& angles, const Operand& operand, std::span<const double> in, std::span<double> out,
-              std::span<double> bound, std::span<const double> weights = {},
-              std::optional<double> r = std::nullopt) const;
+              std::span<double> bound, const RowData& data = {}) const;
 
   /// Checks one head of `operand`, which rotates unless it says otherwise, and adds every lane to `result` under
   /// `index` (its lane is ignored). `before` is the head as it was given, in elements of spec().dtype, `after` as it
   /// came out, in those of operand.dtype_out where there is one. Thread-safe.
   void check(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
-             const ElementIndex& index, Comparison& result, std::span<const double> weights = {},
-             std::optional<double> r = std::nullopt) const;
+             const ElementIndex& index, Comparison& result, const RowData& data = {}) const;
 
-  /// Checks likewise a head of an operand that does not rotate, such as v: every lane is as it was, or normed, and
-  /// converted where another type is written.
+  /// Checks likewise a head of an operand that does not rotate, such as v: every lane is as it was, or what its other
+  /// stages make of it, and converted where another type is written.
   void check_copy(const Operand& operand, const HeadRow& before, const HeadRow& after, const ElementIndex& index,
-                  Comparison& result, std::span<const double> weights = {},
-                  std::optional<double> r = std::nullopt) const;
+                  Comparison& result, const RowData& data = {}) const;
 
-  /// Checks likewise a head of a token that is padding. zero: rotating lanes are +0, and all lanes of an operand with a
-  /// norm. keep: every lane is as it was, normed by nothing, those that rotate where layout_out has them. Operands that
-  /// do not rotate know no padding.
+  /// Checks likewise a head of a token that is padding. zero: rotating lanes are +0, and all lanes of an operand with
+  /// another stage. keep: every lane is as it was, untouched by all stages, those that rotate where layout_out has
+  /// them. Operands that do not rotate know no padding.
   void check_padding(Padding padding, const Operand& operand, const HeadRow& before, const HeadRow& after,
-                     const ElementIndex& index, Comparison& result, std::span<const double> weights = {},
-                     std::optional<double> r = std::nullopt) const;
+                     const ElementIndex& index, Comparison& result, const RowData& data = {}) const;
 
-  /// Checks r of a head as a launch handed it out. The operand has a norm that computes it.
-  void check_statistic(const Operand& operand, const HeadRow& before, float r, const ElementIndex& index,
-                       Comparison& result) const;
+  /// What the norm of `operand` knows of its lanes, which it computes: of a head, or for a norm over the token of all
+  /// its heads in their order. `data.head` is not read for these. Lanes have gone through the stages before the norm.
+  /// Thread-safe.
+  StatisticValue statistic(const Angles& angles, const Operand& operand, std::span<const HeadRow> heads,
+                           const RowData& data = {}) const;
+
+  /// Checks r, or a sum of squares, as a launch handed it out, against what it is.
+  static void check_statistic(const LaneValue& wanted, float got, const ElementIndex& index, Comparison& result);
 
  private:
   Oracle(const RopeSpec& spec, const UsualRounding&);
@@ -113,22 +115,34 @@ class Oracle {
     std::int64_t b;
   };
   Pair lanes(Layout layout, const Operand& operand, std::int64_t pair) const;
-  RoundingRule rule(const Operand& operand) const;
-  /// What is rotated: the lanes as they were read, or normed.
-  std::vector<LaneValue> entering(const Operand& operand, std::span<const double> in, std::span<const double> weights,
-                                  std::optional<double> r) const;
-  std::vector<LaneValue> entering(const Operand& operand, const HeadRow& before, std::span<const double> weights,
-                                  std::optional<double> r) const;
-  bool rotates(const Operand& operand, std::int64_t lane) const;
-  std::vector<double> lanes_of(const Operand& operand, const HeadRow& before) const;
-  /// What a normed lane that does not rotate comes out as.
+  bool turns(const Angles& angles, const Operand& operand) const;
+  /// Of an operand that rotates.
+  bool turns(const Operand& operand, std::int64_t lane) const;
+  /// Whether no stage changes the lane.
+  bool stays(const Angles& angles, const Operand& operand, std::int64_t lane) const;
+  std::vector<LaneValue> lanes_of(const Operand& operand, const HeadRow& before) const;
+
+  // oracle_walk.cpp: lanes through the stages.
+
+  /// What every lane comes out as.
+  std::vector<LaneBound> expected(const Angles& angles, const Operand& operand, std::vector<LaneValue> lanes,
+                                  const RowData& data) const;
+  /// The lanes after `stages`.
+  std::vector<LaneValue> walked(const Angles& angles, const Operand& operand, std::span<const StageName> stages,
+                                std::vector<LaneValue> lanes, const RowData& data) const;
+  std::vector<LaneValue> normed(const Operand& operand, const std::vector<LaneValue>& lanes, const RowData& data) const;
+  /// Visits (lane as it is written, what it is turned to) for each lane that rotates.
+  template <class Visit>
+  void turn(const Angles& angles, const Operand& operand, const RoundingRule& rule, const std::vector<LaneValue>& lanes,
+            const Visit& visit) const;
+  /// What a lane is stored as behind a stage that is no rotation.
   LaneBound stored(const Operand& operand, const LaneValue& lane) const;
+
+  void check_lanes(const Angles& angles, const Operand& operand, const HeadRow& before, const HeadRow& after,
+                   const ElementIndex& index, Comparison& result, const RowData& data) const;
   /// Lane `lanes.a` of what was read against `lanes.b` of what was written.
   void check_copied(const Operand& operand, const Pair& lanes, const HeadRow& before, const HeadRow& after,
                     const ElementIndex& index, Comparison& result) const;
-  /// A lane that is not turned: `entered`, if the operand has a norm, and else what was read.
-  void check_unturned(const Operand& operand, std::int64_t lane, const std::vector<LaneValue>& entered,
-                      const HeadRow& before, const HeadRow& after, const ElementIndex& index, Comparison& result) const;
   void check_bound(const Operand& operand, std::int64_t lane, const LaneBound& bound, const HeadRow& after,
                    const ElementIndex& index, Comparison& result) const;
   void check_zero(const Operand& operand, std::int64_t lane, const HeadRow& after, const ElementIndex& index,

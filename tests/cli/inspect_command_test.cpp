@@ -134,3 +134,61 @@ TEST_CASE("inspect tells the layers of a model apart, and --layer picks one") {
     CHECK(std::count(refused.err.begin(), refused.err.end(), '\n') == 1);
   }
 }
+
+TEST_CASE("inspect tells each stage of each operand with its numbers, to programs and to people") {
+  const Program program;
+  const std::string spec = program.file("spec.json", R"({
+    "schema": 1, "rotary_dim": 16, "round_after": ["weight", "tau"],
+    "q": {"heads": 4, "head_dim": 16, "norm": {"eps": 1e-5, "plus_one": true},
+          "temperature": {"coefficient": 0.25, "length": 8192}},
+    "k": {"heads": 2, "head_dim": 16, "bias": true, "clamp": 7.5, "order": ["bias", "clamp", "rotate", "norm"],
+          "norm": {"span": "token", "weight": "heads", "statistic": "given_sum", "global_heads": 8}},
+    "v": {"heads": 2, "head_dim": 16, "scale": 0.5, "head_scales": true}})");
+  const Finished finished = program({"inspect", "--model", spec, "--norm-statistics", "--json"});
+  INFO(finished.err);
+  REQUIRE(finished.status == 0);
+  const llvm::json::Object report = object(finished);
+  const auto stage = [&](std::size_t operand, std::size_t place) -> const llvm::json::Object& {
+    return *(*(*report.getArray("operands"))[operand].getAsObject()->getArray("stages"))[place].getAsObject();
+  };
+  CHECK(text(stage(0, 0), "kind") == "rms");
+  CHECK(text(stage(0, 0), "span") == "head");
+  CHECK(text(stage(0, 0), "weights") == "lanes");
+  CHECK(number(stage(0, 0), "eps") == 1e-5);
+  CHECK(stage(0, 0).getBoolean("plus_one") == true);
+  CHECK(stage(0, 0).getBoolean("round_weighted") == true);
+  CHECK(stage(0, 0).getBoolean("round_normed") == false);
+  CHECK(text(stage(0, 0), "statistic") == "handed_out");
+  CHECK(number(stage(0, 0), "statistics_per_token") == 4);
+  CHECK(text(stage(0, 2), "stage") == "temperature");
+  CHECK(number(stage(0, 2), "coefficient") == 0.25);
+  CHECK(number(stage(0, 2), "length") == 8192);
+  CHECK(stage(0, 2).getBoolean("round_tau") == true);
+  CHECK(text(stage(1, 0), "stage") == "bias");
+  CHECK(number(stage(1, 1), "limit") == 7.5);
+  CHECK(text(stage(1, 2), "stage") == "rotate");
+  CHECK(text(stage(1, 3), "span") == "token");
+  CHECK(text(stage(1, 3), "weights") == "heads");
+  CHECK(text(stage(1, 3), "statistic") == "sum_given");
+  CHECK(number(stage(1, 3), "statistics_per_token") == 1);
+  CHECK(number(stage(1, 3), "global_heads") == 8);
+  CHECK(number(stage(2, 0), "factor") == 0.5);
+  CHECK(text(stage(2, 1), "stage") == "head_scale");
+
+  const Finished person = program({"inspect", "--model", spec, "--norm-statistics"});
+  REQUIRE(person.status == 0);
+  const char* const lines[] = {
+      "\nq  4x16  written over itself, bf16\n",
+      "     norm         kind rms, span head, eps 1e-05, weights lanes, weight_dtype bf16, plus_one, ",
+      ", statistic handed_out, statistics_per_token 4\n",
+      "     temperature  coefficient 0.25, length 8192, offset 0, steps, round_tau\n",
+      "     bias\n     clamp        limit 7.5\n     rotate       first_lane 0, rotary_dim 16\n     norm         kind "
+      "rms, "
+      "span token, ",
+      "\nv  2x16  to v_out, bf16\n     scale        factor 0.5\n     head_scale\n",
+  };
+  for (const char* const line : lines) {
+    INFO(line << " in " << person.out);
+    CHECK(person.out.find(line) != std::string::npos);
+  }
+}

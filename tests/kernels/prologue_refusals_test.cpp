@@ -1,77 +1,23 @@
 // What launches of norms and slots are refused for, and in which words.
-#include <functional>
-#include <optional>
 #include <string>
 #include <vector>
 
-#include "launch/launch_arguments.hpp"
-#include "spec/lower.hpp"
-#include "support/catch.hpp"
+#include "support/refusals.hpp"
 
 namespace {
 
 using namespace ropejit;
 
-// Addresses that nothing reads: checks come before any access.
-void* address(std::uintptr_t value) { return reinterpret_cast<void*>(value); }
-
-using Change = std::function<void(RopeArgs&)>;
-
-struct Row {
-  const char* what;
-  Change change;
-  std::string begin;  // of the reason; "": it is taken
-};
-
-void check_rows(const RopeSpec& spec, const LaunchForm& form, const RopeArgs& good, const std::vector<Row>& rows) {
-  const internal::KernelClass kernel_class = internal::lower(spec, form).kernel_class;
-  internal::LaunchArguments unchanged;
-  const LaunchStatus before = internal::check_arguments(kernel_class, good, unchanged);
-  INFO(before.message());
-  REQUIRE(before);
-  for (const Row& row : rows) {
-    RopeArgs args = good;
-    row.change(args);
-    internal::LaunchArguments out;
-    const LaunchStatus status = internal::check_arguments(kernel_class, args, out);
-    INFO(row.what << ": " << status.message());
-    if (row.begin.empty()) {
-      CHECK(status);
-      continue;
-    }
-    CHECK(status.code == ErrorCode::invalid_argument);
-    if (status.reason == nullptr) continue;
-    const std::string reason = status.reason;
-    CHECK(reason.rfind(row.begin, 0) == 0);
-    CHECK(reason.find('\n') == std::string::npos);
-  }
-}
-
-/// q, k and v of three tokens, 16 lanes a head.
-RopeSpec three_operands() {
-  RopeSpec spec;
-  spec.rotary_dim = 8;
-  spec.q = {4, 16, 0};
-  spec.k = Operand{2, 16, 0};
-  spec.v = Operand{2, 16, 0};
-  return spec;
-}
+using test::address;
+using test::check_rows;
+using test::good_args;
+using test::three_operands;
+using Row = test::RefusalRow;
 
 constexpr std::int64_t kRow = 2 * 16;           // elements of a token's k
 constexpr std::int64_t kPlaces = 4;             // of a page
 constexpr std::int64_t kPage = kPlaces * kRow;  // elements
 constexpr std::int64_t kElement = 2;            // bytes
-
-RopeArgs good_args() {
-  RopeArgs args;
-  args.tokens = 3;
-  args.q.data = address(0x10000);
-  args.k.data = address(0x20000);
-  args.v.data = address(0x30000);
-  args.v_out.data = address(0x40000);
-  args.positions = Positions::ids64(static_cast<const std::int64_t*>(address(0x50000)));
-  return args;
-}
 
 LaunchForm slots_form(CacheRows kind = CacheRows::slots64) {
   LaunchForm form = LaunchForm::in_place_ids();

@@ -4,7 +4,9 @@
 #include <optional>
 #include <utility>
 
+#include "launch/operand_args.hpp"
 #include "support/catch.hpp"
+#include "support/stage_inputs.hpp"
 #include "verify/oracle.hpp"
 
 namespace ropejit::test {
@@ -68,22 +70,78 @@ Written place(Memory& memory, const RopeSpec& spec, const Operand& operand, bool
   return {dtype, out.data, before.size()};
 }
 
-void check_operand(const internal::Oracle& oracle, const DirectCase& given, const Operand& operand, const Bits& weight,
-                   const Bits& statistic, const Bits& in, const Bits& out, internal::Comparison& comparison) {
-  const DType dtype_out = operand.dtype_out.value_or(given.spec.dtype);
-  const std::vector<unsigned char> before = bytes_of(given.spec.dtype, in);
+/// What a case has of one operand.
+struct Given {
+  internal::OperandName name;
+  const Operand& operand;
+  const Bits& in;
+  const Bits& weight;
+  const Bits& norm_bias;
+  const Bits& bias;
+  const Bits& head_scales;
+  const Bits& statistic;
+};
+
+/// Of those operands that are not left out.
+std::vector<Given> given_operands(const DirectCase& given) {
+  const RopeSpec& spec = given.spec;
+  std::vector<Given> all = {{internal::OperandName::q, spec.q, given.q, given.q_weight, given.q_norm_bias, given.q_bias,
+                             given.q_head_scales, given.q_r}};
+  if (spec.k && !given.k.empty()) {
+    all.push_back({internal::OperandName::k, *spec.k, given.k, given.k_weight, given.k_norm_bias, given.k_bias,
+                   given.k_head_scales, given.k_r});
+  }
+  if (spec.v && !given.v.empty()) {
+    all.push_back({internal::OperandName::v, *spec.v, given.v, given.v_weight, given.v_norm_bias, given.v_bias,
+                   given.v_head_scales, given.v_r});
+  }
+  return all;
+}
+
+void put_stages(Memory& memory, const RopeSpec& spec, const Given& given, RopeArgs& args) {
+  const internal::OperandMembers members = internal::members_of(given.name);
+  if (weights_of(given.operand) > 0) {
+    args.*members.weight = memory.put(weight_type(spec, given.operand), given.weight);
+    if (given.operand.norm->bias)
+      args.*members.norm_bias = memory.put(weight_type(spec, given.operand), given.norm_bias);
+  }
+  args.*members.bias = memory.put(spec.dtype, given.bias);
+  args.*members.head_scales = static_cast<const float*>(memory.put(DType::fp32, given.head_scales));
+}
+
+void check_operand(const internal::Oracle& oracle, const DirectCase& direct, const Given& given, const Bits& out,
+                   internal::Comparison& comparison) {
+  const Operand& operand = given.operand;
+  const DType dtype = direct.spec.dtype;
+  const DType dtype_out = operand.dtype_out.value_or(dtype);
+  const std::vector<unsigned char> before = bytes_of(dtype, given.in);
   const std::vector<unsigned char> after = bytes_of(dtype_out, out);
-  const std::vector<double> weights =
-      operand.norm ? decoded(weight_type(given.spec, operand), weight) : std::vector<double>{};
-  for (std::int64_t token = 0; token < given.tokens(); ++token) {
-    const internal::Angles angles = oracle.angles(given.positions[static_cast<std::size_t>(token)]);
+  const StageInputs stages{
+      operand.norm ? decoded(weight_type(direct.spec, operand), given.weight) : std::vector<double>{},
+      operand.norm ? decoded(weight_type(direct.spec, operand), given.norm_bias) : std::vector<double>{},
+      decoded(dtype, given.bias), decoded(DType::fp32, given.head_scales)};
+  const bool is_by_token = operand.norm && operand.norm->span == NormSpan::token;
+  for (std::int64_t token = 0; token < direct.tokens(); ++token) {
+    const std::int64_t position = direct.positions[static_cast<std::size_t>(token)];
+    const internal::Angles angles =
+        given.name == internal::OperandName::v ? internal::Angles{} : oracle.angles(position);
+    std::vector<internal::HeadRow> rows;
+    const auto at = [&](std::int64_t head) {
+      return static_cast<std::size_t>(token * row_of(operand) + head * operand.head_dim);
+    };
     for (std::int64_t head = 0; head < operand.heads; ++head) {
-      const auto row = static_cast<std::size_t>(token * operand.heads + head);
-      const std::size_t at = row * static_cast<std::size_t>(operand.head_dim);
-      std::optional<double> r;
-      if (!statistic.empty()) r = internal::decode(DType::fp32, statistic[row]);
-      oracle.check(angles, operand, {&before[at * internal::element_bytes(given.spec.dtype)], 1},
-                   {&after[at * internal::element_bytes(dtype_out)], 1}, {0, token, head, 0}, comparison, weights, r);
+      rows.push_back({&before[at(head) * internal::element_bytes(dtype)], 1});
+    }
+    internal::RowData data = stages.data(0, position);
+    if (is_by_token && given.statistic.empty()) data.of_token = oracle.statistic(angles, operand, rows, data);
+    for (std::int64_t head = 0; head < operand.heads; ++head) {
+      data.head = head;
+      const std::int64_t r = is_by_token ? token : token * operand.heads + head;
+      if (!given.statistic.empty()) {
+        data.given = internal::decode(DType::fp32, given.statistic[static_cast<std::size_t>(r)]);
+      }
+      oracle.check(angles, operand, rows[static_cast<std::size_t>(head)],
+                   {&after[at(head) * internal::element_bytes(dtype_out)], 1}, {0, token, head, 0}, comparison, data);
     }
   }
 }
@@ -97,9 +155,12 @@ DirectCase DirectCase::part(std::int64_t first, std::int64_t count) const {
   result.q = slice(q, first * row_of(spec.q), count * row_of(spec.q));
   if (spec.k) result.k = slice(k, first * row_of(*spec.k), count * row_of(*spec.k));
   if (spec.v) result.v = slice(v, first * row_of(*spec.v), count * row_of(*spec.v));
-  result.q_r = slice(q_r, first * spec.q.heads, count * spec.q.heads);
-  if (spec.k) result.k_r = slice(k_r, first * spec.k->heads, count * spec.k->heads);
-  if (spec.v) result.v_r = slice(v_r, first * spec.v->heads, count * spec.v->heads);
+  const auto statistics = [&](const Operand& operand, const Bits& bits) {
+    return bits.empty() ? Bits{} : slice(bits, first * statistics_of(operand), count * statistics_of(operand));
+  };
+  result.q_r = statistics(spec.q, q_r);
+  if (spec.k) result.k_r = statistics(*spec.k, k_r);
+  if (spec.v) result.v_r = statistics(*spec.v, v_r);
   return result;
 }
 
@@ -133,18 +194,16 @@ DirectResult launch_direct(const internal::PreparedKernel& kernel, const DirectC
       args.v_slot_count = given.slot_count;
     }
   }
-  if (spec.q.norm) args.q_norm_weight = memory.put(weight_type(spec, spec.q), given.q_weight);
-  if (k.data != nullptr && spec.k->norm) args.k_norm_weight = memory.put(weight_type(spec, *spec.k), given.k_weight);
-  if (v.data != nullptr && spec.v->norm) args.v_norm_weight = memory.put(weight_type(spec, *spec.v), given.v_weight);
+  for (const Given& one : given_operands(given)) put_stages(memory, spec, one, args);
   Written q_r;
   Written k_r;
   Written v_r;
   const auto place_statistic = [&](const Operand& operand, const Written& written, const Bits& r, NormStatistic& in,
                                    NormStatisticOut& out) -> Written {
     if (!operand.norm || written.data == nullptr) return {};
-    if (operand.norm->statistic == Statistic::given) in.data = static_cast<const float*>(memory.put(DType::fp32, r));
+    if (operand.norm->statistic != Statistic::computed) in.data = static_cast<const float*>(memory.put(DType::fp32, r));
     if (in.data != nullptr || !given.form.norm_statistics) return {};
-    const Bits zeroes(static_cast<std::size_t>(given.tokens() * operand.heads), 0);
+    const Bits zeroes(static_cast<std::size_t>(given.tokens() * statistics_of(operand)), 0);
     out.data = static_cast<float*>(memory.put(DType::fp32, zeroes));
     return {DType::fp32, out.data, zeroes.size()};
   };
@@ -169,9 +228,9 @@ DirectResult launch_direct(const internal::PreparedKernel& kernel, const DirectC
 internal::Comparison compare_direct(const DirectCase& given, const DirectResult& result) {
   const internal::Oracle oracle(given.spec);
   internal::Comparison comparison;
-  check_operand(oracle, given, given.spec.q, given.q_weight, given.q_r, given.q, result.q, comparison);
-  if (given.spec.k && !given.k.empty()) {
-    check_operand(oracle, given, *given.spec.k, given.k_weight, given.k_r, given.k, result.k, comparison);
+  const Bits* const results[] = {&result.q, &result.k, &result.v};
+  for (const Given& one : given_operands(given)) {
+    check_operand(oracle, given, one, *results[static_cast<std::size_t>(one.name)], comparison);
   }
   return comparison;
 }
@@ -199,13 +258,18 @@ Bits random_elements(std::mt19937_64& random, DType dtype, std::int64_t count, d
 
 void fill_direct(std::mt19937_64& random, DirectCase& given, double deviation) {
   const RopeSpec& spec = given.spec;
-  const auto fill = [&](const Operand& operand, Bits& in, Bits& weight) {
+  const auto fill = [&](const Operand& operand, Bits& in, Bits& weight, Bits& norm_bias, Bits& bias, Bits& scales) {
     in = random_elements(random, spec.dtype, given.tokens() * row_of(operand), deviation);
-    if (operand.norm) weight = random_elements(random, weight_type(spec, operand), operand.head_dim, 0.25, 1);
+    if (const std::int64_t count = weights_of(operand); count > 0) {
+      weight = random_elements(random, weight_type(spec, operand), count, 0.25, 1);
+      if (operand.norm->bias) norm_bias = random_elements(random, weight_type(spec, operand), count, 0.25);
+    }
+    if (operand.bias) bias = random_elements(random, spec.dtype, row_of(operand), 0.25);
+    if (operand.head_scales) scales = random_elements(random, DType::fp32, operand.heads, 0.25, 1);
   };
-  fill(spec.q, given.q, given.q_weight);
-  if (spec.k) fill(*spec.k, given.k, given.k_weight);
-  if (spec.v) fill(*spec.v, given.v, given.v_weight);
+  fill(spec.q, given.q, given.q_weight, given.q_norm_bias, given.q_bias, given.q_head_scales);
+  if (spec.k) fill(*spec.k, given.k, given.k_weight, given.k_norm_bias, given.k_bias, given.k_head_scales);
+  if (spec.v) fill(*spec.v, given.v, given.v_weight, given.v_norm_bias, given.v_bias, given.v_head_scales);
 }
 
 std::vector<unsigned char> bytes_of(DType dtype, const Bits& bits) {

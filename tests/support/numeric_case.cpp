@@ -15,7 +15,9 @@
 
 #include "launch/operand_args.hpp"
 #include "support/arena.hpp"
+#include "support/cache_list.hpp"
 #include "support/case_table.hpp"
+#include "support/stage_inputs.hpp"
 #include "support/token_places.hpp"
 #include "verify/element.hpp"
 #include "verify/oracle.hpp"
@@ -28,52 +30,6 @@ using internal::Target;
 // Bits that are not the library's, which it must leave as they are.
 constexpr std::uint32_t kForeignFlags = 0x80000100;
 
-bool has_slots(CacheRows kind) { return kind == CacheRows::slots32 || kind == CacheRows::slots64; }
-bool has_32_bits(CacheRows kind) { return kind == CacheRows::rows32 || kind == CacheRows::slots32; }
-
-/// The rows of a cache that tokens of an operand go to.
-struct CacheList {
-  CacheRows kind = CacheRows::none;  // none: to its own tokens
-  const std::vector<std::int64_t>* rows = nullptr;
-  std::int64_t cache_rows = 0;
-  // Of slots.
-  std::int64_t block_size = 0;
-  std::int64_t count = kEveryToken;
-  std::int64_t stride = 1;
-
-  bool is_beyond_count(std::int64_t token) const { return has_slots(kind) && count != kEveryToken && token >= count; }
-  std::int64_t row(std::int64_t token) const { return (*rows)[static_cast<std::size_t>(token)]; }
-  bool has_row(std::int64_t token) const {
-    return !is_beyond_count(token) && row(token) >= 0 && row(token) < cache_rows;
-  }
-  /// Whether kNoCacheRow says of the token that its row is none.
-  bool is_reported(std::int64_t token) const {
-    const std::int64_t least = has_slots(kind) ? INT64_MIN : -1;
-    return !is_beyond_count(token) && (row(token) < least || row(token) >= cache_rows);
-  }
-};
-
-CacheList list_of_k(const NumericCase& given) {
-  return {given.form.k_rows,  &given.k_rows,      given.k_cache_rows,
-          given.k_block_size, given.k_slot_count, given.k_slot_stride};
-}
-CacheList list_of_v(const NumericCase& given) {
-  return {given.form.v_rows,  &given.v_rows,      given.v_cache_rows,
-          given.v_block_size, given.v_slot_count, given.v_slot_stride};
-}
-
-/// The list as it lies in memory: what nobody is to read are places that no token has, if there is one.
-std::vector<std::int64_t> in_memory(const CacheList& list) {
-  const std::vector<std::int64_t>& rows = *list.rows;
-  if (!has_slots(list.kind) || rows.empty()) return rows;
-  std::int64_t spare = 0;
-  while (std::find(rows.begin(), rows.end(), spare) != rows.end()) ++spare;
-  if (spare >= list.cache_rows) spare = 0;
-  std::vector<std::int64_t> memory((rows.size() - 1) * static_cast<std::size_t>(list.stride) + 1, spare);
-  for (std::size_t i = rows.size(); i-- > 0;) memory[i * static_cast<std::size_t>(list.stride)] = rows[i];
-  return memory;
-}
-
 /// One of the tensors: where it is read and written, and to which rows of a cache.
 struct Side {
   const Operand* operand = nullptr;
@@ -81,14 +37,15 @@ struct Side {
   Placed out;
   CacheList list;
   bool rotates = true;
-  std::vector<double> weights = {};   // of its norm
+  StageInputs stages = {};
   std::optional<Placed> beside = {};  // where every token is written, too; in place as `in`
-  // Of its norm: what it is given, [tokens][heads], or where it hands it out.
+  // Of its norm: what it is given, [tokens][statistics of a token], or where it hands it out.
   internal::OperandName name = internal::OperandName::q;
-  std::vector<float> r = {};
+  std::vector<float> given = {};
   std::optional<StatisticMemory> statistic = {};
 
   bool to_cache() const { return list.kind != CacheRows::none; }
+  bool hands_out() const { return statistic && given.empty(); }
 };
 
 class Run {
@@ -135,9 +92,9 @@ class Run {
       if (!side.statistic) continue;
       const std::int64_t all = given_.batch * given_.tokens;
       const std::int64_t counted = given_.form.counted ? std::clamp<std::int64_t>(given_.token_count, 0, all) : all;
-      const bool is_written = side.r.empty() && result.status;
+      const bool is_written = side.hands_out() && result.status;
       if (result.stray_write.empty()) result.stray_write = side.statistic->stray_write(is_written ? counted : 0);
-      if (side.r.empty()) result.statistics[static_cast<std::size_t>(side.name)] = side.statistic->bits();
+      if (side.hands_out()) result.statistics[static_cast<std::size_t>(side.name)] = side.statistic->bits();
     }
     result.out_bytes = arena_.all_bytes();
     return result;
@@ -167,7 +124,10 @@ class Run {
 
   void add_side(Side side, internal::OperandName name) {
     const internal::OperandMembers members = internal::members_of(name);
-    const bool in_place = given_.form.placement == Placement::in_place && !side.to_cache() && side.rotates;
+    // Where nothing is stored, all tensors are inputs.
+    const bool is_input = given_.form.statistics_only;
+    const bool in_place =
+        is_input || (given_.form.placement == Placement::in_place && !side.to_cache() && side.rotates);
     if (side.to_cache()) {
       args_.*members.cache_rows = side.list.cache_rows;
       args_.*members.rows = put_list(side.list);
@@ -181,44 +141,36 @@ class Run {
     }
     if (name == internal::OperandName::k && given_.form.k_beside) put_beside(side);
     side.name = name;
-    if (side.operand->norm) {
-      args_.*members.weight = put_weights(side);
-      put_statistic(side, members);
-    }
-    const bool hands_out = side.statistic && side.r.empty();
-    if (given_.poison_unread && side.to_cache() && !side.beside && !hands_out) poison_unread(side);
+    side.stages =
+        put_stage_inputs(given_.spec, *side.operand, name, given_.weights_misaligned, weight_values_, inputs_, args_);
+    if (side.operand->norm) put_statistic(side, members);
+    if (given_.poison_unread && side.to_cache() && !side.beside && !side.hands_out()) poison_unread(side);
     sides_.push_back(side);
   }
 
   void put_statistic(Side& side, const internal::OperandMembers& members) {
-    const bool is_given = side.operand->norm->statistic == Statistic::given;
+    const bool is_given = side.operand->norm->statistic != Statistic::computed;
     if (!is_given && !given_.form.norm_statistics) return;
     const std::int64_t tokens = given_.batch * given_.tokens;
-    const std::int64_t heads = side.operand->heads;
-    side.statistic.emplace(target_, given_.statistic_rows, tokens, heads);
+    const std::int64_t count = statistics_of(*side.operand);
+    side.statistic.emplace(target_, given_.statistic_rows, tokens, count);
     if (!is_given) {
       args_.*members.statistic_out = side.statistic->handed_out();
       return;
     }
     const std::vector<std::uint32_t>& bits = given_.statistics[static_cast<std::size_t>(side.name)];
-    for (const std::uint32_t one : bits) side.r.push_back(std::bit_cast<float>(one));
+    for (const std::uint32_t one : bits) side.given.push_back(std::bit_cast<float>(one));
     for (std::int64_t token = 0; token < tokens && bits.empty(); ++token) {
       const bool is_unread = side.to_cache() && !side.beside && !side.list.has_row(token);
-      for (std::int64_t head = 0; head < heads; ++head) {
-        const bool is_shared = given_.statistic_rows == StatisticRows::shared_by_heads && head > 0;
-        const float r = is_unread ? std::numeric_limits<float>::quiet_NaN() : is_shared ? side.r.back() : random_r();
-        side.r.push_back(r);
+      for (std::int64_t i = 0; i < count; ++i) {
+        const bool is_shared = given_.statistic_rows == StatisticRows::shared_by_heads && i > 0;
+        side.given.push_back(is_unread   ? std::numeric_limits<float>::quiet_NaN()
+                             : is_shared ? side.given.back()
+                                         : random_statistic(weight_values_, *side.operand));
       }
     }
-    side.statistic->fill(side.r);
+    side.statistic->fill(side.given);
     args_.*members.statistic = side.statistic->given();
-  }
-
-  // Of all sizes near 1; some are negative and some 0.
-  float random_r() {
-    const std::uint64_t kind = weight_values_() % 32;
-    const double size = std::exp2(std::uniform_real_distribution<double>(-4.0, 4.0)(weight_values_));
-    return kind == 0 ? 0.0F : static_cast<float>(kind == 1 ? -size : size);
   }
 
   void put_beside(Side& side) {
@@ -279,55 +231,22 @@ class Run {
     }
   }
 
-  // Around 1, as models have them; some are negative and some 0.
-  const void* put_weights(Side& side) {
-    const DType dtype = side.operand->norm->weight_dtype.value_or(given_.spec.dtype);
-    const std::int64_t offset = given_.weights_misaligned ? 1 : 0;
-    std::vector<unsigned char> bytes(static_cast<std::size_t>((offset + side.operand->head_dim) * size_of(dtype)));
-    std::normal_distribution<double> around_one(1.0, 0.25);
-    for (std::int64_t lane = 0; lane < side.operand->head_dim; ++lane) {
-      const std::uint64_t kind = weight_values_() % 16;
-      const double weight = kind == 0 ? 0 : around_one(weight_values_) * (kind < 3 ? -1 : 1);
-      const internal::ElementBits bits = internal::encode(dtype, weight);
-      internal::store_bits(dtype, bytes.data(), offset + lane, bits);
-      side.weights.push_back(internal::decode(dtype, bits));
-    }
-    return static_cast<unsigned char*>(inputs_.put_bytes(bytes.data(), bytes.size())) + offset * size_of(dtype);
-  }
-
   void check_token(std::int64_t b, std::int64_t s, internal::Comparison& comparison) {
     const std::int64_t token = b * given_.tokens + s;
     if (given_.form.counted && token >= given_.token_count) return;
     const std::vector<std::int64_t> positions = positions_of(given_, b, s);
     const bool padding = given_.form.padding != Padding::rotate && positions[0] < 0;
     internal::Angles angles;
-    if (!padding) {
-      bool missing = false;
-      angles = table_ ? table_->angles(b, positions, missing) : oracle_.angles(positions);
-      if (missing) expected_flags_ |= kNoTableRow;
+    bool missing = false;
+    angles = table_ ? table_->angles(b, positions, missing) : oracle_.angles(positions);
+    if (missing && !padding && given_.spec.q.rotates != false && !given_.form.statistics_only) {
+      expected_flags_ |= kNoTableRow;
     }
-    const auto check_head = [&](const Side& side, std::int64_t h, const Placed& out, std::int64_t out_b,
-                                std::int64_t out_s) {
-      const internal::HeadRow before = arena_.before(side.in, b, s, h);
-      const internal::HeadRow after = arena_.after(out, out_b, out_s, h);
-      std::optional<double> r;
-      if (!side.r.empty()) r = side.r[static_cast<std::size_t>(token * side.operand->heads + h)];
-      if (!side.rotates) {
-        oracle_.check_copy(*side.operand, before, after, {b, s, h, 0}, comparison, side.weights, r);
-      } else if (padding) {
-        oracle_.check_padding(given_.form.padding, *side.operand, before, after, {b, s, h, 0}, comparison, side.weights,
-                              r);
-      } else {
-        oracle_.check(angles, *side.operand, before, after, {b, s, h, 0}, comparison, side.weights, r);
-      }
-      arena_.account_for(out, out_b, out_s, h, side.operand->head_dim);
-    };
     for (const Side& side : sides_) {
-      for (std::int64_t h = 0; side.statistic && side.r.empty() && h < side.operand->heads; ++h) {
-        oracle_.check_statistic(*side.operand, arena_.before(side.in, b, s, h), side.statistic->at(token, h),
-                                {b, s, h, 0}, comparison);
-      }
-      for (std::int64_t h = 0; side.beside && h < side.operand->heads; ++h) check_head(side, h, *side.beside, b, s);
+      const CheckedToken checked{side, b, s, padding, angles, data_of(side, angles, b, s, positions[0])};
+      if (side.hands_out()) check_statistics(checked, comparison);
+      if (given_.form.statistics_only) continue;
+      if (side.beside) check_heads(checked, *side.beside, b, s, comparison);
       std::int64_t out_b = b;
       std::int64_t out_s = s;
       if (side.to_cache()) {
@@ -337,10 +256,73 @@ class Run {
         out_b = side.list.row(token) / block_size;
         out_s = side.list.row(token) % block_size;
       }
-      for (std::int64_t h = 0; h < side.operand->heads; ++h) {
-        check_head(side, h, side.out, out_b, out_s);
-        if (side.beside) compare(side, arena_.after(*side.beside, b, s, h), arena_.after(side.out, out_b, out_s, h));
+      check_heads(checked, side.out, out_b, out_s, comparison);
+      for (std::int64_t h = 0; side.beside && h < side.operand->heads; ++h) {
+        compare(side, arena_.after(*side.beside, b, s, h), arena_.after(side.out, out_b, out_s, h));
       }
+    }
+  }
+
+  /// A token of an operand, and all that the oracle is to know of it.
+  struct CheckedToken {
+    const Side& side;
+    std::int64_t b;
+    std::int64_t s;
+    bool padding;
+    const internal::Angles& angles;
+    internal::RowData data;  // of head 0
+  };
+
+  /// A norm of the token's heads is the same for all of them.
+  internal::RowData data_of(const Side& side, const internal::Angles& angles, std::int64_t b, std::int64_t s,
+                            std::int64_t position) const {
+    internal::RowData data = side.stages.data(0, position);
+    const std::optional<Norm>& norm = side.operand->norm;
+    if (!norm || norm->span != NormSpan::token || norm->statistic != Statistic::computed) return data;
+    std::vector<internal::HeadRow> heads;
+    for (std::int64_t h = 0; h < side.operand->heads; ++h) heads.push_back(arena_.before(side.in, b, s, h));
+    data.of_token = oracle_.statistic(side.rotates ? angles : internal::Angles{}, *side.operand, heads, data);
+    return data;
+  }
+
+  void check_statistics(const CheckedToken& token, internal::Comparison& comparison) const {
+    const Side& side = token.side;
+    for (std::int64_t i = 0; i < statistics_of(*side.operand); ++i) {
+      internal::RowData data = token.data;
+      data.head = i;
+      const internal::HeadRow row = arena_.before(side.in, token.b, token.s, i);
+      const internal::StatisticValue wanted =
+          data.of_token
+              ? *data.of_token
+              : oracle_.statistic(side.rotates ? token.angles : internal::Angles{}, *side.operand, {&row, 1}, data);
+      internal::Oracle::check_statistic(given_.form.norm_sums ? wanted.sum : wanted.r,
+                                        side.statistic->at(token.b * given_.tokens + token.s, i),
+                                        {token.b, token.s, i, 0}, comparison);
+    }
+  }
+
+  void check_heads(const CheckedToken& token, const Placed& out, std::int64_t out_b, std::int64_t out_s,
+                   internal::Comparison& comparison) {
+    const Side& side = token.side;
+    for (std::int64_t h = 0; h < side.operand->heads; ++h) {
+      const internal::HeadRow before = arena_.before(side.in, token.b, token.s, h);
+      const internal::HeadRow after = arena_.after(out, out_b, out_s, h);
+      const internal::ElementIndex index{token.b, token.s, h, 0};
+      internal::RowData data = token.data;
+      data.head = h;
+      if (!side.given.empty()) {
+        const std::int64_t count = statistics_of(*side.operand);
+        const std::int64_t at = (token.b * given_.tokens + token.s) * count + (count == 1 ? 0 : h);
+        data.given = side.given[static_cast<std::size_t>(at)];
+      }
+      if (!side.rotates) {
+        oracle_.check_copy(*side.operand, before, after, index, comparison, data);
+      } else if (token.padding) {
+        oracle_.check_padding(given_.form.padding, *side.operand, before, after, index, comparison, data);
+      } else {
+        oracle_.check(token.angles, *side.operand, before, after, index, comparison, data);
+      }
+      arena_.account_for(out, out_b, out_s, h, side.operand->head_dim);
     }
   }
 

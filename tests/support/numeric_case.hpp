@@ -90,10 +90,10 @@ struct NumericCase {
   std::int64_t v_slot_stride = 1;
   bool pass_flags = true;
   bool poison_unread = true;        ///< tensors are NaN where nobody is to read: of tokens without a row
-  bool weights_misaligned = false;  ///< those of norms, aligned to an element of theirs only
+  bool weights_misaligned = false;  ///< those of norms, and all biases, aligned to an element of theirs only
   StatisticRows statistic_rows = StatisticRows::contiguous;  ///< of all statistics, given or handed out
-  /// For norms of a given statistic, of q, k and v: bits of r, [batch * tokens][heads]. Empty: random numbers that have
-  /// nothing to do with the lanes.
+  /// For norms of a given statistic, of q, k and v: bits of r, or of the sum, [batch * tokens][heads], or of norms over
+  /// the token [batch * tokens]. Empty: random numbers that have nothing to do with the lanes.
   std::array<std::vector<std::uint32_t>, 3> statistics;
 
   std::string to_string() const;

@@ -1,5 +1,5 @@
-// The statistic of an operand's norm in memory, r of every token and head, between guards: as a launch is given it, or
-// hands it out.
+// The statistic of an operand's norm in memory, between guards: as a launch is given it, or hands it out. A norm over
+// the token has one of each token, as if that had one head.
 #pragma once
 
 #include <cstdint>

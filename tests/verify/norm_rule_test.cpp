@@ -7,9 +7,15 @@
 #include <vector>
 
 #include "support/catch.hpp"
+#include "support/norm_rules.hpp"
 
 using namespace ropejit;
 using namespace ropejit::internal;
+using test::normed;
+using test::Numbers;
+using test::rounded;
+using test::rule_of;
+using test::tree_sum;
 
 namespace {
 
@@ -19,28 +25,14 @@ constexpr double kInfinity = std::numeric_limits<double>::infinity();
 // Neither eps nor anything else in fp32 is seen beside it.
 constexpr double kLeastEps = 1e-20;
 
-using Numbers = std::vector<double>;
-
 Numbers ones(const Numbers& like) { return Numbers(like.size(), 1.0); }
-
-// The tree of an adder that halves the list until one number is left.
-float tree_sum(std::vector<float> numbers) {
-  while (numbers.size() > 1) {
-    const std::size_t half = (numbers.size() + 1) / 2;
-    for (std::size_t i = 0; i + half < numbers.size(); ++i) numbers[i] += numbers[i + half];
-    numbers.resize(half);
-  }
-  return numbers[0];
-}
-
-float rounded(DType dtype, float value) { return static_cast<float>(decode(dtype, encode(dtype, value))); }
 
 // What a kernel computes, in the floats of this machine.
 std::vector<float> computed(const NormRule& rule, const Numbers& lanes, const Numbers& weights) {
   std::vector<float> squares;
   for (const double lane : lanes) squares.push_back(static_cast<float>(lane) * static_cast<float>(lane));
   const float mean = tree_sum(squares) * static_cast<float>(1.0 / static_cast<double>(lanes.size()));
-  const float root = 1.0F / std::sqrt(mean + static_cast<float>(rule.eps));
+  const float root = 1.0F / std::sqrt(mean + static_cast<float>(rule.norm.eps));
   std::vector<float> result;
   for (std::size_t i = 0; i < lanes.size(); ++i) {
     float lane = static_cast<float>(lanes[i]) * root;
@@ -72,7 +64,7 @@ TEST_CASE("A normed lane is what a person works out by hand") {
       {{1, 1}, {1, 1}, 1, {std::sqrt(0.5), std::sqrt(0.5)}},
   };
   for (const Row& row : rows) {
-    const std::vector<LaneValue> lanes = normed_lanes({row.eps, DType::fp32, {}}, row.lanes, row.weights);
+    const std::vector<LaneValue> lanes = normed(rule_of(row.eps, DType::fp32, {}), row.lanes, row.weights);
     REQUIRE(lanes.size() == row.expected.size());
     for (std::size_t i = 0; i < lanes.size(); ++i) {
       CAPTURE(row.lanes, row.eps, i);
@@ -98,7 +90,7 @@ TEST_CASE("Each rounding point costs half an ulp of the 16-bit type where it sta
       {DType::fp32, {false, false}, 0},     {DType::fp32, {true, true}, 0},
   };
   for (const Row& row : rows) {
-    const LaneValue lane = normed_lanes({kLeastEps, row.dtype, row.round_after}, Numbers{1, 7}, Numbers{1, 3}).back();
+    const LaneValue lane = normed(rule_of(kLeastEps, row.dtype, row.round_after), Numbers{1, 7}, Numbers{1, 3}).back();
     INFO(to_string(row.dtype) << (row.round_after.norm ? " norm" : "") << (row.round_after.weight ? " weight" : ""));
     CHECK(std::fabs(lane.value - 4.2) < 1e-14);
     CHECK(lane.error > row.error + 4.2 * 0x1p-21);
@@ -109,14 +101,14 @@ TEST_CASE("Each rounding point costs half an ulp of the 16-bit type where it sta
 TEST_CASE("Zeros stay zeros without an error, in a row of zeros too") {
   for (const DType dtype : {DType::bf16, DType::fp16, DType::fp32}) {
     for (const Numbers& in : {Numbers{0, -0.0, 0, 0}, Numbers{0, 0, 5, 0}}) {
-      const std::vector<LaneValue> lanes = normed_lanes({1e-6, dtype, {true, true}}, in, ones(in));
+      const std::vector<LaneValue> lanes = normed(rule_of(1e-6, dtype, {true, true}), in, ones(in));
       for (const std::size_t i : {0U, 1U, 3U}) {
         CHECK(lanes[i].value == 0);
         CHECK(lanes[i].error == 0);
       }
     }
     const Numbers two{2, -2};
-    const std::vector<LaneValue> lanes = normed_lanes({1e-6, dtype, {}}, two, Numbers{0, 0});
+    const std::vector<LaneValue> lanes = normed(rule_of(1e-6, dtype, {}), two, Numbers{0, 0});
     CHECK(lanes[0].value == 0);
     CHECK(lanes[1].error == 0);
   }
@@ -124,10 +116,10 @@ TEST_CASE("Zeros stay zeros without an error, in a row of zeros too") {
 
 TEST_CASE("A NaN makes the head NaN; an infinity makes itself NaN and all other lanes 0") {
   const Numbers with_nan{1, kNaN, kInfinity, 0};
-  for (const LaneValue& lane : normed_lanes({}, with_nan, ones(with_nan))) CHECK(std::isnan(lane.value));
+  for (const LaneValue& lane : normed(rule_of(), with_nan, ones(with_nan))) CHECK(std::isnan(lane.value));
 
   const Numbers with_infinity{1, -kInfinity, 3e38, 0};
-  const std::vector<LaneValue> lanes = normed_lanes({}, with_infinity, ones(with_infinity));
+  const std::vector<LaneValue> lanes = normed(rule_of(), with_infinity, ones(with_infinity));
   CHECK(std::isnan(lanes[1].value));
   for (const std::size_t i : {0U, 2U, 3U}) {
     CHECK(lanes[i].value == 0);
@@ -137,7 +129,7 @@ TEST_CASE("A NaN makes the head NaN; an infinity makes itself NaN and all other 
 
 TEST_CASE("Weights that are no numbers make none of others") {
   const Numbers in{1, 1, 0};
-  const std::vector<LaneValue> lanes = normed_lanes({}, in, Numbers{kNaN, -kInfinity, kInfinity});
+  const std::vector<LaneValue> lanes = normed(rule_of(), in, Numbers{kNaN, -kInfinity, kInfinity});
   CHECK(std::isnan(lanes[0].value));
   CHECK(lanes[1].value == -kInfinity);
   CHECK(std::isnan(lanes[2].value));
@@ -163,7 +155,7 @@ TEST_CASE("Squares whose sum is beyond fp32 leave 0, and either answer is right 
   };
   for (const Row& row : rows) {
     CAPTURE(row.lane);
-    const LaneValue lane = normed_lanes({1e-6, DType::fp32, {}}, Numbers{row.lane, 0}, Numbers{1, 1}).front();
+    const LaneValue lane = normed(rule_of(1e-6, DType::fp32, {}), Numbers{row.lane, 0}, Numbers{1, 1}).front();
     CHECK(lane.value - lane.error >= row.least);
     CHECK(lane.value + lane.error <= row.most);
     // Both answers lie within, to what fp32 may do.
@@ -193,7 +185,7 @@ TEST_CASE("What overflows where it is rounded is an infinity, and where that is 
   for (const Row& row : rows) {
     CAPTURE(to_string(row.dtype), row.weight);
     const LaneValue lane =
-        normed_lanes({kLeastEps, row.dtype, {false, row.round_weight}}, Numbers{1, 1}, Numbers{row.weight, 1}).front();
+        normed(rule_of(kLeastEps, row.dtype, {false, row.round_weight}), Numbers{1, 1}, Numbers{row.weight, 1}).front();
     CHECK(lane.value == row.value);
     CHECK(std::isinf(lane.error) == row.open);
   }
@@ -215,8 +207,8 @@ TEST_CASE("What fp32 makes of a head is within the error, which is no more than 
             lanes.push_back(decode(dtype, encode(dtype, scale * normal(random))));
             weights.push_back(decode(DType::bf16, encode(DType::bf16, 1 + 0.25 * normal(random))));
           }
-          const NormRule rule{1e-6, dtype, round_after};
-          const std::vector<LaneValue> expected = normed_lanes(rule, lanes, weights);
+          const NormRule rule = rule_of(1e-6, dtype, round_after);
+          const std::vector<LaneValue> expected = normed(rule, lanes, weights);
           const std::vector<float> got = computed(rule, lanes, weights);
           for (std::size_t i = 0; i < got.size(); ++i) {
             worst = std::max(worst, std::fabs(double{got[i]} - expected[i].value) / expected[i].error);

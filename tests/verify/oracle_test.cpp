@@ -303,7 +303,7 @@ struct NormedHead {
   Comparison check(const std::array<float, 4>& after) const {
     const Oracle oracle(spec);
     Comparison result;
-    oracle.check(oracle.angles(1), spec.q, {before.data(), 1}, {after.data(), 1}, {}, result, weights);
+    oracle.check(oracle.angles(1), spec.q, {before.data(), 1}, {after.data(), 1}, {}, result, {.weights = weights});
     CHECK(result.count() == 4);
     return result;
   }
@@ -333,7 +333,8 @@ TEST_CASE("all lanes of a head with a norm are normed, and those that rotate are
   const Oracle oracle(head.spec);
   std::array<double, 4> out{};
   std::array<double, 4> bound{};
-  oracle.expect(oracle.angles(1), head.spec.q, std::array<double, 4>{1, -7, 7, 1}, out, bound, head.weights);
+  oracle.expect(oracle.angles(1), head.spec.q, std::array<double, 4>{1, -7, 7, 1}, out, bound,
+                {.weights = head.weights});
   for (std::size_t lane = 0; lane < 4; ++lane) {
     CHECK(std::fabs(out[lane] - static_cast<double>(head.normed[lane])) < bound[lane]);
     CHECK(bound[lane] < 0x1p-18);
@@ -345,8 +346,8 @@ TEST_CASE("a statistic that is given is exact, and one that is handed out is jud
   const auto check = [&](float r, const std::array<float, 4>& after) {
     const Oracle oracle(head.spec);
     Comparison result;
-    oracle.check(oracle.angles(1), head.spec.q, {head.before.data(), 1}, {after.data(), 1}, {}, result, head.weights,
-                 static_cast<double>(r));
+    oracle.check(oracle.angles(1), head.spec.q, {head.before.data(), 1}, {after.data(), 1}, {}, result,
+                 {.weights = head.weights, .given = static_cast<double>(r)});
     return result.failures();
   };
   // It is not the lanes' own.
@@ -368,7 +369,8 @@ TEST_CASE("a statistic that is given is exact, and one that is handed out is jud
   const Oracle oracle(head.spec);
   const auto handed_out = [&](float r) {
     Comparison result;
-    oracle.check_statistic(head.spec.q, {head.before.data(), 1}, r, {1, 2, 3, 0}, result);
+    const HeadRow before{head.before.data(), 1};
+    Oracle::check_statistic(oracle.statistic({}, head.spec.q, {&before, 1}).r, r, {1, 2, 3, 0}, result);
     CHECK(result.count() == 1);
     return result.passed();
   };
@@ -413,16 +415,18 @@ TEST_CASE("a copy with a norm has every lane normed, in the type that is written
   const auto all = [&] {
     return std::array<std::int64_t, 4>{
         failures([&](Comparison& c) {
-          oracle.check_copy(*head.spec.k, before, {after.data(), 1}, {}, c, head.weights);
+          oracle.check_copy(*head.spec.k, before, {after.data(), 1}, {}, c, {.weights = head.weights});
         }),
         failures([&](Comparison& c) {
-          oracle.check(oracle.angles(1), *head.spec.k, before, {after.data(), 1}, {}, c, head.weights);
+          oracle.check(oracle.angles(1), *head.spec.k, before, {after.data(), 1}, {}, c, {.weights = head.weights});
         }),
         failures([&](Comparison& c) {
-          oracle.check_padding(Padding::zero, *head.spec.k, before, {after.data(), 1}, {}, c, head.weights);
+          oracle.check_padding(Padding::zero, *head.spec.k, before, {after.data(), 1}, {}, c,
+                               {.weights = head.weights});
         }),
         failures([&](Comparison& c) {
-          oracle.check_padding(Padding::keep, *head.spec.k, before, {after.data(), 1}, {}, c, head.weights);
+          oracle.check_padding(Padding::keep, *head.spec.k, before, {after.data(), 1}, {}, c,
+                               {.weights = head.weights});
         })};
   };
   CHECK(all() == std::array<std::int64_t, 4>{0, 0, 0, 0});
@@ -435,7 +439,8 @@ TEST_CASE("padding with a norm is zero in every lane, or kept as it was without 
   const Oracle oracle(head.spec);
   const auto failures = [&](Padding padding, const std::array<float, 4>& after) {
     Comparison result;
-    oracle.check_padding(padding, head.spec.q, {head.before.data(), 1}, {after.data(), 1}, {}, result, head.weights);
+    oracle.check_padding(padding, head.spec.q, {head.before.data(), 1}, {after.data(), 1}, {}, result,
+                         {.weights = head.weights});
     CHECK(result.count() == 4);
     return result.failures();
   };
