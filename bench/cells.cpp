@@ -158,9 +158,9 @@ std::string Case::name() const {
                      table ? "-table" : "",
                      !model.empty()   ? fmt::format("-{}", model)
                      : norm && append ? "-prologue"
-                     : norm         ? "-norm"
-                     : append       ? "-append"
-                                    : "");
+                     : norm           ? "-norm"
+                     : append         ? "-append"
+                                      : "");
 }
 
 RopeSpec Case::spec() const {

@@ -79,8 +79,8 @@ Case llama_case();
 
 /// "gate": about a hundred cells of rotations, some of each kind that a target is set for. "quick": a dozen. "full":
 /// every shape, layout, dtype and placement at nine sizes. "prologue": norm, rotation and append with Qwen3's heads and
-/// with other numbers and widths of heads, and append without a norm. "models": prologues of models with each kind of norm and stage. Cells of a case stand together, each once. Throws
-/// Error for other names.
+/// with other numbers and widths of heads, and append without a norm. "models": prologues of models with each kind of
+/// norm and stage. Cells of a case stand together, each once. Throws Error for other names.
 std::vector<Cell> cells_of(std::string_view set);
 
 /// Those of the case `name` where one is called so, else those whose case's name contains it. Throws Error where none

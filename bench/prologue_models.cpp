@@ -74,7 +74,9 @@ const std::vector<PrologueModel>& prologue_models() {
       {"ministral_3_8b",
        {32, 8, 128, 128},
        kSplit,
-       [](RopeSpec& spec) { spec.q.temperature = Temperature{0.1, 16384, true, 0}; }},
+       [](RopeSpec& spec) {
+         spec.q.temperature = Temperature{0.1, 16384, true, 0};
+       }},
       {"falcon_h1_7b", {12, 2, 128, 128}, kSplit, [](RopeSpec& spec) { spec.k->scale = 0.3; }},
   };
   return models;
