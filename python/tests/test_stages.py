@@ -226,7 +226,7 @@ def test_a_rotation_takes_no_stages(key, value):
 
 
 @pytest.mark.parametrize("spec, form, words", [
-    ({"q": {"norm": {"kind": "batch"}}}, None, "q.norm.kind"),
+    ({"q": {"norm": {"kind": "batch", "weight": "none"}}}, None, "q.norm.kind"),
     ({"q": {"clamp": -1}}, None, "q.clamp"),
     ({"q": {"order": ["norm"]}}, None, "q.order"),
     ({"q": {"scale": 2.0}}, {"norm_statistics": True}, "norm_statistics"),
