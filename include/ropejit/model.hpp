@@ -35,12 +35,15 @@ struct ModelOptions {
   /// type that is not known and whose code is known to rotate like that one's. ModelRopes::warnings tells of it.
   std::optional<std::string> as;
   /// The specs of RopeRole::main are those of all that a layer's attention does between its projections and its cache:
-  /// q and k have the norms that they get before they rotate, with the config's eps (Operand::norm), and v is there
-  /// with the heads of k, so that launches can append it to a cache. With `parity`, round_after is what transformers
-  /// rounds. A model whose attention has anything else there is refused with Error{unsupported}: norms of another kind
-  /// (times 1 + w, LayerNorm, L2, over all heads, after the rotation) or of v, clamps, scales of q or k, latent
-  /// attention. Biases belong to the projections and gates to what comes after attention. Layers that do not rotate
-  /// have no spec all the same, of which ModelRopes::warnings tells. A vision tower's specs are its rotation alone.
+  /// q and k have their norms, constants, clamps and factors of the position, before the rotation or after, as the
+  /// model has them and with the config's numbers, and v is there with what it goes through, so that launches can
+  /// append it to a cache. With `parity`, round_after is what transformers rounds. Layers that do not rotate have a
+  /// spec too, in which nothing rotates (Operand::rotates); those that take k and v from an earlier layer
+  /// (num_kv_shared_layers) have one of q alone. With tp above 1 a norm over all heads of a token is given the sum of
+  /// squares of all ranks (Statistic::given_sum): a launch of the same spec with Statistic::computed and
+  /// LaunchForm::norm_sums makes each rank's part. A model whose attention has something else there is refused with
+  /// Error{unsupported}, by name: latent attention, factors that are learned for each lane. Biases belong to the
+  /// projections and gates to what comes after attention. A vision tower's specs are its rotation alone.
   bool prologue = false;
 };
 
@@ -75,7 +78,8 @@ class ROPEJIT_EXPORT ModelRopes {
   /// The number of layers: the language model's for main and indexer, the tower's for vision (0 where none rotates).
   std::int64_t layers(RopeRole role = RopeRole::main) const;
 
-  /// Null where nothing of that role rotates in the layer (a NoPE layer, a layer without an indexer). Throws
+  /// Null where nothing of that role rotates in the layer (a NoPE layer, a layer without an indexer), or with
+  /// ModelOptions::prologue where it has no attention of the tokens' own keys. Throws
   /// Error{invalid_argument} for a layer the model does not have, Error{unsupported} for a vision tower that is not
   /// built.
   const RopeSpec* find(std::int64_t layer, RopeRole role = RopeRole::main) const;
@@ -91,7 +95,9 @@ class ROPEJIT_EXPORT ModelRopes {
 
   /// What a person should know, a line each: a type that was asked for in place of the config's own; keys of a rope
   /// dictionary, and keys that speak of the rotation or of heads, that nothing reads; parts of the model whose rotation
-  /// is not built or that the specs do not say; with `prologue`, layers whose attention does not rotate.
+  /// is not built or that the specs do not say; with `prologue`, layers without a spec whose keys come from elsewhere,
+  /// and layers whose v is k as it is projected (Gemma 4's attention_k_eq_v): launches are given k's address as v's
+  /// there.
   const std::vector<std::string>& warnings() const noexcept { return warnings_; }
 
  private:

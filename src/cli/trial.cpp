@@ -121,10 +121,9 @@ Trial::Tensor Trial::make_tensor(OperandName name, const Operand& shape, CacheRo
   tensor.head_stride = free ? case_.tokens * shape.head_dim : shape.head_dim;
   tensor.dtype_out = shape.dtype_out.value_or(case_.spec.dtype);
   tensor.paged = rows != CacheRows::none;
-  const bool is_copied = name == OperandName::v || name == OperandName::gate;
   // Where nothing is stored, all tensors are inputs.
   tensor.in_place =
-      case_.form.statistics_only || (case_.form.placement == Placement::in_place && !tensor.paged && !is_copied);
+      case_.form.statistics_only || (case_.form.placement == Placement::in_place && !tensor.paged && !is_copied(name));
   tensor.is_beside = name == OperandName::k && case_.form.k_beside;
   tensor.bytes_out = bytes_of(shape, tensor.paged ? capacity() : case_.tokens, tensor.dtype_out);
   const auto poisoned = [&](std::size_t bytes) {

@@ -71,7 +71,7 @@ WarmModel read_warm_model(const llvm::json::Object& object, const std::string& w
   const ObjectReader reader(object);
   WarmModel model;
   problems.attempt(where, [&] {
-    reader.reject_unknown_keys({"name", "family", "ropes", "config", "as", "source", "note"});
+    reader.reject_unknown_keys({"name", "family", "ropes", "config", "as", "prologue", "source", "note"});
   });
   problems.attempt(where, [&] { model.name = reader.get_string("name", "a string"); });
   problems.attempt(where, [&] { model.family = reader.find_string("family", "a string").value_or(""); });
@@ -80,12 +80,16 @@ WarmModel read_warm_model(const llvm::json::Object& object, const std::string& w
                              reader.has("ropes") ? "both" : "none"));
     return model;
   }
+  if (reader.has("ropes") && reader.has("prologue")) {
+    problems.add(fmt::format("{}.prologue: found it beside ropes, allowed: beside config", where));
+  }
   if (reader.has("ropes")) {
     read_ropes(reader, where, model, problems);
   } else {
     problems.attempt(where + ".config", [&] {
       ModelOptions options;
       options.as = reader.find_string("as", "a model type");
+      options.prologue = reader.find_bool("prologue").value_or(false);
       const ModelRopes ropes = read_model_ropes(reader.get_object("config").object(), options, false);
       model.ropes = warm_ropes_of(ropes);
       model.warnings = ropes.warnings();

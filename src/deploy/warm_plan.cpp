@@ -84,10 +84,29 @@ std::vector<AskedVariant> read_variants(const llvm::json::Object& line, const st
   return asked;
 }
 
-LaunchForm form_of(const WarmForm& form, DType dtype) {
+// The runtime's form for that spec. Layers that share keys and values launch q alone.
+LaunchForm form_of(const WarmForm& form, const RopeSpec& spec) {
   LaunchForm own = form.form;
-  if (form.own_table_dtype) own.table_dtype = dtype;
+  if (form.own_table_dtype) own.table_dtype = spec.dtype;
+  if (!spec.k) own.k_rows = CacheRows::none;
+  if (!spec.v) own.v_rows = CacheRows::none;
   return own;
+}
+
+// A rank's share of heads; nothing where the degree neither divides them nor is a multiple of them.
+std::optional<std::int64_t> share_of(std::int64_t heads, std::int64_t degree) {
+  if (heads % degree == 0) return heads / degree;
+  if (degree % heads == 0) return 1;
+  return std::nullopt;
+}
+
+// A norm over all heads is then given the sum of squares of all ranks' heads; false where it has none to give.
+bool share_norm(Operand& operand, std::int64_t heads, std::int64_t degree) {
+  if (!operand.norm || operand.norm->span != NormSpan::token || degree == 1) return true;
+  if (operand.norm->kind != NormKind::rms) return false;
+  operand.norm->statistic = Statistic::given_sum;
+  operand.norm->global_heads = heads;
+  return true;
 }
 
 // "tensor_parallel: found 8, allowed for 28 query and 4 key heads: 1, 2, 4, 28".
@@ -115,7 +134,7 @@ void expand_rope(const WarmManifest& manifest, const WarmModel& model, const War
         if (layout) laid.layout = *layout;
         for (const WarmForm& form : manifest.forms) {
           for (const RopeSpec& one : specs_of(laid, form)) {
-            collector.add(one, form_of(form, dtype),
+            collector.add(one, form_of(form, one),
                           fmt::format("{} {} tp {}{} {}", excerpt(model.name), to_string(dtype), degree,
                                       layout ? fmt::format(" {}", to_string(*layout)) : "", to_string(form)));
           }
@@ -131,15 +150,14 @@ std::optional<RopeSpec> sharded(const WarmRope& rope, std::int64_t degree) {
   RopeSpec spec = rope.spec;
   if (rope.replicated) return spec;
   if (spec.q.heads % degree != 0) return std::nullopt;
-  spec.q.heads /= degree;
-  if (spec.k) {
-    if (spec.k->heads % degree == 0) {
-      spec.k->heads /= degree;
-    } else if (degree % spec.k->heads == 0) {
-      spec.k->heads = 1;
-    } else {
-      return std::nullopt;
-    }
+  std::vector<Operand*> operands{&spec.q};
+  if (spec.k) operands.push_back(&*spec.k);
+  if (spec.v) operands.push_back(&*spec.v);
+  for (Operand* operand : operands) {
+    const std::int64_t heads = operand->heads;
+    const std::optional<std::int64_t> share = share_of(heads, degree);
+    if (!share || !share_norm(*operand, heads, degree)) return std::nullopt;
+    operand->heads = *share;
   }
   return spec;
 }

@@ -71,6 +71,175 @@ HfRopeDict gemma_4_dict(const ObjectReader& config, const HfFamily& family, cons
   return dict;
 }
 
+// Laguna: each layer has its own number of query heads, which those of a kind share.
+HfHeads laguna_heads(const ObjectReader& config, llvm::StringRef kind, HfHeads usual) {
+  static constexpr const char* kKey = "num_attention_heads_per_layer";
+  const llvm::json::Value* heads_value = config.find(kKey);
+  if (heads_value == nullptr) return usual;
+  const llvm::json::Value* kinds_value = config.find("layer_types");
+  const llvm::json::Array* heads = heads_value->getAsArray();
+  const llvm::json::Array* kinds = kinds_value == nullptr ? nullptr : kinds_value->getAsArray();
+  if (heads == nullptr || heads->empty()) {
+    throw field_error(ErrorCode::parse_error, config.path(kKey), describe(*heads_value), "an array of integers");
+  }
+  std::optional<std::int64_t> found;
+  for (std::size_t i = 0; i < heads->size(); ++i) {
+    const bool is_of_kind = kinds == nullptr || (i < kinds->size() && (*kinds)[i].getAsString() == kind);
+    if (!is_of_kind) continue;
+    const auto count = (*heads)[i].getAsInteger();
+    const std::string field = fmt::format("{}[{}]", config.path(kKey), i);
+    if (!count || !kHeads.contains(*count)) {
+      throw field_error(ErrorCode::invalid_argument, field, describe((*heads)[i]), kHeads.describe());
+    }
+    if (found && *found != *count) {
+      throw field_error(ErrorCode::unsupported, field, fmt::format("{}", *count),
+                        fmt::format("{} as in another layer of kind {}", *found, std::string_view(kind)));
+    }
+    found = *count;
+  }
+  usual.q_heads = found.value_or(usual.q_heads);
+  return usual;
+}
+
+// MiMo-V2-Flash: sliding layers have twice the key heads.
+HfHeads mimo_v2_heads(const ObjectReader& config, llvm::StringRef kind, HfHeads usual) {
+  config.pass_over({"swa_head_dim", "swa_v_head_dim", "swa_num_attention_heads"});
+  if (kind != kSliding) return usual;
+  usual.kv_heads = config.find_int("swa_num_key_value_heads", kHeads).value_or(2 * usual.kv_heads);
+  return usual;
+}
+
+// Step-3.7: sliding layers have query heads of their own.
+HfHeads step_3_7_heads(const ObjectReader& config, llvm::StringRef kind, HfHeads usual) {
+  if (kind != kSliding) return usual;
+  std::optional<std::int64_t> heads = config.find_int("num_sliding_attention_heads", kHeads);
+  if (const auto other = config.find_object("attention_other_setting"); other && !heads) {
+    heads = other->find_int("num_attention_heads", kHeads);
+  }
+  usual.q_heads = heads.value_or(usual.q_heads);
+  return usual;
+}
+
+// Its files have another name for the key heads.
+std::int64_t step_3_7_kv_heads(const ObjectReader& config, std::int64_t /*q_heads*/) {
+  const char* key = config.has("num_key_value_heads") ? "num_key_value_heads" : "num_attention_groups";
+  return config.get_int(key, kHeads);
+}
+
+// The rotation of layers of one kind, as a family's class has it.
+HfRopeDict dict_of_class(double theta, double fraction) {
+  HfRopeDict dict;
+  dict.of_layer_kind = true;
+  dict.theta = SourcedNumber{theta, "rope_parameters"};
+  dict.fraction = SourcedNumber{fraction, "rope_parameters"};
+  return dict;
+}
+
+// One dictionary for all layers is nothing that these classes know.
+void require_dicts_of_kinds(const ObjectReader& config) {
+  const llvm::json::Value* value = config.find("rope_parameters");
+  if (value == nullptr) return;
+  throw field_error(ErrorCode::unsupported, config.path("rope_parameters"), describe(*value),
+                    "an object for each kind of layer within it");
+}
+
+// Laguna: dictionaries by kind of layer, or the class's own.
+HfRopeDict laguna_dict(const ObjectReader& config, const HfFamily& family, const std::optional<ObjectReader>& nested,
+                       const std::string& kind) {
+  if (nested) return read_nested_rope_dict(nested->get_object(kind), config, family);
+  require_no_theta_for_all(config);
+  return kind == kFull ? dict_of_class(5e5, 0.5) : dict_of_class(1e4, 1);
+}
+
+// What a class has whatever a config says: one that says something else is refused.
+void require_of_class(const ObjectReader& config, const char* key, double of_class) {
+  const auto said = config.find_number(key, PositiveRange{});
+  if (!said || *said == of_class) return;
+  throw field_error(ErrorCode::unsupported, config.path(key), fmt::format("{}", *said),
+                    fmt::format("{}, or rope_parameters with an object for each kind of layer", of_class));
+}
+
+// MiMo-V2-Flash: the same. Its first files have keys of their own.
+HfRopeDict mimo_v2_dict(const ObjectReader& config, const HfFamily& family, const std::optional<ObjectReader>& nested,
+                        const std::string& kind) {
+  if (nested) return read_nested_rope_dict(nested->get_object(kind), config, family);
+  require_dicts_of_kinds(config);
+  require_of_class(config, "rope_theta", 5e6);
+  require_of_class(config, "swa_rope_theta", 1e4);
+  require_of_class(config, "partial_rotary_factor", 0.334);
+  return dict_of_class(kind == kFull ? 5e6 : 1e4, 0.334);
+}
+
+// The number of the first layer of that kind in an array of one a layer, or the number for all layers.
+std::optional<double> number_of_kind(const ObjectReader& config, const char* key, const PositiveRange& range,
+                                     const std::string& kind) {
+  const llvm::json::Value* value = config.find(key);
+  const llvm::json::Array* numbers = value == nullptr ? nullptr : value->getAsArray();
+  if (numbers == nullptr) return config.find_number(key, range);
+  const llvm::json::Value* kinds = config.find("layer_types");
+  const llvm::json::Array* names = kinds == nullptr ? nullptr : kinds->getAsArray();
+  for (std::size_t i = 0; i < numbers->size(); ++i) {
+    if (names != nullptr && (i >= names->size() || (*names)[i].getAsString() != llvm::StringRef(kind))) continue;
+    const auto number = (*numbers)[i].getAsNumber();
+    if (number && range.contains(*number)) return *number;
+    throw field_error(ErrorCode::invalid_argument, fmt::format("{}[{}]", config.path(key), i), describe((*numbers)[i]),
+                      range.describe());
+  }
+  return std::nullopt;
+}
+
+// Step-3.7: dictionaries by kind of layer, or arrays of a theta and a fraction a layer; scaling is for full layers.
+HfRopeDict step_3_7_dict(const ObjectReader& config, const HfFamily& family, const std::optional<ObjectReader>& nested,
+                         const std::string& kind) {
+  if (nested) return read_nested_rope_dict(nested->get_object(kind), config, family);
+  require_dicts_of_kinds(config);
+  HfRopeDict dict = dict_of_class(number_of_kind(config, "rope_theta", kTheta, kind).value_or(1e4),
+                                  number_of_kind(config, "partial_rotary_factors", kFraction, kind).value_or(1));
+  if (const llvm::json::Value* types = config.find("yarn_only_types");
+      types != nullptr && *types != llvm::json::Value(llvm::json::Array{kFull})) {
+    throw field_error(ErrorCode::unsupported, config.path("yarn_only_types"), describe(*types), "[\"full_attention\"]");
+  }
+  const std::optional<ObjectReader> scaling = config.find_object("rope_scaling");
+  if (scaling && kind == kFull) dict.scaling = read_hf_scaling(*scaling, config, family, true);
+  return dict;
+}
+
+// Muse Spark: the class has a theta of its own where a config has no dictionary, whatever it says beside that.
+HfRopeDict muse_spark_dict(const ObjectReader& config, const HfFamily& family,
+                           const std::optional<ObjectReader>& /*nested*/, const std::string& /*kind*/) {
+  for (const char* key : {"rope_parameters", "rope_scaling"}) {
+    if (const auto dict = config.find_object(key)) return read_nested_rope_dict(*dict, config, family);
+  }
+  require_no_theta_for_all(config);
+  return dict_of_class(5e5, 1);
+}
+
+// MiMo-V2-Flash: the first layer and every sixth are full; its first files say which are not.
+std::vector<HfLayer> mimo_v2_layers(const ObjectReader& config, std::int64_t count) {
+  static constexpr const char* kKey = "hybrid_layer_pattern";
+  std::vector<HfLayer> layers(static_cast<std::size_t>(count));
+  const llvm::json::Value* value = config.find(kKey);
+  const llvm::json::Array* pattern = value == nullptr ? nullptr : value->getAsArray();
+  if (value != nullptr && (pattern == nullptr || pattern->size() != layers.size())) {
+    throw field_error(ErrorCode::invalid_argument, config.path(kKey), describe(*value),
+                      fmt::format("an array of {}, one for each layer", count));
+  }
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const bool slides = pattern != nullptr ? (*pattern)[i].getAsNumber() == 1.0 : i != 0 && (i + 1) % 6 != 0;
+    layers[i].kind = slides ? kSliding : kFull;
+  }
+  return layers;
+}
+
+// Muse: every fourth layer is full, counted backward from the last.
+std::vector<HfLayer> muse_layers(const ObjectReader& /*config*/, std::int64_t count) {
+  std::vector<HfLayer> layers(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    layers[i].kind = (layers.size() - 1 - i) % 4 == 0 ? kFull : kSliding;
+  }
+  return layers;
+}
+
 const char* kind_of_ratio(const llvm::json::Value& ratio, const std::string& field) {
   const auto number = ratio.getAsNumber();
   if (number && *number == 0) return kSliding;
@@ -158,6 +327,7 @@ constexpr HfNorm kLfm2Norm{.kind = HfNormKind::rms, .eps = 1e-5, .eps_keys = {"n
 constexpr HfNorm kOnePlusW{.kind = HfNormKind::rms, .plus_one = true, .rounds = kRoundsResult};
 constexpr HfNorm kGemma4Norm{.kind = HfNormKind::rms, .of_v = true, .rounds = kRoundsResult};
 constexpr HfNorm kHunYuanNorm{.kind = HfNormKind::rms, .after = true, .eps = 1e-5};
+constexpr HfNorm kMuseNorm{.kind = HfNormKind::rms, .weight = NormWeight::none, .eps = 1e-5, .rounds = kRoundsNormed};
 // Phi's and Persimmon's LayerNorm, which only some of their models have.
 constexpr HfNorm kPhiNorm{.kind = HfNormKind::layer,
                           .bias = true,
@@ -225,6 +395,7 @@ constexpr HfFamily kFamilies[] = {
     {.types = "beam",
      .rounding = Rounding::p3,
      .norm = kOlmoHeadNorm,
+     .still_layers_have = "whose layers without a rotation scale q by a power of the position",
      .needs = needs_head_dim | needs_kv_heads,
      .two_thetas = HfTwoThetas{},
      .full_every = 6,
@@ -511,6 +682,12 @@ constexpr HfFamily kFamilies[] = {
      .needs = needs_head_dim | needs_kv_heads,
      .only_sliding_rotates = true,
      .null_window = HfNullWindow::all_rotate},
+    {.types = "laguna",
+     .norm = kRms6,
+     .needs = needs_head_dim | needs_kv_heads,
+     .heads_of_kind = laguna_heads,
+     .full_every = 1,
+     .rope_dict = laguna_dict},
     {.types = "lara_mini",
      .norm = kOlmoHeadNorm,
      .needs = needs_head_dim | needs_kv_heads,
@@ -560,6 +737,16 @@ constexpr HfFamily kFamilies[] = {
      .two_thetas = HfTwoThetas{.full = 5e5},
      .full_every = 1},
     {.types = "mimi mimi_decoder mimi_encoder", .norm = kNoNorm, .needs = needs_kv_heads},
+    {.types = "mimo_v2_flash",
+     .norm = kNoNorm,
+     .scale = HfScale{.of_v = true, .key = "attention_value_scale", .otherwise = 0.707},
+     .v_head_dim_key = "v_head_dim",
+     .v_head_dim = 128,
+     .needs = needs_head_dim | needs_kv_heads,
+     .own_keys = "swa_rope_theta",
+     .heads_of_kind = mimo_v2_heads,
+     .layers = mimo_v2_layers,
+     .rope_dict = mimo_v2_dict},
     {.types = "minicpm3", .latent = true},
     {.types = "minimax",
      .norm = kNoNorm,
@@ -616,6 +803,21 @@ constexpr HfFamily kFamilies[] = {
      .norm = kNoNorm,
      .needs = needs_rope_dict | needs_fraction},
     {.types = "moshi kyutai_speech_to_text", .norm = kNoNorm},
+    {.types = "muse_glimmer_text",
+     .whole_models = "muse_glimmer",
+     .norm = kMuseNorm,
+     .scale = HfScale{.of_q = true, .key = "qk_scale_factor", .otherwise = 3.87},
+     .needs = needs_head_dim | needs_kv_heads,
+     .layer_thetas_key = "layer_rope_theta",
+     .layers = muse_layers},
+    {.types = "muse_spark_text",
+     .whole_models = "muse_spark",
+     .norm = kMuseNorm,
+     .scale = HfScale{.of_q = true, .key = "qk_scale_factor", .otherwise = 5.4730064863875},
+     .needs = needs_head_dim | needs_kv_heads,
+     .layer_thetas_key = "layer_rope_theta",
+     .layers = muse_layers,
+     .rope_dict = muse_spark_dict},
     {.types = "nanochat",
      .turns_back = true,
      .norm = HfNorm{.kind = HfNormKind::rms, .weight = NormWeight::none, .after = true, .rounds = kRoundsNormed}},
@@ -739,6 +941,15 @@ constexpr HfFamily kFamilies[] = {
     {.types = "solar_open", .norm = kNoNorm, .needs = needs_theta | needs_head_dim | needs_kv_heads},
     {.types = "stablelm", .norm = head_layer_norm("qk_layernorm"), .needs = needs_fraction | needs_kv_heads},
     {.types = "starcoder2", .norm = kNoNorm, .needs = needs_kv_heads},
+    {.types = "step3p5",
+     .whole_models = "step3p7",
+     .norm = HfNorm{.kind = HfNormKind::rms, .plus_one = true, .eps = 1e-5, .rounds = kRoundsResult},
+     .needs = needs_head_dim,
+     .own_keys = "partial_rotary_factors per_layer_config yarn_only_types",
+     .kv_heads = step_3_7_kv_heads,
+     .heads_of_kind = step_3_7_heads,
+     .full_every = 1,
+     .rope_dict = step_3_7_dict},
     {.types = "timesfm2_5",
      .norm = HfNorm{.kind = HfNormKind::not_built, .what = "whose q is multiplied by learned weights behind its norm"},
      .needs = needs_head_dim | needs_kv_heads},

@@ -156,6 +156,9 @@ struct HfFamily {                         // NOLINT(clang-analyzer-optin.perform
   /// config turns it off, or for layers that rotate or do not.
   std::optional<Temperature> (*temperature)(const ObjectReader& config, bool rotates) = nullptr;
   bool rounds_tau = false;  ///< and its factor is rounded to the dtype
+  /// What layers that do not rotate have beside and this version does not build, as a person is told it; empty:
+  /// nothing.
+  const char* still_layers_have = "";
   /// The last layers take k and v from earlier ones, as many as num_kv_shared_layers says: this many where it is
   /// absent. Nothing: every layer has its own.
   std::optional<std::int64_t> shared_kv_layers{};
@@ -190,8 +193,11 @@ struct HfFamily {                         // NOLINT(clang-analyzer-optin.perform
   const char* rotates_if_value = "";  ///< a string; empty: true
   std::optional<HfTwoThetas> two_thetas{};  ///< nothing: one theta
   bool no_rope_list = false;                ///< no_rope_layers or no_rope_layer_interval says which layers rotate
-  bool only_sliding_rotates = false;        ///< full layers do not rotate
-  bool dense_layers_rotate = false;         ///< layers before the experts do (prefix_dense_sliding_window_pattern)
+  /// The key of an array of a theta a layer, of which 0 says that the layer does not rotate; empty: there is none.
+  /// Where it is absent every fourth layer does not, counted backward from the last.
+  const char* layer_thetas_key = "";
+  bool only_sliding_rotates = false;  ///< full layers do not rotate
+  bool dense_layers_rotate = false;   ///< layers before the experts do (prefix_dense_sliding_window_pattern)
   HfNullWindow null_window = HfNullWindow::nothing;
   std::int64_t full_every = 0;            ///< without layer_types, every n-th layer is full; 0: no such pattern
   const char* full_every_key = "";        ///< the key of the config's own n; empty: it has none

@@ -44,7 +44,12 @@ const llvm::json::Array& array_of_layers(const ObjectReader& config, const char*
 std::vector<HfLayer> of_layer_types(const ObjectReader& config, const char* key, const llvm::json::Value& types,
                                     std::optional<std::int64_t> count) {
   std::vector<HfLayer> layers;
-  for (const llvm::json::Value& type : array_of_layers(config, key, types, count)) {
+  // Files may list the layers that predict further tokens, too.
+  const std::int64_t further = config.find_int("num_nextn_predict_layers", IntRange{0, kLayers.max}).value_or(0);
+  const llvm::json::Array* array = types.getAsArray();
+  const bool lists_further = count && array != nullptr && static_cast<std::int64_t>(array->size()) == *count + further;
+  for (const llvm::json::Value& type : array_of_layers(config, key, types, lists_further ? *count + further : count)) {
+    if (count && static_cast<std::int64_t>(layers.size()) == *count) break;
     const auto name = type.getAsString();
     if (!name) {
       throw field_error(ErrorCode::parse_error, fmt::format("{}[{}]", config.path(key), layers.size()), describe(type),
@@ -91,6 +96,32 @@ void apply_no_rope_layers(const ObjectReader& config, std::vector<HfLayer>& laye
                         "0 or 1");
     }
     layers[i].rotates = *flag == 1;
+  }
+}
+
+// An array with a theta a layer, which says no more than whether the layer rotates: by the config's one theta.
+void apply_layer_thetas(const ObjectReader& config, const char* key, std::vector<HfLayer>& layers) {
+  const llvm::json::Value* value = config.find(key);
+  if (value == nullptr) {
+    for (std::size_t i = 0; i < layers.size(); ++i) layers[i].rotates = (layers.size() - 1 - i) % 4 != 0;
+    return;
+  }
+  const llvm::json::Array& thetas = array_of_layers(config, key, *value, static_cast<std::int64_t>(layers.size()));
+  std::optional<double> first;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const auto theta = thetas[i].getAsNumber();
+    const std::string field = fmt::format("{}[{}]", config.path(key), i);
+    if (!theta || !(*theta == 0 || kTheta.contains(*theta))) {
+      throw field_error(ErrorCode::invalid_argument, field, describe(thetas[i]),
+                        fmt::format("0, or {}", kTheta.describe()));
+    }
+    layers[i].rotates = *theta != 0;
+    if (*theta == 0) continue;
+    if (first && *first != *theta) {
+      throw field_error(ErrorCode::unsupported, field, fmt::format("{}", *theta),
+                        fmt::format("0, or {} as in another layer", *first));
+    }
+    first = theta;
   }
 }
 
@@ -206,6 +237,7 @@ std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& 
     layer.rotates = has_attention(layer);
   }
   if (family.no_rope_list) apply_no_rope_layers(config, layers);
+  if (*family.layer_thetas_key != '\0') apply_layer_thetas(config, family.layer_thetas_key, layers);
   if (family.only_sliding_rotates) apply_window(config, family, layers);
   if (family.dense_layers_rotate) turn_dense_layers(config, layers);
   // Layers whose keys come from an image (Llama 3.2 Vision).

@@ -87,11 +87,8 @@ double read_scale(const ObjectReader& config, const HfScale& scale, std::int64_t
   if (*scale.key == '\0') {
     return scale.head_dim_power == 0 ? scale.otherwise : std::pow(static_cast<double>(head_dim), scale.head_dim_power);
   }
-  const llvm::json::Value* value = config.find(scale.key);
-  if (value == nullptr) return config.object().get(scale.key) != nullptr ? 1 : scale.otherwise;
-  const auto number = value->getAsNumber();
-  if (number && std::isfinite(static_cast<float>(*number))) return *number;
-  throw field_error(ErrorCode::invalid_argument, config.path(scale.key), describe(*value), "a finite number");
+  if (config.object().get(scale.key) == nullptr) return scale.otherwise;
+  return config.find_fp32(scale.key, Fp32Range{}).value_or(1);
 }
 
 // What stands behind the rotation where the order is not the usual one.
@@ -167,6 +164,7 @@ void add_hf_prologue(const ObjectReader& config, const HfFamily& family, const H
   if (family.norm.kind == HfNormKind::not_built && is_on(config, family.norm)) {
     throw refusal(layer.type, family.norm.what);
   }
+  if (!layer.rotates && *family.still_layers_have != '\0') throw refusal(layer.type, family.still_layers_have);
   if (layer.shares_kv) {
     spec.k.reset();
   } else {

@@ -102,6 +102,7 @@ bool is_known(const HfFamily& family, llvm::StringRef key) {
   if (has_word(family.own_keys, key)) return true;
   if (key == "qk_rope_head_dim") return family.latent;
   if (key == "no_rope_layers") return family.no_rope_list;
+  if (key == family.layer_thetas_key) return true;
   return family.two_thetas && (key == family.two_thetas->full_key || key == family.two_thetas->local_key);
 }
 
@@ -172,6 +173,7 @@ void refuse_hidden_functions(const ObjectReader& config, const HfFamily& family)
     const llvm::StringRef name = member.first;
     for (const Hidden& row : kHidden) {
       if (row.key == "no_rope_layer_interval" && family.no_rope_list) continue;
+      if (has_word(family.own_keys, row.key)) continue;
       if (matches(name, row.key) && asks_for_other(row.when, member.second, family)) found[name] = &member.second;
     }
   }

@@ -81,8 +81,7 @@ std::string stages_text(const PlanOperand& operand) {
         fmt::join(llvm::map_range(operand.stages, [&](Stage one) { return stage_text(operand, one); }), "_"));
   }
   const bool rotates_alone = operand.rotates() && operand.stages.size() == 1;
-  const bool is_copied = operand.name == OperandName::v || operand.name == OperandName::gate;
-  if (is_copied ? operand.stages.empty() : rotates_alone) return {};
+  if (is_copied(operand.name) ? operand.stages.empty() : rotates_alone) return {};
   std::vector<std::string> words;
   for (const Stage stage : operand.stages) words.push_back(stage_text(operand, stage));
   return words.empty() ? "copied" : fmt::format("{}", fmt::join(words, "_"));

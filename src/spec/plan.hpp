@@ -21,6 +21,9 @@ namespace ropejit::internal {
 enum class OperandName { q, k, v, gate };
 const char* to_string(OperandName name) noexcept;
 
+/// Whether operands of that name do not rotate, and are written out of place always.
+constexpr bool is_copied(OperandName name) noexcept { return name == OperandName::v || name == OperandName::gate; }
+
 /// The most operands that a class has: one of each name.
 inline constexpr std::size_t kMostOperands = 4;
 /// Those that may have stages beside the rotation, and so memory that these read, are the first of the names: q, k, v.

@@ -178,7 +178,7 @@ TEST_CASE("a rotation that this version cannot build is refused by name rather t
       {R"("model_type": "kimi_linear")", "model_type", "kimi_linear"},
       {R"("model_type": "cohere_compass_text")", "model_type", "several axes"},
       {R"("model_type": "dinov3_vit")", "model_type", "AngleSource::radians"},
-      {R"("model_type": "mimo_v2_flash")", "model_type", "mimo_v2_flash"},
+      {R"("model_type": "dots3_note_text")", "model_type", "dots3_note_text"},
       {R"("model_type": "gpt2")", "model_type", "gpt2"},
       {R"("model_type": "jamba")", "model_type", "jamba"},
       {R"("model_type": "qwen2_vl", "rope_theta": 1e6, "rope_scaling": {"type": "mrope", "mrope_interleaved": true})",
@@ -218,7 +218,7 @@ TEST_CASE("a rotation that this version cannot build is refused by name rather t
   }
   const auto nested = error_of([] {
     return RopeSpec::from_hf_config(
-        R"({"model_type": "llava", "text_config": {"model_type": "muse_spark_text", "num_attention_heads": 4}})");
+        R"({"model_type": "llava", "text_config": {"model_type": "inkling_text", "num_attention_heads": 4}})");
   });
   REQUIRE(nested);
   CHECK(contains(nested->what(), "text_config.model_type"));

@@ -53,7 +53,7 @@ TEST_CASE("configs give transformers' attention factors, and its fp32 frequencie
     INFO(name << ": " << spec.to_string());
     rules.insert(spec.scaling.index());
     const Frequencies ours = frequencies(spec);
-    CHECK(std::fabs(ours.attention_scale / reader.get_number("attention_factor", {}) - 1) < 1e-15);
+    CHECK(std::fabs(ours.attention_scale / reader.get_number("attention_factor", PositiveRange{}) - 1) < 1e-15);
 
     const std::string bits = reader.get_string("inv_freq", "");
     REQUIRE(bits.size() == 8 * ours.inv_freq.size());
