@@ -150,7 +150,7 @@ PlanOperand lower_operand(OperandName name, const char* word, const Operand& ope
   lowered.heads = static_cast<std::uint32_t>(operand.heads);
   lowered.head_dim = static_cast<std::uint32_t>(operand.head_dim);
   lowered.first_lane = static_cast<std::uint32_t>(operand.first_lane);
-  lowered.stages = lower_stages(operand, name != OperandName::v);
+  lowered.stages = lower_stages(operand, !is_copied(name));
   if (operand.norm) lowered.norm = lower_norm(*operand.norm, operand, spec, form);
   if (operand.temperature) {
     lowered.temperature = {operand.temperature->steps, operand.temperature->offset == 1,
@@ -175,7 +175,7 @@ PlanOperand lower_operand(OperandName name, const char* word, const Operand& ope
     lowered.round_rotation = lowered.round_rotation && lowered.rotates();
     return lowered;
   }
-  const bool apart = rows != CacheRows::none || name == OperandName::v;
+  const bool apart = rows != CacheRows::none || is_copied(name);
   lowered.placement = apart ? Placement::out_of_place : placement;
   lowered.rows = rows;
   if (is_beside) lowered.beside = placement == Placement::in_place ? Beside::in_place : Beside::apart;
@@ -202,6 +202,7 @@ void lower_operands(const RopeSpec& spec, const LaunchForm& form, RotationPlan& 
   add(OperandName::q, "q", spec.q, CacheRows::none);
   if (spec.k) add(OperandName::k, "k", *spec.k, form.k_rows, form.k_beside);
   if (spec.v) add(OperandName::v, "v", *spec.v, form.v_rows);
+  if (spec.gate) add(OperandName::gate, "gate", *spec.gate, CacheRows::none);
   if (llvm::all_of(kernel_class.operands, [](const PlanOperand& one) { return one.is_idle(); })) {
     throw field_error(ErrorCode::invalid_argument, "q.rotates", "false",
                       "true where q alone is written in place and goes through no other stage");
