@@ -89,8 +89,7 @@ __device__ __forceinline__ void hand_words(const StagedRow<C, O>& row, u32 h, ch
 
 // The same of lanes that have turned.
 template <KernelConfig C, u32 O>
-__device__ __forceinline__ void hand_turned(const LaunchParams& params, const StagedRow<C, O>& row, u32 h,
-                                            float* to) {
+__device__ __forceinline__ void hand_turned(const LaunchParams& params, const StagedRow<C, O>& row, u32 h, float* to) {
   using Cut = StagedCut<C, O>;
   constexpr RowSplit split = C.split(O);
   for_each_chunk<C, O>(row.thread, [&](u32 i, u32 chunk) {
@@ -106,8 +105,8 @@ __device__ __forceinline__ void hand_turned(const LaunchParams& params, const St
   for_each_still_word<C, O>(row.thread, [&](u32 i, u32 first) {
     float lane[Cut::still_lanes];
     unpack<C.element>(row.still[h][i], lane, 0);
-    run_still<C, O, Cut::norming, Cut::still_lanes>(
-        params, {head_of<C, O>(row.group, h), 0.0f, 0.0f, row.tau}, first, lane, lane);
+    run_still<C, O, Cut::norming, Cut::still_lanes>(params, {head_of<C, O>(row.group, h), 0.0f, 0.0f, row.tau}, first,
+                                                    lane, lane);
 #pragma unroll
     for (u32 n = 0; n < Cut::still_lanes; ++n) to[first + n] = lane[n];
   });

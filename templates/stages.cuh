@@ -71,11 +71,10 @@ __device__ __forceinline__ void norm_lanes(const LaunchParams& params, LaneWords
     if (!is_normed_lane<C, O>(first)) continue;
     float bias[word_lanes];
     if constexpr (norm.has_bias) {
-      unpack<norm.weight>(
-          load_numbers<norm.weight, word_lanes, C.access_bytes>(
-              numbers_of<O>(params).norm_bias,
-              (norm.weights == NormWeight::heads ? input.head * shape.head_dim : 0) + first),
-          bias, 0);
+      unpack<norm.weight>(load_numbers<norm.weight, word_lanes, C.access_bytes>(
+                              numbers_of<O>(params).norm_bias,
+                              (norm.weights == NormWeight::heads ? input.head * shape.head_dim : 0) + first),
+                          bias, 0);
     }
 #pragma unroll
     for (u32 n = 0; n < word_lanes; ++n) {

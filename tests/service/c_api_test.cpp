@@ -552,7 +552,7 @@ TEST_CASE(
     operands[0].norm_weight = tensors.q_weight.data();
     operands[1].norm_weight = tensors.k_weight.data();
     (is_given ? operands[0].norm_statistic : operands[0].norm_statistic_out).data = q_r.data();
-    (is_given ? operands[1].norm_statistic : operands[1].norm_statistic_out) = {k_r.data(), 2, 0};
+    (is_given ? operands[1].norm_statistic : operands[1].norm_statistic_out) = ropejit_statistic{k_r.data(), 2, 0};
     ropejit_args args = ropejit_args_default();
     args.operands = operands;
     args.operand_count = 2;
