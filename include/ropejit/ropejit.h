@@ -119,6 +119,8 @@ ROPEJIT_API ropejit_status ropejit_metrics(ropejit_service* service, const char*
  *   "dtype"          "bf16", "fp16" or "fp32", instead of the config's
  *   "max_model_len"  tokens: "max_length" of the specs whose scaling depends on one
  *   "parity"         true: the specs round as the model's own code does (false)
+ *   "round_as"       the specs round as the kernels of an engine do: "exact", "vllm_fused", "vllm", "flashinfer",
+ *                    "tensorrt_llm" or "aiter" (presets.hpp); not with "parity"
  *   "prologue"       true: the specs also have the norms that q and k get before they rotate, and v (false); models
  *                    whose attention has other things there are refused (ModelOptions in model.hpp)
  * The answer is an object in JSON: "layers", an array of objects with "layer", "kind", "spec" (what ropejit_get takes;

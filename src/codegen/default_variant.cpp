@@ -64,6 +64,7 @@ Regime adapted_to_norms(Regime regime, const KernelClass& kernel_class) {
   const bool idle = (chunks & (chunks - 1)) != 0 && regime.from_bytes >= kNormRegimes[2].from_bytes;
   const bool interleaved = kernel_class.layout == Layout::interleaved && regime.heads > 1;
   if (reads_twice || idle || interleaved || chunks > kWarp) regime.pairs = 4;
+  if (kernel_class.pairs() / regime.pairs > kWarp) regime.pairs = 8;
   return regime;
 }
 
@@ -94,18 +95,16 @@ Regime adapted(Regime regime, const KernelClass& kernel_class) {
   return regime;
 }
 
-/// The same of a class with a norm over the token, all of whose threads stand in one block: a block that is large
-/// enough, then wider words, then more heads a thread.
+/// The same of a class with a norm over the token, all of whose threads stand in one block: the smallest block that
+/// holds a token, of as few heads a thread as that takes.
 Variant variant_for_tokens(const KernelClass& kernel_class, Variant variant) {
-  const auto is_legal = [&kernel_class](const Variant& one) { return why_illegal(kernel_class, one).empty(); };
-  const std::uint32_t heads = variant.heads_per_thread;
-  for (const std::uint32_t more_heads : {1U, 2U, 4U, 8U, 16U, 32U}) {
-    variant.heads_per_thread = std::max(heads, more_heads);
-    for (const std::uint32_t wider : {1U, 2U, 4U}) {
-      Variant one = variant;
-      one.access_bytes = std::min(16U, variant.access_bytes * wider);
-      while (one.threads < kMostThreads && !is_legal(one)) one.threads *= 2;
-      if (is_legal(one)) return one;
+  const std::uint32_t narrowest = variant.access_bytes;
+  for (variant.threads = 128; variant.threads <= kMostThreads; variant.threads *= 2) {
+    for (variant.access_bytes = narrowest; variant.access_bytes <= 16; variant.access_bytes *= 2) {
+      for (const std::uint32_t heads : {1U, 2U, 4U, 8U, 16U}) {
+        variant.heads_per_thread = heads;
+        if (why_illegal(kernel_class, variant).empty()) return variant;
+      }
     }
   }
   return universal_variant(kernel_class);

@@ -133,14 +133,14 @@ std::optional<ModelRopes> read(const llvm::json::Object& config, std::string& wh
   options.prologue = true;
   options.parity = true;
   const llvm::json::Object more[] = {
-      {},
-      {{"rope_theta", 5e5}},
-      {{"partial_rotary_factor", 0.5}},
-      {{"rope_theta", 5e5}, {"partial_rotary_factor", 0.5}},
-      {{"rope_parameters", dict_of({}, 1)}},
-      {{"rope_parameters", dict_of({4, 2, 2}, 1)}},
-      {{"rope_parameters", dict_of({1, 1, 0}, 0.25)}},
-      {{"rotary_emb_base", 5e5}, {"rotary_pct", 0.5}},
+      llvm::json::Object{},
+      llvm::json::Object{{"rope_theta", 5e5}},
+      llvm::json::Object{{"partial_rotary_factor", 0.5}},
+      llvm::json::Object{{"rope_theta", 5e5}, {"partial_rotary_factor", 0.5}},
+      llvm::json::Object{{"rope_parameters", dict_of({}, 1)}},
+      llvm::json::Object{{"rope_parameters", dict_of({4, 2, 2}, 1)}},
+      llvm::json::Object{{"rope_parameters", dict_of({1, 1, 0}, 0.25)}},
+      llvm::json::Object{{"rotary_emb_base", 5e5}, {"rotary_pct", 0.5}},
   };
   for (const llvm::json::Object& fields : more) {
     llvm::json::Object whole = config;
