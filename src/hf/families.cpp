@@ -835,6 +835,7 @@ constexpr HfFamily kFamilies[] = {
      .norm = HfNorm{.kind = HfNormKind::rms, .span = NormSpan::token, .eps = 1e-5},
      .clamp_key = "clip_qkv"},
     {.types = "openai_privacy_filter",
+     .layout = Layout::interleaved,
      .norm = kNoNorm,
      .scale = HfScale{.of_q = true, .of_k = true, .head_dim_power = -0.25, .after = true},
      .needs = needs_theta | needs_rope_dict | needs_head_dim | needs_kv_heads},
