@@ -86,7 +86,8 @@ TEST_CASE("C reads a config as another type, and is told what nothing reads") {
 }
 
 TEST_CASE("C reads a config whose specs are rounded as an engine's kernels") {
-  const std::string qwen3 = std::string(R"({"model_type": "qwen3", "head_dim": 64, )") + kFields + "}";
+  const std::string qwen3 =
+      std::string(R"({"model_type": "qwen3", "head_dim": 64, "num_key_value_heads": 2, )") + kFields + "}";
   const llvm::json::Object answer = answer_of(qwen3, R"({"round_as": "flashinfer", "prologue": true})");
   const llvm::json::Object& spec = *(*answer.getArray("layers"))[0].getAsObject()->getObject("spec");
   CHECK(text_of(*spec.get("round_after")) == R"(["weight"])");
