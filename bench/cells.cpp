@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "bench/prologue_models.hpp"
 #include "ropejit/error.hpp"
 #include "support/text.hpp"
 
@@ -130,6 +131,15 @@ std::vector<Cell> prologue() {
   return set.take();
 }
 
+std::vector<Cell> models() {
+  Set set;
+  for (const PrologueModel& model : prologue_models()) {
+    set.add({model.shape, model.arrangement, DType::bf16, kOut, false, false, true, model.name},
+            {1, 64, 256, 1024, 4096, 16384});
+  }
+  return set.take();
+}
+
 }  // namespace
 
 std::string_view to_string(Arrangement arrangement) {
@@ -146,10 +156,11 @@ std::string Case::name() const {
   return fmt::format("{}-{}-{}{}-{}-{}-{}{}{}", shape.q_heads, shape.k_heads, shape.head_dim, rotating,
                      bench::to_string(arrangement), ropejit::to_string(dtype), placement == kIn ? "in" : "out",
                      table ? "-table" : "",
-                     norm && append ? "-prologue"
-                     : norm         ? "-norm"
-                     : append       ? "-append"
-                                    : "");
+                     !model.empty()   ? fmt::format("-{}", model)
+                     : norm && append ? "-prologue"
+                     : norm           ? "-norm"
+                     : append         ? "-append"
+                                      : "");
 }
 
 RopeSpec Case::spec() const {
@@ -162,6 +173,7 @@ RopeSpec Case::spec() const {
   if (arrangement == Arrangement::to_split) spec.layout_out = Layout::split_half;
   if (norm) spec.q.norm = spec.k->norm = Norm{};
   if (append) spec.v = Operand{shape.k_heads, shape.head_dim, 0};
+  if (const PrologueModel* const prologue = find_prologue_model(model)) prologue->add_stages(spec);
   return spec;
 }
 
@@ -175,7 +187,7 @@ LaunchForm Case::form() const {
 }
 
 std::int64_t Case::moved_lanes() const {
-  return placement == kIn && !append && !norm ? shape.rotary_dim : shape.head_dim;
+  return placement == kIn && !append && !is_staged() ? shape.rotary_dim : shape.head_dim;
 }
 
 std::int64_t Cell::bytes() const {
@@ -195,8 +207,9 @@ std::vector<Cell> cells_of(std::string_view set) {
   if (set == "quick") return quick();
   if (set == "full") return full();
   if (set == "prologue") return prologue();
+  if (set == "models") return models();
   throw Error(ErrorCode::invalid_argument, "arguments",
-              fmt::format("--set: found {}, allowed: gate, quick, full, prologue", internal::quoted(set)));
+              fmt::format("--set: found {}, allowed: gate, quick, full, prologue, models", internal::quoted(set)));
 }
 
 std::vector<Cell> cells_named(const std::vector<Cell>& cells, std::string_view name) {

@@ -70,9 +70,10 @@ Tensors::Tensors(const internal::Target& target, const internal::DeviceBuffer& m
       target.upload(static_cast<std::int64_t*>(slots_.data()) + i * tokens, slots.data(), tokens * sizeof slots[0]);
     }
   }
-  if (cell.what.norm) {
-    // Any numbers do, as in a table.
-    const std::vector<std::uint32_t> weights(static_cast<std::size_t>(2 * cell.what.shape.head_dim), 0x3f003f00U);
+  if (cell.what.is_staged()) {
+    // Any numbers do, as in a table: 0.5 of 16 bits and of 32. All lists begin where the memory does.
+    const Shape& shape = cell.what.shape;
+    const std::vector<std::uint32_t> weights(static_cast<std::size_t>(shape.q_heads * shape.head_dim), 0x3f003f00U);
     weights_ = target.allocate(weights.size() * sizeof weights[0]);
     target.upload(weights_.data(), weights.data(), weights.size() * sizeof weights[0]);
   }
@@ -95,11 +96,7 @@ RopeArgs Tensors::args(int launch) const {
   const std::size_t list = static_cast<std::size_t>(launch) % layout_.sets * static_cast<std::size_t>(cell_.tokens);
   args.positions = Positions::ids64(static_cast<const std::int64_t*>(ids_.data()) + list);
   if (cell_.what.append) args.k_rows = args.v_rows = static_cast<const std::int64_t*>(slots_.data()) + list;
-  if (cell_.what.norm) {
-    args.q_norm_weight = weights_.data();
-    args.k_norm_weight = static_cast<const char*>(weights_.data()) +
-                         static_cast<std::size_t>(cell_.what.shape.head_dim) * size_of(cell_.what.dtype);
-  }
+  if (cell_.what.is_staged()) add_stages(args);
   if (cell_.what.table) {
     const auto* cos = static_cast<const float*>(table_.data());
     args.table.cos = cos;
@@ -107,6 +104,20 @@ RopeArgs Tensors::args(int launch) const {
     args.table.rows = cell_.tokens;
   }
   return args;
+}
+
+// k's lists stand behind q's, as a model's do, where they fit; they are read alone.
+void Tensors::add_stages(RopeArgs& args) const {
+  const RopeSpec spec = cell_.what.spec();
+  const std::size_t of_q = static_cast<std::size_t>(cell_.what.shape.q_heads * cell_.what.shape.head_dim) * 2;
+  const char* const first = static_cast<const char*>(weights_.data());
+  const auto add = [&](const std::optional<Norm>& norm, const char* at, const void*& weight, const void*& bias) {
+    if (!norm || norm->weight == NormWeight::none) return;
+    weight = at;
+    if (norm->bias) bias = at;
+  };
+  add(spec.q.norm, first, args.q_norm_weight, args.q_norm_bias);
+  add(spec.k->norm, first + (spec.k->heads < spec.q.heads ? of_q : 0), args.k_norm_weight, args.k_norm_bias);
 }
 
 RopeArgs Tensors::append_args(int launch) const {

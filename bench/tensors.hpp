@@ -47,6 +47,7 @@ class Tensors {
   char* set(int launch) const;
   RopeArgs rotation_args(int launch) const;
   RopeArgs append_args(int launch) const;
+  void add_stages(RopeArgs& args) const;
 
   const Cell cell_;
   const SetLayout layout_;
@@ -54,7 +55,7 @@ class Tensors {
   internal::DeviceBuffer ids_;  ///< a list for each set
   internal::DeviceBuffer table_;
   internal::DeviceBuffer slots_;    ///< a list for each set
-  internal::DeviceBuffer weights_;  ///< of q's norm, and of k's
+  internal::DeviceBuffer weights_;  ///< of norms, and their biases
 };
 
 }  // namespace ropejit::bench

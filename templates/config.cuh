@@ -90,7 +90,7 @@ struct TemperatureConfig {
 // Where the tokens of an operand that goes to a cache are written, too: where they were read, or to a tensor of their
 // own, whose place is BesideParams::beside.
 enum class Beside : u32 { none, in_place, apart };
-// One written row of lanes of each head: q, k, v.
+// One written row of lanes of each head: q, k, v, gate.
 struct OperandConfig {
   u32 heads;
   u32 head_dim;

@@ -66,7 +66,7 @@ struct LaunchParams {
 };
 
 // The most operands that a kernel has: q and k, whose parameters stand above, and those beyond them.
-enum : unsigned { MostOperands = 3 };
+enum : unsigned { MostOperands = 4 };
 
 // The parameters of one operand, as the members of LaunchParams that begin with q_ or k_.
 struct OperandParams {
@@ -114,10 +114,10 @@ struct OperandLines {
 
 // What kernels take whose operands have a norm, or go to pages.
 struct PrologueParams : MoreLaunchParams {
-  long long gap[7];  // so that the lines are lines: the first of all has room for 48 bytes
+  long long gap[2];  // so that the lines are lines: the first of all has room for 48 bytes
   OperandLines lines[MostOperands];
 };
-static_assert(sizeof(OperandLines) == 128 && (sizeof(MoreLaunchParams) + 56) % 64 == 48, "");
+static_assert(sizeof(OperandLines) == 128 && (sizeof(MoreLaunchParams) + 16) % 64 == 48, "");
 
 // Where the tokens of an operand are written that goes to a cache and to a tensor beside it. Its strides are as the
 // outer ones of TensorStrides.
@@ -169,9 +169,8 @@ static_assert(sizeof(StageNumbers) == 64, "");
 
 // What kernels take with stages that read any of that: lines of their own behind all others, as of StatisticParams.
 struct StageParams : StatisticParams {
-  long long stage_gap[4];  // up to the next line
   StageNumbers numbers[MostOperands];
 };
-static_assert((sizeof(StatisticParams) + 32) % 64 == 48, "");
+static_assert(sizeof(StatisticParams) % 64 == 48, "");
 
 }  // namespace ropejit

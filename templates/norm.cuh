@@ -147,14 +147,23 @@ __device__ __forceinline__ float clamped(float lane, float most) {
   return lane > most ? most : lane < -most ? -most : lane;
 }
 
-// Numbers of `count` neighbouring lanes from number `first` on: weights, biases.
-template <Element W, u32 count, u32 word_bytes, u32 lanes>
-__device__ __forceinline__ void load_numbers(const void* numbers, u32 first, float (&number)[lanes], u32 to) {
+// `count` neighbouring numbers of a list from number `first` on, as they lie in memory: weights, biases.
+template <Element W, u32 count, u32 word_bytes>
+__device__ __forceinline__ Word<count * bytes_of(W)> load_numbers(const void* numbers, u32 first) {
   constexpr u32 bytes = access_of(count, bytes_of(W), word_bytes);
-  constexpr u32 step = bytes / bytes_of(W);
   const char* const at = static_cast<const char*>(numbers) + first * bytes_of(W);
+  if constexpr (bytes == count * bytes_of(W)) {
+    return load_word<bytes>(at);
+  } else {
+    Word<count * bytes_of(W)> word;
 #pragma unroll
-  for (u32 i = 0; i < count; i += step) unpack<W>(load_word<bytes>(at + i * bytes_of(W)), number, to + i);
+    for (u32 i = 0; i < count * bytes_of(W) / 4; i += bytes / 4) {
+      const Word<bytes> piece = load_word<bytes>(at + 4 * i);
+#pragma unroll
+      for (u32 n = 0; n < bytes / 4; ++n) word.bits[i + n] = piece.bits[n];
+    }
+    return word;
+  }
 }
 
 }  // namespace ropejit

@@ -102,6 +102,14 @@ inline void wait_for_last_kernel() {}
 
 // A CPU has no such instructions: the host target's hardware sine is the polynomial.
 constexpr bool has_hardware_sine = false;
+template <u32 bytes>
+inline void store_shared(void* at, const Word<bytes>& word) {
+  store_word(at, word);
+}
+template <u32 bytes>
+inline Word<bytes> load_shared(const void* at) {
+  return load_word<bytes>(at);
+}
 inline float hardware_sin(float) { return 0; }
 inline float hardware_cos(float) { return 0; }
 
@@ -178,6 +186,49 @@ __device__ __forceinline__ void store_word(void* at, const Word<bytes>& word) {
   } else {
     asm volatile("st.global.b16 [%0], %1;" ::"l"(address), "h"(static_cast<u16>(word.bits[0])) : "memory");
   }
+}
+
+// A word of shared memory, at a multiple of its size.
+template <u32 bytes>
+__device__ __forceinline__ void store_shared(void* at, const Word<bytes>& word) {
+  const u32 address = static_cast<u32>(__cvta_generic_to_shared(at));
+  if constexpr (bytes >= 16) {
+#pragma unroll
+    for (u32 i = 0; i < bytes / 4; i += 4) {
+      asm volatile("st.shared.v4.b32 [%0], {%1, %2, %3, %4};" ::"r"(address + 4 * i), "r"(word.bits[i]),
+                   "r"(word.bits[i + 1]), "r"(word.bits[i + 2]), "r"(word.bits[i + 3])
+                   : "memory");
+    }
+  } else if constexpr (bytes == 8) {
+    asm volatile("st.shared.v2.b32 [%0], {%1, %2};" ::"r"(address), "r"(word.bits[0]), "r"(word.bits[1]) : "memory");
+  } else if constexpr (bytes == 4) {
+    asm volatile("st.shared.b32 [%0], %1;" ::"r"(address), "r"(word.bits[0]) : "memory");
+  } else {
+    asm volatile("st.shared.b16 [%0], %1;" ::"r"(address), "h"(static_cast<u16>(word.bits[0])) : "memory");
+  }
+}
+template <u32 bytes>
+__device__ __forceinline__ Word<bytes> load_shared(const void* at) {
+  Word<bytes> word;
+  const u32 address = static_cast<u32>(__cvta_generic_to_shared(at));
+  if constexpr (bytes >= 16) {
+#pragma unroll
+    for (u32 i = 0; i < bytes / 4; i += 4) {
+      asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"
+                   : "=r"(word.bits[i]), "=r"(word.bits[i + 1]), "=r"(word.bits[i + 2]), "=r"(word.bits[i + 3])
+                   : "r"(address + 4 * i)
+                   : "memory");
+    }
+  } else if constexpr (bytes == 8) {
+    asm volatile("ld.shared.v2.b32 {%0, %1}, [%2];" : "=r"(word.bits[0]), "=r"(word.bits[1]) : "r"(address) : "memory");
+  } else if constexpr (bytes == 4) {
+    asm volatile("ld.shared.b32 %0, [%1];" : "=r"(word.bits[0]) : "r"(address) : "memory");
+  } else {
+    u16 half;
+    asm volatile("ld.shared.b16 %0, [%1];" : "=h"(half) : "r"(address) : "memory");
+    word.bits[0] = half;
+  }
+  return word;
 }
 
 // Data that no kernel writes is loaded through the read-only path, and such loads are free to be scheduled; but for

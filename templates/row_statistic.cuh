@@ -24,19 +24,26 @@ struct AddedLanes {
   float high[StagedCut<C, O>::added_lanes];
 };
 
+// A chunk's lanes of head h as the norm sees them.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ void lanes_before_norm(const LaunchParams& params, const StagedRow<C, O>& row, u32 h, u32 i,
+                                                  u32 chunk, float (&lane)[StagedCut<C, O>::chunk_lanes]) {
+  using Cut = StagedCut<C, O>;
+  const StageInput input{head_of<C, O>(row.group, h), 0.0f, 0.0f, row.tau};
+  const float no_weight[Cut::chunk_lanes]{};
+  float read[Cut::chunk_lanes];
+  for (u32 w = 0; w < C.split(O).words_per_thread; ++w) unpack<C.element>(row.word[i][h][w], read, w * Cut::word_lanes);
+  run_chunk<C, O, Cut::norming, Cut::pairs>(params, input, chunk, row.turn[i], no_weight, read, lane);
+}
+
 // Of lanes that the thread holds. `centre` is called with each lane that exists.
 template <KernelConfig C, u32 O, class Centre>
 __device__ __forceinline__ void add_held_lanes(const LaunchParams& params, const StagedRow<C, O>& row, u32 h,
                                                const Centre& centre, AddedLanes<C, O>& added) {
   using Cut = StagedCut<C, O>;
-  const StageInput input{head_of<C, O>(row.group, h), 0.0f, 0.0f, row.tau};
   for_each_chunk<C, O>(row.thread, [&](u32 i, u32 chunk) {
-    float read[Cut::chunk_lanes];
     float lane[Cut::chunk_lanes];
-    for (u32 w = 0; w < C.split(O).words_per_thread; ++w)
-      unpack<C.element>(row.word[i][h][w], read, w * Cut::word_lanes);
-    run_chunk<C, O, Cut::norming, Cut::pairs>(params, input, chunk, row.turn[i], row.weights.rotating[0][i], read,
-                                              lane);
+    lanes_before_norm<C, O>(params, row, h, i, chunk, lane);
 #pragma unroll
     for (u32 n = 0; n < Cut::pairs; ++n) {
       added.low[i * Cut::pairs + n] = centre(lane[n]);
@@ -45,93 +52,102 @@ __device__ __forceinline__ void add_held_lanes(const LaunchParams& params, const
   });
 }
 
-// Of lanes that are read once more, for the sum alone.
-template <KernelConfig C, u32 O, class Centre>
-__device__ __forceinline__ void add_read_lanes(const LaunchParams& params, const StagedRow<C, O>& row, u32 h,
-                                               const Centre& centre, AddedLanes<C, O>& added) {
-  using Cut = StagedCut<C, O>;
-  constexpr u32 bytes = Cut::added_word * C.element_bytes();
-  const u32 head = head_of<C, O>(row.group, h);
-  const StageInput input{head, 0.0f, 0.0f, row.tau};
-  const auto load = [&](u32 lane, float(&to)[Cut::added_lanes], u32 at) {
-    lane += C.operand[O].norm.first_lane;
-    float word[Cut::added_word];
-    unpack<C.element>(load_word<bytes>(in_at<C, O>(params, row.rows, head, lane)), word, 0);
-    run_still<C, O, Cut::norming, Cut::added_word>(params, input, lane, word, word);
-#pragma unroll
-    for (u32 n = 0; n < Cut::added_word; ++n) to[at + n] = centre(word[n]);
-  };
-#pragma unroll
-  for (u32 i = 0; i < Cut::added_lanes; i += Cut::added_word) {
-    const u32 lane = row.thread * Cut::added_lanes + i;
-    if (lane >= Cut::half) continue;
-    load(lane, added.low, i);
-    if (Cut::half + lane >= Cut::normed_lanes) continue;
-    load(Cut::half + lane, added.high, i);
-  }
-}
-
-// Lanes of all rows of a block's threads of operand O, where they are handed round.
+// Bytes of the rows that a block's threads of operand O, or of one behind it, hand round.
 template <KernelConfig C, u32 O>
-__device__ constexpr u32 handed_lanes() {
+__device__ constexpr u32 bytes_handed_round() {
   if constexpr (O >= C.operands) {
     return 0;
-  } else if constexpr (StagedCut<C, O>::shares_rows) {
-    constexpr u32 own = C.threads() / StagedCut<C, O>::threads * StagedCut<C, O>::normed_lanes;
-    return own > handed_lanes<C, O + 1>() ? own : handed_lanes<C, O + 1>();
+  } else if constexpr (StagedCut<C, O>::hands_round) {
+    constexpr u32 own = C.threads() / StagedCut<C, O>::threads * StagedCut<C, O>::handed_bytes;
+    return own > bytes_handed_round<C, O + 1>() ? own : bytes_handed_round<C, O + 1>();
   } else {
-    return handed_lanes<C, O + 1>();
+    return bytes_handed_round<C, O + 1>();
   }
 }
 
 // Memory for them: a block works on one operand, so all have the same.
 template <KernelConfig C>
-__device__ __forceinline__ float* handed_rows() {
-  __shared__ float rows[handed_lanes<C, 0>()];
+__device__ __forceinline__ char* rows_handed_round() {
+  alignas(32) __shared__ char rows[bytes_handed_round<C, 0>()];
   return rows;
 }
 
-// Of lanes that have turned, which the threads of the row hand each other in shared memory. All threads of the warp
-// call it at once.
+// Puts the words that a thread holds of head h where the others of its row find them, as they were read.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ void hand_words(const StagedRow<C, O>& row, u32 h, char* to) {
+  using Cut = StagedCut<C, O>;
+  constexpr u32 bytes = C.element_bytes();
+  for_each_chunk<C, O>(row.thread, [&](u32 i, u32 chunk) {
+    const u32 first = first_lane_of<C, O>(C.layout, chunk);
+#pragma unroll
+    for (u32 w = 0; w < C.split(O).words_per_thread; ++w) {
+      store_shared(to + (first + w * lanes_between_words<C>(C.layout, Cut::word_lanes)) * bytes, row.word[i][h][w]);
+    }
+  });
+  for_each_still_word<C, O>(row.thread, [&](u32 i, u32 lane) { store_shared(to + lane * bytes, row.still[h][i]); });
+}
+
+// The same of lanes that have turned.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ void hand_turned(const LaunchParams& params, const StagedRow<C, O>& row, u32 h, float* to) {
+  using Cut = StagedCut<C, O>;
+  constexpr RowSplit split = C.split(O);
+  for_each_chunk<C, O>(row.thread, [&](u32 i, u32 chunk) {
+    float lane[Cut::chunk_lanes];
+    lanes_before_norm<C, O>(params, row, h, i, chunk, lane);
+    const u32 first = first_lane_of<C, O>(C.layout_out, chunk);
+    const u32 between = lanes_between_words<C>(C.layout_out, split.out_word_lanes);
+#pragma unroll
+    for (u32 n = 0; n < Cut::chunk_lanes; ++n) {
+      to[first + n / split.out_word_lanes * between + n % split.out_word_lanes] = lane[n];
+    }
+  });
+  for_each_still_word<C, O>(row.thread, [&](u32 i, u32 first) {
+    float lane[Cut::still_lanes];
+    unpack<C.element>(row.still[h][i], lane, 0);
+    run_still<C, O, Cut::norming, Cut::still_lanes>(params, {head_of<C, O>(row.group, h), 0.0f, 0.0f, row.tau}, first,
+                                                    lane, lane);
+#pragma unroll
+    for (u32 n = 0; n < Cut::still_lanes; ++n) to[first + n] = lane[n];
+  });
+}
+
+// Of lanes that the threads of a row hand round. All threads of the warp call it at once.
 template <KernelConfig C, u32 O, class Centre>
-__device__ __forceinline__ void add_shared_lanes(const LaunchParams& params, const StagedRow<C, O>& row, u32 h,
+__device__ __forceinline__ void add_handed_lanes(const LaunchParams& params, const StagedRow<C, O>& row, u32 h,
                                                  bool has_row, const Centre& centre, AddedLanes<C, O>& added) {
   using Cut = StagedCut<C, O>;
-  float* const own = handed_rows<C>() + threadIdx.x / Cut::threads * Cut::normed_lanes;
-  const StageInput input{head_of<C, O>(row.group, h), 0.0f, 0.0f, row.tau};
-  const auto put = [&](u32 lane, float value) {
-    if (is_normed_lane<C, O>(lane)) own[lane - C.operand[O].norm.first_lane] = value;
-  };
+  char* const own = rows_handed_round<C>() + threadIdx.x / Cut::threads * Cut::handed_bytes;
   if (has_row) {
-    for_each_chunk<C, O>(row.thread, [&](u32 i, u32 chunk) {
-      constexpr RowSplit split = C.split(O);
-      float read[Cut::chunk_lanes];
-      float lane[Cut::chunk_lanes];
-      for (u32 w = 0; w < split.words_per_thread; ++w) unpack<C.element>(row.word[i][h][w], read, w * Cut::word_lanes);
-      run_chunk<C, O, Cut::norming, Cut::pairs>(params, input, chunk, row.turn[i], row.weights.rotating[0][i], read,
-                                                lane);
-      const u32 first = first_lane_of<C, O>(C.layout_out, chunk);
-      const u32 between = lanes_between_words<C>(C.layout_out, split.out_word_lanes);
-#pragma unroll
-      for (u32 n = 0; n < Cut::chunk_lanes; ++n) {
-        put(first + n / split.out_word_lanes * between + n % split.out_word_lanes, lane[n]);
-      }
-    });
-    for_each_still_word<C, O>(row.thread, [&](u32 i, u32 first) {
-      float lane[Cut::still_lanes];
-      unpack<C.element>(row.still[h][i], lane, 0);
-      run_still<C, O, Cut::norming, Cut::still_lanes>(params, input, first, row.weights.still[0][i], lane);
-#pragma unroll
-      for (u32 n = 0; n < Cut::still_lanes; ++n) put(first + n, lane[n]);
-    });
+    if constexpr (Cut::norms_turned) {
+      hand_turned<C, O>(params, row, h, reinterpret_cast<float*>(own));
+    } else {
+      hand_words<C, O>(row, h, own);
+    }
   }
   __syncwarp();
+  const StageInput input{head_of<C, O>(row.group, h), 0.0f, 0.0f, row.tau};
+  const auto take = [&](u32 lane, float(&to)[Cut::added_lanes], u32 at) {
+    lane += C.operand[O].norm.first_lane;
+    float word[Cut::added_word];
+    if constexpr (Cut::norms_turned) {
+#pragma unroll
+      for (u32 n = 0; n < Cut::added_word; ++n) word[n] = reinterpret_cast<const float*>(own)[lane + n];
+    } else {
+      constexpr u32 bytes = Cut::added_word * C.element_bytes();
+      unpack<C.element>(load_shared<bytes>(own + lane * C.element_bytes()), word, 0);
+      run_still<C, O, Cut::norming, Cut::added_word>(params, input, lane, word, word);
+    }
+#pragma unroll
+    for (u32 n = 0; n < Cut::added_word; ++n) to[at + n] = centre(word[n]);
+  };
   if (has_row) {
 #pragma unroll
-    for (u32 i = 0; i < Cut::added_lanes; ++i) {
+    for (u32 i = 0; i < Cut::added_lanes; i += Cut::added_word) {
       const u32 lane = row.thread * Cut::added_lanes + i;
-      if (lane < Cut::half) added.low[i] = centre(own[lane]);
-      if (Cut::half + lane < Cut::normed_lanes && lane < Cut::half) added.high[i] = centre(own[Cut::half + lane]);
+      if (lane >= Cut::half) continue;
+      take(lane, added.low, i);
+      if (Cut::half + lane < Cut::normed_lanes) take(Cut::half + lane, added.high, i);
     }
   }
   __syncwarp();  // before the next head's lanes are written over these
@@ -145,11 +161,10 @@ __device__ __forceinline__ float part_of(const LaunchParams& params, const Stage
   AddedLanes<C, O> added;
 #pragma unroll
   for (u32 i = 0; i < Cut::added_lanes; ++i) added.low[i] = added.high[i] = 0.0f;
-  if constexpr (Cut::shares_rows) {
-    add_shared_lanes<C, O>(params, row, h, has_row, centre, added);
+  if constexpr (Cut::hands_round) {
+    add_handed_lanes<C, O>(params, row, h, has_row, centre, added);
   } else if (has_row) {
-    if constexpr (Cut::adds_what_it_holds) add_held_lanes<C, O>(params, row, h, centre, added);
-    if constexpr (Cut::reads_for_sum) add_read_lanes<C, O>(params, row, h, centre, added);
+    add_held_lanes<C, O>(params, row, h, centre, added);
   }
   return has_row ? sum_of_part<summand>(added.low, added.high) : 0.0f;
 }

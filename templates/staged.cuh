@@ -67,7 +67,7 @@ struct Staged {
       if (works) work_out_turns();
     }
     if constexpr (Cut::sums) work_out_statistic<C, O>(params, row, seat, works, statistic);
-    // All lanes were read that the sums are of; those that another thread writes must have been read before.
+    // Lanes that another thread writes must have been read before.
     if constexpr (Cut::reads_others_lanes) __syncwarp();
     if constexpr (Cut::is_normed && shape.norm.round_statistic) {
 #pragma unroll
@@ -140,8 +140,10 @@ struct Staged {
         }
         rotate<C>(read, held.turn[i], true, written);
       } else {
+        float weight[Cut::chunk_lanes];
+        weights_of_chunk<C, O>(held, h, i, weight);
         run_chunk<C, O, MostStages, Cut::pairs>(params, input_of_head<C, O>(held, statistic, h), chunk, held.turn[i],
-                                                held.weights.rotating[Cut::weight_heads > 1 ? h : 0][i], read, written);
+                                                weight, read, written);
         zero_padding<C>(padded, written);
       }
 #pragma unroll
@@ -180,8 +182,10 @@ struct Staged {
             continue;
           }
         } else {
-          run_still<C, O, MostStages, Cut::still_lanes>(params, input_of_head<C, O>(row, statistic, h), lane,
-                                                        row.weights.still[Cut::weight_heads > 1 ? h : 0][i], value);
+          float weight[Cut::still_lanes];
+          weights_of_still<C, O>(row, h, i, weight);
+          run_still<C, O, MostStages, Cut::still_lanes>(params, input_of_head<C, O>(row, statistic, h), lane, weight,
+                                                        value);
           zero_padding<C>(padded, value);
         }
         if constexpr (C.operand[O].is_written_beside()) {

@@ -51,12 +51,11 @@ struct StagedCut {
     half = first_half_of(normed_lanes),
     // Heads whose sums a segment shares out among its threads: the largest power of two in `heads`.
     heads_at_once = power_in(heads, threads),
-    // Heads whose weights a thread holds.
-    weight_heads = C.operand[O].norm.weights == NormWeight::heads ? heads : 1,
     held_lanes = rounds * pairs,
   };
   enum : bool {
     has_weights = is_normed && C.operand[O].norm.weights != NormWeight::none && !C.operand[O].no_store,
+    weighs_heads = has_weights && C.operand[O].norm.weights == NormWeight::heads,
     sums = is_normed && !C.operand[O].norm.is_given(),  // else the statistic is read
     norms_turned = is_normed && rotates && norming > turning,
   };
@@ -70,18 +69,16 @@ struct StagedCut {
     // Whether the lanes that a thread rotates are neighbours in the first half of the row, and those half a row away.
     adds_what_it_holds = rotates && norm_layout() == Layout::split_half && C.rotary_dim == head_dim &&
                          normed_lanes == head_dim && 2 * half == head_dim && held_lanes >= 2,
-    // Elsewhere a thread gets the lanes that it adds from memory, or, once they have turned, from the others.
-    reads_for_sum = sums && !adds_what_it_holds && !norms_turned,
-    shares_rows = sums && !adds_what_it_holds && norms_turned,
-    // Whether threads read what others write, in place.
-    reads_others_lanes = C.operand[O].writes_over_itself() && (reads_for_sum || C.layout != C.layout_out),
-    // Whether it holds its lanes: not where the sum alone is asked for, of lanes that are read for it.
-    holds_lanes = !C.operand[O].no_store || !reads_for_sum,
+    // Elsewhere threads hand each other the lanes that they add, as they were read or as they have turned.
+    hands_round = sums && !adds_what_it_holds,
+    // Whether threads write, in place, what others have yet to read.
+    reads_others_lanes = C.operand[O].writes_over_itself() && C.layout != C.layout_out,
   };
-  // So many neighbouring lanes of each half, in words as wide as those.
+  // So many neighbouring lanes of each half, in words as wide as those; and the bytes of a row that is handed round.
   enum : u32 {
     added_lanes = adds_what_it_holds ? held_lanes : power_from(half < 2 * threads ? 2 : ceil_divide(half, threads)),
     added_word = adds_what_it_holds ? 1 : widest_word<C, O>(added_lanes),
+    handed_bytes = ceil_divide(head_dim * (norms_turned ? 4 : C.element_bytes()), 32) * 32,
   };
 };
 
@@ -92,12 +89,23 @@ using StillWords =
                                                                                        ? StagedCut<C, O>::still_rounds
                                                                                        : 1];
 
-// The weights of a thread's lanes.
-template <KernelConfig C, u32 O>
+// Neighbouring weights as they lie in memory.
+template <KernelConfig C, u32 O, u32 lanes>
+using WeightWord = Word<lanes * bytes_of(C.operand[O].norm.weight)>;
+
+// The weights of a thread's lanes: those that all heads share as numbers, those of each head as they were read, which
+// takes half the registers.
+template <KernelConfig C, u32 O, bool of_heads>
 struct HeldWeights {
   using Cut = StagedCut<C, O>;
-  float rotating[Cut::weight_heads][Cut::rounds][Cut::chunk_lanes];
-  float still[Cut::weight_heads][Cut::still_rounds > 0 ? Cut::still_rounds : 1][Cut::still_lanes];
+  float rotating[Cut::rounds][Cut::chunk_lanes];
+  float still[Cut::still_rounds > 0 ? Cut::still_rounds : 1][Cut::still_lanes];
+};
+template <KernelConfig C, u32 O>
+struct HeldWeights<C, O, true> {
+  using Cut = StagedCut<C, O>;
+  WeightWord<C, O, Cut::norm_word_lanes> rotating[Cut::heads][Cut::rounds][Cut::norm_words];
+  WeightWord<C, O, Cut::still_lanes> still[Cut::heads][Cut::still_rounds > 0 ? Cut::still_rounds : 1];
 };
 
 // What a thread holds of a token.
@@ -109,7 +117,7 @@ struct StagedRow {
   RowsOf<C, O> rows;
   HeldWords<C, O> word[Cut::rounds];
   StillWords<C, O> still;
-  HeldWeights<C, O> weights;
+  HeldWeights<C, O, Cut::weighs_heads> weights;
   CosSin turn[Cut::rounds][Cut::pairs];
   float tau;
 };
@@ -173,20 +181,18 @@ __device__ __forceinline__ char* out_at(const LaunchParams& params, const Rows& 
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ void load_lanes(const LaunchParams& params, StagedRow<C, O>& row) {
   using Cut = StagedCut<C, O>;
-  if constexpr (Cut::holds_lanes) {
-    for_each_chunk<C, O>(row.thread, [&](u32 i, u32 chunk) {
-      load_share<C, O>(share_of<C, O>(params, row.rows, row.group, chunk), row.word[i]);
-    });
-    for_each_still_word<C, O>(row.thread, [&](u32 i, u32 lane) {
+  for_each_chunk<C, O>(row.thread, [&](u32 i, u32 chunk) {
+    load_share<C, O>(share_of<C, O>(params, row.rows, row.group, chunk), row.word[i]);
+  });
+  for_each_still_word<C, O>(row.thread, [&](u32 i, u32 lane) {
 #pragma unroll
-      for (u32 h = 0; h < Cut::heads; ++h) {
-        if (has_head<C, O>(row.group, h)) {
-          row.still[h][i] = load_word<Cut::still_lanes * C.element_bytes()>(
-              in_at<C, O>(params, row.rows, head_of<C, O>(row.group, h), lane));
-        }
+    for (u32 h = 0; h < Cut::heads; ++h) {
+      if (has_head<C, O>(row.group, h)) {
+        row.still[h][i] = load_word<Cut::still_lanes * C.element_bytes()>(
+            in_at<C, O>(params, row.rows, head_of<C, O>(row.group, h), lane));
       }
-    });
-  }
+    }
+  });
 }
 
 template <KernelConfig C, u32 O>
@@ -195,24 +201,67 @@ __device__ __forceinline__ void load_weights(const LaunchParams& params, StagedR
   if constexpr (Cut::has_weights) {
     constexpr Element W = C.operand[O].norm.weight;
     const void* const from = lines_of<O>(params).weight;
+    const auto lane_of_word = [](u32 chunk, u32 w) {
+      return first_lane_of<C, O>(Cut::norm_layout(), chunk) +
+             w * lanes_between_words<C>(Cut::norm_layout(), Cut::norm_word_lanes);
+    };
+    if constexpr (Cut::weighs_heads) {
 #pragma unroll
-    for (u32 h = 0; h < Cut::weight_heads; ++h) {
-      if (Cut::weight_heads > 1 && !has_head<C, O>(row.group, h)) continue;
-      const u32 of_head =
-          C.operand[O].norm.weights == NormWeight::heads ? head_of<C, O>(row.group, h) * Cut::head_dim : 0;
+      for (u32 h = 0; h < Cut::heads; ++h) {
+        if (!has_head<C, O>(row.group, h)) continue;
+        const u32 of_head = head_of<C, O>(row.group, h) * Cut::head_dim;
+        for_each_chunk<C, O>(row.thread, [&](u32 i, u32 chunk) {
+#pragma unroll
+          for (u32 w = 0; w < Cut::norm_words; ++w) {
+            row.weights.rotating[h][i][w] =
+                load_numbers<W, Cut::norm_word_lanes, C.access_bytes>(from, of_head + lane_of_word(chunk, w));
+          }
+        });
+        for_each_still_word<C, O>(row.thread, [&](u32 i, u32 lane) {
+          row.weights.still[h][i] = load_numbers<W, Cut::still_lanes, C.access_bytes>(from, of_head + lane);
+        });
+      }
+    } else {
       for_each_chunk<C, O>(row.thread, [&](u32 i, u32 chunk) {
-        const u32 first = of_head + first_lane_of<C, O>(Cut::norm_layout(), chunk);
 #pragma unroll
         for (u32 w = 0; w < Cut::norm_words; ++w) {
-          load_numbers<W, Cut::norm_word_lanes, C.access_bytes>(
-              from, first + w * lanes_between_words<C>(Cut::norm_layout(), Cut::norm_word_lanes),
-              row.weights.rotating[h][i], w * Cut::norm_word_lanes);
+          unpack<W>(load_numbers<W, Cut::norm_word_lanes, C.access_bytes>(from, lane_of_word(chunk, w)),
+                    row.weights.rotating[i], w * Cut::norm_word_lanes);
         }
       });
       for_each_still_word<C, O>(row.thread, [&](u32 i, u32 lane) {
-        load_numbers<W, Cut::still_lanes, C.access_bytes>(from, of_head + lane, row.weights.still[h][i], 0);
+        unpack<W>(load_numbers<W, Cut::still_lanes, C.access_bytes>(from, lane), row.weights.still[i], 0);
       });
     }
+  }
+}
+
+// The weights of a chunk of head h, in the order of its lanes; nothing without weights.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ void weights_of_chunk(const StagedRow<C, O>& row, u32 h, u32 i,
+                                                 float (&weight)[StagedCut<C, O>::chunk_lanes]) {
+  using Cut = StagedCut<C, O>;
+  if constexpr (Cut::weighs_heads) {
+#pragma unroll
+    for (u32 w = 0; w < Cut::norm_words; ++w) {
+      unpack<C.operand[O].norm.weight>(row.weights.rotating[h][i][w], weight, w * Cut::norm_word_lanes);
+    }
+  } else if constexpr (Cut::has_weights) {
+#pragma unroll
+    for (u32 n = 0; n < Cut::chunk_lanes; ++n) weight[n] = row.weights.rotating[i][n];
+  }
+}
+
+// The same of a word that does not rotate.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ void weights_of_still(const StagedRow<C, O>& row, u32 h, u32 i,
+                                                 float (&weight)[StagedCut<C, O>::still_lanes]) {
+  using Cut = StagedCut<C, O>;
+  if constexpr (Cut::weighs_heads) {
+    unpack<C.operand[O].norm.weight>(row.weights.still[h][i], weight, 0);
+  } else if constexpr (Cut::has_weights) {
+#pragma unroll
+    for (u32 n = 0; n < Cut::still_lanes; ++n) weight[n] = row.weights.still[i][n];
   }
 }
 

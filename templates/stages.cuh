@@ -28,8 +28,10 @@ __device__ __forceinline__ void add_bias(const LaunchParams& params, LaneWords w
   float bias[lanes];
 #pragma unroll
   for (u32 i = 0; i < lanes; i += word_lanes) {
-    load_numbers<C.element, word_lanes, C.access_bytes>(
-        numbers_of<O>(params).bias, head * shape.head_dim + words.first + i / word_lanes * words.between, bias, i);
+    unpack<C.element>(
+        load_numbers<C.element, word_lanes, C.access_bytes>(
+            numbers_of<O>(params).bias, head * shape.head_dim + words.first + i / word_lanes * words.between),
+        bias, i);
   }
 #pragma unroll
   for (u32 i = 0; i < lanes; ++i) {
@@ -69,9 +71,10 @@ __device__ __forceinline__ void norm_lanes(const LaunchParams& params, LaneWords
     if (!is_normed_lane<C, O>(first)) continue;
     float bias[word_lanes];
     if constexpr (norm.has_bias) {
-      load_numbers<norm.weight, word_lanes, C.access_bytes>(
-          numbers_of<O>(params).norm_bias,
-          (norm.weights == NormWeight::heads ? input.head * shape.head_dim : 0) + first, bias, 0);
+      unpack<norm.weight>(load_numbers<norm.weight, word_lanes, C.access_bytes>(
+                              numbers_of<O>(params).norm_bias,
+                              (norm.weights == NormWeight::heads ? input.head * shape.head_dim : 0) + first),
+                          bias, 0);
     }
 #pragma unroll
     for (u32 n = 0; n < word_lanes; ++n) {

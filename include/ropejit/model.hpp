@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "ropejit/export.hpp"
+#include "ropejit/presets.hpp"
 #include "ropejit/spec.hpp"
 
 namespace ropejit {
@@ -31,6 +32,9 @@ struct ModelOptions {
   /// Specs round as the code does that the model was trained through: Rounding p1, p2 or p3 by family (as Hugging Face
   /// transformers 5.24 has it) and AngleRounding::fp32. Otherwise both are exact.
   bool parity = false;
+  /// Specs round as an engine's kernels do, instead: rounded_as, for every role. Their angles stay exact. Not together
+  /// with `parity`.
+  std::optional<Engine> round_as = std::nullopt;
   /// A model type that is known ("llama"), which the language model is read as whatever its own model_type is: for a
   /// type that is not known and whose code is known to rotate like that one's. ModelRopes::warnings tells of it.
   std::optional<std::string> as;

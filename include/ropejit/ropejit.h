@@ -119,6 +119,8 @@ ROPEJIT_API ropejit_status ropejit_metrics(ropejit_service* service, const char*
  *   "dtype"          "bf16", "fp16" or "fp32", instead of the config's
  *   "max_model_len"  tokens: "max_length" of the specs whose scaling depends on one
  *   "parity"         true: the specs round as the model's own code does (false)
+ *   "round_as"       the specs round as the kernels of an engine do: "exact", "vllm_fused", "vllm", "flashinfer",
+ *                    "tensorrt_llm" or "aiter" (presets.hpp); not with "parity"
  *   "prologue"       true: the specs also have the norms that q and k get before they rotate, and v (false); models
  *                    whose attention has other things there are refused (ModelOptions in model.hpp)
  * The answer is an object in JSON: "layers", an array of objects with "layer", "kind", "spec" (what ropejit_get takes;
@@ -198,7 +200,10 @@ enum {
 enum {
   ROPEJIT_Q = 0, /* the queries, which every launch has */
   ROPEJIT_K = 1, /* the keys */
-  ROPEJIT_V = 2  /* the values, which do not rotate: they are copied, out of place always */
+  ROPEJIT_V = 2, /* the values, which do not rotate: they are copied, out of place always */
+  /* The gate of the attention's output, which lies between q's heads: it is copied likewise, and to its own tokens. Of
+   * its ropejit_operand `in` and `out` alone have a meaning. */
+  ROPEJIT_GATE = 3
 };
 
 /* A slot_count of no tokens, since 0 stands for all of them. */
@@ -218,7 +223,7 @@ typedef struct ropejit_statistic {
  * and the members from `rows` on by its name: v, v_out, v_rows, v_cache_rows and so on. */
 typedef struct ropejit_operand {
   size_t size;       /* sizeof(ropejit_operand) where the caller was compiled */
-  int32_t name;      /* ROPEJIT_Q, ROPEJIT_K or ROPEJIT_V: one that the spec has */
+  int32_t name;      /* ROPEJIT_Q, ROPEJIT_K, ROPEJIT_V or ROPEJIT_GATE: one that the spec has */
   int32_t reserved;  /* 0 */
   ropejit_tensor in; /* what is read, in place written over; data NULL: the operand is left out of this launch */
   /* Out of place: like `in`, written in full. In place: data NULL. With rows: the cache, [cache_rows, heads, head_dim],
@@ -312,7 +317,7 @@ typedef struct ropejit_args {
    * the old members q, k, q_out, k_out, k_rows and k_cache_rows have them, as before there was such a list; they go
    * with the next major version. */
   const ropejit_operand* operands;
-  int64_t operand_count; /* 1 to 3 */
+  int64_t operand_count; /* 1 to 4 */
 } ropejit_args;
 
 /* A tensor without gaps at `data`. */

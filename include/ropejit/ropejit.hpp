@@ -6,6 +6,7 @@
 #include "ropejit/form.hpp"     // IWYU pragma: export
 #include "ropejit/model.hpp"    // IWYU pragma: export
 #include "ropejit/options.hpp"  // IWYU pragma: export
+#include "ropejit/presets.hpp"  // IWYU pragma: export
 #include "ropejit/scaling.hpp"  // IWYU pragma: export
 #include "ropejit/service.hpp"  // IWYU pragma: export
 #include "ropejit/spec.hpp"     // IWYU pragma: export

@@ -170,13 +170,14 @@ struct RoundAfter {
 
 /// One of the tensors of a launch, as [tokens, heads, head_dim]. q and k rotate together.
 struct Operand {
-  std::int64_t heads = 0;       ///< 1 to 65,536
-  std::int64_t head_dim = 0;    ///< lanes of a head: even, 2 to 4,096
-  std::int64_t first_lane = 0;  ///< the first lane that rotates: even, first_lane + rotary_dim <= head_dim; of v 0
+  std::int64_t heads = 0;     ///< 1 to 65,536
+  std::int64_t head_dim = 0;  ///< lanes of a head: even, 2 to 4,096
+  std::int64_t first_lane =
+      0;  ///< the first lane that rotates: even, first_lane + rotary_dim <= head_dim; of v, gate 0
   /// The element type that is written; absent: the spec's dtype. Only what is written out of place may have another (k
-  /// also with k_rows, v always). Lanes that do not rotate are converted too.
+  /// also with k_rows, v and gate always). Lanes that do not rotate are converted too.
   std::optional<DType> dtype_out = std::nullopt;
-  /// Whether its lanes are turned; absent: those of q and k are, those of v are not. Only q and k may say otherwise,
+  /// Whether its lanes are turned; absent: those of q and k are, no others. Only q and k may say otherwise,
   /// for layers that do not rotate: k alone, or both. What does not rotate goes through its other stages, and is copied
   /// out of place or to rows of a cache. In place, q without any stage is left alone, and k must have one.
   std::optional<bool> rotates = std::nullopt;
@@ -208,6 +209,11 @@ struct ROPEJIT_EXPORT RopeSpec {
   /// The values, which do not rotate: each launch copies them to v_out, so that one kernel fills a cache with k and v.
   /// Absent: launches have no v. Its first_lane is 0.
   std::optional<Operand> v;
+  /// The gate of the attention's output, where q's projection gives each head [q | gate] (Qwen3-Next, Qwen3.5): each
+  /// launch copies it to gate_out, so that what comes behind finds it in one piece. q is then a tensor of every second
+  /// row of head_dim lanes, as gate is (Strides::free). It has heads, a head_dim and a dtype_out of its own, and no
+  /// stages. Absent: launches have no gate.
+  std::optional<Operand> gate;
   Scaling scaling = NoScaling{};  ///< the context-extension rule: see scaling.hpp
   Axes axes;                      ///< for tokens with several positions
   /// The length in tokens that rules which depend on one (dynamic, longrope) are resolved for, above 0: a longer one

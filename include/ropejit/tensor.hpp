@@ -196,6 +196,10 @@ struct RopeArgs {
   const float* q_head_scales = nullptr;
   const float* k_head_scales = nullptr;  ///< as q_head_scales, of k
   const float* v_head_scales = nullptr;  ///< as q_head_scales, of v
+  /// For specs with a gate, which is copied: [batch, tokens, spec.gate->heads, spec.gate->head_dim]. It may lie between
+  /// q's heads, which may be written in place: its lanes are none of q's. Data null: it is left out of this launch.
+  TensorView gate;
+  TensorView gate_out;  ///< like gate, written in full, whatever the form's placement
 };
 
 /// A position for which the caller's table has no row: what it turns came out NaN.

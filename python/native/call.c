@@ -9,11 +9,15 @@ typedef struct Sizes {
   int64_t batch;
   int64_t tokens;
   View in[OPERANDS];
-  View out[OPERANDS];       /* in place: as `in` */
-  View rows[OPERANDS];      /* where the call has rows */
-  View weight[OPERANDS];    /* likewise */
-  View beside[OPERANDS];    /* likewise; in place as `in` */
-  View statistic[OPERANDS]; /* of norms that are given theirs */
+  View out[OPERANDS];    /* in place: as `in` */
+  View rows[OPERANDS];   /* where the call has rows; so below */
+  View beside[OPERANDS]; /* in place as `in` */
+  View weight[OPERANDS];
+  View statistic[OPERANDS];
+  View statistic_out[OPERANDS];
+  View norm_bias[OPERANDS];
+  View bias[OPERANDS];
+  View head_scales[OPERANDS];
   View positions, cos, sin, cu_seqlens;
 } Sizes;
 
@@ -61,12 +65,14 @@ static int torch_is_watching(const Call* call) {
   const int enabled = is_true(torch.is_grad_enabled);
   if (enabled <= 0) return enabled;
   for (int i = 0; i < OPERANDS; ++i) {
-    int needed = requires_grad(call->operand[i].in);
-    if (needed == 0) needed = requires_grad(call->operand[i].out);
-    if (needed == 0) needed = requires_grad(call->operand[i].weight);
-    if (needed == 0) needed = requires_grad(call->operand[i].beside);
-    if (needed == 0) needed = requires_grad(call->operand[i].statistic);
-    if (needed != 0) return needed;
+    const CallOperand* const operand = &call->operand[i];
+    PyObject* const tensors[] = {operand->in,        operand->out,       operand->beside,
+                                 operand->weight,    operand->statistic, operand->statistic_out,
+                                 operand->norm_bias, operand->bias,      operand->head_scales};
+    for (size_t j = 0; j < sizeof tensors / sizeof *tensors; ++j) {
+      const int needed = requires_grad(tensors[j]);
+      if (needed != 0) return needed;
+    }
   }
   const int needed = requires_grad(call->cos);
   return needed != 0 ? needed : requires_grad(call->sin);
@@ -162,27 +168,67 @@ static bool is_paged_cache(const View* cache, int64_t heads, int64_t lanes) {
          cache->shape[3] == lanes && (lanes == 1 || cache->strides[3] == 1);
 }
 
-/* A norm's weights: as many as a head has lanes, side by side. */
-static bool read_weight(const Site* site, const Call* call, Sizes* sizes, int i) {
-  const bool wanted = ((site->norms >> i) & 1) != 0;
-  if ((call->operand[i].weight != NULL) != wanted) return false;
-  if (!wanted) return true;
-  View* const weight = &sizes->weight[i];
-  const int64_t lanes = sizes->in[i].shape[site->lane];
-  return view_tensor(call->operand[i].weight, weight) && same_device(weight, first_of(sizes)) &&
-         is_float(weight->dtype) && weight->ndim == 1 && weight->shape[0] == lanes &&
-         (lanes == 1 || weight->strides[0] == 1);
+/* How many numbers lie side by side without gaps; -1: some do not. */
+static int64_t count_gapless(const View* view) {
+  int64_t count = 1;
+  for (int32_t d = view->ndim - 1; d >= 0; --d) {
+    if (view->shape[d] != 1 && view->strides[d] != count) return -1;
+    count *= view->shape[d];
+  }
+  return count;
 }
 
-/* r of a norm that is given it: fp32, [tokens, heads], at any distances but 0, which ropejit.h does not have. */
-static bool read_statistic(const Site* site, const Call* call, Sizes* sizes, int i) {
-  const bool wanted = ((site->given >> i) & 1) != 0;
-  if ((call->operand[i].statistic != NULL) != wanted) return false;
-  if (!wanted) return true;
-  View* const r = &sizes->statistic[i];
-  return view_tensor(call->operand[i].statistic, r) && same_device(r, first_of(sizes)) && r->dtype == DTYPE_FP32 &&
-         r->ndim == 2 && r->shape[0] == sizes->tokens && r->shape[1] == size_at(&sizes->in[i], site->head) &&
-         (r->shape[0] <= 1 || r->strides[0] != 0) && (r->shape[1] <= 1 || r->strides[1] != 0);
+/* A number for each lane, of one head for all or of all heads: [lanes], or [heads, lanes], or [heads * lanes]. */
+static bool read_lanes(PyObject* tensor, View* view, const View* q, bool of_heads, int64_t heads, int64_t lanes) {
+  if (!view_tensor(tensor, view) || !same_device(view, q) || !is_float(view->dtype)) return false;
+  if (!of_heads) return view->ndim == 1 && view->shape[0] == lanes && count_gapless(view) == lanes;
+  if (view->ndim == 2 ? view->shape[0] != heads || view->shape[1] != lanes : view->ndim != 1) return false;
+  return count_gapless(view) == heads * lanes;
+}
+
+/* A norm's statistic: fp32, [tokens, heads] or [tokens, 1], at any distances but 0, which ropejit.h does not have. */
+static bool read_statistic(PyObject* tensor, View* view, const View* q, int64_t tokens, int64_t statistics) {
+  return view_tensor(tensor, view) && same_device(view, q) && view->dtype == DTYPE_FP32 && view->ndim == 2 &&
+         view->shape[0] == tokens && view->shape[1] == statistics && (tokens <= 1 || view->strides[0] != 0) &&
+         (statistics <= 1 || view->strides[1] != 0);
+}
+
+/* What the stages of an operand read, and where its norm's statistic is written: each where the spec has it, and only
+ * there. */
+static bool read_stages(const Site* site, const Call* call, Sizes* sizes, int i) {
+  const CallOperand* const given = &call->operand[i];
+  const int32_t brought =
+      (given->weight != NULL ? BRINGS_WEIGHT : 0) | (given->statistic != NULL ? BRINGS_STATISTIC : 0) |
+      (given->statistic_out != NULL ? BRINGS_STATISTIC_OUT : 0) | (given->norm_bias != NULL ? BRINGS_NORM_BIAS : 0) |
+      (given->bias != NULL ? BRINGS_BIAS : 0) | (given->head_scales != NULL ? BRINGS_HEAD_SCALES : 0);
+  const int32_t all =
+      BRINGS_WEIGHT | BRINGS_STATISTIC | BRINGS_STATISTIC_OUT | BRINGS_NORM_BIAS | BRINGS_BIAS | BRINGS_HEAD_SCALES;
+  if (brought != (site->brings[i] & all)) return false;
+  if (brought == 0) return true;
+  const View* const q = first_of(sizes);
+  const int64_t heads = size_at(&sizes->in[i], site->head);
+  const int64_t lanes = sizes->in[i].shape[site->lane];
+  const bool of_heads = (site->brings[i] & WEIGHT_OF_HEADS) != 0;
+  const int64_t statistics = (site->brings[i] & STATISTIC_OF_TOKEN) != 0 ? 1 : heads;
+  if (given->weight != NULL && !read_lanes(given->weight, &sizes->weight[i], q, of_heads, heads, lanes)) return false;
+  if (given->norm_bias != NULL && (!read_lanes(given->norm_bias, &sizes->norm_bias[i], q, of_heads, heads, lanes) ||
+                                   sizes->norm_bias[i].dtype != sizes->weight[i].dtype)) {
+    return false;
+  }
+  if (given->bias != NULL &&
+      (!read_lanes(given->bias, &sizes->bias[i], q, true, heads, lanes) || sizes->bias[i].dtype != q->dtype)) {
+    return false;
+  }
+  if (given->head_scales != NULL && (!read_lanes(given->head_scales, &sizes->head_scales[i], q, false, heads, heads) ||
+                                     sizes->head_scales[i].dtype != DTYPE_FP32)) {
+    return false;
+  }
+  if (given->statistic != NULL &&
+      !read_statistic(given->statistic, &sizes->statistic[i], q, sizes->tokens, statistics)) {
+    return false;
+  }
+  return given->statistic_out == NULL ||
+         read_statistic(given->statistic_out, &sizes->statistic_out[i], q, sizes->tokens, statistics);
 }
 
 /* The rows of a cache: as many numbers as there are tokens, side by side. */
@@ -190,12 +236,7 @@ static bool read_rows(const Call* call, Sizes* sizes, int i) {
   View* const rows = &sizes->rows[i];
   if (!view_tensor(call->operand[i].rows, rows) || !same_device(rows, first_of(sizes))) return false;
   if (rows->dtype != DTYPE_INT32 && rows->dtype != DTYPE_INT64) return false;
-  int64_t count = 1;
-  for (int32_t d = rows->ndim - 1; d >= 0; --d) {
-    if (rows->shape[d] != 1 && rows->strides[d] != count) return false;
-    count *= rows->shape[d];
-  }
-  return count == sizes->batch * sizes->tokens;
+  return count_gapless(rows) == sizes->batch * sizes->tokens;
 }
 
 /* Lanes of a head of an operand of [tokens, heads * lanes]; 0: nobody says. Those of q are k's, if nobody else says. */
@@ -264,8 +305,7 @@ static bool read_operand(const Site* site, const Call* call, Sizes* sizes, int i
     if (in->ndim != q->ndim || in->dtype != q->dtype) return false;
     if (size_at(in, site->batch) != sizes->batch || size_at(in, site->token) != sizes->tokens) return false;
   }
-  if (size_at(in, site->head) == 0 || in->shape[site->lane] == 0 || !read_weight(site, call, sizes, i)) return false;
-  if (!read_statistic(site, call, sizes, i)) return false;
+  if (size_at(in, site->head) == 0 || in->shape[site->lane] == 0 || !read_stages(site, call, sizes, i)) return false;
   if (call->operand[i].rows != NULL && i == ROPEJIT_Q) return false;
   if (call->operand[i].out != NULL) return read_output(site, call, sizes, i) && read_beside(site, call, sizes, i);
   if (call->operand[i].beside != NULL) return false;
@@ -541,12 +581,21 @@ static void fill_slots(const View* cache, const View* slots, ropejit_operand* op
   if (slots->shape[0] > 1) operand->slot_stride = slots->strides[0];
 }
 
-/* The launch's view of r. A stride of 0 is that of a gapless tensor, as a dimension of size 1 has it. */
+/* The launch's view of a statistic. A stride of 0 is that of a gapless tensor, as a dimension of size 1 has it. */
 static ropejit_statistic statistic_of(const View* view) {
   ropejit_statistic statistic = {view->data, 0, 0};
   if (view->shape[0] > 1) statistic.token_stride = view->strides[0];
   if (view->shape[1] > 1) statistic.head_stride = view->strides[1];
   return statistic;
+}
+
+static void fill_stages(const CallOperand* given, const Sizes* sizes, int i, ropejit_operand* operand) {
+  if (given->weight != NULL) operand->norm_weight = sizes->weight[i].data;
+  if (given->statistic != NULL) operand->norm_statistic = statistic_of(&sizes->statistic[i]);
+  if (given->statistic_out != NULL) operand->norm_statistic_out = statistic_of(&sizes->statistic_out[i]);
+  if (given->norm_bias != NULL) operand->norm_bias = sizes->norm_bias[i].data;
+  if (given->bias != NULL) operand->bias = sizes->bias[i].data;
+  if (given->head_scales != NULL) operand->head_scales = sizes->head_scales[i].data;
 }
 
 /* How many there are. */
@@ -556,8 +605,7 @@ static int fill_operands(const Site* site, const Call* call, const Sizes* sizes,
     if (call->operand[i].in == NULL) continue;
     ropejit_operand operand = ropejit_operand_of(i, NULL, NULL);
     operand.in = tensor_of(site, &sizes->in[i]);
-    if (call->operand[i].weight != NULL) operand.norm_weight = sizes->weight[i].data;
-    if (call->operand[i].statistic != NULL) operand.norm_statistic = statistic_of(&sizes->statistic[i]);
+    fill_stages(&call->operand[i], sizes, i, &operand);
     if (call->operand[i].rows != NULL && site->paged) {
       fill_slots(&sizes->out[i], &sizes->rows[i], &operand);
       const bool apart = call->operand[i].beside != NULL && !site->in_place;
@@ -576,11 +624,12 @@ static int fill_operands(const Site* site, const Call* call, const Sizes* sizes,
 
 /* So that autograd sees that what it may have saved was written to. */
 static bool tell_versions(const Call* call, const Outputs* outputs) {
-  PyObject* written[2 * OPERANDS];
+  PyObject* written[3 * OPERANDS];
   Py_ssize_t count = 0;
   for (int i = 0; i < OPERANDS; ++i) {
     if (outputs->tensor[i] != NULL && !outputs->made[i]) written[count++] = outputs->tensor[i];
     if (call->operand[i].beside != NULL) written[count++] = call->operand[i].beside;
+    if (call->operand[i].statistic_out != NULL) written[count++] = call->operand[i].statistic_out;
   }
   if (count == 0) return true;
   PyObject* const tensors = PyTuple_New(count);

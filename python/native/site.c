@@ -33,18 +33,19 @@ static bool read_positions(Site* site, const char* kind) {
 }
 
 static PyObject* site_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-  static char* names[] = {"order", "positions", "in_place", "axes",  "gathered", "tables", "ranks",
-                          "rank",  "make",      "norms",    "lanes", "given",    NULL};
+  static char* names[] = {"order", "positions", "in_place", "axes",   "gathered", "tables",
+                          "ranks", "rank",      "make",     "brings", "lanes",    NULL};
   const char* order = NULL;
   const char* positions = NULL;
   int in_place = 0, axes = 0, gathered = 0, tables = 0;
   long long ranks = 1, rank = 0;
   PyObject* make = NULL;
-  int norms = -1, given = 0;
+  int brings[OPERANDS] = {-1, 0, 0};
   long long lanes[OPERANDS] = {0, 0, 0};
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "sspppiLLO|i(LLL)i", names, &order, &positions, &in_place,
-                                   &axes, &gathered, &tables, &ranks, &rank, &make, &norms, &lanes[ROPEJIT_Q],
-                                   &lanes[ROPEJIT_K], &lanes[ROPEJIT_V], &given)) {
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "sspppiLLO|(iii)(LLL)", names, &order, &positions, &in_place,
+                                   &axes, &gathered, &tables, &ranks, &rank, &make, &brings[ROPEJIT_Q],
+                                   &brings[ROPEJIT_K], &brings[ROPEJIT_V], &lanes[ROPEJIT_Q], &lanes[ROPEJIT_K],
+                                   &lanes[ROPEJIT_V])) {
     return NULL;
   }
   Site read;
@@ -70,10 +71,11 @@ static PyObject* site_new(PyTypeObject* type, PyObject* arguments, PyObject* key
   self->tables = tables;
   self->ranks = ranks;
   self->rank = rank;
-  self->paged = norms >= 0;
-  self->norms = self->paged ? norms : 0;
-  self->given = given & self->norms;
-  for (int i = 0; i < OPERANDS; ++i) self->lanes[i] = lanes[i];
+  self->paged = brings[ROPEJIT_Q] >= 0;
+  for (int i = 0; i < OPERANDS; ++i) {
+    self->brings[i] = self->paged ? brings[i] : 0;
+    self->lanes[i] = lanes[i];
+  }
   Py_INCREF(make);
   self->make = make;
   return (PyObject*)self;
@@ -124,8 +126,8 @@ static PyObject* site_store(PyObject* self, PyObject* const* arguments, Py_ssize
   if (count != 9 || !PyTuple_Check(arguments[0]) || !PyTuple_Check(arguments[1]) || !PyTuple_Check(arguments[2])) {
     PyErr_SetString(
         PyExc_TypeError,
-        "store((q, out, rows, weight, beside, statistic), (k, ...), (v, ...), positions, cos, sin, cu_seqlens, "
-        "start, flags)");
+        "store((q, out, rows, beside, weight, statistic, statistic_out, norm_bias, bias, head_scales), (k, ...), "
+        "(v, ...), positions, cos, sin, cu_seqlens, start, flags)");
     return NULL;
   }
   Call call;
@@ -137,9 +139,14 @@ static PyObject* site_store(PyObject* self, PyObject* const* arguments, Py_ssize
     operand->in = PyTuple_GetItem(arguments[i], 0);
     operand->out = given(PyTuple_GetItem(arguments[i], 1));
     operand->rows = given(PyTuple_GetItem(arguments[i], 2));
-    if (PyTuple_Size(arguments[i]) > 3) operand->weight = given(PyTuple_GetItem(arguments[i], 3));
-    if (PyTuple_Size(arguments[i]) > 4) operand->beside = given(PyTuple_GetItem(arguments[i], 4));
-    if (PyTuple_Size(arguments[i]) > 5) operand->statistic = given(PyTuple_GetItem(arguments[i], 5));
+    if (PyTuple_Size(arguments[i]) < 10) continue; /* a Rotation's */
+    operand->beside = given(PyTuple_GetItem(arguments[i], 3));
+    operand->weight = given(PyTuple_GetItem(arguments[i], 4));
+    operand->statistic = given(PyTuple_GetItem(arguments[i], 5));
+    operand->statistic_out = given(PyTuple_GetItem(arguments[i], 6));
+    operand->norm_bias = given(PyTuple_GetItem(arguments[i], 7));
+    operand->bias = given(PyTuple_GetItem(arguments[i], 8));
+    operand->head_scales = given(PyTuple_GetItem(arguments[i], 9));
   }
   if (call.operand[ROPEJIT_Q].in == NULL) return PyErr_Format(PyExc_ValueError, "q: found none, allowed: an operand");
   return read_rest(&call, arguments + 3) ? rotate((Site*)self, &call) : NULL;
@@ -151,8 +158,10 @@ static PyMethodDef site_methods[] = {
      "flags: 1: do not look at gradients and modes; 2: raise what fails"},
     {"store", (PyCFunction)(void (*)(void))site_store, METH_FASTCALL,
      "store(q, k, v, positions, cos, sin, cu_seqlens, start, flags) -> the same; q, k and v are (tensor, where it is\n"
-     "written or None, rows or slots or None, a norm's weights or None, where k is written beside its cache or None,\n"
-     "a norm's given statistic or None), or () for one that is not there"},
+     "written or None, rows or slots or None), or () for one that is not there, and in a Prologue behind those, each "
+     "or\n"
+     "None, where k is written beside its cache, a norm's weights, its given statistic, where its statistic is\n"
+     "written, its biases, the operand's bias, its scales of heads"},
     {NULL, NULL, 0, NULL},
 };
 

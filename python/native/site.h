@@ -19,7 +19,7 @@ enum {
   KEY_OF_DIM,
   KEY_OF_OUT_DTYPE,    /* of a tensor that the caller brought to be written; else DTYPE_OTHER */
   KEY_OF_ROWS_DTYPE,   /* DTYPE_OTHER: without rows of a cache, or slots */
-  KEY_OF_WEIGHT_DTYPE, /* DTYPE_OTHER: without a norm */
+  KEY_OF_WEIGHT_DTYPE, /* DTYPE_OTHER: without weights of a norm */
   KEY_OF_BESIDE,       /* 1: it is written beside the cache, too */
   KEY_OPERAND_LENGTH,
   KEY_LENGTH = KEY_OPERANDS + OPERANDS * KEY_OPERAND_LENGTH
@@ -52,18 +52,33 @@ typedef struct Site {
   /* Of a Prologue, whose tensors are [tokens, heads, lanes] or [tokens, heads * lanes], whose caches have pages, and
    * whose rows are slots. */
   bool paged;
-  int32_t norms;           /* bit i: operand i has a norm, and its calls bring weights */
-  int32_t given;           /* bit i: the norm of operand i is given its statistic, which its calls bring */
-  int64_t lanes[OPERANDS]; /* of a head, as the spec has them; 0: as the cache has them */
+  int32_t brings[OPERANDS]; /* BRINGS_...: what each operand's stages read and write beside it */
+  int64_t lanes[OPERANDS];  /* of a head, as the spec has them; 0: as the cache has them */
 } Site;
+
+/* What calls of a Prologue bring for an operand, and in which shape. Python has these bits, too (_stages.py). */
+enum {
+  BRINGS_WEIGHT = 1,
+  BRINGS_STATISTIC = 2,
+  BRINGS_STATISTIC_OUT = 4,
+  BRINGS_NORM_BIAS = 8,
+  BRINGS_BIAS = 16,
+  BRINGS_HEAD_SCALES = 32,
+  WEIGHT_OF_HEADS = 64,    /* weights and the norm's biases are of each head, else one list for all */
+  STATISTIC_OF_TOKEN = 128 /* a token has one, else each head */
+};
 
 typedef struct CallOperand {
   PyObject* in;        /* NULL: the call has no such operand */
   PyObject* out;       /* NULL: as the site has it, over `in` or into a new tensor */
   PyObject* rows;      /* of the cache that `out` is; NULL: none */
-  PyObject* weight;    /* of its norm; NULL: none */
   PyObject* beside;    /* of k, what it is written to beside the cache that `out` is: in place `in`; NULL: nothing */
-  PyObject* statistic; /* r of its norm, where that is given; NULL: it is not */
+  PyObject* weight;    /* of its norm; NULL: none; so below */
+  PyObject* statistic; /* of its norm, where that is given */
+  PyObject* statistic_out; /* where its norm's statistic is written */
+  PyObject* norm_bias;
+  PyObject* bias;
+  PyObject* head_scales;
 } CallOperand;
 
 typedef struct Call {

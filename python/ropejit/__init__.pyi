@@ -71,6 +71,18 @@ class Prologue:
         q_statistic: Optional[Tensor] = ...,
         k_statistic: Optional[Tensor] = ...,
         v_statistic: Optional[Tensor] = ...,
+        q_statistic_out: Optional[Tensor] = ...,
+        k_statistic_out: Optional[Tensor] = ...,
+        v_statistic_out: Optional[Tensor] = ...,
+        q_norm_bias: Optional[Tensor] = ...,
+        k_norm_bias: Optional[Tensor] = ...,
+        v_norm_bias: Optional[Tensor] = ...,
+        q_bias: Optional[Tensor] = ...,
+        k_bias: Optional[Tensor] = ...,
+        v_bias: Optional[Tensor] = ...,
+        q_head_scales: Optional[Tensor] = ...,
+        k_head_scales: Optional[Tensor] = ...,
+        v_head_scales: Optional[Tensor] = ...,
     ) -> Tensor: ...
 
 def rope(

@@ -2,7 +2,7 @@
 
 import torch
 
-from ropejit import _templates, _torch
+from ropejit import _stages, _torch
 from ropejit._operands import NAMES
 from ropejit._services import host_is_served
 
@@ -113,9 +113,9 @@ def check_prologue_types(operands, positions, cos, sin, cu_seqlens, start):
     needed = []
     for name, operand in zip(NAMES, operands):
         if operand:
-            read, written, slots, weight, beside, statistic = operand
-            tensors |= {name: read, written_name(name): written, f"{name}_weight": weight, f"{name}_out": beside}
-            tensors[f"{name}_statistic"] = statistic
+            read, written, slots, beside, *own = operand
+            tensors |= {name: read, written_name(name): written, f"{name}_out": beside}
+            tensors |= {f"{name}_{key}": tensor for key, tensor in zip(_stages.KEYS, own)}
             if slots is not None:
                 tensors["slots"] = slots
             needed.append(name)
@@ -132,15 +132,18 @@ def check_prologue(prologue, operands, positions, cos, sin, cu_seqlens, start):
     given = {name: operand for name, operand in zip(NAMES, operands) if operand}
     q = given["q"][0]
     tokens = q.shape[0] if q.dim() > 0 else 0
-    for name, (read, written, slots, weight, beside, statistic) in given.items():
+    for name, (read, written, slots, beside, *own) in given.items():
         heads, lanes = _check_heads(prologue, name, read, q, given)
         if read.shape[0] != tokens:
             _refuse(name, f"{read.shape[0]} tokens", f"{tokens}, as q has")
-        _check_weight(prologue, name, weight, q, lanes)
-        _check_statistic(prologue, name, statistic, q, (tokens, heads))
+        _check_stages(prologue, name, dict(zip(_stages.KEYS, own)), q, tokens, heads, lanes)
         if written is None:
             if name == "v" or given["q"][1] is not None:
                 _refuse(written_name(name), "None", "a cache (without caches q and k are written over, out is None)")
+            brings = prologue.brings[NAMES.index(name)]
+            if read.is_neg() and (_stages.has(brings, "bias") or _stages.has(brings, "norm_bias")):
+                found = "a lazily negated tensor, which cannot be written over with biases"
+                _refuse(name, found, "another, such as a clone of it")
             _check_writable(name, read)
             continue
         where = written_name(name)
@@ -205,34 +208,58 @@ def _check_heads(prologue, name, read, q, given):
     return heads, lanes
 
 
-def _check_weight(prologue, name, weight, q, lanes):
-    name_of_weight, norm = f"{name}_weight", prologue.norms[NAMES.index(name)]
-    if (weight is not None) != (norm is not None):
-        found = "None" if weight is None else "a tensor"
-        allowed = f"{lanes} weights" if weight is None else "None"
-        _refuse(name_of_weight, found, f"{allowed}: the spec's {name} has {'a' if weight is None else 'no'} norm")
-    if weight is None:
-        return
-    _check_device(name_of_weight, weight, q)
-    wanted = _torch.FLOATS.get(norm.get("weight_dtype"))
-    _check_dtype(name_of_weight, weight, tuple(_torch.FLOATS.values()) if wanted is None else (wanted,))
-    if tuple(weight.shape) != (lanes,):
-        _refuse(name_of_weight, f"shape {tuple(weight.shape)}", f"{(lanes,)}: one for each lane of a head")
+def _check_stages(prologue, name, own, q, tokens, heads, lanes):
+    """What an operand's stages bring: each where the spec, or for statistics that are written the form, has it."""
+    brings, norm = (of[NAMES.index(name)] for of in (prologue.brings, prologue.norms))
+    floats = tuple(_torch.FLOATS.values())
+    of_weight = _torch.FLOATS.get((norm or {}).get("weight_dtype"))
+    weight = ((heads, lanes), (heads * lanes,)) if _stages.is_of_heads(brings) else ((lanes,),)
+    statistic = ((tokens, 1 if _stages.is_of_token(brings) else heads),)
+    a_norm = "a norm" if norm is None else "a norm with weights"
+    # The shapes that are allowed, the dtypes, and what of the spec or the form has calls bring it.
+    wanted = {
+        "weight": (weight, floats if of_weight is None else (of_weight,), a_norm),
+        "statistic": (statistic, (torch.float32,), "a norm of a given statistic"),
+        "statistic_out": (statistic, (torch.float32,), "a norm whose statistic is written"),
+        "norm_bias": (weight, floats, "a norm with biases"),
+        "bias": (((heads, lanes), (heads * lanes,)), (q.dtype,), "a bias"),
+        "head_scales": (((heads,),), (torch.float32,), "head_scales"),
+    }
+    for key, (shapes, dtypes, what) in wanted.items():
+        where, tensor, is_wanted = f"{name}_{key}", own[key], _stages.has(brings, key)
+        if (tensor is not None) != is_wanted:
+            found, allowed = ("None", _words_of(key, shapes)) if is_wanted else ("a tensor", "None")
+            has = what if is_wanted else f"no {what.removeprefix('a ')}"
+            _refuse(where, found, f"{allowed}: the spec's {name} has {has}")
+        if tensor is None:
+            continue
+        _check_device(where, tensor, q)
+        if key == "norm_bias":
+            dtypes = (own["weight"].dtype,)
+        _check_dtype(where, tensor, dtypes)
+        if tuple(tensor.shape) not in shapes:
+            _refuse(where, f"shape {tuple(tensor.shape)}", f"{' or '.join(map(str, shapes))}: {_meaning_of(key, brings)}")
+        if key == "statistic_out":
+            if tensor.is_neg():
+                _refuse(where, "a lazily negated tensor, which cannot be written to", "another, such as a clone of it")
+            _check_writable(where, tensor)
 
 
-def _check_statistic(prologue, name, statistic, q, shape):
-    where = f"{name}_statistic"
-    wanted = _templates.is_given_statistic(prologue.norms[NAMES.index(name)])
-    if (statistic is not None) != wanted:
-        found = "None" if statistic is None else "a tensor"
-        allowed = "a tensor of [tokens, heads]" if wanted else "None"
-        _refuse(where, found, f"{allowed}: the spec's {name} has {'a' if wanted else 'no'} norm of a given statistic")
-    if statistic is None:
-        return
-    _check_device(where, statistic, q)
-    _check_dtype(where, statistic, (torch.float32,))
-    if tuple(statistic.shape) != shape:
-        _refuse(where, f"shape {tuple(statistic.shape)}", f"{shape}: one for each token and head")
+def _words_of(key, shapes):
+    if key.startswith("statistic"):
+        return "a tensor of [tokens, 1]" if shapes[0][1] == 1 else "a tensor of [tokens, heads]"
+    count = 1
+    for size in shapes[0]:
+        count *= size
+    return f"{count} {'weights' if key == 'weight' else 'numbers'}"
+
+
+def _meaning_of(key, brings):
+    if key.startswith("statistic"):
+        return "one for each token" if _stages.is_of_token(brings) else "one for each token and head"
+    if key == "head_scales":
+        return "one for each head"
+    return "one for each lane of each head" if key == "bias" or _stages.is_of_heads(brings) else "one for each lane of a head"
 
 
 def _check_pages(name, cache, operand, heads, lanes):

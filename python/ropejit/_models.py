@@ -11,8 +11,8 @@ def model_ropes(config, as_=None, **options):
     """What a Hugging Face config.json says of the rotations of a model, layer by layer.
 
     config: its text, a dict, or an object with to_dict() (a configuration of transformers). as_: a known model type, such
-    as "llama", that it is read as whatever its own is, with a warning. options: tp, dtype, max_model_len, parity, prologue;
-    see ropejit_model_ropes in ropejit.h.
+    as "llama", that it is read as whatever its own is, with a warning. options: tp, dtype, max_model_len, parity, prologue,
+    round_as ("vllm"); see ropejit_model_ropes in ropejit.h.
 
     Returns a dict: "layers", a list of dicts with "layer", "kind", "spec" (for Rotation, without dtype, which tensors
     say; None where the layer does not rotate) and perhaps "indexer", likewise; "vision_layers", where a vision tower

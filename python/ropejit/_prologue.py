@@ -1,10 +1,11 @@
 """Prologue: what attention does to q, k and v before it looks at them, in one launch."""
 
 import functools
+import re
 
 import torch
 
-from ropejit import _autograd, _checks, _native, _plain, _templates, _torch, _traces
+from ropejit import _autograd, _checks, _native, _plain, _stages, _templates, _torch, _traces
 from ropejit._kind import Kind
 from ropejit._operands import NAMES
 from ropejit._rotation import FORCED, LAST, context_of
@@ -14,12 +15,14 @@ _is_compiling = torch.compiler.is_compiling
 
 
 class Prologue(Kind):
-    """Norms the heads of q and k, rotates them, and appends k and v to a cache of pages. Immutable; calls may come from
-    any thread.
+    """Takes q, k and v through their stages, norms and the rotation among them, and appends k and v to a cache of pages.
+    Immutable; calls may come from any thread.
 
     spec: a dict or JSON ("The spec as JSON"), such as model_ropes(config, prologue=True) has, without dtype, heads and
-        head_dim, which the tensors say. An operand without "norm" gets none.
-    form: as a Rotation's: "positions" is "ids" (default), "start", "offsets" or "ragged"; "angles" and so on.
+        head_dim, which the tensors say. An operand without "norm" gets none, and likewise of the other stages.
+    form: as a Rotation's: "positions" is "ids" (default), "start", "offsets" or "ragged"; "angles" and so on. With
+        "norm_statistics" calls bring where statistics are written, with "norm_sums" sums of squares instead, and with
+        "statistics_only" nothing else is written.
     """
 
     def __init__(self, spec, form=None):
@@ -28,11 +31,9 @@ class Prologue(Kind):
         super().__init__(spec, form, "shd", False)
         self.norms = tuple(_templates.norm_of(spec, name) for name in NAMES)
         self.heads, self.lanes = (_templates.sizes_of(spec, key) for key in ("heads", "head_dim"))
-        normed, given = (
-            sum(1 << number for number, norm in enumerate(self.norms) if is_so(norm))
-            for is_so in (lambda norm: norm is not None, _templates.is_given_statistic)
-        )
-        more = {"norms": normed, "lanes": self.lanes, "given": given}
+        self.brings = tuple(_stages.brings_of(spec, form, name) for name in NAMES)
+        self.v_stage = _stages.first_of(spec, "v")
+        more = {"brings": self.brings, "lanes": self.lanes}
         sites = (self._site(spec, form, in_place, **more) for in_place in (False, True))
         self._apart, self._over = (site.store for site in sites)
 
@@ -45,15 +46,18 @@ class Prologue(Kind):
     def __call__(
         self, q, k=None, v=None, positions=None, *, q_weight=None, k_weight=None, v_weight=None, k_cache=None, v_cache=None,
         slots=None, out=None, k_out=None, cos=None, sin=None, cu_seqlens=None, start=0, q_statistic=None, k_statistic=None,
-        v_statistic=None
+        v_statistic=None, q_statistic_out=None, k_statistic_out=None, v_statistic_out=None, q_norm_bias=None,
+        k_norm_bias=None, v_norm_bias=None, q_bias=None, k_bias=None, v_bias=None, q_head_scales=None, k_head_scales=None,
+        v_head_scales=None
     ):
-        """Returns q, normed and rotated: written over, or in `out`. k, likewise, and v are written to the cache; k to
+        """Returns q, as its stages leave it: written over, or in `out`. k, likewise, and v are written to the cache; k to
         `k_out` too, if there is one. On torch's current stream; waits for nothing, and allocates nothing. No gradients.
 
         q, k, v: [tokens, heads, head_dim] or [tokens, heads * head_dim], of any strides, as slices of one tensor have
             them. The tokens of all sequences, one after another.
         positions: int32 or int64, [tokens]; what else a form takes is said at Rotation.
-        q_weight, k_weight, v_weight: those of the norms, [head_dim], for the operands that the spec has one for.
+        q_weight, k_weight, v_weight: those of the norms, for the operands whose norm has weights: [head_dim], or where its
+            "weight" is "heads" [heads, head_dim] or [heads * head_dim].
         k_cache, v_cache: [pages, block_size, heads, head_dim], of any strides, but for lanes side by side: NHD, HND as a
             permuted view, k's and v's halves of one tensor. bf16, fp16 or fp32. Without caches k is written over as q
             is, and v, if any, is left alone.
@@ -65,11 +69,19 @@ class Prologue(Kind):
             itself where q is written over, and with `out` a tensor like k, in the dtype of k_cache. Both stores have the
             same bits. None: nowhere.
         q_statistic, k_statistic, v_statistic: for the operands whose norm has "statistic": "given" in the spec, r of every
-            token and head, the reciprocal root of the mean square: fp32, [tokens, heads].
+            token and head, the reciprocal root of the mean square: fp32, [tokens, heads], or [tokens, 1] of a norm whose
+            "span" is "token". With "given_sum" the sums of squares.
+        q_statistic_out, k_statistic_out, v_statistic_out: with "norm_statistics" in the form, for the operands whose norm
+            computes its own: tensors of the same kind, which are written.
+        q_norm_bias, k_norm_bias, v_norm_bias: for the operands whose norm has "bias": as the weights, and of their dtype.
+        q_bias, k_bias, v_bias: for the operands with "bias": [heads, head_dim] or [heads * head_dim], of q's dtype.
+        q_head_scales, k_head_scales, v_head_scales: for the operands with "head_scales": fp32, [heads].
         """
         operands = _operands_of(
-            self, q, k, v, q_weight, k_weight, v_weight, k_cache, v_cache, slots, out, k_out,
-            (q_statistic, k_statistic, v_statistic),
+            self, q, k, v, k_cache, v_cache, slots, out, k_out,
+            (q_weight, q_statistic, q_statistic_out, q_norm_bias, q_bias, q_head_scales),
+            (k_weight, k_statistic, k_statistic_out, k_norm_bias, k_bias, k_head_scales),
+            (v_weight, v_statistic, v_statistic_out, v_norm_bias, v_bias, v_head_scales),
         )
         if _is_compiling():
             _traced(self, operands, positions, cos, sin, cu_seqlens, start)
@@ -129,35 +141,35 @@ def _refuse(name, found, allowed):
     raise ValueError(f"{name}: found {found}, allowed: {allowed}")
 
 
-def _operands_of(of, q, k, v, q_weight, k_weight, v_weight, k_cache, v_cache, slots, out, k_out, statistics):
-    """(q, k, v) as Site.store takes them: each (tensor, where it is written or None, slots or None, weights or None, where
-    it is written beside its cache or None, its norm's given statistic or None), or () where it is not there."""
-    q_statistic, k_statistic, v_statistic = statistics
-    of_q = (q, out, None, q_weight, None, q_statistic)
+def _operands_of(of, q, k, v, k_cache, v_cache, slots, out, k_out, of_q, of_k, of_v):
+    """(q, k, v) as Site.store takes them: each (tensor, where it is written or None, slots or None, where it is written
+    beside its cache or None, and what its stages bring: _stages.KEYS), or () where it is not there."""
+    q = (q, out, None, None, *of_q)
     if slots is not None:
         if k is None or k_cache is None:
             _refuse("k" if k is None else "k_cache", "None beside slots", "a tensor")
         if (v is None) != (v_cache is None):
             _refuse("v" if v is None else "v_cache", f"None beside {'v_cache' if v is None else 'v'}", "both or neither")
         if v is not None:
-            of_v = (v, v_cache, slots, v_weight, None, v_statistic)
-            return of_q, (k, k_cache, slots, k_weight, k_out, k_statistic), of_v
+            return q, (k, k_cache, slots, k_out, *of_k), (v, v_cache, slots, None, *of_v)
     elif k_cache is not None or v_cache is not None:
         _refuse("slots", "None beside a cache", "a tensor")
     elif k_out is not None:
         _refuse("k_out", "a tensor without k_cache", "None (without caches k is written over, as q is)")
-    elif of.norms[2] is not None and v is not None:
-        _refuse("v_cache", "None", "a cache, since the spec's v has a norm")
-    if v_weight is not None:
-        _refuse("v_weight", "a tensor", "None where v is not written")
-    if v_statistic is not None:
-        _refuse("v_statistic", "a tensor", "None where v is not written")
+    elif of.v_stage is not None and v is not None:
+        _refuse("v_cache", "None", f"a cache, since the spec's v has {of.v_stage}")
+    _refuse_all("v", of_v, "None where v is not written")
     if k is not None:
-        return of_q, (k, k_cache, slots, k_weight, k_out, k_statistic), ()
-    for name, tensor in (("k_weight", k_weight), ("k_statistic", k_statistic)):
+        return q, (k, k_cache, slots, k_out, *of_k), ()
+    _refuse_all("k", of_k, "None without k")
+    return q, (), ()
+
+
+def _refuse_all(name, own, allowed):
+    """Raises for the first of what an operand's stages bring that is there."""
+    for key, tensor in zip(_stages.KEYS, own):
         if tensor is not None:
-            _refuse(name, "a tensor", "None without k")
-    return of_q, (), ()
+            _refuse(f"{name}_{key}", "a tensor", allowed)
 
 
 def _traced(of, operands, positions, cos, sin, cu_seqlens, start):
@@ -166,16 +178,16 @@ def _traced(of, operands, positions, cos, sin, cu_seqlens, start):
 
 
 def _to_lists(operands):
-    """As torch.ops.ropejit.prologue takes them: what is only read, what is written, slots, weights, and which is whose: a
-    word for each operand, its name and then "o" where it has an output, "s" where that is a cache, "w" where it has
-    weights, and "r" where its norm's statistic stands behind those. Of a k that is written beside its cache, "i" where
-    that is over itself: it stands before its cache then, and is no input; "b" where that is the output behind its
-    cache."""
+    """As torch.ops.ropejit.prologue takes them: what is only read, what is written, slots, weights and all else that
+    stages read, and which is whose: a word for each operand, its name and then "o" where it has an output, "s" where that
+    is a cache, and a letter for each tensor that its stages bring (_stages.LETTERS). Of a k that is written beside its
+    cache, "i" where that is over itself: it stands before its cache then, and is no input; "b" where that is the output
+    behind all others of it."""
     inputs, outputs, weights, words, slots = [], [], [], [], None
     for name, operand in zip(NAMES, operands):
         if not operand:
             continue
-        read, written, own_slots, weight, beside, statistic = operand
+        read, written, own_slots, beside, *own = operand
         word = name
         (outputs if written is None or beside is read else inputs).append(read)
         if written is not None:
@@ -183,12 +195,10 @@ def _to_lists(operands):
             word += "o" if own_slots is None else "s"
         if own_slots is not None:
             slots = own_slots
-        if weight is not None:
-            weights.append(weight)
-            word += "w"
-        if statistic is not None:
-            weights.append(statistic)
-            word += "r"
+        for letter, tensor in zip(_stages.LETTERS, own):
+            if tensor is not None:
+                (outputs if letter == "t" else weights).append(tensor)
+                word += letter
         if beside is not None:
             word += "i" if beside is read else "b"
             if beside is not read:
@@ -197,89 +207,81 @@ def _to_lists(operands):
     return inputs, outputs, slots, weights, " ".join(words)
 
 
-_WORDS = {
-    name: [name + store + norm + beside for store, besides in stores for norm in ("", "w", "wr") for beside in besides]
-    for name, stores in (("q", (("", ("",)), ("o", ("",)))), ("k", (("", ("",)), ("s", ("", "i", "b")))), ("v", (("s", ("",)),)))
-}
+_OWN = "".join(letter + "?" for letter in _stages.LETTERS)
+_WORD = re.compile(f"qo?{_OWN}|k{_OWN}|ks{_OWN}[ib]?|vs{_OWN}")
 
 
 @functools.lru_cache(maxsize=64)
-def _read_words(words):
-    """How many inputs, outputs and weights words stand for, and whether there are slots; and of q, k and v where in those
-    lists each has its own: (input or None, its first output, whether it has slots, weight or None, "i" or "b" where it is
-    written beside its cache, statistic or None), or None."""
-    inputs, outputs, weights, found = 0, 0, 0, {}
-    for word in words.split():
-        if word not in _WORDS.get(word[0], ()) or word[0] in found:
-            _refuse("names", repr(words), "q, and with it k and v, each once, with o (output) or s (slots), and w (weights) or "
-                    "wr (and a statistic), k's with slots also with i or b (over itself, or beside its cache)")
-        has_slots, has_weight, has_statistic = ("s" in word, "w" in word, "r" in word)
-        beside = word[-1] if word[-1] in "ib" else None
-        is_input = ("o" in word or has_slots) and beside != "i"
-        norm = (weights if has_weight else None, weights + 1 if has_statistic else None)
-        found[word[0]] = inputs if is_input else None, outputs, has_slots, norm[0], beside, norm[1]
-        inputs, outputs = inputs + is_input, outputs + 1 + (beside is not None)
-        weights += has_weight + has_statistic
-    if "q" not in found:
-        _refuse("names", repr(words), "q, and with it k and v")
-    return inputs, outputs, weights, any(places[2] for places in found.values()), tuple(map(found.get, NAMES))
+def _count(words):
+    """How many inputs, outputs and weights words stand for, and whether there are slots."""
+    split = words.split()
+    names = {word[0] for word in split}
+    if not all(map(_WORD.fullmatch, split)) or len(names) < len(split) or "q" not in names:
+        _refuse("names", repr(words), "q, and with it k and v, each once, with o (output) or s (slots), and a letter of "
+                f"{_stages.LETTERS} for what its stages bring, k's with slots also with i or b (over itself, or beside its cache)")
+    flags = [word[1:] for word in split]
+    outputs = len(outputs_of(words))
+    inputs = sum(("o" in word or "s" in word) and "i" not in word for word in flags)
+    weights = sum(letter in word for word in flags for letter in _stages.LETTERS if letter != "t")
+    return inputs, outputs, weights, any("s" in word for word in flags)
 
 
 def from_lists(inputs, outputs, slots, weights, words):
     """The operands that these lists of _to_lists stand for."""
-    *wanted, with_slots, places = _read_words(words)
+    *wanted, with_slots = _count(words)
     for name, given, count in zip(("inputs", "outputs", "weights"), (inputs, outputs, weights), wanted):
         if len(given) != count:
             _refuse(name, len(given), f"{count} for names {words!r}")
     if (slots is not None) != with_slots:
         _refuse("slots", "None" if slots is None else "a tensor", f"the other for names {words!r}")
-    operands = []
-    for place in places:
-        if place is None:
-            operands.append(())
-            continue
-        read, written, has_slots, *of_norm, beside, statistic = place
-        weight, statistic = (None if at is None else weights[at] for at in (*of_norm, statistic))
-        own_slots = slots if has_slots else None
-        if beside == "i":
-            operands.append((outputs[written], outputs[written + 1], own_slots, weight, outputs[written], statistic))
-        elif read is None:
-            operands.append((outputs[written], None, None, weight, None, statistic))
-        else:
-            apart = outputs[written + 1] if beside == "b" else None
-            operands.append((inputs[read], outputs[written], own_slots, weight, apart, statistic))
-    return tuple(operands)
+    inputs, outputs, weights = map(iter, (inputs, outputs, weights))
+    found = {}
+    for word in words.split():
+        name, flags = word[0], word[1:]
+        is_over = "o" not in flags and "s" not in flags
+        read = next(outputs if is_over or "i" in flags else inputs)
+        written = None if is_over else next(outputs)
+        own = [
+            next(outputs if letter == "t" else weights) if letter in flags else None for letter in _stages.LETTERS
+        ]
+        beside = read if "i" in flags else next(outputs) if "b" in flags else None
+        found[name] = (read, written, slots if "s" in flags else None, beside, *own)
+    return tuple(found.get(name, ()) for name in NAMES)
 
 
 def outputs_of(words):
     """Of each output that words stand for, what callers call it and whether its negative may be written over: not where a
-    cache takes the same numbers."""
+    cache takes the same numbers, nor where biases are added to them."""
     found = []
-    for word in words.split():
-        is_over = not set(word) & set("os")
-        if is_over or "i" in word:
-            found.append((word[0], is_over))
+    for name, flags in ((word[0], word[1:]) for word in words.split()):
+        is_over = "o" not in flags and "s" not in flags
+        if is_over or "i" in flags:
+            found.append((name, is_over and "n" not in flags and "a" not in flags))
         if not is_over:
-            found.append((_checks.written_name(word[0]), False))
-        if "b" in word:
-            found.append((f"{word[0]}_out", False))
+            found.append((_checks.written_name(name), False))
+        if "t" in flags:
+            found.append((f"{name}_statistic_out", False))
+        if "b" in flags:
+            found.append((f"{name}_out", False))
     return found
 
 
 def _in_memory(operand):
-    """The same, with what memory does not show carried out (_plain), and numbers where a kernel reads them. A norm takes
-    the negative of numbers to that of their norm, as a rotation does, so that negatives may be written over."""
+    """The same, with what memory does not show carried out (_plain), and numbers where a kernel reads them. Stages without
+    biases take the negative of numbers to that of what they make of them, as a rotation does, so that negatives may be
+    written over."""
     if not operand:
         return ()
-    read, written, slots, weight, beside, statistic = operand
+    read, written, slots, beside, *own = operand
     is_over = written is None or beside is read
     read, was = _plain.written_to(read) if is_over else _plain.read_from(read), read
-    written = _of_plain_type(written)
     beside = read if beside is was else _of_plain_type(beside)
-    slots, weight, statistic = (
-        None if tensor is None else _plain.read_from(tensor).contiguous() for tensor in (slots, weight, statistic)
-    )
-    return read, written, slots, weight, beside, statistic
+    own = (_of_plain_type(x) if letter == "t" else _gapless(x) for letter, x in zip(_stages.LETTERS, own))
+    return read, _of_plain_type(written), _gapless(slots), beside, *own
+
+
+def _gapless(tensor):
+    return None if tensor is None else _plain.read_from(tensor).contiguous()
 
 
 def _of_plain_type(written):
@@ -300,8 +302,8 @@ def no_gradient(operands, *rest):
     named = []
     for name, operand in zip(NAMES, operands):
         if operand:
-            own = (name, _checks.written_name(name), "slots", f"{name}_weight", f"{name}_out", f"{name}_statistic")
-            named += zip(own, operand)
+            stages = (f"{name}_{key}" for key in _stages.KEYS)
+            named += zip((name, _checks.written_name(name), "slots", f"{name}_out", *stages), operand)
     named += zip(("positions", "cos", "sin", "cu_seqlens"), rest)
     for name, tensor in named:
         if tensor is not None and tensor.requires_grad:

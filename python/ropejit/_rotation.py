@@ -5,7 +5,7 @@ import operator
 
 import torch
 
-from ropejit import _autograd, _checks, _native, _operands, _plain, _templates, _torch, _traces
+from ropejit import _autograd, _checks, _native, _operands, _plain, _stages, _templates, _torch, _traces
 from ropejit._kind import Kind
 from ropejit._services import python_error
 
@@ -31,8 +31,8 @@ class Rotation(Kind):
         _templates.output_dtype(spec)
         super().__init__(spec, form, dims, _gathered)
         for name in _operands.NAMES:
-            if _templates.operand_of(spec, name).get("norm") is not None:
-                raise ValueError(f"spec.{name}.norm: found one, allowed: none, since ropejit.Prologue is for specs with norms")
+            if (key := _stages.first_of(spec, name)) is not None:
+                raise ValueError(f"spec.{name}.{key}: found one, allowed: none, since ropejit.Prologue is for specs with {key}")
         self.k_rotates = _templates.operand_of(spec, "k").get("rotates") is not False
         apart, over = self._site(spec, form, False), self._site(spec, form, True)
         self._run, self._run_in_place = apart.run, over.run

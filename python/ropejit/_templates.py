@@ -15,7 +15,7 @@ _ANGLES_OF_TWO = ("half", "full", "repeated")
 _ANGLES_OF_ONE = ("complex", "cos_sin", "radians")
 _FORM_KEYS = (
     "positions", "angles", "padding", "overlaps_previous", "ready_lists", "table_dtype", "strides", "context_parallel",
-    "ranks", "rank",
+    "ranks", "rank", "norm_statistics", "norm_sums", "statistics_only",
 )
 _KINDS = ("start", "ids", "offsets", "ragged")
 
@@ -114,11 +114,6 @@ def norm_of(spec, name):
     if norm is not None and not isinstance(norm, dict):
         raise ValueError(f"spec.{name}.norm: found {norm!r}, allowed: an object")
     return norm
-
-
-def is_given_statistic(norm):
-    """Whether calls bring the statistic of a norm that norm_of has."""
-    return norm is not None and norm.get("statistic") == "given"
 
 
 def make_kernel(spec, form, in_place, rows_word, key):

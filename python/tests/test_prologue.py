@@ -696,7 +696,8 @@ def test_two_dimensions_need_a_head_dim_and_rotations_have_no_norms(device):
     [("k", 0, 1, 0, 0), ("q x", 0, 2, 0, 0), ("q q", 0, 2, 0, 0), ("qs", 1, 1, 1, 0), ("q v", 0, 2, 0, 0),
      ("q ks", 0, 2, 1, 0), ("q ks", 1, 2, 0, 0), ("q", 0, 1, 1, 0), ("qw", 0, 1, 0, 0), ("q", 0, 1, 0, 1), ("qo", 0, 1, 0, 0),
      ("q kb", 0, 3, 0, 0), ("q ksb", 1, 2, 1, 0), ("q ksi", 1, 2, 1, 0), ("q ksib", 0, 4, 1, 0), ("qi", 0, 2, 0, 0),
-     ("qr", 0, 1, 0, 1), ("qwr", 0, 1, 0, 1), ("qrw", 0, 1, 0, 2)],
+     ("qr", 0, 1, 0, 2), ("qwr", 0, 1, 0, 1), ("qrw", 0, 1, 0, 2), ("qt", 0, 1, 0, 0), ("qna", 0, 1, 0, 1),
+     ("q kh", 0, 2, 0, 0), ("qoo", 1, 1, 0, 0)],
 )
 def test_lists_of_the_operator_that_do_not_fit_its_names_are_refused(words, inputs, outputs, slots, weights, device):
     a, p = Arguments(device), ropejit.Prologue(SPEC)

@@ -15,6 +15,7 @@
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
 #include "ropejit/error.hpp"
+#include "ropejit/presets.hpp"
 #include "spec/attention_scale.hpp"
 #include "spec/limits.hpp"
 #include "spec/lower.hpp"
@@ -55,6 +56,7 @@ std::vector<Flag> case_flags() {
       {"--max-length", "N", "tokens that dynamic and longrope scaling are resolved for (the spec's)"},
       {"--direction", "WAY", "forward, adjoint, inverse or shift (forward)"},
       {"--rounding", "POLICY", "where values are rounded: exact, p1, p2 or p3 (the spec's, else exact)"},
+      {"--round-as", "ENGINE", "exact, vllm_fused, vllm, flashinfer, tensorrt_llm or aiter: where its kernels round"},
       {"--angle", "KIND", "where the angle is rounded: exact, fp32_inv_freq or fp32 (the spec's, else exact)"},
       {"--sine", "KIND", "polynomial or hardware (the spec's, else polynomial)"},
       {"--out-of-place", "", "write other tensors than those read (in place)"},
@@ -91,6 +93,7 @@ Case read_case_of_any_size(const Arguments& arguments) {
   const auto layout = chosen<Layout>(arguments, "--layout");
   const auto direction = chosen<Direction>(arguments, "--direction");
   const auto rounding = chosen<Rounding>(arguments, "--rounding");
+  const auto round_as = chosen<Engine>(arguments, "--round-as");
   const auto angle = chosen<AngleRounding>(arguments, "--angle");
   const auto sine = chosen<Sine>(arguments, "--sine");
 
@@ -112,6 +115,7 @@ Case read_case_of_any_size(const Arguments& arguments) {
   override_with(dtype, result.spec.dtype);
   override_with(layout, result.spec.layout);
   override_with(direction, result.spec.direction);
+  if (round_as) result.spec = rounded_as(result.spec, *round_as);
   override_with(rounding, result.spec.rounding);
   override_with(angle, result.spec.angle);
   override_with(sine, result.spec.sine);

@@ -20,7 +20,13 @@ struct Fact {
 using Facts = std::vector<Fact>;
 
 const Operand& operand_of(const RopeSpec& spec, OperandName name) {
-  return name == OperandName::q ? spec.q : name == OperandName::k ? *spec.k : *spec.v;
+  switch (name) {
+    case OperandName::q: break;
+    case OperandName::k: return *spec.k;
+    case OperandName::v: return *spec.v;
+    case OperandName::gate: return *spec.gate;
+  }
+  return spec.q;
 }
 
 Facts norm_facts(const Norm& norm, const PlanOperand& operand) {

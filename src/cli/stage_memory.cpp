@@ -46,6 +46,7 @@ StageMemory::StageMemory(const Target& target, const RopeSpec& spec, const Opera
 
 void StageMemory::set(OperandName name, RopeArgs& args) const {
   const OperandMembers members = members_of(name);
+  if (!members.has_stages()) return;
   args.*members.weight = weights_.buffer.data();
   args.*members.norm_bias = norm_biases_.buffer.data();
   args.*members.bias = biases_.buffer.data();

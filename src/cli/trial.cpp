@@ -69,6 +69,7 @@ Trial::Trial(const Target& target, const Case& given, std::int64_t first_positio
   tensors_.push_back(make_tensor(OperandName::q, case_.spec.q, CacheRows::none));
   if (case_.spec.k) tensors_.push_back(make_tensor(OperandName::k, *case_.spec.k, case_.form.k_rows));
   if (case_.spec.v) tensors_.push_back(make_tensor(OperandName::v, *case_.spec.v, case_.form.v_rows));
+  if (case_.spec.gate) tensors_.push_back(make_tensor(OperandName::gate, *case_.spec.gate, CacheRows::none));
   make_slots();
   if (case_.form.positions == PositionSource::start) return;
 
@@ -95,7 +96,8 @@ void Trial::refuse_what_does_not_fit() const {
     const std::size_t widest = std::max(element_bytes(spec.dtype), element_bytes(shape.dtype_out.value_or(spec.dtype)));
     return static_cast<double>(elements(shape)) * static_cast<double>(widest);
   };
-  const double token_bytes = bytes_of(spec.q) + (spec.k ? bytes_of(*spec.k) : 0) + (spec.v ? bytes_of(*spec.v) : 0);
+  double token_bytes = bytes_of(spec.q);
+  for (const std::optional<Operand>* one : {&spec.k, &spec.v, &spec.gate}) token_bytes += *one ? bytes_of(**one) : 0;
   // Out of place: in and out as given, both downloaded, and both again where the target's memory is this machine's.
   const bool apart = case_.form.placement == Placement::out_of_place;
   const double beside_bytes = apart && case_.form.k_beside && spec.k ? 3 * bytes_of(*spec.k) : 0;
@@ -120,8 +122,8 @@ Trial::Tensor Trial::make_tensor(OperandName name, const Operand& shape, CacheRo
   tensor.dtype_out = shape.dtype_out.value_or(case_.spec.dtype);
   tensor.paged = rows != CacheRows::none;
   // Where nothing is stored, all tensors are inputs.
-  tensor.in_place = case_.form.statistics_only ||
-                    (case_.form.placement == Placement::in_place && !tensor.paged && name != OperandName::v);
+  tensor.in_place =
+      case_.form.statistics_only || (case_.form.placement == Placement::in_place && !tensor.paged && !is_copied(name));
   tensor.is_beside = name == OperandName::k && case_.form.k_beside;
   tensor.bytes_out = bytes_of(shape, tensor.paged ? capacity() : case_.tokens, tensor.dtype_out);
   const auto poisoned = [&](std::size_t bytes) {

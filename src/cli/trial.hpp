@@ -70,7 +70,7 @@ class Trial {
     DeviceBuffer statistic;    ///< those given, or with guards where they are handed out; else empty
 
     /// Whether its lanes are turned.
-    bool rotates() const { return name != OperandName::v && shape.rotates != false; }
+    bool rotates() const { return !is_copied(name) && shape.rotates != false; }
     /// How many statistics of its norm a token has.
     std::int64_t statistics() const { return shape.norm->span == NormSpan::token ? 1 : shape.heads; }
   };

@@ -105,17 +105,19 @@ std::uint32_t words_of_stages(const KernelClass& kernel_class, const Variant& va
   const std::uint32_t rotating = operand.rotates() ? 2 * row.pairs_per_thread * work.block.rounds : 0;
   const std::uint32_t lanes_of_register = 4 / element_bytes(kernel_class);
   const std::uint32_t heads = std::min(variant.heads_per_thread, operand.heads);
-  std::uint32_t weights = 0;
-  if (operand.is_normed() && operand.norm.weights != NormWeight::none) {
-    weights = (operand.norm.weights == NormWeight::heads ? heads : 1) * (still + rotating);
+  std::uint32_t others = 0;
+  // Weights of heads as they lie in memory, those of lanes as numbers.
+  if (operand.is_normed() && operand.norm.weights == NormWeight::heads) {
+    others = heads * (still + rotating) * static_cast<std::uint32_t>(size_of(operand.norm.weight)) / 4;
+  } else if (operand.is_normed() && operand.norm.weights == NormWeight::lanes) {
+    others = still + rotating;
   }
-  // Turns that are held until the norm, and lanes of a row that are added up: read once more, or as others turned them.
-  if (operand.norms_turned()) weights += rotating + (still + rotating);
-  return (heads * ceil_divide(still + rotating, lanes_of_register)) + weights;
+  if (operand.norms_turned()) others += rotating;  // turns that are held until the norm
+  return (heads * ceil_divide(still + rotating, lanes_of_register)) + others;
 }
 
-/// Bytes of shared memory in which rows that have turned are handed round for their norm's sum, and heads' sums for the
-/// token's. As handed_rows and sums_of_row of templates/row_statistic.cuh, but that it counts rows that need not be.
+/// Bytes of shared memory in which rows are handed round for their norm's sum, and heads' sums for the token's. As
+/// StagedCut::handed_bytes and sums_of_row of the templates, but that it counts rows that need not be handed round.
 std::uint32_t shared_bytes(const KernelClass& kernel_class, const Work& work) {
   std::uint32_t rows = 0;
   std::uint32_t sums = 0;
@@ -123,8 +125,9 @@ std::uint32_t shared_bytes(const KernelClass& kernel_class, const Work& work) {
     const PlanOperand& operand = kernel_class.operands[i];
     const BlockSplit& block = work.operands[i].block;
     if (operand.is_normed_by_token()) sums += 2 * block.tokens * operand.heads * 4;
-    if (!operand.norms_turned() || operand.is_given_statistic()) continue;
-    rows = std::max(rows, work.threads / block.row_threads * operand.norm.lanes * 4);
+    if (!operand.is_normed() || operand.is_given_statistic()) continue;
+    const std::uint32_t element = operand.norms_turned() ? 4 : element_bytes(kernel_class);
+    rows = std::max(rows, work.threads / block.row_threads * ceil_divide(operand.head_dim * element, 32) * 32);
   }
   return rows + sums;
 }

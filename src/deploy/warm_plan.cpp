@@ -170,6 +170,7 @@ std::optional<RopeSpec> sharded(const WarmRope& rope, std::int64_t degree) {
   std::vector<Operand*> operands{&spec.q};
   if (spec.k) operands.push_back(&*spec.k);
   if (spec.v) operands.push_back(&*spec.v);
+  if (spec.gate) operands.push_back(&*spec.gate);
   for (Operand* operand : operands) {
     const std::int64_t heads = operand->heads;
     const std::optional<std::int64_t> share = share_of(heads, degree);

@@ -64,7 +64,7 @@ ModelOptions read_model_options(std::string_view json) {
   constexpr IntRange kRanks{1, 65'536};
   const llvm::json::Object object = parse_json_object(json);
   const ObjectReader reader(object);
-  reader.reject_unknown_keys({"as", "tp", "dtype", "max_model_len", "parity", "prologue"});
+  reader.reject_unknown_keys({"as", "tp", "dtype", "max_model_len", "parity", "prologue", "round_as"});
   ModelOptions options;
   options.as = reader.find_string("as", "a model type");
   options.tp = reader.find_int("tp", kRanks).value_or(options.tp);
@@ -72,6 +72,7 @@ ModelOptions read_model_options(std::string_view json) {
   options.max_model_len = reader.find_int("max_model_len", kContextLength);
   options.parity = reader.find_bool("parity").value_or(options.parity);
   options.prologue = reader.find_bool("prologue").value_or(options.prologue);
+  options.round_as = find_enum<Engine>(reader, "round_as");
   return options;
 }
 

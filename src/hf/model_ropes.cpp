@@ -22,16 +22,20 @@ struct ModelRopesBuilder {
     ModelRopes::Role& main = result.roles_[place(RopeRole::main)];
     ModelRopes::Role& indexer = result.roles_[place(RopeRole::indexer)];
     const std::vector<internal::HfLayer>& layers = model.layers();
+    const auto rounded = [&](const RopeSpec& spec) {
+      return options.round_as ? rounded_as(spec, *options.round_as) : spec;
+    };
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const std::string& kind = layers[i].kind;
       result.kinds_.push_back(kind);
       const std::optional<internal::HfLayerSort> sort = model.sort(i, options);
       add(sort.has_value(), mains[sort.value_or(internal::HfLayerSort{})], main,
-          [&] { return model.spec(*sort, options); });
+          [&] { return rounded(model.spec(*sort, options)); });
       add(model.rotates(i) && layers[i].has_indexer, indexers[kind], indexer,
-          [&] { return model.indexer_spec(kind, options); });
+          [&] { return rounded(model.indexer_spec(kind, options)); });
     }
-    const std::optional<internal::HfVision> vision = model.vision(options);
+    std::optional<internal::HfVision> vision = model.vision(options);
+    if (vision && vision->spec) vision->spec = rounded(*vision->spec);
     result.warnings_ = model.warnings(options);
     if (vision) add_vision(*vision, result);
     return result;
@@ -77,6 +81,13 @@ void validate(const ModelOptions& options) {
   if (options.dtype) internal::require_enum(*options.dtype, "dtype");
   if (options.max_model_len && !internal::kContextLength.contains(*options.max_model_len)) {
     throw bad("max_model_len", *options.max_model_len, internal::kContextLength);
+  }
+  if (!options.round_as) return;
+  internal::require_enum(*options.round_as, "round_as");
+  if (options.parity) {
+    throw internal::field_error(ErrorCode::invalid_argument, "round_as",
+                                fmt::format("{} with parity", to_string(*options.round_as)),
+                                "one of round_as and parity");
   }
 }
 

@@ -149,7 +149,7 @@ struct SlotWords {
   const char* stride;
 };
 constexpr SlotWords kSlotWords[kMostOperands] = {
-    {},  // q has no rows
+    {},  // q has no rows, nor has the gate
     {"k_block_size, k_slot_count or k_slot_stride: found a number, allowed with other k_rows than slots: 0, "
      "kEveryToken and 1",
      "k_slot_count: found less than 0 or more than batch * tokens, allowed: that, or kEveryToken",

@@ -17,20 +17,22 @@ struct SlotMembers {
   std::int64_t RopeArgs::*stride;
 };
 
-/// The members of RopeArgs that are one operand's. q has no rows.
+/// The members of RopeArgs that are one operand's. q has no rows, and the gate none of what stages read.
 struct OperandMembers {
   TensorView RopeArgs::*in;
   TensorView RopeArgs::*out;
-  const void* RopeArgs::*weight;
-  const void* RopeArgs::*norm_bias;
-  const void* RopeArgs::*bias;
-  const float* RopeArgs::*head_scales;
-  v0::NormStatistic RopeArgs::*statistic;  // the oracle, too, has a type of that name
-  NormStatisticOut RopeArgs::*statistic_out;
+  const void* RopeArgs::*weight = nullptr;
+  const void* RopeArgs::*norm_bias = nullptr;
+  const void* RopeArgs::*bias = nullptr;
+  const float* RopeArgs::*head_scales = nullptr;
+  v0::NormStatistic RopeArgs::*statistic = nullptr;  // the oracle, too, has a type of that name
+  NormStatisticOut RopeArgs::*statistic_out = nullptr;
   const void* RopeArgs::*rows = nullptr;
   std::int64_t RopeArgs::*cache_rows = nullptr;
   SlotMembers slots = {};
   TensorView RopeArgs::*beside = nullptr;  ///< what is written beside the cache: of k alone
+
+  bool has_stages() const { return weight != nullptr; }
 };
 
 constexpr OperandMembers members_of(OperandName name) noexcept {
@@ -61,6 +63,7 @@ constexpr OperandMembers members_of(OperandName name) noexcept {
               &RopeArgs::v_rows,
               &RopeArgs::v_cache_rows,
               {&RopeArgs::v_block_size, &RopeArgs::v_slot_count, &RopeArgs::v_slot_stride}};
+    case OperandName::gate: return {&RopeArgs::gate, &RopeArgs::gate_out};
   }
   return {&RopeArgs::q,      &RopeArgs::q_out,         &RopeArgs::q_norm_weight,    &RopeArgs::q_norm_bias,
           &RopeArgs::q_bias, &RopeArgs::q_head_scales, &RopeArgs::q_norm_statistic, &RopeArgs::q_norm_statistic_out};
@@ -105,7 +108,7 @@ template <class Visit>
 bool for_each_operand(const KernelClass& kernel_class, const RopeArgs& args, const Visit& visit) noexcept {
   std::size_t index = 0;
   const OperandArgs all[] = {args_of(args, OperandName::q), args_of(args, OperandName::k),
-                             args_of(args, OperandName::v)};
+                             args_of(args, OperandName::v), args_of(args, OperandName::gate)};
   for (std::size_t name = 0; name < kMostOperands; ++name) {
     const OperandArgs& given = all[name];
     if (index < kernel_class.operands.size() && kernel_class.operands[index].name == static_cast<OperandName>(name)) {

@@ -13,7 +13,7 @@ namespace {
 enum Kind : std::size_t { norm_weight, norm_bias, bias, head_scales, kKinds };
 
 /// The addresses of all operands: those of one name lie together, in the order of Kind.
-using Addresses = std::array<const void*, kMostOperands * kKinds>;
+using Addresses = std::array<const void*, kMostStagedOperands * kKinds>;
 
 Addresses addresses_of(const RopeArgs& args) noexcept {
   return {args.q_norm_weight, args.q_norm_bias, args.q_bias, args.q_head_scales,
@@ -63,7 +63,7 @@ constexpr std::array<Refusals, kKinds> kRefusalsOf = {{
      kJoined<Name, "_head_scales: found a pointer that is not aligned to its element">,
      kJoined<Name, "_head_scales: found a pointer, allowed: null (the spec's ", Name, " has no head_scales", WhyNot>},
 }};
-constexpr std::array<std::array<Refusals, kKinds>, kMostOperands> kRefusals = {
+constexpr std::array<std::array<Refusals, kKinds>, kMostStagedOperands> kRefusals = {
     kRefusalsOf<"q", ")">, kRefusalsOf<"k", ", or k is left out)">, kRefusalsOf<"v", ", or v is left out)">};
 
 // size_of without a call into another file.

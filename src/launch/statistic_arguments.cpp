@@ -47,8 +47,8 @@ constexpr OperandWords kOperandWordsOf = {
     kWordsOf<kJoinedText<Name, "_norm_statistic_out">,
              kJoinedText<"no norm of ", Name, " hands its statistic out", LeftOut>, "an input or another output">,
 };
-constexpr OperandWords kWords[kMostOperands] = {kOperandWordsOf<"q", "">, kOperandWordsOf<"k", ", or k is left out">,
-                                                kOperandWordsOf<"v", ", or v is left out">};
+constexpr OperandWords kWords[kMostStagedOperands] = {
+    kOperandWordsOf<"q", "">, kOperandWordsOf<"k", ", or k is left out">, kOperandWordsOf<"v", ", or v is left out">};
 
 /// What a launch is told of one statistic, given or handed out.
 struct View {
@@ -161,9 +161,9 @@ const char* check_overlaps(const KernelClass& kernel_class, const RopeArgs& args
 }
 
 /// Of what a launch brings the first that has no use; null: nothing.
-const char* find_unwanted(const RopeArgs& args, const std::array<bool, kMostOperands>& takes_given,
-                          const std::array<bool, kMostOperands>& hands_out) noexcept {
-  for (std::size_t name = 0; name < kMostOperands; ++name) {
+const char* find_unwanted(const RopeArgs& args, const std::array<bool, kMostStagedOperands>& takes_given,
+                          const std::array<bool, kMostStagedOperands>& hands_out) noexcept {
+  for (std::size_t name = 0; name < kMostStagedOperands; ++name) {
     if (given_of(args, name).data != nullptr && !takes_given[name]) return kWords[name].given.not_wanted;
     if (handed_out_of(args, name).data != nullptr && !hands_out[name]) return kWords[name].handed_out.not_wanted;
   }
@@ -178,8 +178,8 @@ const char* fill_statistics(const KernelClass& kernel_class, const RopeArgs& arg
   const bool has_any = kernel_class.has_statistic_in_memory();
   if (!has_any && !brings_statistics(args)) return nullptr;
   Sides sides;
-  std::array<bool, kMostOperands> takes_given{};
-  std::array<bool, kMostOperands> hands_out{};
+  std::array<bool, kMostStagedOperands> takes_given{};
+  std::array<bool, kMostStagedOperands> hands_out{};
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     const PlanOperand& operand = kernel_class.operands[i];
     if (!out.has_work[i] || !operand.is_normed() || operand.norm.statistic == StatisticUse::computed) continue;

@@ -136,29 +136,49 @@ constexpr Words kWords[kMostOperands] = {
         "v_out: overlaps an input, allowed: a cache in separate memory",
         "v_block_size: found less than 1 or more than v_cache_rows, allowed: the places of a page",
     },
+    {
+        "gate.data: found a pointer, allowed: null (the spec has no gate)",
+        "gate_out.data: found a pointer without gate.data, allowed: both or neither",
+        "",  // as v
+        "gate_out: found a pointer, allowed: none (nothing of the gate is stored)",
+        "gate_out: found null, allowed: a device pointer",
+        "gate or gate_out: found a pointer that is not aligned to its element",
+        "gate or gate_out: found a stride that reaches beyond any address space",
+        "gate_out: elements overlap, allowed: strides under which every element is distinct",
+        "gate_out: overlaps an input, allowed: separate memory",
+        "",
+        "",
+        "",
+    },
 };
 const Words& words_of(OperandName name) noexcept { return kWords[static_cast<std::size_t>(name)]; }
 
-/// The words of what two operands may not share: q and k, q and v, k and v.
+/// The words of what two operands may not share.
 struct PairWords {
   const char* both_in_place;
   const char* first_in_place;
   const char* both_apart;
   const char* written_over_input;  // the first, in place, over what the second reads
 };
+// Of q and each name, then of k and the later ones, then of v and the last.
+constexpr PairWords kPairs[] = {
+    {"q and k: overlap, allowed in place: tensors that share no lane that is written",
+     "q and k_out: overlap, allowed: a cache in separate memory", "q_out and k_out: overlap, allowed: separate memory",
+     "q and k: overlap, allowed with k_rows: no lane of q that is written in k"},
+    {"", "q and v_out: overlap, allowed: separate memory", "q_out and v_out: overlap, allowed: separate memory",
+     "q and v: overlap, allowed: no lane of q that is written in v"},
+    {"", "q and gate_out: overlap, allowed: separate memory", "q_out and gate_out: overlap, allowed: separate memory",
+     "q and gate: overlap, allowed: no lane of q that is written in the gate"},
+    {"", "k and v_out: overlap, allowed: separate memory", "k_out and v_out: overlap, allowed: separate memory",
+     "k and v: overlap, allowed: no lane of k that is written in v"},
+    {"", "k and gate_out: overlap, allowed: separate memory", "k_out and gate_out: overlap, allowed: separate memory",
+     "k and gate: overlap, allowed: no lane of k that is written in the gate"},
+    {"", "", "v_out and gate_out: overlap, allowed: separate memory", ""},
+};
 const PairWords& words_of(OperandName first, OperandName second) noexcept {
-  static constexpr PairWords kPairs[] = {
-      {"q and k: overlap, allowed in place: tensors that share no lane that is written",
-       "q and k_out: overlap, allowed: a cache in separate memory",
-       "q_out and k_out: overlap, allowed: separate memory",
-       "q and k: overlap, allowed with k_rows: no lane of q that is written in k"},
-      {"", "q and v_out: overlap, allowed: separate memory", "q_out and v_out: overlap, allowed: separate memory",
-       "q and v: overlap, allowed: no lane of q that is written in v"},
-      {"", "k and v_out: overlap, allowed: separate memory", "k_out and v_out: overlap, allowed: separate memory",
-       "k and v: overlap, allowed: no lane of k that is written in v"},
-  };
-  if (first == OperandName::k) return kPairs[2];
-  return kPairs[second == OperandName::k ? 0 : 1];
+  constexpr std::size_t kFirstOf[] = {0, 3, 5};
+  const auto number = [](OperandName name) { return static_cast<std::size_t>(name); };
+  return kPairs[kFirstOf[number(first)] + number(second) - number(first) - 1];
 }
 
 // The words of refusals of what is written beside k's cache.
@@ -176,6 +196,7 @@ constexpr const char* kBesideOverlaps[kMostOperands] = {
     "q_out and k_beside: overlap, allowed: separate memory",
     "k_out and k_beside: overlap, allowed: separate memory",
     "k_beside and v_out: overlap, allowed: separate memory",
+    "k_beside and gate_out: overlap, allowed: separate memory",
 };
 
 const char* check_beside(const KernelClass& kernel_class, const PlanOperand& operand, const RopeArgs& args,
@@ -377,7 +398,7 @@ const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, 
       });
   if (why != nullptr) return why;
   if (!known) {
-    for (const OperandName name : {OperandName::k, OperandName::v}) {
+    for (const OperandName name : {OperandName::k, OperandName::v, OperandName::gate}) {
       const OperandArgs given = args_of(args, name);
       if (kernel_class.find(name) != nullptr) continue;
       if (given.is_given()) return words_of(name).not_in_class;

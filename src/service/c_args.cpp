@@ -20,6 +20,7 @@ static_assert(ROPEJIT_FLAG_NO_CACHE_ROW == kNoCacheRow);
 static_assert(ROPEJIT_Q == static_cast<int>(OperandName::q));
 static_assert(ROPEJIT_K == static_cast<int>(OperandName::k));
 static_assert(ROPEJIT_V == static_cast<int>(OperandName::v));
+static_assert(ROPEJIT_GATE == static_cast<int>(OperandName::gate));
 
 // The first version ended behind `tokens`.
 constexpr GrowingStruct kArgs = {offsetof(ropejit_args, tokens) + sizeof(int64_t), sizeof(ropejit_args),
@@ -77,11 +78,26 @@ View view_of_statistic(const ropejit_statistic& statistic) noexcept {
   return result;
 }
 
+void read_stages(const ropejit_operand& operand, const OperandMembers& members, RopeArgs& out) noexcept {
+  out.*members.weight = operand.norm_weight;
+  out.*members.norm_bias = operand.norm_bias;
+  out.*members.bias = operand.bias;
+  out.*members.head_scales = operand.head_scales;
+  out.*members.statistic = view_of_statistic<NormStatistic>(operand.norm_statistic);
+  out.*members.statistic_out = view_of_statistic<NormStatisticOut>(operand.norm_statistic_out);
+}
+
+bool brings_stages(const ropejit_operand& operand) noexcept {
+  return operand.norm_weight != nullptr || operand.norm_bias != nullptr || operand.bias != nullptr ||
+         operand.head_scales != nullptr || operand.norm_statistic.data != nullptr ||
+         operand.norm_statistic_out.data != nullptr;
+}
+
 // The struct has every member.
 const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArgs& out) noexcept {
   if (operand.reserved != 0) return "args.operands: found a reserved that is not 0, allowed: 0";
-  if (operand.name < ROPEJIT_Q || operand.name > ROPEJIT_V) {
-    return "args.operands: found an unknown name, allowed: ROPEJIT_Q, ROPEJIT_K, ROPEJIT_V";
+  if (operand.name < ROPEJIT_Q || operand.name > ROPEJIT_GATE) {
+    return "args.operands: found an unknown name, allowed: ROPEJIT_Q, ROPEJIT_K, ROPEJIT_V, ROPEJIT_GATE";
   }
   const unsigned bit = 1U << static_cast<unsigned>(operand.name);
   if ((seen & bit) != 0) return "args.operands: found a name twice, allowed: each once";
@@ -89,16 +105,16 @@ const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArg
   const OperandMembers members = members_of(static_cast<OperandName>(operand.name));
   out.*members.in = view(operand.in);
   out.*members.out = view(operand.out);
-  out.*members.weight = operand.norm_weight;
-  out.*members.norm_bias = operand.norm_bias;
-  out.*members.bias = operand.bias;
-  out.*members.head_scales = operand.head_scales;
-  out.*members.statistic = view_of_statistic<NormStatistic>(operand.norm_statistic);
-  out.*members.statistic_out = view_of_statistic<NormStatisticOut>(operand.norm_statistic_out);
+  if (members.has_stages()) {
+    read_stages(operand, members, out);
+  } else if (brings_stages(operand)) {
+    return "args.operands: found memory of a norm or another stage of the gate, allowed: null (it is copied alone)";
+  }
   if (members.beside != nullptr) {
     out.*members.beside = view_of_beside(operand.beside);
   } else if (operand.beside.data != nullptr) {
-    return "args.operands: found a beside of q or v, allowed: null (k alone is written beside its cache)";
+    return "args.operands: found a beside of q or v, or of the gate, allowed: null (k alone is written beside its "
+           "cache)";
   }
   if (members.rows != nullptr) {
     out.*members.rows = operand.rows;
@@ -106,9 +122,9 @@ const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArg
     read_slots(operand, members.slots, out);
     return nullptr;
   }
-  if (operand.rows != nullptr) return "args.operands: found rows of q, allowed: null";
+  if (operand.rows != nullptr) return "args.operands: found rows of q or of the gate, allowed: null";
   if (operand.block_size != 0 || operand.slot_count != 0 || operand.slot_stride != 0) {
-    return "args.operands: found a block_size, slot_count or slot_stride of q, allowed: 0";
+    return "args.operands: found a block_size, slot_count or slot_stride of q or of the gate, allowed: 0";
   }
   return nullptr;
 }
@@ -119,7 +135,7 @@ const char* read_operands(const ropejit_args& args, RopeArgs& out) noexcept {
     return "args.q, k, q_out, k_out or k_rows: found a pointer beside operands, allowed: null";
   }
   if (args.operand_count < 1 || args.operand_count > static_cast<std::int64_t>(kMostOperands)) {
-    return "args.operand_count: found other than 1 to 3, allowed: that";
+    return "args.operand_count: found other than 1 to 4, allowed: that";
   }
   unsigned seen = 0;
   const auto* at = reinterpret_cast<const char*>(args.operands);

@@ -81,7 +81,7 @@ std::string stages_text(const PlanOperand& operand) {
         fmt::join(llvm::map_range(operand.stages, [&](Stage one) { return stage_text(operand, one); }), "_"));
   }
   const bool rotates_alone = operand.rotates() && operand.stages.size() == 1;
-  if (operand.name == OperandName::v ? operand.stages.empty() : rotates_alone) return {};
+  if (is_copied(operand.name) ? operand.stages.empty() : rotates_alone) return {};
   std::vector<std::string> words;
   for (const Stage stage : operand.stages) words.push_back(stage_text(operand, stage));
   return words.empty() ? "copied" : fmt::format("{}", fmt::join(words, "_"));
@@ -96,7 +96,7 @@ std::string operand_text(const PlanOperand& operand) {
 // As the class's text has it: q and k always, others where there are any.
 std::string operands_text(const KernelClass& c) {
   std::string text;
-  for (const OperandName name : {OperandName::q, OperandName::k, OperandName::v}) {
+  for (const OperandName name : {OperandName::q, OperandName::k, OperandName::v, OperandName::gate}) {
     const PlanOperand* const operand = c.find(name);
     if (operand != nullptr) text += fmt::format(" {}={}", to_string(name), operand_text(*operand));
     if (operand == nullptr && name == OperandName::k) text += " k=none";

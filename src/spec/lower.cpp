@@ -58,27 +58,26 @@ void validate_together(const RopeSpec& spec, const LaunchForm& form) {
   }
 }
 
+Stage stage_of(StageName name) {
+  switch (name) {
+    case StageName::bias: return Stage::bias;
+    case StageName::norm: return Stage::norm;
+    case StageName::clamp: return Stage::clamp;
+    case StageName::scale: return Stage::scale;
+    case StageName::head_scale: return Stage::head_scale;
+    case StageName::rotate: return Stage::rotate;
+    case StageName::temperature: return Stage::temperature;
+  }
+  return Stage::none;
+}
+
 // The stages of an operand, in order.
 llvm::SmallVector<Stage, MostStages> lower_stages(const Operand& operand, bool rotates) {
-  struct One {
-    StageName name;
-    Stage stage;
-    bool is_there;
-  };
-  const One all[] = {{StageName::bias, Stage::bias, operand.bias},
-                     {StageName::norm, Stage::norm, operand.norm.has_value()},
-                     {StageName::clamp, Stage::clamp, operand.clamp.has_value()},
-                     {StageName::scale, Stage::scale, operand.scale.has_value()},
-                     {StageName::head_scale, Stage::head_scale, operand.head_scales},
-                     {StageName::rotate, Stage::rotate, rotates},
-                     {StageName::temperature, Stage::temperature, operand.temperature.has_value()}};
   llvm::SmallVector<Stage, MostStages> stages;
-  for (const StageName name : operand.order) {
-    stages.push_back(llvm::find_if(all, [name](const One& one) { return one.name == name; })->stage);
-  }
+  for (const StageName name : operand.order) stages.push_back(stage_of(name));
   if (!stages.empty()) return stages;
-  for (const One& one : all) {
-    if (one.is_there) stages.push_back(one.stage);
+  for (const OperandStage& one : stages_of(operand, rotates)) {
+    if (one.is_there) stages.push_back(stage_of(one.name));
   }
   return stages;
 }
@@ -151,7 +150,7 @@ PlanOperand lower_operand(OperandName name, const char* word, const Operand& ope
   lowered.heads = static_cast<std::uint32_t>(operand.heads);
   lowered.head_dim = static_cast<std::uint32_t>(operand.head_dim);
   lowered.first_lane = static_cast<std::uint32_t>(operand.first_lane);
-  lowered.stages = lower_stages(operand, operand.rotates.value_or(name != OperandName::v));
+  lowered.stages = lower_stages(operand, !is_copied(name));
   if (operand.norm) lowered.norm = lower_norm(*operand.norm, operand, spec, form);
   if (operand.temperature) {
     lowered.temperature = {operand.temperature->steps, operand.temperature->offset == 1,
@@ -170,9 +169,13 @@ PlanOperand lower_operand(OperandName name, const char* word, const Operand& ope
     if (!lowered.hands_out_statistic()) return without_stages(std::move(lowered));
     const auto* const norming = llvm::find(lowered.stages, Stage::norm);
     lowered.stages.truncate(static_cast<std::size_t>(norming - lowered.stages.begin()) + 1);
+    if (!lowered.has(Stage::temperature)) lowered.temperature = {};
+    lowered.round_bias = lowered.round_bias && lowered.has(Stage::bias);
+    lowered.round_scale = lowered.round_scale && (lowered.has(Stage::scale) || lowered.has(Stage::head_scale));
+    lowered.round_rotation = lowered.round_rotation && lowered.rotates();
     return lowered;
   }
-  const bool apart = rows != CacheRows::none || name == OperandName::v;
+  const bool apart = rows != CacheRows::none || is_copied(name);
   lowered.placement = apart ? Placement::out_of_place : placement;
   lowered.rows = rows;
   if (is_beside) lowered.beside = placement == Placement::in_place ? Beside::in_place : Beside::apart;
@@ -199,6 +202,7 @@ void lower_operands(const RopeSpec& spec, const LaunchForm& form, RotationPlan& 
   add(OperandName::q, "q", spec.q, CacheRows::none);
   if (spec.k) add(OperandName::k, "k", *spec.k, form.k_rows, form.k_beside);
   if (spec.v) add(OperandName::v, "v", *spec.v, form.v_rows);
+  if (spec.gate) add(OperandName::gate, "gate", *spec.gate, CacheRows::none);
   if (llvm::all_of(kernel_class.operands, [](const PlanOperand& one) { return one.is_idle(); })) {
     throw field_error(ErrorCode::invalid_argument, "q.rotates", "false",
                       "true where q alone is written in place and goes through no other stage");

@@ -8,6 +8,7 @@ const char* to_string(DType value) noexcept { return internal::name_of(value); }
 const char* to_string(Layout value) noexcept { return internal::name_of(value); }
 const char* to_string(Rounding value) noexcept { return internal::name_of(value); }
 const char* to_string(AngleRounding value) noexcept { return internal::name_of(value); }
+const char* to_string(Engine value) noexcept { return internal::name_of(value); }
 const char* to_string(Sine value) noexcept { return internal::name_of(value); }
 const char* to_string(Statistic value) noexcept { return internal::name_of(value); }
 const char* to_string(NormKind value) noexcept { return internal::name_of(value); }

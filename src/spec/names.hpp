@@ -12,6 +12,7 @@
 
 #include "ropejit/form.hpp"
 #include "ropejit/options.hpp"
+#include "ropejit/presets.hpp"
 #include "ropejit/spec.hpp"
 #include "support/field_error.hpp"
 #include "support/json.hpp"
@@ -45,6 +46,13 @@ template <>
 inline constexpr std::array kNames<AngleRounding>{Named{AngleRounding::exact, "exact"},
                                                   Named{AngleRounding::fp32_inv_freq, "fp32_inv_freq"},
                                                   Named{AngleRounding::fp32, "fp32"}};
+template <>
+inline constexpr std::array kNames<Engine>{Named{Engine::exact, "exact"},
+                                           Named{Engine::vllm_fused, "vllm_fused"},
+                                           Named{Engine::vllm, "vllm"},
+                                           Named{Engine::flashinfer, "flashinfer"},
+                                           Named{Engine::tensorrt_llm, "tensorrt_llm"},
+                                           Named{Engine::aiter, "aiter"}};
 template <>
 inline constexpr std::array kNames<Sine>{Named{Sine::polynomial, "polynomial"}, Named{Sine::hardware, "hardware"}};
 template <>

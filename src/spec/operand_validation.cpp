@@ -58,6 +58,14 @@ struct Called {
   std::string field(const char* key) const { return fmt::format("{}.{}", name, key); }
 };
 
+// The gate is copied alone: no launch brings what stages of its own would read.
+void validate_gate(const Called& called) {
+  for (const OperandStage& stage : stages_of(called.operand, false)) {
+    if (stage.is_there)
+      throw bad(called.field(stage.key), fmt::format("a {}", to_string(stage.name)), "none of a gate");
+  }
+}
+
 // A stage is not undone by turning back: the gradient and the inverse of it and the rotation are other kernels.
 void validate_stages(const Called& called, Direction direction) {
   const Operand& operand = called.operand;
@@ -165,9 +173,10 @@ void validate_fit(const Called& called, std::int64_t rotary_dim) {
                         operand.head_dim, called.name, operand.first_lane));
 }
 
-// Which operands turn: v never, and k not without q.
+// Which operands turn: v and gate never, and k not without q.
 void validate_rotations(const RopeSpec& spec) {
   if (spec.v && spec.v->rotates.value_or(false)) throw bad("v.rotates", "true", "false");
+  if (spec.gate && spec.gate->rotates.value_or(false)) throw bad("gate.rotates", "true", "false");
   if (spec.q.rotates.value_or(true) || !spec.k || !spec.k->rotates.value_or(true)) return;
   throw bad("q.rotates", "false", "true where k rotates, or k.rotates false as well");
 }
@@ -178,11 +187,13 @@ void validate_operands(const RopeSpec& spec) {
   std::vector<Called> all{{"q", spec.q, spec.q.rotates.value_or(true)}};
   if (spec.k) all.push_back({"k", *spec.k, spec.k->rotates.value_or(true)});
   if (spec.v) all.push_back({"v", *spec.v, false});
+  if (spec.gate) all.push_back({"gate", *spec.gate, false});
   for (const Called& one : all) {
     RequireFields fields{fmt::format("{}.", one.name)};
     visit_fields(one.operand, fields);
   }
   validate_rotations(spec);
+  if (spec.gate) validate_gate(all.back());
   for (const Called& one : all) {
     validate_stages(one, spec.direction);
     validate_order(one);

@@ -22,7 +22,7 @@ void append_little_endian(std::string& out, std::uint64_t value) {
 }  // namespace
 
 const char* to_string(OperandName name) noexcept {
-  constexpr const char* kWords[kMostOperands] = {"q", "k", "v"};
+  constexpr const char* kWords[kMostOperands] = {"q", "k", "v", "gate"};
   return kWords[static_cast<std::size_t>(name)];
 }
 

@@ -18,11 +18,16 @@
 namespace ropejit::internal {
 
 /// The tensors of a launch that a kernel may work on, by the names they have in RopeSpec and RopeArgs.
-enum class OperandName { q, k, v };
+enum class OperandName { q, k, v, gate };
 const char* to_string(OperandName name) noexcept;
 
+/// Whether operands of that name do not rotate, and are written out of place always.
+constexpr bool is_copied(OperandName name) noexcept { return name == OperandName::v || name == OperandName::gate; }
+
 /// The most operands that a class has: one of each name.
-inline constexpr std::size_t kMostOperands = 3;
+inline constexpr std::size_t kMostOperands = 4;
+/// Those that may have stages beside the rotation, and so memory that these read, are the first of the names: q, k, v.
+inline constexpr std::size_t kMostStagedOperands = 3;
 
 /// What becomes of a norm's statistic: r is computed, or also written to memory, or read from there; or the sum of
 /// squares that it is made of is. Enumerators as those of templates/config.cuh.

@@ -87,6 +87,7 @@ std::string RopeSpec::to_string() const {
   text += fmt::format(" {} q {}", v0::to_string(dtype), operand_to_string(q));
   if (k) text += fmt::format(" k {}", operand_to_string(*k));
   if (v) text += fmt::format(" v {}", operand_to_string(*v));
+  if (gate) text += fmt::format(" gate {}", operand_to_string(*gate));
   text += fmt::format(" rotary {} theta {}", rotary_dim, theta);
   if (!std::holds_alternative<NoScaling>(scaling)) text += fmt::format(" {}", scaling_to_string(scaling));
   if (max_length) text += fmt::format(" max_length {}", *max_length);
@@ -127,8 +128,8 @@ bool operator==(const RopeSpec& a, const RopeSpec& b) noexcept {
   const internal::UsualArithmetic arithmetic;
   return a.layout == b.layout && a.layout_out == b.layout_out && a.direction == b.direction && a.dtype == b.dtype &&
          a.theta == b.theta && a.rotary_dim == b.rotary_dim && a.q == b.q && a.k == b.k && a.v == b.v &&
-         a.scaling == b.scaling && a.axes == b.axes && a.max_length == b.max_length && a.rounding == b.rounding &&
-         a.angle == b.angle && a.sine == b.sine && a.round_after == b.round_after;
+         a.gate == b.gate && a.scaling == b.scaling && a.axes == b.axes && a.max_length == b.max_length &&
+         a.rounding == b.rounding && a.angle == b.angle && a.sine == b.sine && a.round_after == b.round_after;
 }
 
 std::int64_t size_of(DType dtype) noexcept { return dtype == DType::fp32 ? 4 : 2; }

@@ -103,9 +103,9 @@ std::string axes_to_json(const Axes& axes) {
 
 void reject_unknown_spec_keys(const ObjectReader& reader, std::initializer_list<std::string_view> other_keys) {
   std::vector<std::string_view> keys = {
-      "layout", "layout_out", "direction",  "dtype",        "rope_theta", "rotary_dim", "partial_rotary_factor",
-      "q",      "k",          "v",          "rope_scaling", "max_length", "axes",       "rounding",
-      "angle",  "sine",       "round_after"};
+      "layout",   "layout_out", "direction", "dtype",      "rope_theta",   "rotary_dim", "partial_rotary_factor",
+      "q",        "k",          "v",         "gate",       "rope_scaling", "max_length", "axes",
+      "rounding", "angle",      "sine",      "round_after"};
   keys.insert(keys.end(), other_keys);
   reader.reject_unknown_keys(keys);
 }
@@ -120,6 +120,7 @@ RopeSpec read_fields(const ObjectReader& reader) {
   spec.q = read_operand(reader.get_object("q"));
   if (const std::optional<ObjectReader> k = reader.find_object("k")) spec.k = read_operand(*k);
   if (const std::optional<ObjectReader> v = reader.find_object("v")) spec.v = read_operand(*v);
+  if (const std::optional<ObjectReader> gate = reader.find_object("gate")) spec.gate = read_operand(*gate);
   spec.rotary_dim = read_rotary_dim(reader, spec.q.head_dim);
   if (const std::optional<ObjectReader> dict = reader.find_object("rope_scaling")) {
     spec.scaling = read_strict_scaling(*dict);
@@ -164,6 +165,7 @@ std::string RopeSpec::to_json() const {
       v0::to_string(direction), v0::to_string(dtype), theta, rotary_dim, operand_to_json(q));
   if (k) text += fmt::format(R"(,"k":{})", operand_to_json(*k));
   if (v) text += fmt::format(R"(,"v":{})", operand_to_json(*v));
+  if (gate) text += fmt::format(R"(,"gate":{})", operand_to_json(*gate));
   text += fmt::format(R"(,"rope_scaling":{})", scaling_to_json(scaling));
   if (max_length) text += fmt::format(R"(,"max_length":{})", *max_length);
   if (axes != Axes{}) text += fmt::format(R"(,"axes":{})", axes_to_json(axes));

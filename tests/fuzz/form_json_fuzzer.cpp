@@ -12,6 +12,7 @@ std::vector<RopeSpec> some_specs() {
   std::mt19937_64 random(2);
   std::vector<RopeSpec> specs;
   for (int i = 0; i < 8; ++i) specs.push_back(random_spec(random));
+  for (const std::string& text : staged_specs()) specs.push_back(RopeSpec::from_json(text));
   return specs;
 }
 
@@ -24,6 +25,7 @@ std::vector<std::string> seeds() {
       R"({"positions": "ragged", "context_parallel": "zigzag", "padding": "keep", "overlaps_previous": true})",
       R"({"positions": "offsets64", "context_parallel": "contiguous", "k_rows": "rows32", "counted": true})",
       R"({"positions": "offsets32", "k_rows": "rows64", "k_beside": true, "norm_statistics": true})",
+      R"({"positions": "ids64", "norm_statistics": true, "norm_sums": true, "statistics_only": true})",
       R"({"positions": "start", "angles": "radians", "table_dtype": "fp32", "strides": "contiguous"})"};
   for (const AngleSource source : {AngleSource::half, AngleSource::full, AngleSource::repeated, AngleSource::complex,
                                    AngleSource::cos_sin, AngleSource::computed}) {

@@ -9,7 +9,7 @@ namespace ropejit::test::fuzzed {
 
 std::vector<std::string> seeds() {
   std::mt19937_64 random(1);
-  std::vector<std::string> texts;
+  std::vector<std::string> texts = staged_specs();
   for (int i = 0; i < 80; ++i) texts.push_back(random_spec(random).to_json());
   return texts;
 }

@@ -214,7 +214,7 @@ TEST_CASE("A tensor that nothing is done to is not looked at, but for a place th
     internal::LaunchArguments out;
     REQUIRE(internal::check_arguments(kernel_class, args, out));
     CHECK(out.aligned.in == 32);
-    CHECK(out.has_work == std::array<bool, 3>{false, true, true});
+    CHECK(out.has_work == std::array<bool, 4>{false, true, true, false});
   }
 }
 

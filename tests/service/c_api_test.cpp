@@ -552,7 +552,7 @@ TEST_CASE(
     operands[0].norm_weight = tensors.q_weight.data();
     operands[1].norm_weight = tensors.k_weight.data();
     (is_given ? operands[0].norm_statistic : operands[0].norm_statistic_out).data = q_r.data();
-    (is_given ? operands[1].norm_statistic : operands[1].norm_statistic_out) = {k_r.data(), 2, 0};
+    (is_given ? operands[1].norm_statistic : operands[1].norm_statistic_out) = ropejit_statistic{k_r.data(), 2, 0};
     ropejit_args args = ropejit_args_default();
     args.operands = operands;
     args.operand_count = 2;
@@ -575,4 +575,51 @@ TEST_CASE(
   launched(given_spec, R"({"positions":"start"})", true, given);
   CHECK(given.q == computed.q);
   CHECK(given.k == computed.k);
+}
+
+TEST_CASE("Biases and scales of heads of each operand reach its own stages through C, and are refused where none are") {
+  const Service service;
+  const char* const spec =
+      R"({"schema":1,"dtype":"fp32","q":{"heads":2,"head_dim":4,"rotates":false,"bias":true,"head_scales":true},)"
+      R"("k":{"heads":1,"head_dim":4,"rotates":false,"norm":{"bias":true,"plus_one":true}}})";
+  ropejit_kernel* kernel = nullptr;
+  REQUIRE(ropejit_get(service.handle, spec, R"({"positions":"start"})", &kernel) == ROPEJIT_OK);
+  std::vector<float> q{1, 2, 3, 4, 5, 6, 7, 8};
+  std::vector<float> k{2, -2, 2, -2};  // a mean square of 4
+  const std::vector<float> bias{0.5F, 0, -1, 0, 0, 2, 0, 0};
+  const std::vector<float> scales{2, -3};
+  const std::vector<float> weight{1, 3, -1, 0};
+  const std::vector<float> norm_bias{10, 20, 30, 40};
+  ropejit_operand operands[] = {ropejit_operand_of(ROPEJIT_K, k.data(), nullptr),
+                                ropejit_operand_of(ROPEJIT_Q, q.data(), nullptr)};
+  operands[0].norm_weight = weight.data();
+  operands[0].norm_bias = norm_bias.data();
+  operands[1].bias = bias.data();
+  operands[1].head_scales = scales.data();
+  ropejit_args args = ropejit_args_default();
+  args.operands = operands;
+  args.operand_count = 2;
+  args.position_source = ROPEJIT_POSITIONS_START;
+  args.tokens = 1;
+  for (const char* const missing : {"q_bias", "q_head_scales", "k_norm_bias"}) {
+    const ropejit_operand good[] = {operands[0], operands[1]};
+    if (std::string(missing) == "q_bias") operands[1].bias = nullptr;
+    if (std::string(missing) == "q_head_scales") operands[1].head_scales = nullptr;
+    if (std::string(missing) == "k_norm_bias") operands[0].norm_bias = nullptr;
+    CHECK(ropejit_launch(kernel, &args, nullptr) == ROPEJIT_INVALID_ARGUMENT);
+    CHECK(std::string(ropejit_last_error()).find(std::string(missing) + ":") != std::string::npos);
+    operands[0] = good[0];
+    operands[1] = good[1];
+  }
+  operands[0].bias = bias.data();
+  CHECK(ropejit_launch(kernel, &args, nullptr) == ROPEJIT_INVALID_ARGUMENT);
+  CHECK(std::string(ropejit_last_error()).find("k_bias:") != std::string::npos);
+  operands[0].bias = nullptr;
+  const ropejit_status launched = ropejit_launch(kernel, &args, nullptr);
+  ropejit_kernel_release(kernel);
+  INFO(ropejit_last_error());
+  REQUIRE(launched == ROPEJIT_OK);
+  CHECK(q == std::vector<float>{3, 4, 4, 8, -15, -24, -21, -24});
+  const float normed[] = {2 + 10, -4 + 20, 0 + 30, -1 + 40};
+  for (std::size_t lane = 0; lane < 4; ++lane) CHECK(std::fabs(k[lane] - normed[lane]) < 1e-4F);
 }

@@ -333,7 +333,7 @@ TEST_CASE("a list of operands that says something else than one launch is refuse
   };
   const Row row = GENERATE(values<Row>({
       {"args.operand_count", [](Operands&, ropejit_args& args) { args.operand_count = 0; }},
-      {"args.operand_count", [](Operands&, ropejit_args& args) { args.operand_count = 4; }},
+      {"args.operand_count", [](Operands&, ropejit_args& args) { args.operand_count = 5; }},
       {"args.operand_count", [](Operands&, ropejit_args& args) { args.operand_count = -1; }},
       {"args.operand_count", [](Operands&, ropejit_args& args) { args.operands = nullptr; }},
       {"beside operands", [](Operands&, ropejit_args& args) { args.q.data = &args; }},
@@ -348,7 +348,7 @@ TEST_CASE("a list of operands that says something else than one launch is refuse
       {"slot_stride of q", [](Operands& operands, ropejit_args&) { operands.at(1).slot_stride = 1; }},
       {"beside of q or v", [](Operands& operands, ropejit_args& args) { operands.at(1).beside.data = &args; }},
       {"beside of q or v", [](Operands& operands, ropejit_args& args) { operands.at(0).beside.data = &args; }},
-      {"unknown name", [](Operands& operands, ropejit_args&) { operands.at(1).name = 3; }},
+      {"unknown name", [](Operands& operands, ropejit_args&) { operands.at(1).name = 4; }},
       {"unknown name", [](Operands& operands, ropejit_args&) { operands.at(0).name = -1; }},
       {"reserved", [](Operands& operands, ropejit_args&) { operands.at(2).reserved = 1; }},
       {"no version", [](Operands& operands, ropejit_args&) { operands.at(0).size = 0; }},
@@ -362,6 +362,46 @@ TEST_CASE("a list of operands that says something else than one launch is refuse
   REQUIRE(why != nullptr);
   CAPTURE(why);
   CHECK(std::string(why).find(row.words) != std::string::npos);
+}
+
+TEST_CASE("the gate is the fourth operand, in any place of the list, and has two tensors alone") {
+  int in = 0;
+  int out = 0;
+  ropejit_operand operands[2] = {ropejit_operand_of(ROPEJIT_GATE, &in, &out), ropejit_operand_of(ROPEJIT_Q, &in, &out)};
+  operands[0].in.head_stride = 512;
+  ropejit_args args = ropejit_args_default();
+  args.operands = operands;
+  args.operand_count = 2;
+  const RopeArgs got = rope_args(args);
+  CHECK(same_tensor(got.gate, operands[0].in));
+  CHECK(same_tensor(got.gate_out, operands[0].out));
+  CHECK(same_tensor(got.q, operands[1].in));
+  CHECK(got.v.data == nullptr);
+
+  struct Row {
+    const char* words;
+    void (*spoil)(ropejit_operand& gate);
+  };
+  static float number = 0;
+  const Row rows[] = {
+      {"stage of the gate", [](ropejit_operand& gate) { gate.norm_weight = &number; }},
+      {"stage of the gate", [](ropejit_operand& gate) { gate.norm_bias = &number; }},
+      {"stage of the gate", [](ropejit_operand& gate) { gate.bias = &number; }},
+      {"stage of the gate", [](ropejit_operand& gate) { gate.head_scales = &number; }},
+      {"stage of the gate", [](ropejit_operand& gate) { gate.norm_statistic.data = &number; }},
+      {"stage of the gate", [](ropejit_operand& gate) { gate.norm_statistic_out.data = &number; }},
+      {"rows of q or of the gate", [](ropejit_operand& gate) { gate.rows = &number; }},
+      {"slot_stride of q or of the gate", [](ropejit_operand& gate) { gate.slot_stride = 1; }},
+      {"beside of q or v, or of the gate", [](ropejit_operand& gate) { gate.beside.data = &number; }},
+  };
+  for (const Row& row : rows) {
+    operands[0] = ropejit_operand_of(ROPEJIT_GATE, &in, &out);
+    row.spoil(operands[0]);
+    const char* const why = why_unreadable(args);
+    INFO(row.words);
+    REQUIRE(why != nullptr);
+    CHECK(std::string(why).find(row.words) != std::string::npos);
+  }
 }
 
 TEST_CASE("an operand of a later version that asks for what this one does not have is refused") {

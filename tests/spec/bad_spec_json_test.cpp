@@ -239,6 +239,17 @@ TEST_CASE("bad axes, roundings and output dtypes name their field") {
       {spec(R"("k": {"heads": 1, "head_dim": 16, "rotates": 0})"), "k.rotates", kParse},
       {spec(R"("v": {"heads": 1, "head_dim": 16, "rotates": true})"), "v.rotates", kRange},
       {spec(R"("v": {"head_dim": 16})"), "v.heads", kParse},
+      {spec(R"("gate": {"heads": 1, "head_dim": 16, "rotates": true})"), "gate.rotates", kRange},
+      {spec(R"("gate": {"head_dim": 16})"), "gate.heads", kParse},
+      {spec(R"("gate": {"heads": 1, "head_dim": 16, "first_lane": 2})"), "gate.first_lane", kRange},
+      {spec(R"("gate": {"heads": 1, "head_dim": 16, "norm": {}})"), "gate.norm", kRange},
+      {spec(R"("gate": {"heads": 1, "head_dim": 16, "bias": true})"), "gate.bias", kRange},
+      {spec(R"("gate": {"heads": 1, "head_dim": 16, "clamp": 6})"), "gate.clamp", kRange},
+      {spec(R"("gate": {"heads": 1, "head_dim": 16, "scale": 2})"), "gate.scale", kRange},
+      {spec(R"("gate": {"heads": 1, "head_dim": 16, "head_scales": true})"), "gate.head_scales", kRange},
+      {spec(R"("gate": {"heads": 1, "head_dim": 16, "temperature": {"coefficient": 0.1, "length": 8}})"),
+       "gate.temperature", kRange},
+      {spec(R"("gate": {"heads": 1, "head_dim": 16, "order": ["rotate"]})"), "gate.order", kRange},
       {spec(R"("k": {"heads": 1, "head_dim": 16, "out": "fp32"})"), "k.out", kParse},
   };
   for (const BadText& row : rows) check_refused(row, RopeSpec::from_json);

@@ -56,6 +56,11 @@ TEST_CASE("a bad struct names its field") {
          s.v = Operand{1, 64};
          s.v->rotates = true;
        }},
+      {"gate.heads", [](RopeSpec& s) { s.gate = Operand{}; }},
+      {"gate.head_dim",
+       [](RopeSpec& s) {
+         s.gate = Operand{1, 63};
+       }},
       {"v.first_lane",
        [](RopeSpec& s) {
          s.v = Operand{1, 64, 2};

@@ -186,6 +186,30 @@ TEST_CASE("a layout that changes in place is lowered, to kernels that read a row
   CHECK_FALSE(lower(small(), LaunchForm::in_place_ids()).kernel_class.by_rows());
 }
 
+TEST_CASE("the gate is the last operand, copied out of place to its own tokens, and makes no other what it is not") {
+  RopeSpec spec = small();
+  const std::string without = lower(spec, LaunchForm::in_place_ids()).kernel_class.text();
+  spec.gate = Operand{4, 24};
+  spec.gate->dtype_out = DType::fp32;
+  for (const bool in_place : {true, false}) {
+    const LaunchForm form = in_place ? LaunchForm::in_place_ids() : LaunchForm::out_of_place_ids();
+    const KernelClass kernel_class = lower(spec, form).kernel_class;
+    const PlanOperand& gate = kernel_class.operands.back();
+    CHECK(gate.name == OperandName::gate);
+    CHECK(gate.stages.empty());
+    CHECK_FALSE(gate.in_place());
+    CHECK(gate.rows == CacheRows::none);
+    CHECK(gate.dtype_out == DType::fp32);
+    CHECK_FALSE(kernel_class.is_prologue());
+    CHECK(kernel_class.operands.front().in_place() == in_place);
+  }
+  LaunchForm to_cache = LaunchForm::in_place_ids();
+  to_cache.k_rows = CacheRows::slots64;
+  CHECK(lower(spec, to_cache).kernel_class.find(OperandName::gate)->rows == CacheRows::none);
+  spec.gate.reset();
+  CHECK(lower(spec, LaunchForm::in_place_ids()).kernel_class.text() == without);
+}
+
 TEST_CASE("operands go through the stages that the spec gives them: q and k rotate, v does not, and k need not") {
   RopeSpec spec = small();
   spec.v = Operand{2, 24};

@@ -176,7 +176,7 @@ class Random {
     const auto operand = [&](bool rotates) {
       const std::int64_t head_dim = 2 * integer(spec.rotary_dim / 2, 512);
       const std::int64_t first_lane = rotates ? 2 * integer(0, (head_dim - spec.rotary_dim) / 2) : 0;
-      return Operand{coin() ? integer(1, 64) : integer(1, 65536), head_dim, first_lane};
+      return Operand{coin() ? integer(1, 16) : integer(1, 65536), head_dim, first_lane};
     };
     spec.q = operand(q_rotates);
     if (!q_rotates) spec.q.rotates = false;

@@ -102,6 +102,15 @@ TEST_CASE("whatever changes the code changes the class; whatever changes the num
       [](RopeSpec& s) { s.k->heads = 7; },
       [](RopeSpec& s) { s.k->head_dim = 130; },
       [](RopeSpec& s) { s.k.reset(); },
+      [](RopeSpec& s) {
+        s.gate = Operand{32, 128};
+      },
+      [](RopeSpec& s) {
+        s.gate = Operand{16, 128};
+      },
+      [](RopeSpec& s) {
+        s.v = Operand{16, 128};
+      },
   };
   std::set<std::string> classes{lower(llama(), LaunchForm{}).kernel_class.hash()};
   std::set<std::string> plans{lower(llama(), LaunchForm{}).hash()};

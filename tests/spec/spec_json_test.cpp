@@ -306,6 +306,17 @@ TEST_CASE("norms and rounding points are written where there are any, and read b
         "rounded after norm and weight forward");
   CHECK(RopeSpec::from_json(spec.to_json()) == spec);
 
+  spec.gate = Operand{32, 64};
+  spec.gate->dtype_out = DType::fp16;
+  CHECK(contains(spec.to_json(),
+                 R"(},"gate":{"heads":32,"head_dim":64,"first_lane":0,"dtype_out":"fp16"},"rope_scaling":)"));
+  CHECK(contains(spec.to_string(), " v 8x128 norm 1e-06 gate 32x64 to fp16 rotary 128 "));
+  CHECK(RopeSpec::from_json(spec.to_json()) == spec);
+  RopeSpec without = spec;
+  without.gate.reset();
+  CHECK(without != spec);
+  CHECK(RopeSpec::from_json(without.to_json()) == without);
+
   spec.round_after = {false, true};
   CHECK(contains(spec.to_json(), R"(,"round_after":["weight"]})"));
   CHECK(contains(spec.to_string(), " rounded after weight forward"));

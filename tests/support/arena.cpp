@@ -92,6 +92,15 @@ std::array<Placed, 3> Arena::place_packed(const Operand& q, const Operand& k, DT
           Placed{buffer, kGuard + q_row + k_row, tokens * row, row, k.head_dim, 1}};
 }
 
+std::array<Placed, 2> Arena::place_gated(const Operand& q, DType dtype, std::int64_t batch, std::int64_t tokens) {
+  const std::int64_t row = 2 * q.heads * q.head_dim;
+  const std::size_t buffer = make_buffer(dtype, batch * tokens * row);
+  const Placed of_q{buffer, kGuard, tokens * row, row, 2 * q.head_dim, 1};
+  Placed of_gate = of_q;
+  of_gate.offset += q.head_dim;
+  return {of_q, of_gate};
+}
+
 TensorView Arena::view(const Placed& placed) const {
   const Buffer& buffer = buffers_[placed.buffer];
   TensorView view;

@@ -43,6 +43,8 @@ class Arena {
   /// q, k and a third tensor like k in one row for each token.
   std::array<Placed, 3> place_packed(const Operand& q, const Operand& k, DType dtype, std::int64_t batch,
                                      std::int64_t tokens);
+  /// q and a gate of its heads, which lies behind q's lanes in each head.
+  std::array<Placed, 2> place_gated(const Operand& q, DType dtype, std::int64_t batch, std::int64_t tokens);
   TensorView view(const Placed& placed) const;
   /// Makes lanes of a head NaN, of which nothing may come.
   void poison(const Placed& placed, std::int64_t b, std::int64_t s, std::int64_t h, std::int64_t lanes);

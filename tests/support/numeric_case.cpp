@@ -105,6 +105,11 @@ class Run {
     const RopeSpec& spec = given_.spec;
     const bool with_k = spec.k.has_value() && given_.pass_k;
     const bool with_v = spec.v.has_value() && given_.pass_v;
+    const bool with_gate = spec.gate.has_value() && given_.pass_gate;
+    std::optional<std::array<Placed, 2>> gated;
+    if (given_.in == Arrangement::gated && with_gate) {
+      gated = arena_.place_gated(spec.q, spec.dtype, given_.batch, given_.tokens);
+    }
     std::optional<std::array<Placed, 3>> packed;
     if (given_.in == Arrangement::packed_qkv && with_k) {
       packed = arena_.place_packed(spec.q, *spec.k, spec.dtype, given_.batch, given_.tokens);
@@ -115,9 +120,15 @@ class Run {
       }
       return arena_.place(operand, spec.dtype, given_.batch, given_.tokens, given_.in);
     };
-    add_side({&spec.q, in(spec.q, 0), {}, {}, true}, internal::OperandName::q);
+    add_side({&spec.q, gated ? (*gated)[0] : in(spec.q, 0), {}, {}, true}, internal::OperandName::q);
     if (with_k) add_side({&*spec.k, in(*spec.k, 1), {}, list_of_k(given_), true}, internal::OperandName::k);
     if (with_v) add_side({&*spec.v, in(*spec.v, 2), {}, list_of_v(given_), false}, internal::OperandName::v);
+    if (with_gate) {
+      // packed_qkv has no place for it.
+      const Placed apart =
+          gated ? (*gated)[1] : arena_.place(*spec.gate, spec.dtype, given_.batch, given_.tokens, given_.in);
+      add_side({&*spec.gate, apart, {}, {}, false}, internal::OperandName::gate);
+    }
     put_slots();
     arena_.upload();
   }
@@ -362,8 +373,8 @@ class Run {
 }  // namespace
 
 const char* to_string(Arrangement arrangement) {
-  constexpr const char* kNames[] = {"bshd",   "bhsd",         "sbhd",       "packed_qkv",
-                                    "padded", "lane_strided", "misaligned", "expanded"};
+  constexpr const char* kNames[] = {"bshd",         "bhsd",       "sbhd",     "packed_qkv", "padded",
+                                    "lane_strided", "misaligned", "expanded", "gated"};
   return kNames[static_cast<int>(arrangement)];
 }
 
@@ -378,6 +389,7 @@ std::string NumericCase::to_string() const {
       "{} {} batch {} tokens {} in {} out {} positions of {} {}{}{}{}", spec.to_string(), form.to_json(), batch, tokens,
       test::to_string(in), test::to_string(out), positions.empty() ? 0 : positions[0], share_positions ? "shared " : "",
       kRows[static_cast<int>(axis_rows)], pass_k ? "" : "without k", pass_v ? "" : "without v");
+  if (!pass_gate) text += " without gate";
   if (form.context_parallel != ContextParallel::none) text += fmt::format(" rank {} of {}", rank, ranks);
   if (form.counted) text += fmt::format(" counted {}", token_count);
   if (form.k_rows != CacheRows::none) text += fmt::format(" cache of {} rows", k_cache_rows);

@@ -28,6 +28,7 @@ enum class Arrangement {
   lane_strided,  ///< bshd with every stride doubled: lanes apart
   misaligned,    ///< bshd from an address aligned to its element only
   expanded,      ///< one head's memory for all heads (inputs alone)
+  gated,  ///< [q | gate] head by head in one buffer, of a gate of q's heads; all others bshd (inputs and in place)
 };
 const char* to_string(Arrangement arrangement);
 
@@ -63,6 +64,7 @@ struct NumericCase {
   AxisRows axis_rows = AxisRows::contiguous;
   bool pass_k = true;
   bool pass_v = true;
+  bool pass_gate = true;
 
   // For forms that read a table: it holds the exact angles of positions 0 to table_rows - 1, rounded to its dtype
   // (radians: reduced by nothing, so up to table_rows); sequence b's rows are those of positions shifted by 3 b.

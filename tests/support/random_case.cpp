@@ -215,6 +215,18 @@ void set_statistics(std::mt19937_64& random, NumericCase& given) {
   given.statistic_rows = pick(random, kRows);
 }
 
+// Between q's heads, or of any shape anywhere.
+void set_gate(std::mt19937_64& random, NumericCase& given) {
+  constexpr DType kTypes[] = {DType::bf16, DType::fp16, DType::fp32};
+  given.spec.gate = Operand{1 + up_to(random, 4), 2 * (1 + up_to(random, 40)), 0};
+  if (given.in == Arrangement::bshd && one_in(random, 2)) {
+    given.spec.gate = Operand{given.spec.q.heads, given.spec.q.head_dim, 0};
+    given.in = Arrangement::gated;
+  }
+  if (one_in(random, 4)) given.spec.gate->dtype_out = pick(random, kTypes);
+  given.pass_gate = given.in == Arrangement::gated || !one_in(random, 8);
+}
+
 }  // namespace
 
 int random_cases(int usual) {
@@ -259,6 +271,7 @@ NumericCase random_case(std::mt19937_64& random, Norms norms) {
   const bool any_norm = spec.q.norm || (spec.k && spec.k->norm) || (spec.v && spec.v->norm);
   result.weights_misaligned = any_norm && one_in(random, 4);
   if (any_norm) set_statistics(random, result);
+  if (norms == Norms::some && one_in(random, 4)) set_gate(random, result);
   return result;
 }
 
