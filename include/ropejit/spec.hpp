@@ -51,8 +51,8 @@ enum class Direction {
 enum class Rounding {
   exact,  ///< cos and sin fp32, one fused multiply-add, one rounding to the output's dtype
   p1,     ///< cos, sin, both products and their sum, each rounded to dtype: most Hugging Face models
-  p2,  ///< cos and sin rounded to dtype; products and sum to fp32; then the output: Cohere, ModernBERT, vLLM's kernel
-  p3,  ///< cos, sin, products and sum rounded to fp32; then the output: OLMo, ERNIE, Llama 4, Meta's reference
+  p2,     ///< cos and sin rounded to dtype; products and sum to fp32; then the output: Cohere, ModernBERT
+  p3,     ///< cos, sin, products and sum rounded to fp32; then the output: OLMo, ERNIE, Llama 4, Meta's reference
 };
 
 /// Where the angle is rounded before cos and sin are taken of it. Models compute in fp32 and lose the angle at long

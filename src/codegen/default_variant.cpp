@@ -53,18 +53,37 @@ bool has_ragged_rows(const KernelClass& kernel_class) {
   return lanes * static_cast<std::uint32_t>(size_of(kernel_class.dtype)) % kSectorBytes != 0;
 }
 
-/// Of a class with norms.
-Regime adapted_to_norms(Regime regime, const KernelClass& kernel_class) {
-  // Lanes that stay are read once more for the sum, which many heads a thread make longer.
-  const bool reads_twice = kernel_class.rotary_dim < kernel_class.operands.front().head_dim;
-  if (reads_twice) regime.heads = std::min(regime.heads, 2U);
+/// Of a class with stages. What was measured is said of Qwen3's kind; others are set beside it by the set "models".
+Regime adapted_to_stages(Regime regime, const KernelClass& kernel_class) {
+  const PlanOperand& q = kernel_class.operands.front();
+  const bool first = regime.from_bytes == 0;
+  const bool last = regime.from_bytes >= kNormRegimes[2].from_bytes;
+  if (!q.rotates()) return {regime.from_bytes, 4, std::min(regime.heads, 2U), regime.threads};
+  // Where many lanes do not rotate, a row's threads have enough of those: narrow words, so that there are more of them.
+  if (kernel_class.rotary_dim < q.head_dim) {
+    return {regime.from_bytes, first ? 1U : 2U, std::min(regime.heads, 2U), regime.threads};
+  }
+  // Weights of each head are read for every token, in wide words.
+  const bool weighs_heads = q.is_normed() && q.norm.weights == NormWeight::heads && !q.is_normed_by_token();
+  if (weighs_heads && !first) {
+    regime.pairs = 4;
+    regime.threads = 256;
+  }
+  if (kernel_class.layout == Layout::interleaved && !first) {
+    regime.pairs = last ? 4 : 2;
+    regime.heads = last ? 4 : 2;
+    regime.threads = 128;
+  }
+  if (q.is_normed_by_token() && last) regime.pairs = 4;
   // A warp holds a row; and where rows leave some of its threads idle, fewer are idle with wider words, from where
   // memory is the limit.
   const std::uint32_t chunks = kernel_class.pairs() / regime.pairs;
-  const bool idle = (chunks & (chunks - 1)) != 0 && regime.from_bytes >= kNormRegimes[2].from_bytes;
-  const bool interleaved = kernel_class.layout == Layout::interleaved && regime.heads > 1;
-  if (reads_twice || idle || interleaved || chunks > kWarp) regime.pairs = 4;
-  if (kernel_class.pairs() / regime.pairs > kWarp) regime.pairs = 8;
+  const bool idle = (chunks & (chunks - 1)) != 0 && last;
+  if (idle || chunks > kWarp) regime.pairs = std::max(regime.pairs, 4U);
+  if (kernel_class.pairs() / regime.pairs > kWarp) {
+    regime.pairs = 8;
+    if (last) regime = {regime.from_bytes, 8, 2, 256};
+  }
   return regime;
 }
 
@@ -75,7 +94,7 @@ llvm::ArrayRef<Regime> regimes_of(const KernelClass& kernel_class) {
 }
 
 Regime adapted(Regime regime, const KernelClass& kernel_class) {
-  if (kernel_class.is_staged()) return adapted_to_norms(regime, kernel_class);
+  if (kernel_class.is_staged()) return adapted_to_stages(regime, kernel_class);
   const bool small = regime.from_bytes < kRegimes[2].from_bytes;
   // Threads that copy lanes too have enough to do with fewer heads.
   const PlanOperand& q = kernel_class.operands.front();
@@ -98,9 +117,11 @@ Regime adapted(Regime regime, const KernelClass& kernel_class) {
 /// The same of a class with a norm over the token, all of whose threads stand in one block: the smallest block that
 /// holds a token, of as few heads a thread as that takes.
 Variant variant_for_tokens(const KernelClass& kernel_class, Variant variant) {
-  const std::uint32_t narrowest = variant.access_bytes;
+  const std::uint32_t usual = variant.access_bytes;
+  const auto element = static_cast<std::uint32_t>(size_of(kernel_class.dtype));
   for (variant.threads = 128; variant.threads <= kMostThreads; variant.threads *= 2) {
-    for (variant.access_bytes = narrowest; variant.access_bytes <= 16; variant.access_bytes *= 2) {
+    for (const std::uint32_t access : {usual, 2 * usual, 4 * usual, usual / 2, usual / 4}) {
+      variant.access_bytes = std::clamp(access, element, 16U);
       for (const std::uint32_t heads : {1U, 2U, 4U, 8U, 16U}) {
         variant.heads_per_thread = heads;
         if (why_illegal(kernel_class, variant).empty()) return variant;
@@ -115,11 +136,11 @@ Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
   const auto element = static_cast<std::uint32_t>(size_of(kernel_class.dtype));
   const std::uint32_t words = kernel_class.layout == Layout::interleaved ? 1 : 2;  // a thread's, for one head
   Variant variant{Family::flat, std::min(16U, regime.pairs * 2 / words * element), regime.heads, regime.threads};
+  if (kernel_class.is_normed_by_token()) return variant_for_tokens(kernel_class, variant);
   while (variant.access_bytes > element &&
          !why_illegal(kernel_class, {Family::flat, variant.access_bytes, 1, 128}).empty()) {
     variant.access_bytes /= 2;
   }
-  if (kernel_class.is_normed_by_token()) return variant_for_tokens(kernel_class, variant);
   while (variant.heads_per_thread > 1 && !why_illegal(kernel_class, variant).empty()) --variant.heads_per_thread;
   // Where a row is read whole before it is written, enough threads to hold it.
   if (kernel_class.by_rows() && kernel_class.pairs() > kMostThreads) {

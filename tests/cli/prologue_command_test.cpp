@@ -41,6 +41,7 @@ TEST_CASE("run checks every element of a model's prologue, and the places of pag
       {"--block-size", "1", "--out-of-place"},
       {"--block-size", "100", "--strides", "free", "--positions", "start"},
       {"--rounding", "p1", "--angle", "fp32"},
+      {"--round-as", "vllm"},
       {"--on-miss", "generic", "--cache-dir", ""},
       {"--dtype", "fp32", "--layer", "1"},
   };

@@ -171,7 +171,9 @@ DirectResult launch_direct(const internal::PreparedKernel& kernel, const DirectC
   RopeArgs args;
   args.tokens = given.tokens();
   args.positions = Positions::ids64(static_cast<const std::int64_t*>(memory.put(given.positions)));
-  const bool in_place = given.form.placement == Placement::in_place;
+  // Where nothing is stored, tensors are read alone.
+  const bool is_read = given.form.statistics_only;
+  const bool in_place = is_read || given.form.placement == Placement::in_place;
   const Written q = place(memory, spec, spec.q, in_place, given.q, {}, args.q, args.q_out);
   Written k;
   Written v;
@@ -186,7 +188,7 @@ DirectResult launch_direct(const internal::PreparedKernel& kernel, const DirectC
     }
   }
   if (spec.v) {
-    v = place(memory, spec, *spec.v, false, given.v, given.v_cache, args.v, args.v_out);
+    v = place(memory, spec, *spec.v, is_read, given.v, given.v_cache, args.v, args.v_out);
     if (given.form.v_rows != CacheRows::none && v.data != nullptr) {
       args.v_rows = memory.put(given.slots);
       args.v_cache_rows = static_cast<std::int64_t>(given.v_cache.size()) / row_of(*spec.v);
