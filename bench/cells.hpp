@@ -44,7 +44,7 @@ struct Case {
   /// There is a v of as many heads as k; q, k and v are parts of packed rows, and k and v are stored to pages by int64
   /// slots.
   bool append = false;
-  std::string_view model;  ///< with append: whose stages q, k and v go through; empty: those above
+  std::string_view model = {};  ///< with append: whose stages q, k and v go through; empty: those above
 
   std::string name() const;
   RopeSpec spec() const;

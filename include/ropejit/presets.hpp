@@ -12,16 +12,16 @@ inline namespace v0 {
 
 /// Whose kernels. Those of every engine here norm and rotate in fp32 and round to the tensors' dtype where they store;
 /// what differs is what they keep in registers. They turn a pair as Rounding::exact does, by a product and a fused
-/// multiply-add: their sources leave that to the compiler, and nvcc 13 makes it so for sm_80, sm_90 and sm_120, as LLVM
-/// does for gfx942 and gfx950. What the code that a model was trained through rounds is another matter
-/// (ModelOptions::parity).
+/// multiply-add: FlashInfer's source says so, the others' leave it to compilers, of which nvcc 13 makes it for sm_80,
+/// sm_90 and sm_120, and LLVM for gfx942 and gfx950. What the code that a model was trained through rounds is another
+/// matter (ModelOptions::parity).
 enum class Engine {
   exact,  ///< ropejit's own: nothing is rounded before the store
   /// vLLM's fused norm and rotation (fused_qk_norm_rope). Nothing is rounded between the two. It multiplies x by the
   /// product of r and w, ropejit x r by w: single elements may differ by an ulp.
   vllm_fused,
   /// vLLM's kernels one after the other (rms_norm, rotary_embedding): what the norm has multiplied by w, in fp32, is
-  /// rounded. Versions whose norm multiplies in the dtype have RoundAfter::norm as well.
+  /// rounded. Older versions multiply by w in the dtype (RoundAfter::norm as well), and turn in it (Rounding::p1).
   vllm,
   /// FlashInfer's fused norm and rotation of diffusion transformers (fused_qk_rmsnorm_rope) where it writes bf16: it
   /// rounds after the norm. Where it writes fp8 it does not.
@@ -37,11 +37,14 @@ enum class Engine {
 /// with weights RoundAfter::weight is set, of one with biases norm_bias, of one without either norm; where q's and k's
 /// differ, by q's. Whatever else these kernels are given was stored before them, or is done by one that reads what they
 /// stored: the points `bias`, `scale` and `rotation` are set where a spec has a stage for them, but for Engine::exact.
+/// Of a fused norm and rotation with stages behind, lanes that do not rotate are stored as well, and are not rounded
+/// here: `rotation` is of those that do.
 ///
 /// Cos and sin are not rounded: what precision an engine's table has is the table's, which launches can be given
 /// (LaunchForm::with_table). vLLM's and aiter's is of the model's dtype. Where cos and sin are computed instead,
-/// Rounding::p2 rounds them likewise; it does not fuse the products, which is seldom seen. `angle` stays, too: all of
-/// these engines have AngleRounding::fp32. Throws Error{invalid_argument} for a number that is no Engine.
+/// Rounding::p2 rounds them likewise; it does not fuse the products, which is seldom seen. `angle` stays, too: the
+/// engines' are fp32 products, as AngleRounding::fp32 has them. Throws Error{invalid_argument} for a number that is no
+/// Engine.
 ROPEJIT_EXPORT RopeSpec rounded_as(const RopeSpec& spec, Engine engine);
 
 ROPEJIT_EXPORT const char* to_string(Engine engine) noexcept;

@@ -64,6 +64,7 @@ def test_a_type_that_is_not_known_is_an_error_and_can_be_read_as_another():
     ("", {}, ValueError, "JSON"),
     ("{}\0", {}, ValueError, "character of number 0"),
     (LLAMA, {"tp": 3}, ValueError, "tp: found 3"),
+    (LLAMA, {"round_as": "trt"}, ValueError, "round_as: found"),
     (LLAMA, {"is": "x"}, ValueError, "is: found an unknown key"),
     (LLAMA, {"as_": "of-next-year"}, ValueError, "as: found"),
     ({**LLAMA, "model_type": "bert"}, {}, NotImplementedError, "which has no rotary embedding"),

@@ -91,18 +91,23 @@ WarmModel read_warm_model(const llvm::json::Object& object, const std::string& w
       options.as = reader.find_string("as", "a model type");
       options.prologue = reader.find_bool("prologue").value_or(false);
       const ModelRopes ropes = read_model_ropes(reader.get_object("config").object(), options, false);
-      model.ropes = warm_ropes_of(ropes);
+      model.ropes = warm_ropes_of(ropes, options.prologue);
       model.warnings = ropes.warnings();
     });
   }
   return model;
 }
 
-std::vector<WarmRope> warm_ropes_of(const ModelRopes& model) {
+std::vector<WarmRope> warm_ropes_of(const ModelRopes& model, bool prologues) {
   std::vector<WarmRope> ropes;
+  if (prologues) {
+    for (const RopeSpec& spec : model.specs()) ropes.push_back({.spec = spec, .of_prologue = true});
+    return ropes;
+  }
   for (const RopeRole role : {RopeRole::main, RopeRole::indexer, RopeRole::vision}) {
     try {
-      for (const RopeSpec& spec : model.specs(role)) ropes.push_back({spec, role == RopeRole::indexer});
+      for (const RopeSpec& spec : model.specs(role))
+        ropes.push_back({.spec = spec, .replicated = role == RopeRole::indexer});
     } catch (const Error& error) {
       if (error.code() != ErrorCode::unsupported) throw;
     }

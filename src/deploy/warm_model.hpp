@@ -28,6 +28,8 @@ std::vector<std::string> shipped_manifest_names();
 struct WarmRope {
   RopeSpec spec;            ///< its dtype is of no meaning
   bool replicated = false;  ///< every rank of tensor parallelism has all heads: an indexer's
+  /// Of layers that may lack k and v, or do not rotate (ModelOptions::prologue).
+  bool of_prologue = false;
 };
 
 struct WarmModel {
@@ -45,8 +47,8 @@ llvm::json::Object parse_json_object(std::string_view text, Problems& problems);
 WarmModel read_warm_model(const llvm::json::Object& object, const std::string& where, Problems& problems);
 
 /// Every rotation of a model: its layers', its indexers' and its vision tower's. A tower that this version does not
-/// build is left out.
-std::vector<WarmRope> warm_ropes_of(const ModelRopes& model);
+/// build is left out. `prologues`: the layers' are of ModelOptions::prologue, and no other is there.
+std::vector<WarmRope> warm_ropes_of(const ModelRopes& model, bool prologues = false);
 
 /// The models of cache/manifests/models.json, embedded when the library was built, in the file's order. Names are
 /// unique.

@@ -53,9 +53,25 @@ class Collector {
   std::map<std::string, std::size_t> places_;  ///< in plans_, by hash
 };
 
-// As the runtime behind the form has it: one spec, or one for each tensor.
-std::vector<RopeSpec> specs_of(RopeSpec spec, const WarmForm& form) {
+// What makes the sum of squares that a rank's norms over all heads are given; nothing where none is given one.
+std::vector<RopeSpec> specs_of_sums(RopeSpec spec) {
+  spec.v.reset();
+  bool gives = false;
+  for (Operand* operand : {&spec.q, spec.k ? &*spec.k : nullptr}) {
+    if (operand == nullptr || !operand->norm || operand->norm->statistic != Statistic::given_sum) continue;
+    operand->norm->statistic = Statistic::computed;
+    operand->norm->global_heads = 0;
+    gives = true;
+  }
+  if (!gives) return {};
+  return {spec};
+}
+
+// As the runtime behind the form has it: one spec, or one for each tensor; of prologues, for a form of nothing but
+// statistics, what makes them.
+std::vector<RopeSpec> specs_of(RopeSpec spec, const WarmForm& form, bool of_prologue) {
   if (form.rounding) spec.rounding = *form.rounding;
+  if (of_prologue && form.form.statistics_only) return specs_of_sums(std::move(spec));
   if (!form.apart || !spec.k) return {spec};
   RopeSpec q = spec;
   q.k.reset();
@@ -85,9 +101,10 @@ std::vector<AskedVariant> read_variants(const llvm::json::Object& line, const st
 }
 
 // The runtime's form for that spec. Layers that share keys and values launch q alone.
-LaunchForm form_of(const WarmForm& form, const RopeSpec& spec) {
+LaunchForm form_of(const WarmForm& form, const RopeSpec& spec, bool of_prologue) {
   LaunchForm own = form.form;
   if (form.own_table_dtype) own.table_dtype = spec.dtype;
+  if (!of_prologue) return own;
   if (!spec.k) own.k_rows = CacheRows::none;
   if (!spec.v) own.v_rows = CacheRows::none;
   return own;
@@ -133,8 +150,8 @@ void expand_rope(const WarmManifest& manifest, const WarmModel& model, const War
         RopeSpec laid = *spec;
         if (layout) laid.layout = *layout;
         for (const WarmForm& form : manifest.forms) {
-          for (const RopeSpec& one : specs_of(laid, form)) {
-            collector.add(one, form_of(form, one),
+          for (const RopeSpec& one : specs_of(laid, form, rope.of_prologue)) {
+            collector.add(one, form_of(form, one, rope.of_prologue),
                           fmt::format("{} {} tp {}{} {}", excerpt(model.name), to_string(dtype), degree,
                                       layout ? fmt::format(" {}", to_string(*layout)) : "", to_string(form)));
           }

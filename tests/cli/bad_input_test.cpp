@@ -127,6 +127,7 @@ TEST_CASE("a bad command line is refused in one line that names the option, and 
       {{"run", "--model", "MODEL", "--layout", "round"}, {"--layout", "round", "interleaved"}},
       {{"run", "--model", "MODEL", "--direction", "up"}, {"--direction", "up", "adjoint"}},
       {{"run", "--model", "MODEL", "--rounding", "p4"}, {"--rounding", "p4", "exact", "p3"}},
+      {{"run", "--model", "MODEL", "--round-as", "trt"}, {"--round-as", "trt", "exact", "tensorrt_llm"}},
       {{"run", "--model", "MODEL", "--angle", "fp64"}, {"--angle", "fp64", "fp32_inv_freq"}},
       {{"run", "--model", "MODEL", "--sine", "cosine"}, {"--sine", "cosine", "hardware"}},
       {{"inspect", "--model", "MODEL", "--sine"}, {"--sine", "KIND"}},

@@ -92,6 +92,20 @@ TEST_CASE("roundings and the sine are the spec's, or an option's over it") {
   CHECK(changed.out.find("rounding") == std::string::npos);
 }
 
+TEST_CASE("roundings are an engine's by name, and --rounding is taken over it") {
+  const Program program;
+  const std::string model = program.file(
+      "spec.json",
+      R"({"schema": 1, "q": {"heads": 4, "head_dim": 8, "norm": {"eps": 1e-6}}, "rounding": "p1", "round_after": ["norm"]})");
+  const Finished given = program({"inspect", "--model", model, "--round-as", "vllm"});
+  INFO(given.out << given.err);
+  CHECK(given.status == 0);
+  CHECK(given.out.find(" rounded after weight forward") != std::string::npos);
+  CHECK(given.out.find(" rounding ") == std::string::npos);
+  const Finished over = program({"inspect", "--model", model, "--rounding=p2", "--round-as=tensorrt_llm"});
+  CHECK(over.out.find(" rounding p2 forward") != std::string::npos);
+}
+
 TEST_CASE("inspect shows frequencies as they were rounded") {
   const Program program;
   const std::string model = program.file("spec.json", R"({"schema": 1, "q": {"heads": 4, "head_dim": 8}})");

@@ -67,7 +67,8 @@ TEST_CASE("Enumerators that the generic kernel gets by number stand in the templ
   CHECK(of_templates("CacheRows") == of_library<CacheRows>());
   CHECK(of_templates("Rounding") == of_library<Rounding>());
   CHECK(of_templates("TableUse") == std::vector<std::string>{"as_given", "inverse", "shift"});
-  CHECK(of_templates("StatisticUse") == std::vector<std::string>{"computed", "handed_out", "given"});
+  CHECK(of_templates("StatisticUse") ==
+        std::vector<std::string>{"computed", "handed_out", "given", "sum_handed_out", "sum_given"});
   // What the templates have beside: angles_number and sine_number of codegen/generic.cpp leave room for it.
   CHECK(without(of_templates("AngleSource"), "product") == of_library<AngleSource>());
   CHECK(of_templates("AngleSource").at(1) == "product");

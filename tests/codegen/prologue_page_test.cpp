@@ -1,4 +1,5 @@
-// The table of docs/prologue.md: what the kernels' own constants say of a segment's shuffles and extra reads.
+// The table of docs/prologue.md: what the kernels' own constants say of a segment's shuffles and of what its threads
+// hand round.
 #include <sstream>
 #include <string>
 #include <vector>
@@ -67,7 +68,7 @@ std::string row() {
 
 }  // namespace
 
-TEST_CASE("The page on the prologue has the shuffles and the extra reads that the kernels have", "[codegen]") {
+TEST_CASE("The page on the prologue has the shuffles and the words handed round that the kernels have", "[codegen]") {
   const std::vector<std::string> kernels = {
       row<Layout::split_half, 64, 64>(),    row<Layout::split_half, 72, 72>(),   row<Layout::split_half, 80, 80>(),
       row<Layout::split_half, 96, 96>(),    row<Layout::split_half, 128, 128>(), row<Layout::split_half, 128, 64>(),

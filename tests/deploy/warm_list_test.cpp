@@ -146,3 +146,16 @@ TEST_CASE("Every architecture that NVRTC knows takes the kernels of a list") {
   }
   CHECK(compiled >= 3);
 }
+
+TEST_CASE("The prologues of 25 models are at most 1,000 binaries an architecture") {
+  Problems problems;
+  const WarmManifest manifest = read_warm_manifest(*shipped_manifest("prologues"), shipped_models(), problems);
+  CHECK(problems.empty());
+  CHECK(manifest.models.size() == 25);
+  for (const char* arch : {"sm_80", "sm_90", "sm_100", "sm_120"}) {
+    INFO(arch);
+    const WarmList list = test::list_of(*shipped_manifest("prologues"), {known_target(arch)});
+    CHECK(list.items.size() >= 500);
+    CHECK(list.items.size() <= 1000);
+  }
+}

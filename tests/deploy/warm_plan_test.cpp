@@ -38,14 +38,14 @@ TEST_CASE("A degree of tensor parallelism divides the heads, leaves each rank a 
                       {12, 2, 8, 0, 0},  {71, 1, 71, 1, 1}, {8, 0, 4, 2, 0},  {128, 1, 8, 16, 1}};
   for (const Row& row : rows) {
     INFO(row.q << " " << row.k << " by " << row.degree);
-    const std::optional<RopeSpec> spec = sharded({spec_of(row.q, row.k), false}, row.degree);
+    const std::optional<RopeSpec> spec = sharded({.spec = spec_of(row.q, row.k)}, row.degree);
     REQUIRE(spec.has_value() == (row.q_of_rank > 0));
     if (!spec) continue;
     CHECK(spec->q.heads == row.q_of_rank);
     CHECK(spec->k.has_value() == (row.k > 0));
     if (spec->k) CHECK(spec->k->heads == row.k_of_rank);
   }
-  CHECK(sharded({spec_of(12, 2), true}, 8) == spec_of(12, 2));
+  CHECK(sharded({.spec = spec_of(12, 2), .replicated = true}, 8) == spec_of(12, 2));
 }
 
 TEST_CASE("A manifest expands to every combination, and equal plans are one") {
@@ -105,9 +105,9 @@ TEST_CASE("Every shipped manifest expands, in every form of every runtime") {
     std::size_t asked, plans;
   };
   // What `ropejit warm --manifest NAME --dry-run` says; to be approved by a person when models are added.
-  const Golden goldens[] = {{"all", 564, 396}, {"deepseek", 192, 106}, {"gemma", 360, 135},
-                            {"glm", 48, 32},   {"llama", 392, 292},    {"mistral", 112, 84},
-                            {"phi", 72, 56},   {"qwen", 392, 249},     {"vision", 56, 56}};
+  const Golden goldens[] = {{"all", 564, 396},   {"deepseek", 192, 106}, {"gemma", 360, 135}, {"glm", 48, 32},
+                            {"llama", 392, 292}, {"mistral", 112, 84},   {"phi", 72, 56},     {"prologues", 144, 139},
+                            {"qwen", 392, 249},  {"vision", 56, 56}};
   std::set<std::string> named;
   for (const Golden& golden : goldens) {
     const WarmPlans plans = test::plans_of(*shipped_manifest(golden.name));
@@ -127,6 +127,48 @@ TEST_CASE("Every shipped manifest expands, in every form of every runtime") {
   Problems problems;
   CHECK(expand(every, problems).plans.size() > 9'000);
   for (const std::string& line : problems.lines()) FAIL_CHECK(line);
+}
+
+TEST_CASE("Prologues of a model are those of each sort of its layers, as its ranks launch them") {
+  const std::string form = R"({"strides":"free","k_rows":"slots64","v_rows":"slots64"})";
+  const std::string sums = R"({"strides":"free","norm_statistics":true,"norm_sums":true,"statistics_only":true})";
+  const auto plans_of = [&](const std::string& config, const std::string& more) {
+    return test::plans_of(R"({"schema":1,"models":[{"name":"m","prologue":true,"config":{"num_attention_heads":8,)" +
+                          config + R"(}}],"dtypes":["bf16"],"forms":[)" + form + "," + sums + "]" + more + "}");
+  };
+  // One rank adds all squares by itself, and no launch gives it a sum.
+  const std::string olmo = R"("model_type":"olmo2","num_key_value_heads":4,"hidden_size":512,"num_hidden_layers":2)";
+  const WarmPlans alone = plans_of(olmo, "");
+  REQUIRE(alone.plans.size() == 1);
+  CHECK(alone.plans[0].spec.q.norm->statistic == Statistic::computed);
+  CHECK(alone.plans[0].spec.v == Operand{4, 64});
+  CHECK(alone.plans[0].form.v_rows == CacheRows::slots64);
+  // Two give each other their sums, which a launch of nothing else makes.
+  const WarmPlans shared = plans_of(olmo, R"(,"tensor_parallel":[2])");
+  REQUIRE(shared.plans.size() == 2);
+  const RopeSpec& spec = shared.plans[0].spec;
+  CHECK(spec.q.heads == 4);
+  CHECK(spec.q.norm->statistic == Statistic::given_sum);
+  CHECK(spec.q.norm->global_heads == 8);
+  CHECK(spec.k->norm->global_heads == 4);
+  CHECK(spec.v == Operand{2, 64});
+  const RopeSpec& makes = shared.plans[1].spec;
+  CHECK(makes.q.norm->statistic == Statistic::computed);
+  CHECK_FALSE(makes.v);
+  CHECK(shared.plans[1].form.statistics_only);
+  // Layers that take k and v from others launch q alone, and those that do not rotate are there, too.
+  const WarmPlans gemma = plans_of(R"("model_type":"gemma3n_text","num_key_value_heads":2,"head_dim":64,
+      "num_hidden_layers":4,"num_kv_shared_layers":2,"layer_types":["sliding_attention","full_attention",
+      "sliding_attention","full_attention"])",
+                                   "");
+  REQUIRE(gemma.plans.size() == 4);
+  CHECK(gemma.plans[0].form.k_rows == CacheRows::slots64);
+  CHECK_FALSE(gemma.plans[2].spec.k);
+  CHECK(gemma.plans[2].form.k_rows == CacheRows::none);
+  const WarmPlans smol = plans_of(
+      R"("model_type":"smollm3","num_key_value_heads":2,"head_dim":64,"num_hidden_layers":4,"rope_theta":1e6)", "");
+  REQUIRE(smol.plans.size() == 2);
+  CHECK(smol.plans[1].spec.q.rotates == false);
 }
 
 TEST_CASE("What a service recorded is read line by line, with every problem") {

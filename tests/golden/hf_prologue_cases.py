@@ -91,6 +91,7 @@ CASES = [
     row(config_of("smollm3", 64, layers=2, no_rope_layers=[1, 0], rope_parameters=ROPE), "none", layer=1),
     row(config_of("openai_privacy_filter", 64, layer_types=["sliding_attention"], rope_parameters=ROPE), "none"),
     row(config_of("esm", 64, 4, 4, position_embedding_type="rotary"), "none"),
+    row(config_of("gpt_oss", 64, layer_types=full(), sliding_window=8, rope_parameters=ROPE), "none"),
     row(config_of("granite", 64, rope_parameters=ROPE), "none"),
     row(config_of("solar_open", rope_parameters=ROPE), "none"),
 ]

@@ -58,6 +58,8 @@ SMALLER = {
     "gemma3n_text": {"vocab_size_per_layer_input": 96, "hidden_size_per_layer_input": 8, "laurel_rank": 4},
     "gemma4_text": {"vocab_size_per_layer_input": 96, "hidden_size_per_layer_input": 8},
 }
+# Of what keeps a model small, what its rotation depends on.
+TOLD = {"cohere2_moe": ["first_k_dense_replace"]}
 EPS_KEYS = {"rms_norm_eps": 0.011, "norm_eps": 0.012, "layer_norm_eps": 0.013}
 # Files that say more than the class, or turn what a family does on or off.
 MORE = {
@@ -154,6 +156,7 @@ def case_of(model_type, more):
             kinds = getattr(config, "layer_types", None)
             if isinstance(kinds, list) and len(set(kinds)) > 1:
                 fields["layer_types"] = kinds
+            fields.update({key: SMALL[key] for key in TOLD.get(model_type, [])})
             return {"config": {"model_type": model_type, **fields}, **case}, None
         except Exception as error:
             failure = f"{type(error).__name__}: {str(error)[:150]}"

@@ -259,6 +259,45 @@ TEST_CASE("parity gives every spec of a model its family's rounding") {
   CHECK(file("deepseek-v3.2", options).specs(RopeRole::indexer).front().angle == AngleRounding::fp32);
 }
 
+TEST_CASE("round_as gives every spec of a model an engine's rounding, and leaves its angles exact") {
+  ModelOptions options;
+  options.round_as = Engine::vllm;
+  options.prologue = true;
+  const RopeSpec spec = model_with(R"("model_type": "qwen3", "head_dim": 64)", options).specs().front();
+  REQUIRE(spec.q.norm);
+  CHECK(spec.round_after.weight);
+  CHECK_FALSE(spec.round_after.norm);
+  CHECK(spec.rounding == Rounding::exact);
+  CHECK(spec.angle == AngleRounding::exact);
+  for (const char* name : {"qwen2.5-vl-7b", "deepseek-v3.2"}) {
+    INFO(name);
+    ModelOptions rounded;
+    rounded.round_as = Engine::aiter;
+    for (const RopeRole role : {RopeRole::main, RopeRole::indexer, RopeRole::vision}) {
+      const std::vector<RopeSpec> specs = file(name).specs(role);
+      REQUIRE(file(name, rounded).specs(role).size() == specs.size());
+      for (std::size_t i = 0; i < specs.size(); ++i) {
+        CHECK(file(name, rounded).specs(role)[i] == rounded_as(specs[i], Engine::aiter));
+      }
+    }
+  }
+}
+
+TEST_CASE("round_as together with parity is refused, and so is what is no engine") {
+  ModelOptions options;
+  options.parity = true;
+  options.round_as = Engine::tensorrt_llm;
+  const auto both = error_of([&] { return model_with(R"("model_type": "llama")", options); });
+  REQUIRE(both);
+  CHECK(both->code() == ErrorCode::invalid_argument);
+  CHECK(contains(both->what(), "round_as: found tensorrt_llm with parity, allowed: one of round_as and parity"));
+  options.parity = false;
+  options.round_as = static_cast<Engine>(9);
+  const auto none = error_of([&] { return model_with(R"("model_type": "llama")", options); });
+  REQUIRE(none);
+  CHECK(contains(none->what(), "round_as: found 9, allowed: exact, vllm_fused"));
+}
+
 TEST_CASE("keys of a rope dictionary that nothing reads are told of") {
   struct Row {
     const char* fields;

@@ -54,7 +54,8 @@ std::string stages_of(const Operand& operand, bool rotates, const RoundAfter& ro
   const bool turned = operand.rotates.value_or(rotates);
   std::vector<StageName> order = operand.order;
   if (order.empty()) {
-    order = {StageName::norm, StageName::clamp, StageName::scale, StageName::rotate, StageName::temperature};
+    order = {StageName::norm,       StageName::clamp,  StageName::scale,
+             StageName::head_scale, StageName::rotate, StageName::temperature};
   }
   std::string text;
   for (const StageName stage : order) {
@@ -64,6 +65,7 @@ std::string stages_of(const Operand& operand, bool rotates, const RoundAfter& ro
       CHECK(rounds.scale);
       text += fmt::format("scale {:.12g}; ", *operand.scale);
     }
+    if (stage == StageName::head_scale && operand.head_scales) text += "head_scale; ";
     if (stage == StageName::rotate && turned) text += "rotate; ";
     if (stage == StageName::temperature && operand.temperature) {
       const Temperature& tau = *operand.temperature;
@@ -132,15 +134,16 @@ std::optional<ModelRopes> read(const llvm::json::Object& config, std::string& wh
   ModelOptions options;
   options.prologue = true;
   options.parity = true;
-  const llvm::json::Object more[] = {
-      llvm::json::Object{},
-      llvm::json::Object{{"rope_theta", 5e5}},
-      llvm::json::Object{{"partial_rotary_factor", 0.5}},
-      llvm::json::Object{{"rope_theta", 5e5}, {"partial_rotary_factor", 0.5}},
-      llvm::json::Object{{"rope_parameters", dict_of({}, 1)}},
-      llvm::json::Object{{"rope_parameters", dict_of({4, 2, 2}, 1)}},
-      llvm::json::Object{{"rope_parameters", dict_of({1, 1, 0}, 0.25)}},
-      llvm::json::Object{{"rotary_emb_base", 5e5}, {"rotary_pct", 0.5}},
+  using llvm::json::Object;
+  const Object more[] = {
+      Object{},
+      Object{{"rope_theta", 5e5}},
+      Object{{"partial_rotary_factor", 0.5}},
+      Object{{"rope_theta", 5e5}, {"partial_rotary_factor", 0.5}},
+      Object{{"rope_parameters", dict_of({}, 1)}},
+      Object{{"rope_parameters", dict_of({4, 2, 2}, 1)}},
+      Object{{"rope_parameters", dict_of({1, 1, 0}, 0.25)}},
+      Object{{"rotary_emb_base", 5e5}, {"rotary_pct", 0.5}},
   };
   for (const llvm::json::Object& fields : more) {
     llvm::json::Object whole = config;
@@ -174,7 +177,6 @@ TEST_CASE("what q, k and v go through is what transformers' own models do with t
     const llvm::json::Array& sorts = *reader.find("sorts")->getAsArray();
     const llvm::json::Array& layers = *reader.find("layers")->getAsArray();
     if (!model) {
-      if (getenv("SHOW")) printf("%s: %s\n", type.c_str(), why.c_str());
       ++counts[why.find("prologue: found") != std::string::npos ? "refused" : "not read"];
       INFO(why);
       // What every stage is known of is built, but for the rotation itself.

@@ -196,13 +196,13 @@ TEST_CASE("With transformers' own cos, sin and reciprocals, prologues are its ow
   }
 }
 
-// What may differ where the statistic is ours. RMS norms: r by an ulp, which moves what lies beside the middle of two
-// numbers. LayerNorm: transformers' (torch's) adds x r and -m r where N9 and StableLM have it, and its mean is another
-// sum, so that lanes near the mean have other low bits. L2: its root, its quotient and its product are each rounded to
-// the dtype, where ours has one reciprocal.
+// What may differ where the statistic is ours. r is another sum, and another root, than torch's, so it may be an ulp
+// off and move what lies beside the middle of two numbers; so may the mean of a LayerNorm (N7 to N9), and torch's own
+// (StableLM, N9) is x r + (-m r). L2 (N11) is another function as it is written: its root, its quotient with the root
+// of head_dim and its product are each rounded to the dtype, where ours has one reciprocal and a constant.
 TEST_CASE("With transformers' cos and sin alone, few elements of prologues differ from its own", "[numeric][golden]") {
   const std::map<std::string, double> most = {{"N1", 1e-3}, {"N2", 1e-3}, {"N3", 1e-3}, {"N4", 1e-3}, {"N5", 1e-3},
-                                              {"N7", 2e-3}, {"N8", 2e-3}, {"N9", 1e-3}, {"N11", 0.7}, {"none", 0}};
+                                              {"N7", 1e-3}, {"N8", 1e-3}, {"N9", 1e-3}, {"N11", 0.6}, {"none", 0}};
   for (const test::TargetPtr& target : test::targets()) {
     std::map<std::string, Difference> of_rounding;
     for (const GoldenPrologue& given : test::read_golden_prologues()) {

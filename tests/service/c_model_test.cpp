@@ -85,6 +85,14 @@ TEST_CASE("C reads a config as another type, and is told what nothing reads") {
   CHECK((*told.getArray("warnings"))[0].getAsString()->contains("rope_base"));
 }
 
+TEST_CASE("C reads a config whose specs are rounded as an engine's kernels") {
+  const std::string qwen3 =
+      std::string(R"({"model_type": "qwen3", "head_dim": 64, "num_key_value_heads": 2, )") + kFields + "}";
+  const llvm::json::Object answer = answer_of(qwen3, R"({"round_as": "flashinfer", "prologue": true})");
+  const llvm::json::Object& spec = *(*answer.getArray("layers"))[0].getAsObject()->getObject("spec");
+  CHECK(text_of(*spec.get("round_after")) == R"(["weight"])");
+}
+
 TEST_CASE("bad arguments of ropejit_model_ropes are named, and write nothing") {
   struct Row {
     const char* config;
@@ -104,6 +112,8 @@ TEST_CASE("bad arguments of ropejit_model_ropes are named, and write nothing") {
       {llama.c_str(), R"({"as": 3})", ROPEJIT_PARSE_ERROR, "as: found 3"},
       {llama.c_str(), R"({"tp": 0})", ROPEJIT_INVALID_ARGUMENT, "tp: found 0"},
       {llama.c_str(), R"({"tp": 3})", ROPEJIT_INVALID_ARGUMENT, "tp: found 3"},
+      {llama.c_str(), R"({"round_as": "trt"})", ROPEJIT_INVALID_ARGUMENT, "round_as: found \"trt\", allowed: exact, "},
+      {llama.c_str(), R"({"round_as": "vllm", "parity": true})", ROPEJIT_INVALID_ARGUMENT, "found vllm with parity"},
       {llama.c_str(), R"({"dtype": "int8"})", ROPEJIT_PARSE_ERROR, "dtype"},
   };
   for (const Row& row : rows) {
