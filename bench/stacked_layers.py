@@ -153,11 +153,104 @@ class OwnPrologue:
         raise Captured(q, k, v)
 
 
-def in_bf16(prologue):
-    """A prologue that is given fp64 and gives it, and is bf16 between."""
+def in_bf16(prologue, mode):
+    """A prologue within a model of fp64, that takes bf16 and gives it."""
 
     def narrowed(number, projected, own):
-        with torch.overrides._disable_torch_function_mode():
-            pass
+        narrow = ({name: x.to(torch.bfloat16) for name, x in each.items()} for each in (projected, own))
+        return {name: x.to(torch.float64) for name, x in prologue(number, *narrow).items()}
 
-    return narrowed
+    def called(*given):
+        with mode.paused():
+            return narrowed(*given)
+
+    return called
+
+
+# --- all of it --------------------------------------------------------------------------------------------------------
+
+
+def logits_of(model, ids):
+    return model(input_ids=ids, use_cache=False).logits.double()
+
+
+class Errors:
+    """Of logits against fp64, over all seeds; those of tokens that a model rules out are left out."""
+
+    def __init__(self):
+        self.most, self.squares, self.count = 0.0, 0.0, 0
+
+    def add(self, logits, truth):
+        error = (logits - truth)[truth > -1e30]
+        if not error.isfinite().all():
+            raise RuntimeError("logits are not finite")
+        self.most = max(self.most, error.abs().max().item())
+        self.squares += error.square().sum().item()
+        self.count += error.numel()
+
+    def rms(self):
+        return (self.squares / self.count) ** 0.5
+
+
+def measure(rope, model_type, options):
+    """The errors of the whole model in bf16 by its own prologue and by ropejit's, and likewise of the prologue alone."""
+    errors = [Errors() for _ in range(4)]
+    for seed in range(options.seeds):
+        original, reference = pair_of(model_type, seed, options.device)
+        generator = torch.Generator().manual_seed(seed)
+        ids = torch.randint(5, original.config.vocab_size, (options.batch, options.tokens), generator=generator)
+        ids = ids.to(options.device)
+        ours, mode = RopejitPrologue(rope, original), Fp64(strict=True)
+        theirs = OwnPrologue(original, ids)
+        with mode:
+            truth = logits_of(reference, ids)
+        made = [logits_of(original, ids)]
+        with prologues(original, ours):
+            made.append(logits_of(original, ids))
+        for each in (theirs, ours):
+            with mode, prologues(reference, in_bf16(each, mode)):
+                made.append(logits_of(reference, ids))
+        if ours.launches != 2 * len(ours.layers):
+            raise RuntimeError(f"{model_type}: {ours.launches} launches of {len(ours.layers)} layers")
+        for error, logits in zip(errors, made, strict=True):
+            error.add(logits, truth)
+    return errors
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(FAMILIES)} (all)")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--library", default=os.environ.get("ROPEJIT_LIBRARY") or ropejit_c.find_library())
+    parser.add_argument("--batch", type=int, default=2, help="sequences (2)")
+    parser.add_argument("--tokens", type=int, default=192, help="of a sequence (192)")
+    parser.add_argument("--seeds", type=int, default=3, help="models of each family, with other weights (3)")
+    options = parser.parse_args()
+    if unknown := set(options.models) - set(FAMILIES):
+        parser.error(f"MODEL: found {', '.join(sorted(unknown))}, allowed: {', '.join(FAMILIES)}")
+    warnings.simplefilter("ignore")
+    transformers.logging.set_verbosity_error()
+    torch.set_grad_enabled(False)
+    sys.excepthook = ropejit_c.exit_with_error
+    rope = ropejit_c.Ropejit(options.library, "host" if options.device == "cpu" else "cuda")
+    device = torch.cuda.get_device_name() if options.device == "cuda" else "the host target"
+    print(f"ropejit {rope.version()} on {device}, transformers {transformers.__version__}, torch {torch.__version__}")
+    print("\nErrors of logits against fp64, of the model's own code and with ropejit's prologue, and their ratio\n")
+    print("| model | max, own | ropejit | RMS, own | ropejit | ratio | alone: RMS, own | ropejit | ratio |")
+    print("|---" * 9 + "|")
+    failed = []
+    for model_type in options.models or FAMILIES:
+        own, ours, own_alone, ours_alone = measure(rope, model_type, options)
+        ratios = [ours.rms() / own.rms(), ours_alone.rms() / own_alone.rms()]
+        cells = [f"{x:.2e}" for x in (own.most, ours.most, own.rms(), ours.rms())] + [f"{ratios[0]:.3f}"]
+        cells += [f"{x:.2e}" for x in (own_alone.rms(), ours_alone.rms())] + [f"{ratios[1]:.3f}"]
+        print(f"| {model_type} | {' | '.join(cells)} |", flush=True)
+        if max(ratios) > LIMIT:
+            failed.append(model_type)
+    if failed:
+        print(f"\nabove {LIMIT}: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,5 +1,6 @@
 """Small models of Hugging Face transformers for stacked_layers.py: the families, random weights, and the same in fp64."""
 
+import contextlib
 import math
 
 import torch
@@ -48,9 +49,17 @@ FAMILIES = {
                    "num_res_blocks": 1, "latent_channels": 8}),
     "stablelm": family(4, 2, 160, qk_layernorm=True, rope_parameters=rope(1e4, partial_rotary_factor=0.25)),
     "phi": family(4, 2, 80, qk_layernorm=True, rope_parameters=rope(1e4, partial_rotary_factor=0.4)),
+    # v's norm, too; two sizes of heads
+    "gemma4_text": family(
+        4, 1, 256, 256, global_head_dim=512, sliding_window=64, layer_types=LOCAL_LAYERS, num_kv_shared_layers=0,
+        vocab_size_per_layer_input=1000, hidden_size_per_layer_input=32,
+        rope_parameters={"sliding_attention": rope(1e4),
+                         "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1e6}}),
     # no norm: a factor of the position; a limit, of v too
     "ministral3": family(
-        4, 2, 128, rope_parameters=rope(llama_4_scaling_beta=0.1, original_max_position_embeddings=32)),
+        4, 2, 128, rope_parameters={
+            "rope_type": "yarn", "rope_theta": 1e6, "factor": 64, "original_max_position_embeddings": 64, "beta_fast": 32,
+            "beta_slow": 1, "mscale": 1, "mscale_all_dim": 1, "llama_4_scaling_beta": 0.1}),
     "olmo": family(4, 2, 128, clip_qkv=1.0, rope_parameters=rope(1e4)),
 }
 
@@ -76,31 +85,45 @@ def randomise(model, generator):
             noise = torch.randn(parameter.shape, generator=generator)
             if "norm" in type(module).__name__.lower() or name == "bias":
                 parameter += (0.3 * noise).to(parameter)
+        if getattr(module, "scaling", None) == 1:  # q k is not divided by the root of head_dim, which weights make up for
+            module.k_norm.weight /= math.sqrt(module.head_dim)
 
 
 class Fp64(TorchFunctionMode):
     """All that is asked for in fp32, as norms and angles are, is fp64. `strict`: a result of another floating type is an
-    error, so that a reference is fp64 from end to end, or told."""
+    error, so that a reference is fp64 from end to end."""
 
     WIDE = {torch.float32: torch.float64, torch.complex64: torch.complex128}
 
     def __init__(self, strict):
         super().__init__()
         self.strict = strict
+        self.is_on = True
 
     def __enter__(self):
-        self.usual = torch.get_default_dtype()  # what a quotient of integers has
-        torch.set_default_dtype(torch.float64)
+        torch.set_default_dtype(torch.float64)  # a quotient of integers has it
         return super().__enter__()
 
     def __exit__(self, *error):
         super().__exit__(*error)
-        torch.set_default_dtype(self.usual)
+        torch.set_default_dtype(torch.float32)
+
+    @contextlib.contextmanager
+    def paused(self):
+        self.is_on = False
+        torch.set_default_dtype(torch.float32)
+        try:
+            yield
+        finally:
+            self.is_on = True
+            torch.set_default_dtype(torch.float64)
 
     def widened(self, value):
         return self.WIDE.get(value, value) if isinstance(value, torch.dtype) else value
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
+        if not self.is_on:
+            return function(*args, **(kwargs or {}))
         function = torch.Tensor.double if function is torch.Tensor.float else function
         kwargs = {name: self.widened(value) for name, value in (kwargs or {}).items()}
         result = function(*(self.widened(value) for value in args), **kwargs)
@@ -116,12 +139,11 @@ def is_wide(tensor):
 
 def pair_of(model_type, seed, device):
     """A model in bf16 as its own code has it, and the same weights in fp64, whose frequencies are fp64 as well."""
-    config = config_of(model_type)
     torch.manual_seed(seed)
-    original = made_of(config, torch.bfloat16)
+    original = made_of(config_of(model_type), torch.bfloat16)
     randomise(original, torch.Generator().manual_seed(seed))
     with Fp64(strict=False):
-        reference = made_of(config, torch.float64)
+        reference = made_of(config_of(model_type), torch.float64)
     reference.load_state_dict(original.state_dict())
     for name, buffer in original.named_buffers():
         if name.endswith("inv_freq") and buffer.dtype != torch.float32:
