@@ -31,9 +31,6 @@ NORMS = {"q": ("q_norm", "q_layernorm", "query_layernorm"), "k": ("k_norm", "k_l
 NO_STAGES = {"heads", "head_dim", "first_lane", "rotates"}
 
 
-# --- a model's attentions, and what they are given --------------------------------------------------------------------
-
-
 def attentions_of(model):
     return [each for each in model.modules() if hasattr(each, "q_proj") and hasattr(each, "layer_idx")]
 
@@ -194,9 +191,8 @@ def measure(rope, model_type, options):
     errors = [Errors() for _ in range(4)]
     for seed in range(options.seeds):
         original, reference = pair_of(model_type, seed, options.device)
-        generator = torch.Generator().manual_seed(seed)
-        ids = torch.randint(5, original.config.vocab_size, (options.batch, options.tokens), generator=generator)
-        ids = ids.to(options.device)
+        torch.manual_seed(seed)
+        ids = torch.randint(5, original.config.vocab_size, (options.batch, options.tokens)).to(options.device)
         ours, mode = RopejitPrologue(rope, original, options.parity), Fp64(strict=True)
         theirs = OwnPrologue(original, ids)
         with mode:
