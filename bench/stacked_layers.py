@@ -2,9 +2,9 @@
 """Logits of a few stacked layers against fp64, with a model's own prologue and with ropejit's in its place.
 
 Small models of Hugging Face transformers, with random weights and heads of their real size, run three times: in fp64,
-in bf16 by their own code, and in bf16 with what lies between projections and attention (norms, rotation, factors) done by
-ropejit's kernels. Nothing else changes: attention is given ropejit's q and k (and v, where a model does something to v)
-in place of the model's own. "alone" tells more: there all else is fp64, and only the prologue takes and gives bf16.
+in bf16 by their own code, and in bf16 with what lies between projections and attention (norms, rotation, factors) done
+by ropejit's kernels. Nothing else changes: attention is given ropejit's q and k (and v, where a model does something to
+v) in place of the model's own. "alone" tells more: there all else is fp64, and only the prologue takes and gives bf16.
 
     python3 bench/stacked_layers.py --device cuda --library libropejit.so
 
@@ -29,9 +29,6 @@ FORM = {"placement": "in_place", "strides": "free", "positions": "ids64"}
 NAMES = {"q": ropejit_c.Q, "k": ropejit_c.K, "v": ropejit_c.V}
 NORMS = {"q": ("q_norm", "q_layernorm", "query_layernorm"), "k": ("k_norm", "k_layernorm", "key_layernorm"), "v": ()}
 NO_STAGES = {"heads", "head_dim", "first_lane", "rotates"}
-
-
-# --- a model's attentions, and what they are given --------------------------------------------------------------------
 
 
 def attentions_of(model):
@@ -84,8 +81,8 @@ def weights_of(attention, name):
 class RopejitPrologue:
     """What a layer's spec asks for, by its kernel, over what the projections gave."""
 
-    def __init__(self, rope, model):
-        told = rope.model_ropes(json.loads(model.config.to_json_string()), prologue=True)
+    def __init__(self, rope, model, parity):
+        told = rope.model_ropes(json.loads(model.config.to_json_string()), prologue=True, parity=parity)
         if told["warnings"]:
             raise ropejit_c.RopejitError("; ".join(told["warnings"]))
         self.rope, self.layers, self.launches = rope, [], 0
@@ -156,15 +153,12 @@ class OwnPrologue:
 def in_bf16(prologue, mode):
     """A prologue within a model of fp64, that takes bf16 and gives it."""
 
-    def narrowed(number, projected, own):
-        narrow = ({name: x.to(torch.bfloat16) for name, x in each.items()} for each in (projected, own))
-        return {name: x.to(torch.float64) for name, x in prologue(number, *narrow).items()}
-
-    def called(*given):
+    def narrowed(number, *given):
         with mode.paused():
-            return narrowed(*given)
+            narrow = ({name: x.to(torch.bfloat16) for name, x in each.items()} for each in given)
+            return {name: x.to(torch.float64) for name, x in prologue(number, *narrow).items()}
 
-    return called
+    return narrowed
 
 
 # --- all of it --------------------------------------------------------------------------------------------------------
@@ -193,14 +187,13 @@ class Errors:
 
 
 def measure(rope, model_type, options):
-    """The errors of the whole model in bf16 by its own prologue and by ropejit's, and likewise of the prologue alone."""
+    """The errors of the whole model in bf16 by its own prologue and by ropejit's, and likewise of a prologue alone."""
     errors = [Errors() for _ in range(4)]
     for seed in range(options.seeds):
         original, reference = pair_of(model_type, seed, options.device)
-        generator = torch.Generator().manual_seed(seed)
-        ids = torch.randint(5, original.config.vocab_size, (options.batch, options.tokens), generator=generator)
-        ids = ids.to(options.device)
-        ours, mode = RopejitPrologue(rope, original), Fp64(strict=True)
+        torch.manual_seed(seed)
+        ids = torch.randint(5, original.config.vocab_size, (options.batch, options.tokens)).to(options.device)
+        ours, mode = RopejitPrologue(rope, original, options.parity), Fp64(strict=True)
         theirs = OwnPrologue(original, ids)
         with mode:
             truth = logits_of(reference, ids)
@@ -225,6 +218,7 @@ def main():
     parser.add_argument("--batch", type=int, default=2, help="sequences (2)")
     parser.add_argument("--tokens", type=int, default=192, help="of a sequence (192)")
     parser.add_argument("--seeds", type=int, default=3, help="models of each family, with other weights (3)")
+    parser.add_argument("--parity", action="store_true", help="ropejit rounds where the model's own code does")
     options = parser.parse_args()
     if unknown := set(options.models) - set(FAMILIES):
         parser.error(f"MODEL: found {', '.join(sorted(unknown))}, allowed: {', '.join(FAMILIES)}")

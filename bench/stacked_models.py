@@ -1,4 +1,4 @@
-"""Small models of Hugging Face transformers for stacked_layers.py: the families, random weights, and the same in fp64."""
+"""Small models of Hugging Face transformers for stacked_layers.py: families, random weights, and the same in fp64."""
 
 import contextlib
 import math
@@ -41,25 +41,28 @@ FAMILIES = {
         4, 1, 128, intermediate_size_mlp=512, num_local_experts=1, num_experts_per_tok=1, moe_layers=[],
         no_rope_layers=[1, 1, 1, 0], use_qk_norm=True, attn_temperature_tuning=True, floor_scale=32, attn_scale=0.1,
         attention_chunk_size=128, rope_parameters=rope(5e5)),
-    # LayerNorm: weights of each head; biases too; of some lanes' rotation; weights and biases of a head
+    # LayerNorm: weights of each head; biases too; some lanes rotate; weights and biases of a head
     "cohere": family(4, 2, 128, use_qk_norm=True, rope_parameters=rope(1e4)),
     "chameleon": family(
         4, 2, 128, rope_parameters=rope(1e4), vocabulary_map={"<image>": 4},
         vq_config={"embed_dim": 8, "num_embeddings": 16, "base_channels": 32, "channel_multiplier": [1],
                    "num_res_blocks": 1, "latent_channels": 8}),
     "stablelm": family(4, 2, 160, qk_layernorm=True, rope_parameters=rope(1e4, partial_rotary_factor=0.25)),
-    "phi": family(4, 2, 80, qk_layernorm=True, rope_parameters=rope(1e4, partial_rotary_factor=0.4)),
+    "phi": family(
+        4, 2, 80, qk_layernorm=True, partial_rotary_factor=0.4,
+        rope_parameters=rope(1e4, partial_rotary_factor=0.4)),
     # v's norm, too; two sizes of heads
     "gemma4_text": family(
         4, 1, 256, 256, global_head_dim=512, sliding_window=64, layer_types=LOCAL_LAYERS, num_kv_shared_layers=0,
         vocab_size_per_layer_input=1000, hidden_size_per_layer_input=32,
-        rope_parameters={"sliding_attention": rope(1e4),
-                         "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1e6}}),
+        rope_parameters={
+            "sliding_attention": rope(1e4),
+            "full_attention": {"rope_type": "proportional", "rope_theta": 1e6, "partial_rotary_factor": 0.25}}),
     # no norm: a factor of the position; a limit, of v too
     "ministral3": family(
         4, 2, 128, rope_parameters={
-            "rope_type": "yarn", "rope_theta": 1e6, "factor": 64, "original_max_position_embeddings": 64, "beta_fast": 32,
-            "beta_slow": 1, "mscale": 1, "mscale_all_dim": 1, "llama_4_scaling_beta": 0.1}),
+            "rope_type": "yarn", "rope_theta": 1e6, "factor": 64, "original_max_position_embeddings": 64,
+            "beta_fast": 32, "beta_slow": 1, "mscale": 1, "mscale_all_dim": 1, "llama_4_scaling_beta": 0.1}),
     "olmo": family(4, 2, 128, clip_qkv=1.0, rope_parameters=rope(1e4)),
 }
 
@@ -85,13 +88,13 @@ def randomise(model, generator):
             noise = torch.randn(parameter.shape, generator=generator)
             if "norm" in type(module).__name__.lower() or name == "bias":
                 parameter += (0.3 * noise).to(parameter)
-        if getattr(module, "scaling", None) == 1:  # q k is not divided by the root of head_dim, which weights make up for
+        if getattr(module, "scaling", None) == 1:  # weights do what attention leaves to them: the root of head_dim
             module.k_norm.weight /= math.sqrt(module.head_dim)
 
 
 class Fp64(TorchFunctionMode):
-    """All that is asked for in fp32, as norms and angles are, is fp64. `strict`: a result of another floating type is an
-    error, so that a reference is fp64 from end to end."""
+    """All that is asked for in fp32, as norms and angles are, is fp64. `strict`: a result of another floating type is
+    an error, so that a reference is fp64 from end to end."""
 
     WIDE = {torch.float32: torch.float64, torch.complex64: torch.complex128}
 
