@@ -199,7 +199,9 @@ struct KernelConfig {
   }
   ROPEJIT_ANYWHERE constexpr RowSplit split(u32 o) const {
     const OperandConfig& s = operand[o];
-    return split_row({s.heads, s.head_dim, s.first_lane, rotates(o) ? rotary_dim : 0, s.writes_whole_rows()},
+    // Of a norm of all lanes there are none.
+    const u32 borders = s.norm.lanes == 0 ? 0 : s.norm.first_lane | s.norm.lanes;
+    return split_row({s.heads, s.head_dim, s.first_lane, rotates(o) ? rotary_dim : 0, s.writes_whole_rows(), borders},
                      layout == Layout::interleaved, layout_out == Layout::interleaved, access_bytes / element_bytes(),
                      element_bytes(), strides != Strides::any, heads_per_thread);
   }

@@ -40,13 +40,14 @@ struct RowShape {
   unsigned first_lane;  // the first lane that rotates
   unsigned rotary_dim;  // lanes that rotate; 0: none
   bool copies;          // out of place: lanes that do not rotate are copied
+  unsigned borders;     // bits of lanes at which what is done to them changes: words lie on one side of each
 };
 
 // The lanes that a copying word may have, from a variant's words up to 16 bytes.
 ROPEJIT_ANYWHERE constexpr unsigned widest_copy(RowShape row, unsigned word_lanes, unsigned element_bytes) {
   unsigned lanes = word_lanes;
   while (2 * lanes * element_bytes <= 16 && row.head_dim % (2 * lanes) == 0 && row.first_lane % (2 * lanes) == 0 &&
-         row.rotary_dim % (2 * lanes) == 0) {
+         row.rotary_dim % (2 * lanes) == 0 && row.borders % (2 * lanes) == 0) {
     lanes *= 2;
   }
   return lanes;

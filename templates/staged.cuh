@@ -1,5 +1,5 @@
 // Operands with stages beside the rotation: norms, biases, scales. The threads of a head group's rows are a segment of
-// a warp, and hold them in registers (staged_cut.cuh); where they are normed, they work out together what a row comes
+// a warp, and hold them in registers (staged_row.cuh); where they are normed, they work out together what a row comes
 // to (row_statistic.cuh). Operands of the same kernel that are rotated alone go the way of flat.cuh, or of by_rows.cuh
 // where their layout changes in place.
 #pragma once

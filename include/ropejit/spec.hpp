@@ -181,8 +181,9 @@ struct Operand {
   /// for layers that do not rotate: k alone, or both. What does not rotate goes through its other stages, and is copied
   /// out of place or to rows of a cache. In place, q without any stage is left alone, and k must have one.
   std::optional<bool> rotates = std::nullopt;
-  /// The norm; absent: none. Stages other than the rotation have Direction::forward, and a head_dim up to 1,024; a norm
-  /// over the token has up to 16,384 lanes, of up to 256 heads.
+  /// The norm; absent: none. Stages other than the rotation have Direction::forward, or adjoint, which turns back and
+  /// does all else as forward does (nanochat's forward pass; no gradient of a stage), and a head_dim up to 1,024; a
+  /// norm over the token has up to 16,384 lanes, of up to 256 heads.
   std::optional<Norm> norm = std::nullopt;
   bool bias = false;  ///< x + a bias of [heads, head_dim] of the spec's dtype: RopeArgs::q_bias
   std::optional<double> clamp = std::nullopt;  ///< x is held within -clamp and clamp: above 0, as fp32; a NaN stays

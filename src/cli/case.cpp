@@ -46,6 +46,19 @@ void override_with(const std::optional<T>& given, T& field) {
   if (given) field = *given;
 }
 
+// What launches write of norms' statistics, and of nothing else.
+void read_statistics(const Arguments& arguments, LaunchForm& form) {
+  form.norm_sums = arguments.has("--norm-sums");
+  form.norm_statistics = form.norm_sums || arguments.has("--norm-statistics");
+  form.statistics_only = arguments.has("--statistics-only");
+  if (!form.statistics_only) return;
+  if (!form.norm_statistics) {
+    throw bad_argument("--statistics-only: found by itself, allowed: with --norm-statistics or --norm-sums");
+  }
+  if (form.k_beside) throw bad_argument("--statistics-only: found with --k-beside, allowed: one of them");
+  form.k_rows = form.v_rows = CacheRows::none;
+}
+
 }  // namespace
 
 std::vector<Flag> case_flags() {
@@ -63,6 +76,8 @@ std::vector<Flag> case_flags() {
       {"--k-beside", "", "with --prologue: k is written beside its cache, too, as q is"},
       {"--grouped-q", "", "q's heads lie in groups, with a k and a v behind each; free strides"},
       {"--norm-statistics", "", "the norms' statistics are written, too"},
+      {"--norm-sums", "", "the norms' sums of squares are written, too"},
+      {"--statistics-only", "", "with either of these: nothing else is written"},
       {"--strides", "KIND", "contiguous or free (contiguous)"},
       {"--positions", "KIND", "start, ids32 or ids64 (ids64)"},
   };
@@ -109,7 +124,7 @@ Case read_case_of_any_size(const Arguments& arguments) {
   if (result.form.k_beside && !part.options.prologue) {
     throw bad_argument("--k-beside: found without --prologue, allowed: with it");
   }
-  result.form.norm_statistics = arguments.has("--norm-statistics");
+  read_statistics(arguments, result.form);
   result.form.grouped_q = arguments.has("--grouped-q");
   if (result.form.grouped_q) result.form.strides = Strides::free;
   result.spec = std::move(model.spec);

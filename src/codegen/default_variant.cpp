@@ -153,6 +153,8 @@ Variant variant_for(const KernelClass& kernel_class, const Regime& regime) {
   }
   // Once more, as more threads leave each fewer registers; before them, heads decide how many there are.
   while (variant.heads_per_thread > 1 && !why_illegal(kernel_class, variant).empty()) --variant.heads_per_thread;
+  // Rows that are handed round, of the widest heads, leave room for fewer of them.
+  while (variant.threads > kWarp && !why_illegal(kernel_class, variant).empty()) variant.threads /= 2;
   return variant;
 }
 

@@ -11,8 +11,13 @@ static_assert(kMostOperands == MostOperands, "the kernels' parameters have room 
 
 RowSplit split_of(const KernelClass& kernel_class, const Variant& variant, const PlanOperand& operand) {
   const auto element = static_cast<std::uint32_t>(size_of(kernel_class.dtype));
-  const RowShape row{operand.heads, operand.head_dim, operand.first_lane,
-                     operand.rotates() ? kernel_class.rotary_dim : 0, operand.writes_whole_rows()};
+  const bool norms_part = operand.is_normed() && operand.norm.lanes != operand.head_dim;
+  const RowShape row{operand.heads,
+                     operand.head_dim,
+                     operand.first_lane,
+                     operand.rotates() ? kernel_class.rotary_dim : 0,
+                     operand.writes_whole_rows(),
+                     norms_part ? operand.norm.first_lane | operand.norm.lanes : 0};
   return split_row(row, kernel_class.layout == Layout::interleaved, kernel_class.layout_out == Layout::interleaved,
                    variant.access_bytes / element, element, variant.family != Family::universal,
                    variant.heads_per_thread);

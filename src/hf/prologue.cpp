@@ -160,7 +160,6 @@ void add_hf_prologue(const ObjectReader& config, const HfFamily& family, const H
                      const ModelOptions& options, RopeSpec& spec) {
   if (family.latent) throw refusal(layer.type, "whose attention is latent");
   if (family.norm.kind == HfNormKind::unknown) throw refusal(layer.type, "whose norms are not known");
-  if (family.turns_back && is_on(config, family.norm)) throw refusal(layer.type, "which turns by the negative angle");
   if (family.norm.kind == HfNormKind::not_built && is_on(config, family.norm)) {
     throw refusal(layer.type, family.norm.what);
   }

@@ -66,15 +66,16 @@ void validate_gate(const Called& called) {
   }
 }
 
-// A stage is not undone by turning back: the gradient and the inverse of it and the rotation are other kernels.
+// A stage is not undone by turning back. Turning by the negative angle is what some models' forward pass does
+// (adjoint); an inverse or a shift of what went through a stage means nothing.
 void validate_stages(const Called& called, Direction direction) {
   const Operand& operand = called.operand;
   for (const OperandStage& stage : stages_of(operand, called.rotates)) {
     if (!stage.is_there || stage.name == StageName::rotate) continue;
-    if (direction != Direction::forward) {
+    if (direction == Direction::inverse || direction == Direction::shift) {
       throw bad(called.field(stage.key),
                 fmt::format("a {} with direction {}", to_string(stage.name), to_string(direction)),
-                "none, or direction forward");
+                "none, or direction forward or adjoint");
     }
     if (kStagedHeadDim.contains(operand.head_dim)) continue;
     throw bad(called.field(stage.key), fmt::format("a {} of head_dim {}", to_string(stage.name), operand.head_dim),

@@ -22,6 +22,8 @@ LaneValue rounded(DType dtype, const LaneValue& lane) {
 
 LaneValue with_error(double value, double error) { return {value, std::isfinite(value) ? error : 0}; }
 
+bool has_sign(const LaneValue& lane) { return lane.error == 0 || std::fabs(lane.value) > lane.error; }
+
 }  // namespace
 
 LaneValue in_fp32(const LaneValue& lane) { return rounded(DType::fp32, lane); }
@@ -36,7 +38,10 @@ LaneValue narrowed(DType dtype, const LaneValue& lane) {
 LaneValue product(const LaneValue& a, const LaneValue& b) {
   const double value = a.value * b.value;
   if (std::isinf(a.error) || std::isinf(b.error)) return with_error(value, kInfinity);
-  return with_error(value, std::fabs(a.value) * b.error + a.error * std::fabs(b.value) + a.error * b.error);
+  const double error = std::fabs(a.value) * b.error + a.error * std::fabs(b.value) + a.error * b.error;
+  // 0 times what may be of either sign is 0 of either.
+  const bool is_either_zero = error == 0 && !(has_sign(a) && has_sign(b));
+  return with_error(value, is_either_zero ? std::numeric_limits<double>::denorm_min() : error);
 }
 
 LaneValue sum(const LaneValue& a, const LaneValue& b) { return with_error(a.value + b.value, a.error + b.error); }

@@ -371,7 +371,6 @@ TEST_CASE("what a prologue cannot have is refused by the name of the model type 
   };
   const std::string latent = R"("qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "kv_lora_rank": 512)";
   const Refused rows[] = {
-      {config_of("nanochat"), "nanochat, which turns by the negative angle"},
       {config_of("timesfm2_5"), "timesfm2_5, whose q is multiplied by learned weights behind its norm"},
       {R"({"model_type": "dory", "num_attention_heads": 16, "num_key_value_heads": 4, "head_dim": 128,
            "num_hidden_layers": 4})",

@@ -123,7 +123,7 @@ TEST_CASE("Blocks hold every item of every token once, in threads that their cut
     const std::uint32_t lanes = one_of(std::array<std::uint32_t, 4>{1, 2, 4, 8});
     const std::uint32_t rotary = 2 * lanes * static_cast<std::uint32_t>(1 + random() % 256);
     const std::uint32_t head_dim = rotary + lanes * static_cast<std::uint32_t>(random() % 20);
-    const RowSplit row = split_row({heads, head_dim, 0, rotary, random() % 2 == 0}, false, false, lanes, 2,
+    const RowSplit row = split_row({heads, head_dim, 0, rotary, random() % 2 == 0, 0}, false, false, lanes, 2,
                                    random() % 2 == 0, static_cast<unsigned>(1 + random() % 32));
     const Cut cut = one_of(kCuts);
     const std::uint32_t most = one_of(kThreads);
@@ -191,8 +191,8 @@ TEST_CASE("Every item of a normed row belongs to one segment, which lies in one 
     const std::uint32_t head_dim = 2 * lanes * static_cast<std::uint32_t>(1 + random() % (512 / lanes));
     const std::uint32_t rotary =
         i % 8 == 0 ? 0 : 2 * lanes * static_cast<std::uint32_t>(1 + random() % (head_dim / (2 * lanes)));
-    const RowSplit row = split_row({heads, head_dim, 0, rotary, true}, random() % 2 == 0, random() % 2 == 0, lanes, 2,
-                                   random() % 2 == 0, static_cast<unsigned>(1 + random() % 32));
+    const RowSplit row = split_row({heads, head_dim, 0, rotary, true, 0}, random() % 2 == 0, random() % 2 == 0, lanes,
+                                   2, random() % 2 == 0, static_cast<unsigned>(1 + random() % 32));
     const BlockSplit cut = split_block(row, Cut::segments, one_of(kThreads));
     // As operands after the first have them: as many threads as the first's blocks.
     const std::uint32_t threads = threads_of_block(cut);

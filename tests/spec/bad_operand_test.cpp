@@ -153,7 +153,7 @@ TEST_CASE("no stage but the rotation has another direction, or more than 1,024 l
                                   R"("head_scales": true)", R"("temperature": {"coefficient": 1, "length": 1})"}) {
     const std::string key = std::string(stage).substr(1, std::string(stage).find('"', 1) - 1);
     const std::string field = "q." + key;
-    for (const char* const direction : {"adjoint", "inverse", "shift"}) {
+    for (const char* const direction : {"inverse", "shift"}) {
       check_refused({spec_of(stage, R"("direction": ")" + std::string(direction) + R"(")"), field.c_str(), kRange},
                     RopeSpec::from_json);
     }

@@ -166,7 +166,7 @@ TEST_CASE("a bad struct names its field") {
       {"q.norm",
        [](RopeSpec& s) {
          s.q.norm = Norm{};
-         s.direction = Direction::adjoint;
+         s.direction = Direction::inverse;
        }},
       {"k.norm",
        [](RopeSpec& s) {

@@ -32,6 +32,13 @@ void set_shape(std::mt19937_64& random, RopeSpec& spec) {
   if (spec.k) set(*spec.k);
 }
 
+/// A gate that lies between q's heads has as many, as wide.
+void set_gate(NumericCase& given) {
+  if (given.in != Arrangement::gated) return;
+  given.spec.gate->heads = given.spec.q.heads;
+  given.spec.gate->head_dim = given.spec.q.head_dim;
+}
+
 Temperature random_temperature(std::mt19937_64& random) {
   const Temperature choices[] = {{0.1, 8192, true, 1},     {1 / std::log(512.0), 512, false, 0},
                                  {-0.05, 1, true, 0},      {0.25, 3, true, 1},
@@ -115,7 +122,8 @@ void set_statistics(std::mt19937_64& random, NumericCase& given) {
   given.form.k_beside = false;
 }
 
-/// Whether a launch without a store flags a position that the table has no row for is left open.
+/// What a table has no row for is turned by nothing where it is padding or stored nowhere: what its norm hands out, and
+/// whether it is flagged, is left open.
 void leave_table(NumericCase& given) {
   given.form.angles = AngleSource::computed;
   given.form.table_dtype = DType::fp32;
@@ -158,6 +166,7 @@ NumericCase random_staged_case(std::mt19937_64& random) {
   RopeSpec& spec = given.spec;
   spec.direction = Direction::forward;
   set_shape(random, spec);
+  set_gate(given);
   if (spec.k) spec.k->rotates.reset();
   set_stages(random, spec, spec.q, true);
   if (spec.k && !one_in(random, 4)) set_stages(random, spec, *spec.k, true);
@@ -169,7 +178,9 @@ NumericCase random_staged_case(std::mt19937_64& random) {
   }
   set_rotates(random, given);
   set_statistics(random, given);
-  if (given.form.statistics_only) leave_table(given);
+  if (given.form.norm_statistics && (given.form.statistics_only || given.form.padding != Padding::rotate)) {
+    leave_table(given);
+  }
   given.weights_misaligned = one_in(random, 4);
   return given;
 }

@@ -168,6 +168,17 @@ TEST_CASE("Errors grow with factors, and what is held within a limit has none be
   CHECK(staged(StageName::temperature, operand, known, {.position = 25}, after).front().error < 3 * 0x1.01p-8);
 }
 
+TEST_CASE("A scale of 0 leaves 0 for certain, whose sign is that of the lane where it has one") {
+  Operand operand{1, 1, 0};
+  operand.scale = 0;
+  const auto scaled = [&](const LaneValue& lane) { return staged(StageName::scale, operand, {lane}).front(); };
+  CHECK(scaled({-2, 0.5}).error == 0);
+  CHECK(std::signbit(scaled({-2, 0.5}).value));
+  CHECK(scaled({-0.5, 2}).value == 0);
+  CHECK(scaled({-0.5, 2}).error > 0);
+  CHECK(scaled({-0.5, 2}).error < 0x1p-149);
+}
+
 TEST_CASE("Nothing is judged without the numbers that a stage reads") {
   Operand operand{2, 2, 0};
   operand.bias = operand.head_scales = true;
