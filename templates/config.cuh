@@ -106,7 +106,8 @@ struct OperandConfig {
   bool round_bias;  // what the stage gives is rounded to the class's element
   bool round_scale;
   bool round_rotation;
-  bool no_store;  // of its row nothing but the norm's statistic is written
+  bool no_store;    // of its row nothing but the norm's statistic is written
+  u32 group_heads;  // heads lie in groups of so many, which have a stride of their own; 0: all heads have one
 
   ROPEJIT_ANYWHERE constexpr bool has_slots() const { return rows == CacheRows::slots32 || rows == CacheRows::slots64; }
   ROPEJIT_ANYWHERE constexpr bool has(Stage stage) const {

@@ -22,18 +22,24 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
   const u32 lane = seat.item % row.chunks * row.word_lanes;
   const i64 in_head = head_stride<C, O>(strides.in_head) * in_bytes;
   const i64 out_head = out_head_stride<C, O>(strides.out_head) * out_bytes;
-  const char* const in = rows.in + group * in_head + lane * lane_stride<C>(strides.in_lane) * in_bytes;
+  const i64 in_group = groups_of<C, O>(params).in * in_bytes;
+  const i64 out_group = groups_of<C, O>(params).out * out_bytes;
+  const char* const in = rows.in + group * in_head + gained_by_group<C, O>(group, in_group) +
+                         lane * lane_stride<C>(strides.in_lane) * in_bytes;
   const auto has_head = [&](u32 h) {
     return shape.heads % row.heads_per_thread == 0 || group + h * row.groups < shape.heads;
   };
   Word<row.word_lanes * in_bytes> word[row.heads_per_thread];
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
-    if (has_head(h)) word[h] = load_word<row.word_lanes * in_bytes>(in + h * row.groups * in_head);
+    if (has_head(h))
+      word[h] = load_word<row.word_lanes * in_bytes>(in + h * row.groups * in_head +
+                                                     gained_by_group<C, O>(h * row.groups, in_group));
   }
   find_place<C, O>(params, rows);
   if (!has_store<C, O>(params, rows)) return;
-  char* const out = rows.out + group * out_head + lane * lane_stride<C>(strides.out_lane) * out_bytes;
+  char* const out = rows.out + group * out_head + gained_by_group<C, O>(group, out_group) +
+                    lane * lane_stride<C>(strides.out_lane) * out_bytes;
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
     if (!has_head(h)) continue;
@@ -41,7 +47,8 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
       store_still_lanes<C, O, row.word_lanes>(beside_at<C, O>(params, rows, group + h * row.groups, lane), word[h]);
       if (rows.out == nullptr) continue;
     }
-    store_still_lanes<C, O, row.word_lanes>(out + h * row.groups * out_head, word[h]);
+    store_still_lanes<C, O, row.word_lanes>(
+        out + h * row.groups * out_head + gained_by_group<C, O>(h * row.groups, out_group), word[h]);
   }
 }
 

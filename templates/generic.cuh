@@ -44,7 +44,7 @@ __device__ __forceinline__ GenericBeside beside_of_token(const BesideStore& apar
 }
 
 // Works on one token of an operand, with all threads of a block.
-__device__ __forceinline__ void run_generic_token(const StageParams& params, const GenericPlan& plan, u32 o,
+__device__ __forceinline__ void run_generic_token(const GroupParams& params, const GenericPlan& plan, u32 o,
                                                   const OperandParams& operand, u32 number) {
   __shared__ float cosines[MostGenericPairs];
   __shared__ float sines[MostGenericPairs];
@@ -91,9 +91,11 @@ __device__ __forceinline__ void run_generic_token(const StageParams& params, con
          (token.number * strides.in_token + token.sequence * strides.in_sequence) * in_bytes;
   }
   // In place both strides are those of the output.
-  const i64 in_head = (in_place ? strides.out_head : strides.in_head) * in_bytes;
+  const GenericHeads in_head{(in_place ? strides.out_head : strides.in_head) * in_bytes, shape.group_heads,
+                             shape.group_heads == 0 ? 0 : (in_place ? params.groups.out : params.groups.in) * in_bytes};
   const i64 in_lane = (in_place ? strides.out_lane : strides.in_lane) * in_bytes;
-  const i64 out_head = strides.out_head * out_bytes;
+  const GenericHeads out_head{strides.out_head * out_bytes, shape.group_heads,
+                              shape.group_heads == 0 ? 0 : params.groups.out * out_bytes};
   const i64 out_lane = strides.out_lane * out_bytes;
   const bool changes = changes_still_lanes(shape);
   // In place, lanes that stay as they are are not written.
@@ -138,7 +140,7 @@ __device__ __forceinline__ void run_generic_token(const StageParams& params, con
       const bool zero = padded && plan.padding == static_cast<u32>(Padding::zero);
       for (u32 lane = threadIdx.x; lane < shape.head_dim; lane += blockDim.x) {
         const u32 bits = bits_of(shape.element_out, zero ? 0.0f : lanes[lane]);
-        if (has_place) store_bits(shape.element_out, out + head * out_head + lane * out_lane, bits);
+        if (has_place) store_bits(shape.element_out, out + out_head.to(head) + lane * out_lane, bits);
         if (beside.out == nullptr) continue;
         store_bits(shape.element_out, beside.out + head * beside.head + lane * beside.lane, bits);
       }
@@ -148,9 +150,9 @@ __device__ __forceinline__ void run_generic_token(const StageParams& params, con
   if (changes && !kept) return;
 
   for (u32 head = 0; head < shape.heads; ++head) {
-    const char* const from = in + head * in_head;
+    const char* const from = in + in_head.to(head);
     const auto store = [&](u32 lane, u32 bits, bool writes_beside) {
-      if (has_place) store_bits(shape.element_out, out + head * out_head + lane * out_lane, bits);
+      if (has_place) store_bits(shape.element_out, out + out_head.to(head) + lane * out_lane, bits);
       if (!writes_beside) return;
       store_bits(shape.element_out, beside.out + head * beside.head + lane * beside.lane, bits);
     };
@@ -186,7 +188,7 @@ __device__ __forceinline__ void run_generic_token(const StageParams& params, con
   }
 }
 
-__device__ __forceinline__ void run_generic(const StageParams& params, const GenericPlan& plan) {
+__device__ __forceinline__ void run_generic(const GroupParams& params, const GenericPlan& plan) {
   if (plan.overlaps_previous != 0) wait_for_last_kernel();
   u32 o = 0;
   for (u32 next = 1; next < plan.operands; ++next) {

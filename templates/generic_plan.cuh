@@ -38,6 +38,7 @@ struct GenericOperand {
   unsigned round_scale;
   unsigned round_rotation;
   unsigned no_store;
+  unsigned group_heads;
 };
 
 // A plan: as KernelConfig and PlanData; enumerators by their numbers in config.cuh. The members from `layout` to

@@ -8,6 +8,17 @@
 
 namespace ropejit {
 
+// Steps in bytes from head to head, of which `group_heads` make a group that adds `each`; 0: none do.
+struct GenericHeads {
+  i64 step;
+  u32 group_heads;
+  i64 each;
+
+  __device__ __forceinline__ i64 to(u32 head) const {
+    return head * step + (group_heads == 0 ? 0 : head / group_heads * each);
+  }
+};
+
 // What the stages of one token of an operand read.
 struct GenericRow {
   const GenericPlan& plan;
@@ -17,7 +28,7 @@ struct GenericRow {
   const float* cosines;  // of its pairs
   const float* sines;
   const char* in;  // head 0, lane 0
-  i64 in_head;     // bytes
+  GenericHeads in_head;
   i64 in_lane;
   float tau;
 };
@@ -102,7 +113,7 @@ __device__ __forceinline__ const float* staged_row(const GenericRow& row, u32 he
   const GenericOperand& shape = row.shape;
   float* lanes = rows[0];
   float* other = rows[1];
-  const char* const from = row.in + head * row.in_head;
+  const char* const from = row.in + row.in_head.to(head);
   __syncthreads();  // whoever reads the last row is done
   for (u32 lane = threadIdx.x; lane < shape.head_dim; lane += blockDim.x) {
     lanes[lane] = float_of(row.plan.element, load_bits(row.plan.element, from + lane * row.in_lane));

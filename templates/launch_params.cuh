@@ -173,4 +173,16 @@ struct StageParams : StatisticParams {
 };
 static_assert(sizeof(StatisticParams) % 64 == 48, "");
 
+// What a head of the first operand gains by standing one group later, beyond the strides of heads, in elements.
+struct GroupStrides {
+  long long in;
+  long long out;
+};
+
+// What kernels take whose first operand's heads lie in groups, with two strides: a line of its own behind all others.
+struct GroupParams : StageParams {
+  GroupStrides groups;
+};
+static_assert(sizeof(StageParams) % 64 == 48, "");
+
 }  // namespace ropejit

@@ -91,6 +91,16 @@ __device__ __forceinline__ BesideStore beside_of(const LaunchParams& params) {
   }
 }
 
+// For an operand whose heads lie in groups, as the first's may: what a group adds. Otherwise nothing is read.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ GroupStrides groups_of(const LaunchParams& params) {
+  if constexpr (C.operand[O].group_heads > 0) {
+    return static_cast<const GroupParams&>(params).groups;
+  } else {
+    return {0, 0};
+  }
+}
+
 // For an operand whose norm is given its statistic or hands it out: where that is in memory.
 template <u32 O>
 __device__ __forceinline__ const OperandStatistic& statistic_of(const LaunchParams& params) {

@@ -85,6 +85,17 @@ __device__ __forceinline__ i64 lane_stride(i64 given) {
   return C.strides == Strides::any ? given : 1;
 }
 
+// What head `head` gains by its group, which adds `each`, beyond its stride; also what so many heads do that are whole
+// groups.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ i64 gained_by_group(u32 head, i64 each) {
+  if constexpr (C.operand[O].group_heads > 0) {
+    return head / C.operand[O].group_heads * each;
+  } else {
+    return 0;
+  }
+}
+
 // Where a token's lanes begin: head 0, lane 0. Where `out` is null, nothing is written.
 struct Rows {
   const char* in;
@@ -270,10 +281,11 @@ struct HeadsAndLanes {
   i64 word_step;
 };
 
-// `head` and `lane` are strides in elements, and are not read where they are known at compile time, which `known` says.
+// `head` and `lane` are strides in elements, and are not read where they are known at compile time, which `known` says;
+// `head_group` is what a group of heads adds, of tensors that have such. A thread's heads are then whole groups apart.
 template <KernelConfig C, u32 O, bool known>
-__device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word_lanes, u32 bytes, i64 head, i64 lane,
-                                                         u32 group, u32 chunk) {
+__device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word_lanes, u32 bytes, i64 head,
+                                                         i64 head_group, i64 lane, u32 group, u32 chunk) {
   constexpr RowSplit row = C.split(O);
   const u32 first = first_lane_of<C, O>(layout, chunk);
   const u32 between = lanes_between_words<C>(layout, word_lanes);
@@ -283,6 +295,11 @@ __device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word
   } else {
     const i64 lane_bytes = lane_stride<C>(lane) * bytes;
     const i64 head_bytes = head * bytes;
+    if constexpr (C.operand[O].group_heads > 0) {
+      const i64 each = head_group * bytes;
+      return {group * head_bytes + gained_by_group<C, O>(group, each) + first * lane_bytes,
+              row.groups * head_bytes + gained_by_group<C, O>(row.groups, each), between * lane_bytes};
+    }
     return {group * head_bytes + first * lane_bytes, row.groups * head_bytes, between * lane_bytes};
   }
 }
@@ -294,16 +311,17 @@ __device__ __forceinline__ Share<C, O> cached_share_of(const LaunchParams& param
   constexpr RowSplit row = C.split(O);
   const TensorStrides& strides = strides_of<C, O>(params);
   constexpr bool known = C.strides == Strides::contiguous;
-  const HeadsAndLanes to = heads_and_lanes < C, O,
-                      known && !C.operand[O].has_slots() > (C.layout_out, row.out_word_lanes,
-                                                            bytes_of(C.operand[O].element_out), strides.out_head,
-                                                            strides.out_lane, group, chunk);
+  constexpr bool known_out = known && !C.operand[O].has_slots();
+  const GroupStrides groups = groups_of<C, O>(params);
+  const HeadsAndLanes to =
+      heads_and_lanes<C, O, known_out>(C.layout_out, row.out_word_lanes, bytes_of(C.operand[O].element_out),
+                                       strides.out_head, groups.out, strides.out_lane, group, chunk);
   char* const out = rows.out + to.offset;
   if constexpr (!C.operand[O].out_of_place && C.layout == C.layout_out) {
     return {group, chunk, out, out, to.head_step, to.word_step, to.head_step, to.word_step};
   }
   const HeadsAndLanes from = heads_and_lanes<C, O, known>(C.layout, row.word_lanes, C.element_bytes(), strides.in_head,
-                                                          strides.in_lane, group, chunk);
+                                                          groups.in, strides.in_lane, group, chunk);
   return {group, chunk, rows.in + from.offset, out, from.head_step, from.word_step, to.head_step, to.word_step};
 }
 
@@ -314,7 +332,7 @@ __device__ __forceinline__ ShareOf<C, O> share_of(const LaunchParams& params, co
   if constexpr (C.operand[O].is_written_beside()) {
     const BesideStore& beside = beside_of<C, O>(params);
     const HeadsAndLanes to = heads_and_lanes<C, O, C.strides == Strides::contiguous>(
-        C.layout_out, C.split(O).out_word_lanes, bytes_of(C.operand[O].element_out), beside.head, beside.lane, group,
+        C.layout_out, C.split(O).out_word_lanes, bytes_of(C.operand[O].element_out), beside.head, 0, beside.lane, group,
         chunk);
     return {cached_share_of<C, O>(params, rows, group, chunk), rows.out != nullptr, rows.beside + to.offset,
             to.head_step, to.word_step};
@@ -467,6 +485,7 @@ __device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, con
     const i64 in_lane = lane_stride<C>(strides.in_lane) * in_bytes;
     const i64 out_head = out_head_stride<C, O>(strides.out_head) * out_bytes;
     const i64 out_lane = lane_stride<C>(strides.out_lane) * out_bytes;
+    const GroupStrides groups = groups_of<C, O>(params);
     const auto copy_from = [&](u32 first) {
       Word<bytes> word[together];
 #pragma unroll
@@ -474,6 +493,7 @@ __device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, con
         const u32 n = item + (first + i) * items;
         if ((words % items == 0 && each % together == 0) || n < words) {
           word[i] = load_word<bytes>(rows.in + n / row.still_words * in_head +
+                                     gained_by_group<C, O>(n / row.still_words, groups.in * in_bytes) +
                                      still_lane<C, O>(n % row.still_words) * in_lane);
         }
       }
@@ -486,7 +506,9 @@ __device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, con
                 beside_at<C, O>(params, rows, n / row.still_words, still_lane<C, O>(n % row.still_words)), word[i]);
             if (rows.out == nullptr) continue;
           }
-          char* const at = rows.out + n / row.still_words * out_head + still_lane<C, O>(n % row.still_words) * out_lane;
+          char* const at = rows.out + n / row.still_words * out_head +
+                           gained_by_group<C, O>(n / row.still_words, groups.out * out_bytes) +
+                           still_lane<C, O>(n % row.still_words) * out_lane;
           store_still_lanes<C, O, row.copy_lanes>(at, word[i]);
         }
       }

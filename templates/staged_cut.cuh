@@ -127,6 +127,7 @@ template <KernelConfig C, u32 O>
 __device__ __forceinline__ const char* in_at(const LaunchParams& params, const Rows& rows, u32 head, u32 lane) {
   const TensorStrides& strides = strides_of<C, O>(params);
   return rows.in + head * (head_stride<C, O>(strides.in_head) * C.element_bytes()) +
+         gained_by_group<C, O>(head, groups_of<C, O>(params).in * C.element_bytes()) +
          lane * lane_stride<C>(strides.in_lane) * C.element_bytes();
 }
 template <KernelConfig C, u32 O>
@@ -134,6 +135,7 @@ __device__ __forceinline__ char* out_at(const LaunchParams& params, const Rows& 
   constexpr u32 bytes = bytes_of(C.operand[O].element_out);
   const TensorStrides& strides = strides_of<C, O>(params);
   return rows.out + head * (out_head_stride<C, O>(strides.out_head) * bytes) +
+         gained_by_group<C, O>(head, groups_of<C, O>(params).out * bytes) +
          lane * lane_stride<C>(strides.out_lane) * bytes;
 }
 

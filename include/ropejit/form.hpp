@@ -124,6 +124,11 @@ struct ROPEJIT_EXPORT LaunchForm {
   /// With norm_statistics: nothing but the statistics is written. Operands without one are left alone, in the launch as
   /// well; k_rows, v_rows and k_beside are none.
   bool statistics_only = false;
+  /// q's heads lie in groups of as many as share a head of k, and the groups have a stride of their own
+  /// (RopeArgs::q_group_stride): projections that give [q .. q k v] for each head of k (Megatron, InternLM2, Falcon).
+  /// In place q_out is q; out of place q_out's heads lie in groups of its own (RopeArgs::q_out_group_stride). With a k
+  /// whose heads divide q's, and Strides::free.
+  bool grouped_q = false;
 
   /// q and k are written over, their positions in a list on the device.
   static LaunchForm in_place_ids(PositionSource ids = PositionSource::ids64);
@@ -141,8 +146,8 @@ struct ROPEJIT_EXPORT LaunchForm {
 
   /// Reads {"placement": "in_place", "strides": "contiguous", "positions": "ids64"}, and where they are not the
   /// defaults above: "angles", "table_dtype", "padding", "context_parallel", "k_rows", "counted", "overlaps_previous",
-  /// "v_rows", "ready_lists", "k_beside", "norm_statistics", "norm_sums", "statistics_only". Absent keys take the
-  /// defaults.
+  /// "v_rows", "ready_lists", "k_beside", "norm_statistics", "norm_sums", "statistics_only", "grouped_q". Absent keys
+  /// take the defaults.
   static LaunchForm from_json(std::string_view text);
   std::string to_json() const;  ///< what from_json reads
 };

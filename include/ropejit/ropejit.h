@@ -268,6 +268,11 @@ typedef struct ropejit_operand {
   const void* bias;
   /* For operands with "head_scales": device memory, a factor for each head. Else NULL. */
   const float* head_scales;
+  /* For forms with "grouped_q", of ROPEJIT_Q: in `in`, from a group of heads to the next, in elements, where the
+   * tensor's head_stride is from a head to the next of its group. 0 or ROPEJIT_CONTIGUOUS: groups follow one another as
+   * their heads do, as for all other forms and operands. */
+  int64_t group_stride;
+  int64_t out_group_stride; /* the same of `out`; in place 0 */
 } ropejit_operand;
 
 /* One launch. Fill it from ropejit_args_default(): not all defaults of the members up to `flags` are 0, as those of all
@@ -358,6 +363,8 @@ static inline ropejit_operand ropejit_operand_of(int32_t name, void* in, void* o
   operand.norm_bias = NULL;
   operand.bias = NULL;
   operand.head_scales = NULL;
+  operand.group_stride = 0;
+  operand.out_group_stride = 0;
   return operand;
 }
 

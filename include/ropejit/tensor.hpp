@@ -200,6 +200,11 @@ struct RopeArgs {
   /// q's heads, which may be written in place: its lanes are none of q's. Data null: it is left out of this launch.
   TensorView gate;
   TensorView gate_out;  ///< like gate, written in full, whatever the form's placement
+  /// For forms with grouped_q, in elements: from a group of q's heads to the next, where q.head_stride is from a head
+  /// to the next of its group. kContiguous: groups follow one another as their heads do. Kept kContiguous for all other
+  /// forms.
+  std::int64_t q_group_stride = kContiguous;
+  std::int64_t q_out_group_stride = kContiguous;  ///< the same of q_out; in place kept kContiguous
 };
 
 /// A position for which the caller's table has no row: what it turns came out NaN.

@@ -74,6 +74,7 @@ std::vector<Flag> case_flags() {
       {"--sine", "KIND", "polynomial or hardware (the spec's, else polynomial)"},
       {"--out-of-place", "", "write other tensors than those read (in place)"},
       {"--k-beside", "", "with --prologue: k is written beside its cache, too, as q is"},
+      {"--grouped-q", "", "q's heads lie in groups, with a k and a v behind each; free strides"},
       {"--norm-statistics", "", "the norms' statistics are written, too"},
       {"--norm-sums", "", "the norms' sums of squares are written, too"},
       {"--statistics-only", "", "with either of these: nothing else is written"},
@@ -124,6 +125,8 @@ Case read_case_of_any_size(const Arguments& arguments) {
     throw bad_argument("--k-beside: found without --prologue, allowed: with it");
   }
   read_statistics(arguments, result.form);
+  result.form.grouped_q = arguments.has("--grouped-q");
+  if (result.form.grouped_q) result.form.strides = Strides::free;
   result.spec = std::move(model.spec);
   result.known = std::move(model.known);
   if (max_length) result.spec.max_length = max_length;

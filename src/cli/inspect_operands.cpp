@@ -89,12 +89,14 @@ std::string facts_text(const Facts& facts) {
 
 std::string store_text(const PlanOperand& operand) {
   if (!operand.has_store) return "nothing is stored";
+  const std::string groups =
+      operand.group_heads != 0 ? fmt::format(", heads in groups of {}", operand.group_heads) : std::string();
   if (operand.is_idle()) return "left alone";
   std::string text = operand.in_place()                ? "written over itself"
                      : operand.rows == CacheRows::none ? fmt::format("to {}_out", to_string(operand.name))
                                                        : fmt::format("to the {} of a cache", to_string(operand.rows));
   if (operand.is_written_beside()) text += fmt::format(", and beside it {}", to_string(operand.beside));
-  return text + fmt::format(", {}", to_string(operand.dtype_out));
+  return text + fmt::format(", {}{}", to_string(operand.dtype_out), groups);
 }
 
 }  // namespace
@@ -114,11 +116,14 @@ void add_operands(llvm::json::OStream& out, const RopeSpec& spec, const KernelCl
     attribute(out, "rows", to_string(operand.rows));
     if (operand.is_written_beside()) attribute(out, "beside", to_string(operand.beside));
     if (!operand.has_store) attribute(out, "has_store", false);
+    if (operand.group_heads != 0) attribute(out, "group_heads", operand.group_heads);
   });
 }
 
 std::string operands_text(const RopeSpec& spec, const KernelClass& kernel_class) {
-  const auto is_more = [](const PlanOperand& one) { return one.changes_still_lanes() || one.is_idle(); };
+  const auto is_more = [](const PlanOperand& one) {
+    return one.changes_still_lanes() || one.is_idle() || one.group_heads != 0;
+  };
   if (llvm::none_of(kernel_class.operands, is_more)) return {};
   std::string text;
   for (const PlanOperand& operand : kernel_class.operands) {

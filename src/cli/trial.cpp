@@ -119,13 +119,20 @@ Trial::Tensor Trial::make_tensor(OperandName name, const Operand& shape, CacheRo
   const bool free = case_.form.strides == Strides::free;
   tensor.token_stride = free ? shape.head_dim : elements(shape);
   tensor.head_stride = free ? case_.tokens * shape.head_dim : shape.head_dim;
+  if (name == OperandName::q && case_.form.grouped_q) {
+    tensor.group_heads = shape.heads / case_.spec.k->heads;
+    tensor.group_stride = (tensor.group_heads + 2) * shape.head_dim;
+    tensor.token_stride = case_.spec.k->heads * tensor.group_stride;
+    tensor.head_stride = shape.head_dim;
+  }
   tensor.dtype_out = shape.dtype_out.value_or(case_.spec.dtype);
   tensor.paged = rows != CacheRows::none;
   // Where nothing is stored, all tensors are inputs.
   tensor.in_place =
       case_.form.statistics_only || (case_.form.placement == Placement::in_place && !tensor.paged && !is_copied(name));
   tensor.is_beside = name == OperandName::k && case_.form.k_beside;
-  tensor.bytes_out = bytes_of(shape, tensor.paged ? capacity() : case_.tokens, tensor.dtype_out);
+  tensor.bytes_out =
+      tensor.paged ? bytes_of_cache(shape, capacity(), tensor.dtype_out) : bytes_of(tensor, tensor.dtype_out);
   const auto poisoned = [&](std::size_t bytes) {
     tensor.before.assign(bytes, kPoison);
     DeviceBuffer buffer = target_.allocate(bytes);
@@ -134,9 +141,9 @@ Trial::Tensor Trial::make_tensor(OperandName name, const Operand& shape, CacheRo
   };
   if (!tensor.in_place) tensor.out = poisoned(tensor.bytes_out);
   if (tensor.is_beside && case_.form.placement == Placement::out_of_place) {
-    tensor.beside = poisoned(bytes_of(shape, case_.tokens, tensor.dtype_out));
+    tensor.beside = poisoned(bytes_of(tensor, tensor.dtype_out));
   }
-  const std::size_t bytes = bytes_of(shape, case_.tokens, case_.spec.dtype);
+  const std::size_t bytes = bytes_of(tensor, case_.spec.dtype);
   const std::uint64_t seed = static_cast<std::uint64_t>(name) << 62;
   tensor.before.assign(bytes, kPoison);
   fill(tensor, seed);
@@ -147,7 +154,12 @@ Trial::Tensor Trial::make_tensor(OperandName name, const Operand& shape, CacheRo
   return tensor;
 }
 
-std::size_t Trial::bytes_of(const Operand& shape, std::int64_t tokens, DType dtype) {
+std::size_t Trial::bytes_of(const Tensor& tensor, DType dtype) const {
+  const std::int64_t token = tensor.group_heads == 0 ? elements(tensor.shape) : tensor.token_stride;
+  return static_cast<std::size_t>(case_.tokens * token) * element_bytes(dtype) + 2 * kGuardBytes;
+}
+
+std::size_t Trial::bytes_of_cache(const Operand& shape, std::int64_t tokens, DType dtype) {
   return static_cast<std::size_t>(tokens * elements(shape)) * element_bytes(dtype) + 2 * kGuardBytes;
 }
 
@@ -156,7 +168,7 @@ std::vector<Trial::Output> Trial::outputs_of(const Tensor& tensor) const {
   std::vector<Output> outputs = {{tensor.in_place ? &tensor.in : &tensor.out, tensor.paged, tensor.bytes_out}};
   if (tensor.is_beside) {
     const DeviceBuffer* const buffer = tensor.beside.data() == nullptr ? &tensor.in : &tensor.beside;
-    outputs.push_back({buffer, false, bytes_of(tensor.shape, case_.tokens, tensor.dtype_out)});
+    outputs.push_back({buffer, false, bytes_of(tensor, tensor.dtype_out)});
   }
   return outputs;
 }
@@ -197,13 +209,16 @@ void Trial::make_slots() {
 }
 
 void Trial::fill(Tensor& tensor, std::uint64_t seed) const {
-  const std::int64_t row = elements(tensor.shape);
+  const std::int64_t heads = tensor.shape.heads;
+  const std::int64_t lanes = tensor.shape.head_dim;
   parallel_for(blocks_of(case_.tokens), [&](std::int64_t block) {
-    const std::int64_t begin = block * kTokensAtOnce * row;
-    const std::int64_t end = std::min(begin + kTokensAtOnce * row, case_.tokens * row);
-    for (std::int64_t i = begin; i < end; ++i) {
-      const double value = random_normal(seed + static_cast<std::uint64_t>(i));
-      store_bits(case_.spec.dtype, tensor.before.data() + kGuardBytes, i, encode(case_.spec.dtype, value));
+    const std::int64_t end = std::min((block + 1) * kTokensAtOnce, case_.tokens);
+    for (std::int64_t token = block * kTokensAtOnce; token < end; ++token) {
+      for (std::int64_t i = 0; i < heads * lanes; ++i) {
+        const double value = random_normal(seed + static_cast<std::uint64_t>(token * heads * lanes + i));
+        store_bits(case_.spec.dtype, tensor.before.data() + kGuardBytes, tensor.place_of(token, i / lanes) + i % lanes,
+                   encode(case_.spec.dtype, value));
+      }
     }
   });
 }
@@ -227,6 +242,10 @@ RopeArgs Trial::args() const {
     const OperandMembers members = members_of(tensor.name);
     args.*members.in = view(tensor, tensor.in);
     if (!tensor.in_place && !tensor.paged) args.*members.out = view(tensor, tensor.out);
+    if (tensor.group_heads != 0) {
+      args.q_group_stride = tensor.group_stride;
+      if (!tensor.in_place) args.q_out_group_stride = tensor.group_stride;
+    }
     tensor.stages.set(tensor.name, args);
     if (!tensor.given.empty()) {
       (args.*members.statistic).data = static_cast<const float*>(tensor.statistic.data());
@@ -264,7 +283,7 @@ Comparison Trial::check(const Tensor& tensor, const Oracle& oracle, std::string&
 }
 
 HeadRow Trial::given_head(const Tensor& tensor, std::int64_t token, std::int64_t head) const {
-  const std::int64_t from = token * tensor.token_stride + head * tensor.head_stride;
+  const std::int64_t from = tensor.place_of(token, head);
   const auto element = static_cast<std::int64_t>(element_bytes(case_.spec.dtype));
   return {tensor.before.data() + kGuardBytes + from * element, 1};
 }
@@ -333,13 +352,16 @@ Comparison Trial::check(const Tensor& tensor, const Output& output, const Oracle
   if (output.paged && has_strays(tensor, after)) {
     stray_write = fmt::format("{}: a place of the cache that is no token's was written to", name);
   }
+  if (tensor.group_heads != 0 && has_strays_between_groups(tensor, output, after)) {
+    stray_write = fmt::format("{}: what lies between the groups of heads was written to", name);
+  }
   const auto element_out = static_cast<std::int64_t>(element_bytes(tensor.dtype_out));
   return check_tokens(tensor, oracle, [&](const Token& token, Comparison& part) {
     const std::int64_t s = token.number;
     for (std::int64_t head = 0; head < tensor.shape.heads; ++head) {
       const std::int64_t to =
           output.paged ? slots_[static_cast<std::size_t>(s)] * elements(tensor.shape) + head * tensor.shape.head_dim
-                       : s * tensor.token_stride + head * tensor.head_stride;
+                       : tensor.place_of(s, head);
       const HeadRow made{after.data() + kGuardBytes + to * element_out, 1};
       RowData data = token.data;
       data.head = head;
@@ -358,6 +380,17 @@ bool Trial::has_strays(const Tensor& tensor, const std::vector<unsigned char>& a
   const std::size_t row = static_cast<std::size_t>(elements(tensor.shape)) * element_bytes(tensor.dtype_out);
   for (std::size_t place = 0; place < taken.size(); ++place) {
     if (!taken[place] && !is_poison(after.data() + kGuardBytes + place * row, row)) return true;
+  }
+  return false;
+}
+
+bool Trial::has_strays_between_groups(const Tensor& tensor, const Output& output,
+                                      const std::vector<unsigned char>& after) const {
+  const std::size_t element = element_bytes(output.buffer == &tensor.in ? case_.spec.dtype : tensor.dtype_out);
+  const auto heads = static_cast<std::size_t>(tensor.group_heads * tensor.shape.head_dim) * element;
+  const auto group = static_cast<std::size_t>(tensor.group_stride) * element;
+  for (std::size_t at = kGuardBytes; at + group <= after.size() - kGuardBytes; at += group) {
+    if (!is_poison(after.data() + at + heads, group - heads)) return true;
   }
   return false;
 }

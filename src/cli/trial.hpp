@@ -56,6 +56,8 @@ class Trial {
     Operand shape;
     std::int64_t token_stride = 0;
     std::int64_t head_stride = 0;
+    std::int64_t group_heads = 0;   ///< where heads lie in groups: heads of one; else 0
+    std::int64_t group_stride = 0;  ///< and from a group to the next, behind which as much as two heads is left alone
     std::vector<unsigned char> before;  ///< guards included, as uploaded
     DeviceBuffer in;
     DeviceBuffer out;     ///< empty in place
@@ -71,6 +73,11 @@ class Trial {
 
     /// Whether its lanes are turned.
     bool rotates() const { return !is_copied(name) && shape.rotates != false; }
+    /// Elements from the first to a head's, of a tensor that is no cache.
+    std::int64_t place_of(std::int64_t token, std::int64_t head) const {
+      if (group_heads == 0) return token * token_stride + head * head_stride;
+      return token * token_stride + head / group_heads * group_stride + head % group_heads * head_stride;
+    }
     /// How many statistics of its norm a token has.
     std::int64_t statistics() const { return shape.norm->span == NormSpan::token ? 1 : shape.heads; }
   };
@@ -88,8 +95,9 @@ class Trial {
     std::size_t bytes;  ///< guards included
   };
   std::vector<Output> outputs_of(const Tensor& tensor) const;
-  /// Bytes of so many tokens, guards included.
-  static std::size_t bytes_of(const Operand& shape, std::int64_t tokens, DType dtype);
+  /// Bytes of so many tokens, guards included, of a tensor that is no cache; and of a cache.
+  std::size_t bytes_of(const Tensor& tensor, DType dtype) const;
+  static std::size_t bytes_of_cache(const Operand& shape, std::int64_t tokens, DType dtype);
   TensorView view(const Tensor& tensor, const DeviceBuffer& buffer) const;
   Comparison check(const Tensor& tensor, const Oracle& oracle, std::string& stray_write) const;
   Comparison check(const Tensor& tensor, const Output& output, const Oracle& oracle, std::string& stray_write) const;
@@ -107,6 +115,9 @@ class Trial {
   /// The statistics that the norm handed out.
   Comparison check_statistic(const Tensor& tensor, const Oracle& oracle, std::string& stray_write) const;
   bool has_strays(const Tensor& tensor, const std::vector<unsigned char>& after) const;
+  /// Whether something was written between the groups of heads.
+  bool has_strays_between_groups(const Tensor& tensor, const Output& output,
+                                 const std::vector<unsigned char>& after) const;
   void refuse_what_does_not_fit() const;
   std::int64_t capacity() const;  ///< places of a cache
 

@@ -37,6 +37,7 @@ FamilyTemplate template_of(const KernelClass& kernel_class, const Variant& varia
 }
 
 KernelParams params_of(const KernelClass& kernel_class) {
+  if (kernel_class.has_groups()) return KernelParams::group;
   if (kernel_class.has_stage_numbers()) return KernelParams::stage;
   if (kernel_class.has_statistic_in_memory()) return KernelParams::statistic;
   if (kernel_class.has_store_beside()) return KernelParams::beside;

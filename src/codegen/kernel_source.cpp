@@ -7,8 +7,8 @@
 namespace ropejit::internal {
 
 const char* struct_of(KernelParams params) noexcept {
-  constexpr const char* kNames[] = {"LaunchParams", "MoreLaunchParams", "PrologueParams",
-                                    "BesideParams", "StatisticParams",  "StageParams"};
+  constexpr const char* kNames[] = {"LaunchParams",    "MoreLaunchParams", "PrologueParams", "BesideParams",
+                                    "StatisticParams", "StageParams",      "GroupParams"};
   return kNames[static_cast<int>(params)];
 }
 

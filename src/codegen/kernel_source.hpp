@@ -18,6 +18,7 @@ enum class KernelParams {
   beside,     ///< BesideParams, of an operand that is written to a tensor beside its cache
   statistic,  ///< StatisticParams, of a norm whose statistic is read from memory or written there
   stage,      ///< StageParams, of stages that read numbers beside the lanes
+  group,      ///< GroupParams, of a first operand whose heads lie in groups
 };
 const char* struct_of(KernelParams params) noexcept;  ///< its name in launch_params.cuh
 

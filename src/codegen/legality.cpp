@@ -172,6 +172,16 @@ std::string why_norms_refuse(const KernelClass& kernel_class, const Work& work) 
   return fmt::format("rows would take {} bytes of shared memory, allowed: {}", bytes, kMostSharedBytes);
 }
 
+/// A thread goes from head to head by one step: its heads are whole groups apart.
+std::string why_groups_refuse(const KernelClass& kernel_class, const Work& work) {
+  if (!kernel_class.has_groups()) return {};
+  const RowSplit& row = work.operands.front().row;
+  const std::uint32_t group = kernel_class.operands.front().group_heads;
+  if (row.heads_per_thread == 1 || row.groups % group == 0) return {};
+  return fmt::format("q's heads lie in groups of {}, and those of a thread {} apart, allowed: a multiple of that",
+                     group, row.groups);
+}
+
 /// Whether half the threads would take a row in several rounds, or could not hold a token that is normed as a whole.
 /// More than 256 are for such alone.
 bool needs_threads(const KernelClass& kernel_class, Variant variant) {
@@ -198,6 +208,7 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
     return fmt::format("access_bytes {}, allowed: a power of two from {} (one element) to 32", access, element);
   }
   if (variant.buffered_steps && kernel_class.reads_table()) return "the angles come from a table: there are no steps";
+  if (std::string why = why_groups_refuse(kernel_class, work_of(kernel_class, variant)); !why.empty()) return why;
   if (variant.family == Family::universal) {
     if (access != element) return fmt::format("the universal entry reads single elements of {} bytes", element);
     return why_norms_refuse(kernel_class, work_of(kernel_class, variant));
@@ -277,6 +288,9 @@ Variant universal_variant(const KernelClass& kernel_class) {
                   128};
   if (kernel_class.is_staged()) {
     variant.heads_per_thread = 1;  // a thread holds a thirty-second of a row in single elements
+  }
+  while (variant.heads_per_thread > 1 && !why_groups_refuse(kernel_class, work_of(kernel_class, variant)).empty()) {
+    --variant.heads_per_thread;
   }
   // All threads of a token that is normed as a whole stand in one block: first more threads, then more heads for each.
   while (!why_illegal(kernel_class, variant).empty() && variant.threads < 1024) variant.threads *= 2;

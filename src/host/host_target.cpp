@@ -48,6 +48,7 @@ class HostKernel : public LoadedKernel {
       case KernelParams::beside: return run_thread_with<BesideParams>(params);
       case KernelParams::statistic: return run_thread_with<StatisticParams>(params);
       case KernelParams::stage: return run_thread_with<StageParams>(params);
+      case KernelParams::group: return run_thread_with<GroupParams>(params);
     }
   }
   template <class Params>

@@ -241,6 +241,18 @@ const char* refuse_prologue(const RopeArgs& args) noexcept {
   return brings_statistics(args) ? refuse_statistics(args) : nullptr;
 }
 
+/// The strides of q's groups, which tensors of most forms do not have.
+const char* check_groups(const KernelClass& kernel_class, const RopeArgs& args) noexcept {
+  const LaunchForm& form = kernel_class.form;
+  if (args.q_group_stride != kContiguous && !form.grouped_q) {
+    return "q_group_stride: found a number, allowed: kContiguous (the form has no grouped_q)";
+  }
+  if (args.q_out_group_stride == kContiguous) return nullptr;
+  if (!form.grouped_q) return "q_out_group_stride: found a number, allowed: kContiguous (the form has no grouped_q)";
+  if (!kernel_class.operands.front().in_place()) return nullptr;
+  return "q_out_group_stride: found a number, allowed in place: kContiguous (q itself is written)";
+}
+
 const char* fill_device_words(const KernelClass& kernel_class, const RopeArgs& args, LaunchParams& params) noexcept {
   if (kernel_class.form.counted && args.token_count == nullptr)
     return "token_count: found null, allowed: a device pointer";
@@ -261,6 +273,7 @@ LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& ar
   out.tokens = static_cast<std::uint32_t>(args.batch * args.tokens);
   if (out.tokens == 0) return {};
   LaunchParams& params = out.params;
+  if (const char* why = check_groups(kernel_class, args)) return refuse(why);
   if (!fill_token_rows(kernel_class, args, out)) {
     if (const char* why = fill_tensors(kernel_class, args, out)) return refuse(why);
   }

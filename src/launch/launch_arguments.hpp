@@ -31,7 +31,7 @@ struct LaunchArguments {
 
   /// All but the blocks, the steps and the plan's numbers (PreparedConstants); `more`, `lines`, `beside`, `statistic`
   /// and `numbers` for operands that have work alone, and where the class's kernels take them.
-  StageParams params;
+  GroupParams params;
   bool is_prologue = false;                    ///< KernelClass::is_prologue
   bool has_stage_numbers = false;              ///< some operand that has work reads StageParams::numbers
   std::uint32_t tokens = 0;                    ///< tokens of all sequences; 0: nothing to launch

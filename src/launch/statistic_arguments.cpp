@@ -74,7 +74,7 @@ struct OperandBoxes {
 
 /// `sequence` strides are what TensorStrides have, which is what a token gains beyond the token stride.
 OperandBoxes boxes_of(const KernelClass& kernel_class, std::size_t i, const RopeArgs& args,
-                      const StatisticParams& params) noexcept {
+                      const GroupParams& params) noexcept {
   const PlanOperand& operand = kernel_class.operands[i];
   const TensorStrides& strides = strides_of(params, i);
   const std::int64_t element = size_of(kernel_class.dtype);
@@ -88,6 +88,12 @@ OperandBoxes boxes_of(const KernelClass& kernel_class, std::size_t i, const Rope
       input_of(params, i), {args.batch, args.tokens, heads, lanes},
       {strides.in_sequence + args.tokens * strides.in_token, strides.in_token, strides.in_head, strides.in_lane}, first,
       element);
+  const std::int64_t group = operand.group_heads;
+  // `gained` is there to be read where there are groups.
+  const auto with_groups = [group](const StridedBox& box, std::int64_t head, const long long& gained) {
+    return group == 0 ? box : grouped(box, group, head, group * head + gained);
+  };
+  boxes.reads = with_groups(boxes.reads, strides.in_head, params.groups.in);
   std::array<std::int64_t, 4> count = {args.batch, args.tokens, heads, lanes};
   std::int64_t batch_stride = strides.out_sequence + args.tokens * strides.out_token;
   const OperandArgs given = args_of(args, operand.name);
@@ -103,6 +109,7 @@ OperandBoxes boxes_of(const KernelClass& kernel_class, std::size_t i, const Rope
                                     : byte_box(output_of(params, i), count,
                                                {batch_stride, strides.out_token, strides.out_head, strides.out_lane},
                                                first, element_out);
+  if (!operand.in_place()) boxes.writes = with_groups(boxes.writes, strides.out_head, params.groups.out);
   boxes.writes_beside = operand.beside == Beside::in_place ? boxes.reads : boxes.writes;
   if (operand.beside == Beside::apart) {
     const BesideStore& beside = params.beside;

@@ -9,7 +9,7 @@
 namespace ropejit::internal {
 
 // Elements between the first and the last of a dimension: beyond any address space, and small enough that sums of
-// four, in bytes, do not overflow.
+// five, in bytes, do not overflow.
 inline constexpr std::int64_t kMaxReach = 1LL << 56;
 
 inline std::int64_t stride_or(std::int64_t stride, std::int64_t contiguous) noexcept {

@@ -8,12 +8,13 @@
 
 namespace ropejit::internal {
 
-/// A box: the elements base + sum over d of i_d * stride[d], 0 <= i_d < count[d]. Strides and base in one unit
-/// (elements of one size, or bytes). Counts are at least 1; |count * stride| is below 2^61 for every dimension.
+/// A box: the elements base + sum over d of i_d * stride[d], 0 <= i_d < count[d]. The fifth dimension is of tensors
+/// whose heads lie in groups. Strides and base in one unit (elements of one size, or bytes). Counts are at least 1;
+/// |count * stride| is below 2^61 for every dimension.
 struct StridedBox {
   std::int64_t base = 0;
-  std::array<std::int64_t, 4> count = {1, 1, 1, 1};
-  std::array<std::int64_t, 4> stride = {0, 0, 0, 0};
+  std::array<std::int64_t, 5> count = {1, 1, 1, 1, 1};
+  std::array<std::int64_t, 5> stride = {0, 0, 0, 0, 0};
   std::int64_t width = 1;  ///< of one element, in the unit of base and stride
 };
 
@@ -24,9 +25,21 @@ inline StridedBox byte_box(const void* data, const std::array<std::int64_t, 4>& 
                            std::int64_t element) noexcept {
   StridedBox box;
   box.base = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(data)) + first * stride[3] * element;
-  box.count = count;
-  for (std::size_t d = 0; d < stride.size(); ++d) box.stride[d] = stride[d] * element;
+  for (std::size_t d = 0; d < stride.size(); ++d) {
+    box.count[d] = count[d];
+    box.stride[d] = stride[d] * element;
+  }
   box.width = element;
+  return box;
+}
+
+/// The same where the heads lie in groups of `heads`: those of a group are head_stride apart, the groups group_stride.
+inline StridedBox grouped(StridedBox box, std::int64_t heads, std::int64_t head_stride,
+                          std::int64_t group_stride) noexcept {
+  box.count[2] /= heads;
+  box.stride[2] = group_stride * box.width;
+  box.count[4] = heads;
+  box.stride[4] = head_stride * box.width;
   return box;
 }
 

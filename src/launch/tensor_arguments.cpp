@@ -16,6 +16,7 @@ struct Tensor {
   std::int64_t token_stride = 0;
   std::int64_t head_stride = 0;
   std::int64_t lane_stride = 0;
+  std::int64_t group_stride = 0;  // where heads lie in groups
 };
 
 struct Shape {
@@ -23,21 +24,29 @@ struct Shape {
   std::int64_t tokens;
   std::int64_t heads;
   std::int64_t head_dim;
-  std::int64_t element;  // bytes
+  std::int64_t element;          // bytes
+  std::int64_t group_heads = 0;  // heads of a group; 0: there are none
 };
 
-bool resolve(const TensorView& view, const Shape& shape, Tensor& tensor) noexcept {
+/// `group_stride` is read where the shape has groups.
+bool resolve(const TensorView& view, std::int64_t group_stride, const Shape& shape, Tensor& tensor) noexcept {
   tensor.data = static_cast<const char*>(view.data);
   tensor.lane_stride = stride_or(view.lane_stride, 1);
   tensor.head_stride = stride_or(view.head_stride, shape.head_dim);
   tensor.token_stride = stride_or(view.token_stride, shape.heads * shape.head_dim);
   tensor.batch_stride = stride_or(view.batch_stride, shape.tokens * shape.heads * shape.head_dim);
-  return !reaches_too_far(shape.batch, tensor.batch_stride) && !reaches_too_far(shape.tokens, tensor.token_stride) &&
-         !reaches_too_far(shape.heads, tensor.head_stride) && !reaches_too_far(shape.head_dim, tensor.lane_stride);
+  if (reaches_too_far(shape.batch, tensor.batch_stride) || reaches_too_far(shape.tokens, tensor.token_stride) ||
+      reaches_too_far(shape.heads, tensor.head_stride) || reaches_too_far(shape.head_dim, tensor.lane_stride)) {
+    return false;
+  }
+  if (shape.group_heads == 0) return true;
+  tensor.group_stride = stride_or(group_stride, shape.group_heads * tensor.head_stride);
+  return !reaches_too_far(shape.heads / shape.group_heads, tensor.group_stride);
 }
 
-/// Strides of dimensions of one element do not matter.
+/// Strides of dimensions of one element do not matter. Groups are for forms that promise nothing.
 bool is_contiguous(const Tensor& tensor, const Shape& shape) noexcept {
+  if (shape.group_heads != 0) return false;
   const std::int64_t row = shape.heads * shape.head_dim;
   return tensor.lane_stride == 1 && (shape.heads == 1 || tensor.head_stride == shape.head_dim) &&
          (shape.tokens == 1 || tensor.token_stride == row) &&
@@ -51,14 +60,17 @@ std::uint64_t alignment_bits(const Tensor& tensor, const Shape& shape) noexcept 
   if (shape.batch > 1) bits |= static_cast<std::uint64_t>(tensor.batch_stride * element);
   if (shape.tokens > 1) bits |= static_cast<std::uint64_t>(tensor.token_stride * element);
   if (shape.heads > 1) bits |= static_cast<std::uint64_t>(tensor.head_stride * element);
+  if (shape.group_heads != 0) bits |= static_cast<std::uint64_t>(tensor.group_stride * element);
   return bits;
 }
 
 /// The bytes that a launch touches: in place the rotating lanes, else whole rows.
 StridedBox box_of(const Tensor& tensor, const Shape& shape, std::int64_t first_lane, std::int64_t lanes) noexcept {
-  return byte_box(tensor.data, {shape.batch, shape.tokens, shape.heads, lanes},
-                  {tensor.batch_stride, tensor.token_stride, tensor.head_stride, tensor.lane_stride}, first_lane,
-                  shape.element);
+  const StridedBox box = byte_box(tensor.data, {shape.batch, shape.tokens, shape.heads, lanes},
+                                  {tensor.batch_stride, tensor.token_stride, tensor.head_stride, tensor.lane_stride},
+                                  first_lane, shape.element);
+  if (shape.group_heads == 0) return box;
+  return grouped(box, shape.group_heads, tensor.head_stride, tensor.group_stride);
 }
 
 /// One operand, checked: what it reads and what it writes.
@@ -208,7 +220,7 @@ const char* check_beside(const KernelClass& kernel_class, const PlanOperand& ope
   side.beside_shape.element = side.out_shape.element;
   side.beside = side.in;
   if (!in_place) {
-    if (!resolve(args.k_beside, side.beside_shape, side.beside)) return kBesideTooFar;
+    if (!resolve(args.k_beside, kContiguous, side.beside_shape, side.beside)) return kBesideTooFar;
     const auto address = reinterpret_cast<std::uintptr_t>(side.beside.data);
     if (address % static_cast<std::uintptr_t>(side.beside_shape.element) != 0) return kBesideUnaligned;
   }
@@ -238,7 +250,8 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
   if (to_cache && (given.cache_rows < 1 || given.cache_rows > kMaxReach / row)) return words.cache_rows;
   const std::int64_t block_size = given.slots.block_size;
   if (operand.has_slots() && (block_size < 1 || block_size > given.cache_rows)) return words.block_size;
-  side.shape = {args.batch, args.tokens, operand.heads, operand.head_dim, size_of(kernel_class.dtype)};
+  side.shape = {args.batch,         args.tokens, operand.heads, operand.head_dim, size_of(kernel_class.dtype),
+                operand.group_heads};
   side.out_shape = side.shape;
   side.out_shape.element = size_of(operand.dtype_out);
   if (to_cache) {
@@ -251,9 +264,9 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
   }
   if (in_place && given.out->data != nullptr) return operand.has_store ? words.out_given : words.out_unused;
   if (!in_place && given.out->data == nullptr) return words.out_missing;
-  if (!resolve(*given.in, side.shape, side.in)) return words.too_far;
+  if (!resolve(*given.in, args.q_group_stride, side.shape, side.in)) return words.too_far;
   side.out = side.in;
-  if (!in_place && !resolve(*given.out, side.out_shape, side.out)) return words.too_far;
+  if (!in_place && !resolve(*given.out, args.q_out_group_stride, side.out_shape, side.out)) return words.too_far;
   if (reinterpret_cast<std::uintptr_t>(side.in.data) % static_cast<std::uintptr_t>(side.shape.element) != 0 ||
       reinterpret_cast<std::uintptr_t>(side.out.data) % static_cast<std::uintptr_t>(side.out_shape.element) != 0) {
     return words.unaligned;
@@ -412,6 +425,12 @@ const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, 
     const PlanOperand& operand = kernel_class.operands[i];
     set_operand(out.params, i, sides[i].in.data, const_cast<char*>(sides[i].out.data),
                 strides_of(sides[i], operand.rows != CacheRows::none), args_of(args, operand.name));
+    if (operand.group_heads != 0) {
+      const auto gained = [&](const Tensor& tensor) {
+        return tensor.group_stride - operand.group_heads * tensor.head_stride;
+      };
+      out.params.groups = {gained(sides[i].in), gained(sides[i].out)};
+    }
     if (operand.beside == Beside::apart) {
       const Tensor& beside = sides[i].beside;
       const std::int64_t sequence =

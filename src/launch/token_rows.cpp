@@ -173,6 +173,7 @@ std::uint64_t alignment_bits_of_output(const KernelClass& kernel_class, const Pl
 }  // namespace
 
 bool fill_token_rows(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept {
+  if (kernel_class.form.grouped_q) return false;
   const std::int64_t element = bytes_of(kernel_class.dtype);
   Side sides[kMostOperands];
   std::uint64_t in_bits = 0;

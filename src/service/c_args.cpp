@@ -87,6 +87,18 @@ void read_stages(const ropejit_operand& operand, const OperandMembers& members, 
   out.*members.statistic_out = view_of_statistic<NormStatisticOut>(operand.norm_statistic_out);
 }
 
+// In C a stride of 0 is the default here, too.
+const char* read_groups(const ropejit_operand& operand, RopeArgs& out) noexcept {
+  if (operand.name != ROPEJIT_Q) {
+    return operand.group_stride == 0 && operand.out_group_stride == 0
+               ? nullptr
+               : "args.operands: found a group_stride or out_group_stride of another operand than q, allowed: 0";
+  }
+  if (operand.group_stride != 0) out.q_group_stride = operand.group_stride;
+  if (operand.out_group_stride != 0) out.q_out_group_stride = operand.out_group_stride;
+  return nullptr;
+}
+
 bool brings_stages(const ropejit_operand& operand) noexcept {
   return operand.norm_weight != nullptr || operand.norm_bias != nullptr || operand.bias != nullptr ||
          operand.head_scales != nullptr || operand.norm_statistic.data != nullptr ||
@@ -110,6 +122,7 @@ const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArg
   } else if (brings_stages(operand)) {
     return "args.operands: found memory of a norm or another stage of the gate, allowed: null (it is copied alone)";
   }
+  if (const char* why = read_groups(operand, out)) return why;
   if (members.beside != nullptr) {
     out.*members.beside = view_of_beside(operand.beside);
   } else if (operand.beside.data != nullptr) {

@@ -141,6 +141,7 @@ std::string operand_config(const PlanOperand& operand) {
   if (operand.round_scale) others += ", .round_scale = true";
   if (operand.round_rotation) others += ", .round_rotation = true";
   if (!operand.has_store) others += ", .no_store = true";
+  if (operand.group_heads != 0) others += fmt::format(", .group_heads = {}", operand.group_heads);
   const std::string beside =
       operand.is_written_beside() ? fmt::format(", .beside = ropejit::Beside::{}", to_string(operand.beside)) : "";
   return fmt::format(
@@ -153,6 +154,7 @@ std::string operand_config(const PlanOperand& operand) {
 std::string operand_name(const PlanOperand& operand, DType dtype) {
   std::string text = fmt::format("_{}{}x{}", to_string(operand.name), operand.heads, operand.head_dim);
   if (operand.first_lane != 0) text += fmt::format("at{}", operand.first_lane);
+  if (operand.group_heads != 0) text += fmt::format("_by{}", operand.group_heads);
   if (operand.dtype_out != dtype) text += fmt::format("to_{}", to_string(operand.dtype_out));
   if (operand.rows != CacheRows::none) text += fmt::format("_{}", to_string(operand.rows));
   if (operand.is_written_beside()) text += fmt::format("_beside_{}", to_string(operand.beside));
@@ -177,7 +179,7 @@ std::vector<std::uint32_t> operand_numbers(const PlanOperand& operand) {
   const PlanTemperature& temperature = operand.temperature;
   words.insert(words.end(), {flag(temperature.steps), flag(temperature.plus_one), flag(temperature.round_tau)});
   words.insert(words.end(), {flag(operand.round_bias), flag(operand.round_scale), flag(operand.round_rotation),
-                             flag(!operand.has_store)});
+                             flag(!operand.has_store), operand.group_heads});
   return words;
 }
 

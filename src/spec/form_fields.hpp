@@ -39,6 +39,7 @@ void visit_fields(F& form, V& visitor) {
   visitor.flag("norm_statistics", form.norm_statistics, FormWords{});  // the operands' norms, as the next
   visitor.flag("norm_sums", form.norm_sums, FormWords{});
   visitor.flag("statistics_only", form.statistics_only, FormWords{});  // the operands' stores
+  visitor.flag("grouped_q", form.grouped_q, FormWords{});              // q's heads
 }
 
 }  // namespace ropejit::internal

@@ -24,6 +24,15 @@ bool has_ids(PositionSource positions) {
 bool is_computed(const std::optional<Norm>& norm) { return norm && norm->statistic == Statistic::computed; }
 bool is_layer(const std::optional<Norm>& norm) { return is_computed(norm) && norm->kind == NormKind::layer; }
 
+void validate_groups(const RopeSpec& spec, const LaunchForm& form) {
+  const auto bad = [](const char* allowed) {
+    return field_error(ErrorCode::invalid_argument, "grouped_q", "true", allowed);
+  };
+  if (!spec.k) throw bad("false for a spec without k");
+  if (spec.q.heads % spec.k->heads != 0) throw bad("false, or heads of k that divide those of q");
+  if (form.strides != Strides::free) throw bad("false, or strides free");
+}
+
 // What spec and form say together.
 void validate_together(const RopeSpec& spec, const LaunchForm& form) {
   if (form.k_rows != CacheRows::none && !spec.k) {
@@ -52,6 +61,7 @@ void validate_together(const RopeSpec& spec, const LaunchForm& form) {
     throw field_error(ErrorCode::invalid_argument, "statistics_only", "true",
                       "false with k_rows, v_rows or k_beside, as nothing is stored");
   }
+  if (form.grouped_q) validate_groups(spec, form);
   if (form.context_parallel != ContextParallel::none && has_ids(form.positions)) {
     throw field_error(ErrorCode::invalid_argument, "context_parallel", to_string(form.context_parallel),
                       fmt::format("none with positions {}, which say where each token is", to_string(form.positions)));

@@ -154,6 +154,9 @@ void lower_operands(const RopeSpec& spec, const LaunchForm& form, RotationPlan& 
     kernel_class.operands.push_back(std::move(lowered));
   };
   add(OperandName::q, "q", spec.q, CacheRows::none);
+  if (form.grouped_q) {
+    kernel_class.operands.front().group_heads = static_cast<std::uint32_t>(spec.q.heads / spec.k->heads);
+  }
   if (spec.k) add(OperandName::k, "k", *spec.k, form.k_rows, form.k_beside);
   if (spec.v) add(OperandName::v, "v", *spec.v, form.v_rows);
   if (spec.gate) add(OperandName::gate, "gate", *spec.gate, CacheRows::none);

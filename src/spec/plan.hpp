@@ -93,6 +93,8 @@ struct PlanOperand {
   CacheRows rows = CacheRows::none;  ///< rows of a cache, out of place only
   Beside beside = Beside::none;      ///< with rows only
   bool has_store = true;             ///< false: of its row nothing but the norm's statistic is written
+  /// Its heads lie in groups of so many, which have a stride of their own; 0: all heads have one.
+  std::uint32_t group_heads = 0;
 
   /// Whether it goes to pages of a cache by slots, whose strides every launch says.
   bool has_slots() const { return rows == CacheRows::slots32 || rows == CacheRows::slots64; }
@@ -191,6 +193,8 @@ struct KernelClass {
   bool is_normed_by_token() const {
     return llvm::any_of(operands, [](const PlanOperand& one) { return one.is_normed_by_token(); });
   }
+  /// Whether they take GroupParams: the first operand's heads lie in groups.
+  bool has_groups() const { return !operands.empty() && operands.front().group_heads != 0; }
   /// Whether they take BesideParams: some operand is written to a tensor beside its cache.
   bool has_store_beside() const {
     return llvm::any_of(operands, [](const PlanOperand& one) { return one.beside == Beside::apart; });

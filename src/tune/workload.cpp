@@ -94,7 +94,17 @@ std::int64_t Workload::rows_of(const PlanOperand& operand) const {
 }
 
 void Workload::place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard) {
-  const std::size_t row = std::size_t{operand.heads} * operand.head_dim;
+  std::size_t row = std::size_t{operand.heads} * operand.head_dim;
+  if (operand.group_heads != 0) {
+    // As a projection has them, with a k and a v behind each group.
+    args_.q_group_stride = std::int64_t{operand.group_heads + 2} * operand.head_dim;
+    row = operand.heads / operand.group_heads * static_cast<std::size_t>(args_.q_group_stride);
+    args_.q.token_stride = static_cast<std::int64_t>(row);
+    if (!operand.in_place()) {
+      args_.q_out_group_stride = args_.q_group_stride;
+      args_.q_out.token_stride = args_.q.token_stride;
+    }
+  }
   const auto take = [&](std::size_t bytes) {
     const Extent extent{set_bytes_ + guard, set_bytes_ + guard + bytes};
     set_bytes_ += rounded(bytes) + 2 * guard;

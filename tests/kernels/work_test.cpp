@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <random>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "codegen/work.hpp"
@@ -21,16 +22,14 @@ std::uint32_t divide(std::uint32_t n, const FastDivisor& divisor) {
 }
 
 std::vector<std::int64_t> addresses(const StridedBox& box) {
-  std::vector<std::int64_t> all;
-  for (std::int64_t a = 0; a < box.count[0]; ++a) {
-    for (std::int64_t b = 0; b < box.count[1]; ++b) {
-      for (std::int64_t c = 0; c < box.count[2]; ++c) {
-        for (std::int64_t d = 0; d < box.count[3]; ++d) {
-          for (std::int64_t w = 0; w < box.width; ++w) {
-            all.push_back(box.base + a * box.stride[0] + b * box.stride[1] + c * box.stride[2] + d * box.stride[3] + w);
-          }
-        }
-      }
+  std::vector<std::int64_t> all{box.base};
+  for (std::size_t d = 0; d <= box.count.size(); ++d) {
+    // Last the units of an element.
+    const std::int64_t count = d < box.count.size() ? box.count[d] : box.width;
+    const std::int64_t stride = d < box.count.size() ? box.stride[d] : 1;
+    const std::vector<std::int64_t> so_far = std::exchange(all, {});
+    for (const std::int64_t address : so_far) {
+      for (std::int64_t i = 0; i < count; ++i) all.push_back(address + i * stride);
     }
   }
   return all;
@@ -40,7 +39,9 @@ StridedBox random_box(std::mt19937& random) {
   StridedBox box;
   box.width = 1 + static_cast<std::int64_t>(random() % 2);
   box.base = static_cast<std::int64_t>(random() % 40);
-  for (std::size_t d = 0; d < 4; ++d) {
+  // Every other box has a fifth dimension, as tensors have whose heads lie in groups.
+  const std::size_t dimensions = 4 + random() % 2;
+  for (std::size_t d = 0; d < dimensions; ++d) {
     box.count[d] = 1 + static_cast<std::int64_t>(random() % 3);
     box.stride[d] = static_cast<std::int64_t>(random() % 60) - 20;
   }
@@ -270,6 +271,23 @@ TEST_CASE("Boxes called injective or disjoint are so, element by element", "[lau
   CHECK(disjoint > 500);
 }
 
+TEST_CASE("q's heads in groups are seen to be disjoint from the k behind each group, and from none within one",
+          "[launch]") {
+  // [S, groups, (4 q, k, v), D]
+  constexpr std::int64_t kLanes = 8;
+  constexpr std::int64_t kGroup = 6 * kLanes;
+  const StridedBox heads = internal::byte_box(nullptr, {1, 5, 12, kLanes}, {0, 3 * kGroup, kLanes, 1}, 0, 2);
+  const StridedBox q = internal::grouped(heads, 4, kLanes, kGroup);
+  StridedBox k = internal::byte_box(nullptr, {1, 5, 3, kLanes}, {0, 3 * kGroup, kGroup, 1}, 0, 2);
+  CHECK(internal::is_injective(q));
+  CHECK_FALSE(internal::is_injective(internal::grouped(heads, 4, kLanes, 3 * kLanes)));
+  for (std::int64_t place = 0; place < 6; ++place) {
+    k.base = 2 * place * kLanes;
+    INFO("place " << place);
+    CHECK(internal::are_disjoint(q, k) == (place >= 4));
+  }
+}
+
 TEST_CASE("Packed q, k and v are seen to be disjoint in every order of dimensions", "[launch]") {
   struct Row {
     const char* what;
@@ -286,7 +304,7 @@ TEST_CASE("Packed q, k and v are seen to be disjoint in every order of dimension
   };
   for (const Row& row : rows) {
     INFO(row.what);
-    const StridedBox q{0, row.count, row.stride, 1};
+    const StridedBox q = internal::byte_box(nullptr, row.count, row.stride, 0, 1);
     StridedBox k = q;
     k.base = row.distance;
     CHECK(internal::are_disjoint(q, k));

@@ -39,7 +39,9 @@ static_assert(offsetof(ropejit_operand, norm_statistic_out) == 208, "operand.nor
 static_assert(offsetof(ropejit_operand, norm_bias) == 232, "operand.norm_bias");
 static_assert(offsetof(ropejit_operand, bias) == 240, "operand.bias");
 static_assert(offsetof(ropejit_operand, head_scales) == 248, "operand.head_scales");
-static_assert(sizeof(ropejit_operand) == 256, "ropejit_operand");
+static_assert(offsetof(ropejit_operand, group_stride) == 256, "operand.group_stride");
+static_assert(offsetof(ropejit_operand, out_group_stride) == 264, "operand.out_group_stride");
+static_assert(sizeof(ropejit_operand) == 272, "ropejit_operand");
 
 ropejit_status ropejit_test_session_in_c(const char* spec_json, float* q, int64_t tokens);
 

@@ -404,6 +404,27 @@ TEST_CASE("the gate is the fourth operand, in any place of the list, and has two
   }
 }
 
+TEST_CASE("q alone has strides between groups of heads, of which 0 is the default") {
+  int in = 0;
+  ropejit_operand operands[2] = {ropejit_operand_of(ROPEJIT_Q, &in, &in), ropejit_operand_of(ROPEJIT_K, &in, &in)};
+  ropejit_args args = ropejit_args_default();
+  args.operands = operands;
+  args.operand_count = 2;
+  CHECK(rope_args(args).q_group_stride == kContiguous);
+  CHECK(rope_args(args).q_out_group_stride == kContiguous);
+  operands[0].group_stride = 768;
+  operands[0].out_group_stride = -512;
+  CHECK(rope_args(args).q_group_stride == 768);
+  CHECK(rope_args(args).q_out_group_stride == -512);
+  for (int64_t ropejit_operand::*member : {&ropejit_operand::group_stride, &ropejit_operand::out_group_stride}) {
+    operands[1] = ropejit_operand_of(ROPEJIT_K, &in, &in);
+    operands[1].*member = 8;
+    const char* const why = why_unreadable(args);
+    REQUIRE(why != nullptr);
+    CHECK(std::string(why).find("group_stride or out_group_stride of another operand than q") != std::string::npos);
+  }
+}
+
 TEST_CASE("an operand of a later version that asks for what this one does not have is refused") {
   const Operands operands(sizeof(ropejit_operand) + 16, 1);
   CHECK(std::string(why_unreadable(operands.args())).find("this version of ropejit does not know") !=

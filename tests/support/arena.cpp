@@ -101,6 +101,19 @@ std::array<Placed, 2> Arena::place_gated(const Operand& q, DType dtype, std::int
   return {of_q, of_gate};
 }
 
+std::array<Placed, 3> Arena::place_grouped(const Operand& q, const Operand& k, DType dtype, std::int64_t batch,
+                                           std::int64_t tokens) {
+  const std::int64_t heads = q.heads / k.heads;
+  const std::int64_t group = heads * q.head_dim + 2 * k.head_dim;
+  const std::int64_t row = k.heads * group;
+  const std::size_t buffer = make_buffer(dtype, batch * tokens * row);
+  const Placed of_q{buffer, kGuard, tokens * row, row, q.head_dim, 1, heads, group};
+  Placed of_k{buffer, kGuard + heads * q.head_dim, tokens * row, row, group, 1};
+  Placed of_v = of_k;
+  of_v.offset += k.head_dim;
+  return {of_q, of_k, of_v};
+}
+
 TensorView Arena::view(const Placed& placed) const {
   const Buffer& buffer = buffers_[placed.buffer];
   TensorView view;

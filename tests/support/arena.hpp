@@ -24,9 +24,13 @@ struct Placed {
   std::int64_t token_stride = 0;
   std::int64_t head_stride = 0;
   std::int64_t lane_stride = 1;
+  std::int64_t group_heads = 0;  // where heads lie in groups: heads of one; else 0
+  std::int64_t group_stride = 0;
 
   std::int64_t at(std::int64_t b, std::int64_t s, std::int64_t h) const {
-    return offset + b * batch_stride + s * token_stride + h * head_stride;
+    const std::int64_t token = offset + b * batch_stride + s * token_stride;
+    if (group_heads == 0) return token + h * head_stride;
+    return token + h / group_heads * group_stride + h % group_heads * head_stride;
   }
 };
 
@@ -45,6 +49,9 @@ class Arena {
                                      std::int64_t tokens);
   /// q and a gate of its heads, which lies behind q's lanes in each head.
   std::array<Placed, 2> place_gated(const Operand& q, DType dtype, std::int64_t batch, std::int64_t tokens);
+  /// The heads of q that share one of k, then this and one like it, and so on for each head of k.
+  std::array<Placed, 3> place_grouped(const Operand& q, const Operand& k, DType dtype, std::int64_t batch,
+                                      std::int64_t tokens);
   TensorView view(const Placed& placed) const;
   /// Makes lanes of a head NaN, of which nothing may come.
   void poison(const Placed& placed, std::int64_t b, std::int64_t s, std::int64_t h, std::int64_t lanes);

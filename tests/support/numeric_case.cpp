@@ -114,6 +114,10 @@ class Run {
     if (given_.in == Arrangement::packed_qkv && with_k) {
       packed = arena_.place_packed(spec.q, *spec.k, spec.dtype, given_.batch, given_.tokens);
     }
+    if (given_.in == Arrangement::grouped) {
+      packed = arena_.place_grouped(spec.q, *spec.k, spec.dtype, given_.batch, given_.tokens);
+      args_.q_group_stride = (*packed)[0].group_stride;
+    }
     const auto in = [&](const Operand& operand, std::size_t part) {
       if (packed && (part < 2 || (operand.heads == spec.k->heads && operand.head_dim == spec.k->head_dim))) {
         return (*packed)[part];
@@ -134,6 +138,7 @@ class Run {
   }
 
   void add_side(Side side, internal::OperandName name) {
+    side.name = name;
     const internal::OperandMembers members = internal::members_of(name);
     // Where nothing is stored, all tensors are inputs.
     const bool is_input = given_.form.statistics_only;
@@ -151,7 +156,6 @@ class Run {
       view.batch_stride = view.token_stride = view.head_stride = view.lane_stride = kContiguous;
     }
     if (name == internal::OperandName::k && given_.form.k_beside) put_beside(side);
-    side.name = name;
     side.stages =
         put_stage_inputs(given_.spec, *side.operand, name, given_.weights_misaligned, weight_values_, inputs_, args_);
     if (side.operand->norm) put_statistic(side, members);
@@ -216,6 +220,11 @@ class Run {
   Placed place_output(const Side& side) {
     const Operand& operand = *side.operand;
     const DType dtype = type_of(operand);
+    if (given_.out == Arrangement::grouped && side.name == internal::OperandName::q) {
+      const Placed out = arena_.place_grouped(operand, *given_.spec.k, dtype, given_.batch, given_.tokens)[0];
+      args_.q_out_group_stride = out.group_stride;
+      return out;
+    }
     if (!side.to_cache()) return arena_.place(operand, dtype, given_.batch, given_.tokens, given_.out);
     if (!has_slots(side.list.kind)) return arena_.place(operand, dtype, 1, side.list.cache_rows, given_.out);
     const std::int64_t pages = side.list.cache_rows / side.list.block_size;
@@ -374,7 +383,7 @@ class Run {
 
 const char* to_string(Arrangement arrangement) {
   constexpr const char* kNames[] = {"bshd",         "bhsd",       "sbhd",     "packed_qkv", "padded",
-                                    "lane_strided", "misaligned", "expanded", "gated"};
+                                    "lane_strided", "misaligned", "expanded", "gated",      "grouped"};
   return kNames[static_cast<int>(arrangement)];
 }
 

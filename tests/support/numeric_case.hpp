@@ -28,7 +28,8 @@ enum class Arrangement {
   lane_strided,  ///< bshd with every stride doubled: lanes apart
   misaligned,    ///< bshd from an address aligned to its element only
   expanded,      ///< one head's memory for all heads (inputs alone)
-  gated,  ///< [q | gate] head by head in one buffer, of a gate of q's heads; all others bshd (inputs and in place)
+  gated,    ///< [q | gate] head by head in one buffer, of a gate of q's heads; all others bshd (inputs and in place)
+  grouped,  ///< [q .. q k v] for each head of k in one buffer (with grouped_q; of outputs q alone, others bshd)
 };
 const char* to_string(Arrangement arrangement);
 

@@ -227,6 +227,14 @@ void set_gate(std::mt19937_64& random, NumericCase& given) {
   given.pass_gate = given.in == Arrangement::gated || !one_in(random, 8);
 }
 
+// q's heads in groups, before k and v or anywhere.
+void set_groups(std::mt19937_64& random, NumericCase& given) {
+  given.form.grouped_q = true;
+  given.form.strides = Strides::free;
+  if (given.in == Arrangement::bshd && one_in(random, 2)) given.in = Arrangement::grouped;
+  if (given.out == Arrangement::bshd && one_in(random, 2)) given.out = Arrangement::grouped;
+}
+
 }  // namespace
 
 int random_cases(int usual) {
@@ -272,6 +280,8 @@ NumericCase random_case(std::mt19937_64& random, Norms norms) {
   result.weights_misaligned = any_norm && one_in(random, 4);
   if (any_norm) set_statistics(random, result);
   if (norms == Norms::some && one_in(random, 4)) set_gate(random, result);
+  const bool divides = spec.k && spec.q.heads % spec.k->heads == 0;
+  if (norms == Norms::some && divides && one_in(random, 4)) set_groups(random, result);
   return result;
 }
 
