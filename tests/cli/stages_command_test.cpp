@@ -72,5 +72,6 @@ TEST_CASE("run refuses statistics alone where none are written, and beside a cac
                 {"--statistics-only: found by itself, allowed: with --norm-statistics or --norm-sums"});
   check_refused(run(kTurned, {"--prologue", "--k-beside", "--norm-sums", "--statistics-only"}),
                 {"--statistics-only: found with --k-beside, allowed: one of them"});
-  check_refused(run(kStill, {"--norm-sums"}), {"norm_statistics: found true", "a layer norm, whose statistics are two"});
+  check_refused(run(kStill, {"--norm-sums"}),
+                {"norm_statistics: found true", "a layer norm, whose statistics are two"});
 }
