@@ -31,6 +31,49 @@ internal::RotationPlan plan_of(DType dtype, Layout layout, std::int64_t rotary, 
   return internal::lower(spec, form);
 }
 
+// Of q and k alike.
+template <class Change>
+void change_both(RopeSpec& spec, const Change& change) {
+  change(spec.q);
+  change(*spec.k);
+}
+
+std::vector<Plan> staged_plans() {
+  const LaunchForm in = LaunchForm::in_place_ids();
+  LaunchForm cached = in.with_free_strides();
+  cached.k_rows = CacheRows::slots64;
+  return {
+      {"a norm over 40 heads", plan_of(DType::bf16, Layout::split_half, 128, {40, 128, 0}, {8, 128, 0}, cached,
+                                       [](RopeSpec& spec) {
+                                         change_both(spec, [](Operand& operand) {
+                                           operand.norm = Norm{};
+                                           operand.norm->span = NormSpan::token;
+                                           operand.norm->weight = NormWeight::heads;
+                                         });
+                                       })},
+      {"layer norms with a head's own weights",
+       plan_of(DType::bf16, Layout::interleaved, 128, {32, 128, 0}, {8, 128, 0}, in,
+               [](RopeSpec& spec) {
+                 change_both(spec, [](Operand& operand) {
+                   operand.norm = Norm{};
+                   operand.norm->kind = NormKind::layer;
+                   operand.norm->weight = NormWeight::heads;
+                   operand.norm->bias = true;
+                 });
+               })},
+      {"norms behind the rotation, and a temperature",
+       plan_of(DType::bf16, Layout::interleaved, 128, {40, 128, 0}, {8, 128, 0}, cached,
+               [](RopeSpec& spec) {
+                 change_both(spec, [](Operand& operand) {
+                   operand.norm = Norm{};
+                   operand.norm->weight = NormWeight::none;
+                   operand.temperature = Temperature{0.1, 8192, true, 1};
+                   operand.order = {StageName::rotate, StageName::norm, StageName::temperature};
+                 });
+               })},
+  };
+}
+
 std::vector<Plan> ten_plans() {
   const LaunchForm in = LaunchForm::in_place_ids();
   const LaunchForm out = LaunchForm::out_of_place_ids(PositionSource::ids32);
@@ -60,14 +103,12 @@ std::vector<Plan> ten_plans() {
   };
 }
 
-}  // namespace
-
 // All of them take a long while: CI looks at a few of each (`./dev variants` at all).
-TEST_CASE("Variants of ten plans compile for four architectures without a spill", "[every-variant]") {
+void check_all_compile(const std::vector<Plan>& plans, std::size_t step, std::size_t least) {
   const char* const wanted = std::getenv("ROPEJIT_TEST_VARIANTS");
   const bool all = wanted != nullptr && std::string(wanted) == "all";
   std::size_t compiled = 0;
-  for (const Plan& plan : ten_plans()) {
+  for (const Plan& plan : plans) {
     for (const char* arch : {"sm_80", "sm_90", "sm_100", "sm_120"}) {
       std::unique_ptr<internal::Compiler> compiler;
       try {
@@ -79,7 +120,7 @@ TEST_CASE("Variants of ten plans compile for four architectures without a spill"
       const std::vector<internal::Variant> space = internal::variant_space(plan.plan.kernel_class, true);
       std::vector<internal::Variant> chosen;
       // A prime step meets every family, width and number of heads over the plans.
-      for (std::size_t i = compiled % 7; i < space.size(); i += all ? 1 : 211) chosen.push_back(space[i]);
+      for (std::size_t i = compiled % 7; i < space.size(); i += all ? 1 : step) chosen.push_back(space[i]);
       std::vector<std::string> wrong(chosen.size());
       internal::parallel_for(static_cast<std::int64_t>(chosen.size()), [&](std::int64_t i) {
         const auto at = static_cast<std::size_t>(i);
@@ -96,6 +137,16 @@ TEST_CASE("Variants of ten plans compile for four architectures without a spill"
     }
   }
   INFO(compiled << " compiled");
-  CHECK(compiled >= 40);
+  CHECK(compiled >= least);
   if (all) WARN(compiled << " variants compiled");
+}
+
+}  // namespace
+
+TEST_CASE("Variants of ten plans compile for four architectures without a spill", "[every-variant]") {
+  check_all_compile(ten_plans(), 211, 40);
+}
+
+TEST_CASE("Variants of norms and stages compile for four architectures without a spill", "[every-variant]") {
+  check_all_compile(staged_plans(), 83, 12);
 }
