@@ -32,11 +32,13 @@ void set_shape(std::mt19937_64& random, RopeSpec& spec) {
   if (spec.k) set(*spec.k);
 }
 
-/// A gate that lies between q's heads has as many, as wide.
-void set_gate(NumericCase& given) {
+/// Heads of q that lie with their group's of k are as many for each, and a gate between q's heads has as many, as wide.
+void fit_shape(NumericCase& given) {
+  RopeSpec& spec = given.spec;
+  if (given.form.grouped_q) spec.q.heads = std::max<std::int64_t>(1, spec.q.heads / spec.k->heads) * spec.k->heads;
   if (given.in != Arrangement::gated) return;
-  given.spec.gate->heads = given.spec.q.heads;
-  given.spec.gate->head_dim = given.spec.q.head_dim;
+  spec.gate->heads = spec.q.heads;
+  spec.gate->head_dim = spec.q.head_dim;
 }
 
 Temperature random_temperature(std::mt19937_64& random) {
@@ -166,7 +168,7 @@ NumericCase random_staged_case(std::mt19937_64& random) {
   RopeSpec& spec = given.spec;
   spec.direction = Direction::forward;
   set_shape(random, spec);
-  set_gate(given);
+  fit_shape(given);
   if (spec.k) spec.k->rotates.reset();
   set_stages(random, spec, spec.q, true);
   if (spec.k && !one_in(random, 4)) set_stages(random, spec, *spec.k, true);
