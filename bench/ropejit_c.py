@@ -33,6 +33,10 @@ class Args(ctypes.Structure):
     )
 
 
+class Statistic(ctypes.Structure):
+    _fields_ = [("data", ctypes.c_void_p)] + [(name, ctypes.c_int64) for name in ("token_stride", "head_stride")]
+
+
 class Operand(ctypes.Structure):
     """ropejit_operand; members that are not set are 0, as ropejit_operand_of has them."""
 
@@ -41,6 +45,8 @@ class Operand(ctypes.Structure):
         + [("input", Tensor), ("output", Tensor)]
         + [("rows", ctypes.c_void_p), ("cache_rows", ctypes.c_int64), ("norm_weight", ctypes.c_void_p)]
         + [(name, ctypes.c_int64) for name in ("block_size", "slot_count", "slot_stride")]
+        + [("beside", Tensor), ("norm_statistic", Statistic), ("norm_statistic_out", Statistic)]
+        + [(name, ctypes.c_void_p) for name in ("norm_bias", "bias", "head_scales")]
     )
 
 
@@ -83,23 +89,31 @@ def rows_of(tensor):
     return Tensor(tensor.data_ptr(), CONTIGUOUS, *tensor.stride())
 
 
-def operand(name, x, out=None, norm_weight=None, pages=None, slots=None):
-    """One operand of a launch, x of [tokens, heads, head_dim]. It goes to `out`, or to `pages` of [pages, block_size,
-    heads, head_dim] by int64 slots, else over itself."""
-    made = Operand(ctypes.sizeof(Operand), name, 0, rows_of(x), contiguous(out if pages is None else pages))
+def batches_of(tensor):
+    """A tensor [batch, tokens, heads, head_dim] with its own strides."""
+    return Tensor(tensor.data_ptr(), *tensor.stride())
+
+
+def operand(name, x, out=None, norm_weight=None, norm_bias=None, pages=None, slots=None):
+    """One operand of a launch, x of [tokens, heads, head_dim] or [batch, tokens, heads, head_dim]. It goes to `out`, or
+    to `pages` of [pages, block_size, heads, head_dim] by int64 slots, else over itself."""
+    read = rows_of(x) if x.dim() == 3 else batches_of(x)
+    made = Operand(ctypes.sizeof(Operand), name, 0, read, contiguous(out if pages is None else pages))
     made.norm_weight = None if norm_weight is None else norm_weight.data_ptr()
+    made.norm_bias = None if norm_bias is None else norm_bias.data_ptr()
     if pages is not None:
         made.rows, made.cache_rows, made.block_size = slots.data_ptr(), pages.shape[0] * pages.shape[1], pages.shape[1]
     return made
 
 
-def args_of_operands(tokens, operands, positions):
-    """Arguments of one launch on operands, with int64 positions. The caller keeps all tensors alive."""
+def args_of_operands(tokens, operands, positions, batch=1):
+    """Arguments of one launch on operands, with int64 positions of [batch, tokens] without gaps. The caller keeps all
+    tensors alive."""
     empty = [contiguous() for _ in range(4)]
     args = OperandArgs(ctypes.sizeof(OperandArgs), *empty, POSITIONS_IDS64, 0, positions.data_ptr())
     args.position_batch_stride = args.position_token_stride = args.table_row_stride = CONTIGUOUS
     args.position_axis_stride = CONTIGUOUS
-    args.batch, args.tokens = 1, tokens
+    args.batch, args.tokens = batch, tokens
     args.operands, args.operand_count = (Operand * len(operands))(*operands), len(operands)
     return args
 
@@ -137,6 +151,16 @@ class Ropejit:
 
     def version(self):
         return self.library.ropejit_version().decode()
+
+    def model_ropes(self, config, **options):
+        """What ropejit_model_ropes says of a config.json, given as a dictionary."""
+        texts = [json.dumps(part).encode() for part in (config, options)]
+        length = ctypes.c_size_t()
+        self.check(self.library.ropejit_model_ropes(*texts, None, ctypes.c_size_t(0), ctypes.byref(length)))
+        text = ctypes.create_string_buffer(length.value + 1)
+        self.check(
+            self.library.ropejit_model_ropes(*texts, text, ctypes.c_size_t(len(text)), ctypes.byref(length)))
+        return json.loads(text.value)
 
     def kernel(self, spec, form):
         """The kernel for a spec and a form of launch, both as dictionaries."""

@@ -1,7 +1,7 @@
 // class/2 layout=split_half dtype=bf16 sigma=+1 scaled=0 rotary=128 q=32x128+0:out_of_place:bf16:norm_bf16_rotate k=8x128+0:out_of_place:bf16:norm_bf16_rotate v=8x128+0:out_of_place:bf16 strides=free positions=ids64 k_rows=slots64 v_rows=slots64
 // flat_v4_h4_t128
 #include "blocks.cuh"
-#include "normed.cuh"
+#include "staged.cuh"
 
 // Turns per position of each pair, in units of 2^-64.
 extern "C" __device__ alignas(16) const ropejit::u64 rope_steps[64] = {
@@ -67,5 +67,5 @@ constexpr ropejit::KernelConfig config = {
 extern "C" __global__ void __launch_bounds__(config.threads())
 rope_split_half_bf16_q32x128_norm_bf16_rotate_k8x128_slots64_norm_bf16_rotate_v8x128_slots64_r128_outofplace_ids64_rows_flat_v4_h4_t128(const __grid_constant__ ropejit::PrologueParams params) {
   const ropejit::PlanData data = {rope_steps, nullptr, 0x1p+0f};
-  ropejit::run_blocks<config, ropejit::Normed>(params, data);
+  ropejit::run_blocks<config, ropejit::Staged>(params, data);
 }
