@@ -164,6 +164,8 @@ struct HfFamily {                         // NOLINT(clang-analyzer-optin.perform
   std::optional<std::int64_t> shared_kv_layers{};
   const char* v_head_dim_key = "";  ///< v has a head_dim of its own, which this key says; empty: that of k
   std::int64_t v_head_dim = 0;      ///< where that key is absent
+  /// q's projection gives each head [q | gate], and attention's output is multiplied by a sigmoid of the latter.
+  bool gated = false;
   /// In full layers v is k as it is projected, where this key is true; empty: never.
   const char* v_is_k_key = "";
 

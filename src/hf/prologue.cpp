@@ -169,6 +169,7 @@ void add_hf_prologue(const ObjectReader& config, const HfFamily& family, const H
   } else {
     spec.v = v_of(config, family, *spec.k);
   }
+  if (family.gated) spec.gate = Operand{spec.q.heads, spec.q.head_dim};
   add_norms(config, family, layer, options, spec);
   add_scales(config, family, spec);
   add_clamps(config, family, spec);

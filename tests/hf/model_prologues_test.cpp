@@ -74,6 +74,7 @@ RopeSpec rotation_of(RopeSpec spec) {
   spec.q = Operand{spec.q.heads, spec.q.head_dim, spec.q.first_lane};
   spec.k = Operand{spec.k->heads, spec.k->head_dim, spec.k->first_lane};
   spec.v.reset();
+  spec.gate.reset();
   spec.round_after = {};
   return spec;
 }
@@ -349,6 +350,19 @@ TEST_CASE("ranks share v as they share k") {
     CHECK(*spec.k == normed(kv_heads, 128, rms(1e-6)));
     CHECK(*spec.v == Operand{kv_heads, 128});
   }
+}
+
+TEST_CASE("models whose projection of q gives a gate behind each head have it copied out, ranks their heads' own") {
+  const auto spec_of = [](const char* type, std::int64_t tp) {
+    const std::string config = config_of(type, R"("partial_rotary_factor": 0.5)");  // its fourth layer attends
+    return ModelRopes::from_hf_config(config, prologue(false, tp)).find(3)->to_json();
+  };
+  for (const char* type : {"qwen3_next", "qwen3_5_text", "qwen3_5_moe_text"}) {
+    INFO(type);
+    CHECK(RopeSpec::from_json(spec_of(type, 1)).gate == Operand{16, 128});
+    CHECK(RopeSpec::from_json(spec_of(type, 4)).gate == Operand{4, 128});
+  }
+  CHECK_FALSE(ModelRopes::from_hf_config(config_of("qwen3"), prologue(false, 1)).single().gate);
 }
 
 TEST_CASE("ranks that share a norm over all heads are given the sum of squares of all of them") {
