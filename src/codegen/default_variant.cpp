@@ -3,6 +3,7 @@
 #include <llvm/ADT/ArrayRef.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "codegen/legality.hpp"
 #include "codegen/work.hpp"
@@ -59,22 +60,29 @@ Regime adapted_to_stages(Regime regime, const KernelClass& kernel_class) {
   const bool first = regime.from_bytes == 0;
   const bool last = regime.from_bytes >= kNormRegimes[2].from_bytes;
   if (!q.rotates()) return {regime.from_bytes, 4, std::min(regime.heads, 2U), regime.threads};
+  const bool rotates_in_part = kernel_class.rotary_dim < q.head_dim;
+  // A token's threads stand in one block.
+  if (q.is_normed_by_token()) {
+    if (rotates_in_part) return {regime.from_bytes, 4, last ? 4U : 2U, last ? 128U : 256U};
+    return {regime.from_bytes, last ? 4U : 2U, 8, 128};
+  }
   // Where many lanes do not rotate, a row's threads have enough of those: narrow words, so that there are more of them.
-  if (kernel_class.rotary_dim < q.head_dim) {
-    return {regime.from_bytes, first ? 1U : 2U, std::min(regime.heads, 2U), regime.threads};
+  if (rotates_in_part) {
+    const bool fills_threads = std::has_single_bit(kernel_class.pairs());
+    const std::uint32_t pairs = first ? 1 : last && fills_threads ? 4 : 2;
+    return {regime.from_bytes, pairs, std::min(regime.heads, 2U), regime.threads};
   }
   // Weights of each head are read for every token, in wide words.
-  const bool weighs_heads = q.is_normed() && q.norm.weights == NormWeight::heads && !q.is_normed_by_token();
-  if (weighs_heads && !first) {
-    regime.pairs = 4;
-    regime.threads = 256;
+  const bool weighs_heads = q.is_normed() && q.norm.weights == NormWeight::heads;
+  const bool interleaved = kernel_class.layout == Layout::interleaved;
+  if (weighs_heads && !interleaved && !first) {
+    regime.pairs = last ? 8 : 4;
+    regime.threads = last ? 128 : 256;
   }
-  if (kernel_class.layout == Layout::interleaved && !first) {
-    regime.pairs = last ? 4 : 2;
-    regime.heads = last ? 4 : 2;
-    regime.threads = 128;
-  }
-  if (q.is_normed_by_token() && last) regime.pairs = 4;
+  if (interleaved && !first) regime = {regime.from_bytes, 2, 2, 128};
+  if (interleaved && last) regime = {regime.from_bytes, 4, 4, 128};
+  // Lanes that have turned are handed round as numbers, fewer of them at once.
+  if (interleaved && last && q.norms_turned()) regime = {regime.from_bytes, 2, 8, 256};
   // A warp holds a row; and where rows leave some of its threads idle, fewer are idle with wider words, from where
   // memory is the limit.
   const std::uint32_t chunks = kernel_class.pairs() / regime.pairs;
@@ -82,7 +90,7 @@ Regime adapted_to_stages(Regime regime, const KernelClass& kernel_class) {
   if (idle || chunks > kWarp) regime.pairs = std::max(regime.pairs, 4U);
   if (kernel_class.pairs() / regime.pairs > kWarp) {
     regime.pairs = 8;
-    if (last) regime = {regime.from_bytes, 8, 2, 256};
+    if (last) regime = {regime.from_bytes, 8, 4, 256};
   }
   return regime;
 }
@@ -115,15 +123,16 @@ Regime adapted(Regime regime, const KernelClass& kernel_class) {
 }
 
 /// The same of a class with a norm over the token, all of whose threads stand in one block: the smallest block that
-/// holds a token, of as few heads a thread as that takes.
+/// holds a token, of as many heads a thread as the regime has where they fit.
 Variant variant_for_tokens(const KernelClass& kernel_class, Variant variant) {
   const std::uint32_t usual = variant.access_bytes;
+  const std::uint32_t usual_heads = variant.heads_per_thread;
   const auto element = static_cast<std::uint32_t>(size_of(kernel_class.dtype));
-  for (variant.threads = 128; variant.threads <= kMostThreads; variant.threads *= 2) {
+  for (; variant.threads <= kMostThreads; variant.threads *= 2) {
     for (const std::uint32_t access : {usual, 2 * usual, 4 * usual, usual / 2, usual / 4}) {
       variant.access_bytes = std::clamp(access, element, 16U);
-      for (const std::uint32_t heads : {1U, 2U, 4U, 8U, 16U}) {
-        variant.heads_per_thread = heads;
+      for (const std::uint32_t heads : {usual_heads, usual_heads / 2, 2 * usual_heads, 16U, 1U}) {
+        variant.heads_per_thread = std::max(heads, 1U);
         if (why_illegal(kernel_class, variant).empty()) return variant;
       }
     }

@@ -208,10 +208,11 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
     return fmt::format("access_bytes {}, allowed: a power of two from {} (one element) to 32", access, element);
   }
   if (variant.buffered_steps && kernel_class.reads_table()) return "the angles come from a table: there are no steps";
-  if (std::string why = why_groups_refuse(kernel_class, work_of(kernel_class, variant)); !why.empty()) return why;
   if (variant.family == Family::universal) {
     if (access != element) return fmt::format("the universal entry reads single elements of {} bytes", element);
-    return why_norms_refuse(kernel_class, work_of(kernel_class, variant));
+    const Work work = work_of(kernel_class, variant);
+    if (std::string why = why_groups_refuse(kernel_class, work); !why.empty()) return why;
+    return why_norms_refuse(kernel_class, work);
   }
   for (const PlanOperand& operand : kernel_class.operands) {
     if (std::string why = why_row_refuses(operand, element, access); !why.empty()) return why;
@@ -229,6 +230,7 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
     return fmt::format("{} pairs of one half are not a multiple of the {} that a thread has", halves,
                        split.pairs_per_thread);
   }
+  if (std::string why = why_groups_refuse(kernel_class, work); !why.empty()) return why;
   if (std::string why = why_norms_refuse(kernel_class, work); !why.empty()) return why;
   if (!rotates && variant.family != Family::flat) return "nothing rotates: there are no angles to share";
   if (variant.family == Family::shared) {
