@@ -294,17 +294,22 @@ Variant universal_variant(const KernelClass& kernel_class) {
   while (variant.heads_per_thread > 1 && !why_groups_refuse(kernel_class, work_of(kernel_class, variant)).empty()) {
     --variant.heads_per_thread;
   }
-  // All threads of a token that is normed as a whole stand in one block: first more threads, then more heads for each.
-  while (!why_illegal(kernel_class, variant).empty() && variant.threads < 1024) variant.threads *= 2;
-  while (!why_illegal(kernel_class, variant).empty() && variant.heads_per_thread < kMaxHeadsPerThread) {
-    ++variant.heads_per_thread;
-  }
   if (kernel_class.by_rows()) {
     // A block holds at least one whole row, of up to 2,048 pairs: two a thread.
     variant.heads_per_thread = 1;
     variant.threads = std::clamp(std::bit_ceil(kernel_class.pairs()), 128U, 1024U);
   }
-  return variant;
+  // All threads of a token that is normed as a whole stand in one block, and rows that are handed round in its memory:
+  // first other numbers of threads, then more heads for each.
+  const Variant usual = variant;
+  for (; variant.heads_per_thread <= std::min(kMaxHeadsPerThread, most_heads(kernel_class));
+       ++variant.heads_per_thread) {
+    for (const std::uint32_t threads : {usual.threads, 256U, 512U, 1024U, 64U, 32U}) {
+      variant.threads = threads;
+      if (why_illegal(kernel_class, variant).empty()) return variant;
+    }
+  }
+  return usual;
 }
 
 }  // namespace ropejit::internal
