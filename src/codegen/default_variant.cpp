@@ -66,10 +66,11 @@ Regime adapted_to_stages(Regime regime, const KernelClass& kernel_class) {
     if (rotates_in_part) return {regime.from_bytes, 4, last ? 4U : 2U, last ? 128U : 256U};
     return {regime.from_bytes, last ? 4U : 2U, 8, 128};
   }
-  // Where many lanes do not rotate, a row's threads have enough of those: narrow words, so that there are more of them.
+  // Where most lanes do not rotate, a row's threads have enough of those: narrow words, so that there are more of them.
   if (rotates_in_part) {
+    const bool mostly_still = 4 * kernel_class.rotary_dim <= q.head_dim;
     const bool fills_threads = std::has_single_bit(kernel_class.pairs());
-    const std::uint32_t pairs = first ? 1 : last && fills_threads ? 4 : 2;
+    const std::uint32_t pairs = !mostly_still || (last && fills_threads) ? 4 : first ? 1 : 2;
     return {regime.from_bytes, pairs, std::min(regime.heads, 2U), regime.threads};
   }
   // Weights of each head are read for every token, in wide words.
