@@ -139,7 +139,7 @@ TEST_CASE("With the statistics that one launch handed out another has its bits, 
       REQUIRE(variant);
       return kernel_of(target, plan, *variant);
     };
-    for (int i = 0; i < 5 * test::random_cases(20); ++i) {
+    for (int i = 0; i < 5 * test::random_cases(12); ++i) {
       const NumericCase computed = handing_case(random);
       const std::uint64_t values = random();
       INFO(target->name() << " case " << i << ": " << computed.to_string());
