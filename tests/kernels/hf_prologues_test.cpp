@@ -129,7 +129,7 @@ bool has_rms_norms(const RopeSpec& spec) { return spec.q.norm && spec.q.norm->ki
 /// for each, and other tests hold it to their having one another's bits.
 std::vector<internal::PreparedKernel> kernels_of(const test::TargetPtr& target, const internal::RotationPlan& plan) {
   std::vector<internal::PreparedKernel> kernels{test::prepare_one(target, plan, false)};
-  if (target->arch() != "host") kernels.push_back(test::prepare_one(target, plan, true));
+  if (target->name() != "host") kernels.push_back(test::prepare_one(target, plan, true));
   if (const auto generic = internal::generic_variant(*target, plan)) {
     kernels.push_back(test::kernel_of(target, plan, *generic, *generic));
   }
