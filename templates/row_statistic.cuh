@@ -125,12 +125,12 @@ __device__ __forceinline__ void load_statistic(const LaunchParams& params, const
   }
 }
 
-// By one thread of each row, or of each token, as all of them know it.
+// Called by one thread of each row; of a token, that of its first group stores.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ void store_statistic(const LaunchParams& params, const Token& token,
                                                 const StagedRow<C, O>& row, const RowStatistic<C, O>& statistic) {
   constexpr NormConfig norm = C.operand[O].norm;
-  if (row.thread != 0 || (norm.is_by_token() && row.group != 0)) return;
+  if (norm.is_by_token() && row.group != 0) return;
 #pragma unroll
   for (u32 h = 0; h < (norm.is_by_token() ? 1 : StagedCut<C, O>::heads); ++h) {
     if (!has_head<C, O>(row.group, h)) continue;

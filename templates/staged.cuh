@@ -74,7 +74,8 @@ struct Staged {
       for (u32 h = 0; h < Cut::heads; ++h) statistic.r[h] = rounded_to<C.element>(statistic.r[h]);
     }
     if constexpr (shape.hands_out_statistic()) {
-      if (works) store_statistic<C, O>(params, token, row, statistic);
+      // By one thread of each row, as all of them know it.
+      if (works && row.thread == 0) store_statistic<C, O>(params, token, row, statistic);
     }
     if constexpr (!shape.no_store) {
       if (!works || !has_store<C, O>(params, row.rows)) return;

@@ -125,8 +125,8 @@ Difference compare(const GoldenPrologue& given, const DirectResult& ours) {
 
 bool has_rms_norms(const RopeSpec& spec) { return spec.q.norm && spec.q.norm->kind == NormKind::rms; }
 
-/// The fast kernel, on a GPU the one for any strides, and the one that reads its plan. The host's compiler takes a second
-/// for each, and other tests hold it to their having one another's bits.
+/// The fast kernel, on a GPU the one for any strides, and the one that reads its plan. The host's compiler takes a
+/// second for each, and other tests hold it to their having one another's bits.
 std::vector<internal::PreparedKernel> kernels_of(const test::TargetPtr& target, const internal::RotationPlan& plan) {
   std::vector<internal::PreparedKernel> kernels{test::prepare_one(target, plan, false)};
   if (target->name() != "host") kernels.push_back(test::prepare_one(target, plan, true));
