@@ -38,7 +38,7 @@ TEST_CASE("The generic kernel serves every random spec, form and arrangement wit
 TEST_CASE("The generic kernel gives the bits of a kernel of the plan's own", "[numeric]") {
   for (const test::TargetPtr& target : test::targets()) {
     std::mt19937_64 random(772);
-    for (int i = 0; i < test::random_cases(40); ++i) {
+    for (int i = 0; i < test::random_cases(25); ++i) {
       const test::NumericCase given = test::random_case(random);
       INFO(target->name() << " case " << i << ": " << given.to_string());
       const internal::RotationPlan plan = internal::lower(given.spec, given.form);

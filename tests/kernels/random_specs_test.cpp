@@ -26,7 +26,7 @@ std::uint64_t seed() {
 TEST_CASE("Every random spec, form and arrangement of tensors comes out within the bound", "[numeric]") {
   for (const test::TargetPtr& target : test::targets()) {
     std::mt19937_64 random(seed());
-    for (int i = 0; i < test::random_cases(40); ++i) {
+    for (int i = 0; i < test::random_cases(25); ++i) {
       const test::NumericCase given = test::random_case(random);
       INFO(target->name() << " case " << i << ": " << given.to_string());
       const internal::PreparedKernel kernel = test::prepare(target, internal::lower(given.spec, given.form));
@@ -45,7 +45,7 @@ TEST_CASE("The host target and the GPU give the same bits", "[numeric][cuda]") {
   }
   std::mt19937_64 random(seed() + 2);
   int compared = 0;
-  while (compared < test::random_cases(25)) {
+  while (compared < test::random_cases(15)) {
     const test::NumericCase given = test::random_case(random);
     const std::uint64_t values = random();
     // The host has no hardware sine, and NaNs (of positions without a row) keep another payload there.
@@ -65,7 +65,7 @@ TEST_CASE("The host target and the GPU give the same bits", "[numeric][cuda]") {
 TEST_CASE("Binaries of one plan that were compiled apart give the same bits", "[numeric]") {
   for (const test::TargetPtr& target : test::targets()) {
     std::mt19937_64 random(seed() + 1);
-    for (int i = 0; i < test::random_cases(15); ++i) {
+    for (int i = 0; i < test::random_cases(10); ++i) {
       test::NumericCase given = test::random_case(random);
       // Every binary must be able to serve the launch.
       given.in = given.out = test::Arrangement::bshd;
@@ -101,7 +101,7 @@ TEST_CASE("Binaries of one plan that were compiled apart give the same bits", "[
 TEST_CASE("A table made from the exact angles gives the same output as computing them", "[numeric]") {
   for (const test::TargetPtr& target : test::targets()) {
     std::mt19937_64 random(seed() + 2);
-    for (int i = 0; i < test::random_cases(12); ++i) {
+    for (int i = 0; i < test::random_cases(8); ++i) {
       constexpr AngleSource kTables[] = {AngleSource::half,    AngleSource::full,    AngleSource::repeated,
                                          AngleSource::complex, AngleSource::cos_sin, AngleSource::radians};
       test::NumericCase given;

@@ -42,7 +42,7 @@ NumericCase served_by_all(NumericCase given) {
 TEST_CASE("Random stages in any order come out within the oracle's bounds, and nothing else is written", "[numeric]") {
   for (const test::TargetPtr& target : test::targets()) {
     std::mt19937_64 random(seed());
-    for (int i = 0; i < test::random_cases(60); ++i) {
+    for (int i = 0; i < test::random_cases(40); ++i) {
       NumericCase given = test::random_staged_case(random);
       const bool universal = random() % 3 == 0;
       if (!universal) given = served_by_all(given);
@@ -59,7 +59,7 @@ TEST_CASE("Every variant, the universal entry and the generic kernel give the sa
           "[numeric]") {
   for (const test::TargetPtr& target : test::targets()) {
     std::mt19937_64 random(seed() + 1);
-    for (int i = 0; i < test::random_cases(16); ++i) {
+    for (int i = 0; i < test::random_cases(12); ++i) {
       const NumericCase given = served_by_all(test::random_staged_case(random));
       INFO(target->name() << " case " << i << ": " << given.to_string());
       const internal::RotationPlan plan = internal::lower(given.spec, given.form);
