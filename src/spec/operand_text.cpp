@@ -19,7 +19,9 @@ std::string norm_text(const Norm& norm) {
   if (norm.span == NormSpan::token) text += " over the token";
   if (norm.global_heads != 0) text += fmt::format(" of {} heads", norm.global_heads);
   if (norm.lanes != 0) {
-    text += fmt::format(" lanes {} to {}", norm.first_lane, norm.first_lane + norm.lanes - 1);
+    // Unsigned, as a spec that is not valid has a text, too.
+    const std::uint64_t end = static_cast<std::uint64_t>(norm.first_lane) + static_cast<std::uint64_t>(norm.lanes);
+    text += fmt::format(" lanes {} to {}", norm.first_lane, static_cast<std::int64_t>(end - 1));
   } else if (norm.first_lane != 0) {
     text += fmt::format(" lanes from {}", norm.first_lane);
   }
