@@ -104,14 +104,7 @@ TEST_CASE("Each operand's line has the numbers of its stages and the addresses o
 
 TEST_CASE("Operands that nothing is done to get no blocks, and a launch of none is fine and queues nothing",
           "[launch]") {
-  RopeSpec spec = three_operands();
-  spec.q.rotates = spec.k->rotates = false;
-  LaunchForm form = LaunchForm::in_place_ids();
-  form.k_rows = form.v_rows = CacheRows::rows64;
-  RopeArgs args = good_args();
-  args.k_out.data = address(0x60000);
-  args.k_rows = args.v_rows = address(0x80000);
-  args.k_cache_rows = args.v_cache_rows = 9;
+  auto [spec, form, args] = test::StillLayer();
   const Prepared prepared(spec, form);
   const auto own = [&](std::size_t i) {
     return internal::blocks_for(3, prepared.kernel.universal.work.operands[i].block);

@@ -181,15 +181,7 @@ TEST_CASE("Weights, norm biases and biases that are not aligned get narrower acc
 }
 
 TEST_CASE("A tensor that nothing is done to is not looked at, but for a place that is written nowhere", "[launch]") {
-  // A layer that appends k and v to its cache without turning them.
-  RopeSpec spec = three_operands();
-  spec.q.rotates = spec.k->rotates = false;
-  LaunchForm form = LaunchForm::in_place_ids();
-  form.k_rows = form.v_rows = CacheRows::rows64;
-  RopeArgs good = good_args();
-  good.k_out.data = address(0x60000);
-  good.k_rows = good.v_rows = address(0x80000);
-  good.k_cache_rows = good.v_cache_rows = 9;
+  auto [spec, form, good] = test::StillLayer();
   check_rows(spec, form, good,
              {
                  {"heads on each other", [](RopeArgs& a) { a.q.head_stride = 0; }, ""},

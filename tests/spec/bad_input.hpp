@@ -6,6 +6,7 @@
 
 #include "hf/sample_config.hpp"
 #include "ropejit/error.hpp"
+#include "ropejit/spec.hpp"
 #include "spec/errors.hpp"
 #include "support/catch.hpp"
 
@@ -32,6 +33,26 @@ void check_refused(const BadText& row, const Read& read) {
   CHECK(contains(error->what(), std::string(row.field) + ":"));
   CHECK(is_one_line(error->what()));
   CHECK(std::string(error->stage()) == "spec");
+}
+
+/// A spec that no text says is refused by all that check it, and the field is named.
+inline void check_refused(const RopeSpec& spec, const char* field) {
+  INFO(spec.to_string());
+  for (const bool as_json : {false, true}) {
+    const auto error = error_of([&] {
+      if (as_json) {
+        spec.to_json();
+      } else {
+        spec.validate();
+      }
+      return 0;
+    });
+    REQUIRE(error);
+    INFO(error->what());
+    CHECK(error->code() == kRange);
+    CHECK(contains(error->what(), std::string(field) + ":"));
+    CHECK(is_one_line(error->what()));
+  }
 }
 
 inline std::string replaced(std::string text, const std::string& from, const std::string& to) {

@@ -69,4 +69,19 @@ inline RopeArgs good_args() {
   return args;
 }
 
+/// A layer that does not rotate: q stays as it is, and k and v go to rows of a cache. Of three_operands and good_args.
+struct StillLayer {
+  RopeSpec spec = three_operands();
+  LaunchForm form = LaunchForm::in_place_ids();
+  RopeArgs args = good_args();
+
+  StillLayer() {
+    spec.q.rotates = spec.k->rotates = false;
+    form.k_rows = form.v_rows = CacheRows::rows64;
+    args.k_out.data = address(0x60000);
+    args.k_rows = args.v_rows = address(0x80000);
+    args.k_cache_rows = args.v_cache_rows = 9;
+  }
+};
+
 }  // namespace ropejit::test
