@@ -31,9 +31,10 @@ constexpr Regime kRegimes[] = {
     {330'000, 4, 1, 256},
 };
 // With norms, which cost instructions of their own, and with slots alone: measured on an H200 over the set "prologue"
-// of ropejit_bench, within 1.09 of the best in all of its cells. Words of a pair of neighbouring lanes, which are added
-// first, so that a row of 128 lanes is a warp's; one head a thread as long as launches wait, then four, which share
-// angles, weights and the work on their sums.
+// of ropejit_bench, within 1.09 of the best in all of its cells (bench/results/2026-11-30-h200, before rows were handed
+// round in shared memory: of those cells heads that rotate in part and interleaved ones are others now). Words of a
+// pair of neighbouring lanes, which are added first, so that a row of 128 lanes is a warp's; one head a thread as long
+// as launches wait, then four, which share angles, weights and the work on their sums.
 constexpr Regime kNormRegimes[] = {
     {0, 2, 1, 128},
     {7'500, 2, 4, 128},
@@ -80,14 +81,16 @@ Regime adapted_to_stages(Regime regime, const KernelClass& kernel_class) {
     regime.pairs = last ? 8 : 4;
     regime.threads = last ? 128 : 256;
   }
-  if (interleaved && !first) regime = {regime.from_bytes, 2, 2, 128};
-  if (interleaved && last) regime = {regime.from_bytes, 4, 4, 128};
-  // Lanes that have turned are handed round as numbers, fewer of them at once.
-  if (interleaved && last && q.norms_turned()) regime = {regime.from_bytes, 2, 8, 256};
+  if (interleaved && !first) {
+    // Lanes that have turned are handed round as numbers, fewer of them at once.
+    regime = !last              ? Regime{regime.from_bytes, 2, 2, 128}
+             : q.norms_turned() ? Regime{regime.from_bytes, 2, 8, 256}
+                                : Regime{regime.from_bytes, 4, 4, 128};
+  }
   // A warp holds a row; and where rows leave some of its threads idle, fewer are idle with wider words, from where
   // memory is the limit.
   const std::uint32_t chunks = kernel_class.pairs() / regime.pairs;
-  const bool idle = (chunks & (chunks - 1)) != 0 && last;
+  const bool idle = !std::has_single_bit(chunks) && last;
   if (idle || chunks > kWarp) regime.pairs = std::max(regime.pairs, 4U);
   if (kernel_class.pairs() / regime.pairs > kWarp) {
     regime.pairs = 8;
