@@ -51,6 +51,8 @@ enum class Rounding : u32 { exact, p1, p2, p3 };
 // What a norm divides by, over what, and how many weights it has: NormKind, NormSpan and NormWeight of the spec.
 enum class NormKind : u32 { rms, layer, l2 };
 enum class NormSpan : u32 { head, token };
+// The heads of a token that is normed as a whole, at most; a power of two.
+enum : u32 { MostTokenHeads = 256 };
 enum class NormWeight : u32 { lanes, heads, none };
 // What becomes of a norm's statistic.
 enum class StatisticUse : u32 {

@@ -6,7 +6,7 @@
 
 namespace ropejit {
 
-enum : unsigned { MostGenericPairs = 2048, MostGenericOperands = 4, MostNormedLanes = 1024, MostTokenHeads = 256 };
+enum : unsigned { MostGenericPairs = 2048, MostGenericOperands = 4, MostNormedLanes = 1024 };
 
 // One operand, as OperandConfig of config.cuh has it.
 struct GenericOperand {

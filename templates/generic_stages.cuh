@@ -188,8 +188,7 @@ __device__ __forceinline__ float sum_of_token(const GenericRow& row, float mean)
   }
   __syncthreads();
   if (threadIdx.x == 0) {
-    u32 blocks = 1;
-    while (heads % (2 * blocks) == 0) blocks *= 2;
+    const u32 blocks = power_in(heads, MostTokenHeads);
     const u32 per_block = heads / blocks;
     for (u32 block = 0; block < blocks; ++block) {
       float sum = sums[block * per_block];

@@ -116,6 +116,13 @@ ROPEJIT_ANYWHERE constexpr unsigned power_from(unsigned number) {
   return power;
 }
 
+// The largest power of two that divides `number`, which is not 0, and is at most `most`, itself a power of two.
+ROPEJIT_ANYWHERE constexpr unsigned power_in(unsigned number, unsigned most) {
+  unsigned power = 1;
+  while (power < most && number % (2 * power) == 0) power *= 2;
+  return power;
+}
+
 // The threads of a segment: a chunk each as far as a warp reaches. Where few lanes rotate, more: at most four of the
 // words that do not rotate are one thread's.
 ROPEJIT_ANYWHERE constexpr unsigned segment_threads(RowSplit row) {

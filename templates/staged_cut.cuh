@@ -19,13 +19,6 @@ __device__ constexpr u32 widest_word(u32 count) {
   return lanes;
 }
 
-// The largest power of two that divides `number` and is at most `most`, which is a power of two itself.
-ROPEJIT_ANYWHERE constexpr u32 power_in(u32 number, u32 most) {
-  u32 power = 1;
-  while (power < most && number % (2 * power) == 0) power *= 2;
-  return power;
-}
-
 // Enumerators: of constants the compiler would keep each as data in the binary, under a name with the whole
 // configuration in it.
 template <KernelConfig C, u32 O>

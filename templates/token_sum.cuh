@@ -8,13 +8,6 @@
 
 namespace ropejit {
 
-// The largest power of two that divides a number.
-ROPEJIT_ANYWHERE constexpr u32 power_of_two_in(u32 number) {
-  u32 power = 1;
-  while (number % (2 * power) == 0) power *= 2;
-  return power;
-}
-
 // What `count` neighbouring blocks of `per_block` heads come to, one above the other; `count` is a power of two.
 template <u32 count, u32 per_block>
 __device__ __forceinline__ float sum_of_blocks(const float* sums) {
@@ -32,7 +25,7 @@ __device__ __forceinline__ float sum_of_blocks(const float* sums) {
 // the warp calls it at once.
 template <u32 heads>
 __device__ __forceinline__ float sum_of_heads(const float* sums) {
-  constexpr u32 blocks = power_of_two_in(heads);
+  constexpr u32 blocks = power_in(heads, MostTokenHeads);
   constexpr u32 per_block = heads / blocks;
   constexpr u32 lanes = blocks < 32 ? blocks : 32;
   constexpr u32 of_lane = blocks / lanes;

@@ -179,10 +179,11 @@ struct KernelClass {
   bool is_staged() const {
     return llvm::any_of(operands, [](const PlanOperand& one) { return one.is_staged(); });
   }
-  /// Whether its kernels take PrologueParams: more than a rotation's.
+  /// Whether its kernels take PrologueParams: more than a rotation's. KernelConfig of templates/config.cuh says the
+  /// same.
   bool is_prologue() const {
     return llvm::any_of(operands, [](const PlanOperand& one) {
-      return one.is_normed() || one.has_slots() || one.beside == Beside::apart || one.reads_stage_numbers();
+      return one.is_staged() || one.has_slots() || one.beside == Beside::apart;
     });
   }
   /// Whether they take StageParams.
