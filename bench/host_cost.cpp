@@ -130,7 +130,7 @@ PreparedKernel prepared(const RotationPlan& plan, std::uint32_t multiprocessors,
                         const std::shared_ptr<const internal::LoadedKernel>& kernel) {
   PreparedKernel made;
   made.kernel_class = plan.kernel_class;
-  made.constants = plan.constants;
+  made.constants = internal::PreparedConstants(plan);
   for (const internal::VariantChoice& choice : internal::default_variants(plan.kernel_class, multiprocessors)) {
     made.table.push_back(internal::prepared_variant(plan.kernel_class, choice.variant, choice.min_tokens, kernel));
   }

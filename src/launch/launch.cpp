@@ -36,7 +36,7 @@ const ResolvedSteps* steps_for(const PreparedKernel& kernel, std::span<const Res
 void fill_constants(const PreparedConstants& constants, std::size_t operands, LaunchArguments& arguments) noexcept {
   StageParams& params = arguments.params;
   for (std::size_t i = 0; i < operands; ++i) params.lines[i].eps = constants.eps[i];
-  if (!arguments.has_stage_numbers) return;
+  if (!constants.has_numbers) return;
   for (std::size_t i = 0; i < operands; ++i) copy_constants(constants.numbers[i], params.numbers[i]);
 }
 
@@ -68,7 +68,7 @@ PreparedKernel kernel_of_one(const RotationPlan& plan, const Variant& variant,
                              std::shared_ptr<const LoadedKernel> kernel) {
   PreparedKernel one;
   one.kernel_class = plan.kernel_class;
-  one.constants = plan.constants;
+  one.constants = PreparedConstants(plan);
   one.table.push_back(prepared_variant(plan.kernel_class, variant, 0, std::move(kernel)));
   one.universal = one.table.front();
   return one;

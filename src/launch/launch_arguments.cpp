@@ -1,7 +1,5 @@
 #include "launch/launch_arguments.hpp"
 
-#include <llvm/ADT/STLExtras.h>
-
 #include "codegen/work.hpp"
 #include "launch/operand_args.hpp"
 #include "launch/stage_arguments.hpp"
@@ -225,13 +223,6 @@ void fill_lines(const KernelClass& kernel_class, const RopeArgs& args, LaunchArg
   }
 }
 
-/// KernelClass::is_prologue, by one look at each stage: a stage beside the rotation is a norm or reads numbers.
-bool is_prologue(const KernelClass& kernel_class) noexcept {
-  return llvm::any_of(kernel_class.operands, [](const PlanOperand& one) {
-    return one.changes_still_lanes() || one.has_slots() || one.beside == Beside::apart;
-  });
-}
-
 /// What classes without other stages than the rotation, and without slots, do not take.
 const char* refuse_prologue(const RopeArgs& args) noexcept {
   if (brings_stages(args)) return refuse_stages(args);
@@ -280,7 +271,7 @@ LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& ar
   if (const char* why = fill_positions(kernel_class, args, params)) return refuse(why);
   if (const char* why = fill_table(kernel_class, args, params, out.aligned.table)) return refuse(why);
   if (const char* why = check_cache_rows(kernel_class, args, out)) return refuse(why);
-  out.is_prologue = is_prologue(kernel_class);
+  out.is_prologue = kernel_class.is_prologue();
   if (out.is_prologue) {
     if (const char* why = fill_pages(kernel_class, args, out)) return refuse(why);
     if (const char* why = fill_stages(kernel_class, args, out)) return refuse(why);

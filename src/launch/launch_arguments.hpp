@@ -33,7 +33,6 @@ struct LaunchArguments {
   /// and `numbers` for operands that have work alone, and where the class's kernels take them.
   GroupParams params;
   bool is_prologue = false;                    ///< KernelClass::is_prologue
-  bool has_stage_numbers = false;              ///< some operand that has work reads StageParams::numbers
   std::uint32_t tokens = 0;                    ///< tokens of all sequences; 0: nothing to launch
   std::array<bool, kMostOperands> has_work{};  ///< operands of the class that are neither left out nor idle
   /// For each kind of access of the form's fast kernels, the largest power of two up to 32 that divides every address

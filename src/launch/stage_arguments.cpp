@@ -78,30 +78,27 @@ class OperandStages {
   const char* fill(DType dtype, OperandLines& lines, StageNumbers& numbers) noexcept {
     for (const Stage stage : operand_.stages) {
       switch (stage) {
-        case Stage::none:
-        case Stage::rotate: break;
         case Stage::norm:
           if (const char* why = fill_norm(lines, numbers)) return why;
           break;
         case Stage::bias:
-          reads_numbers_ = true;
           if (const char* why = take(bias, bytes_of(dtype))) return why;
           numbers.bias = own_[bias];
           break;
         case Stage::head_scale:
-          reads_numbers_ = true;
           if (const char* why = take(head_scales, sizeof(float))) return why;
           numbers.head_scales = static_cast<const float*>(own_[head_scales]);
           break;
+        case Stage::none:
+        case Stage::rotate:
         case Stage::clamp:
         case Stage::scale:
-        case Stage::temperature: reads_numbers_ = true; break;
+        case Stage::temperature: break;  // they bring nothing
       }
     }
     return nullptr;
   }
 
-  bool reads_numbers() const noexcept { return reads_numbers_; }            ///< PlanOperand::reads_stage_numbers
   std::uint32_t taken() const noexcept { return taken_; }                   ///< as given_bits
   std::uint32_t count() const noexcept { return count_; }                   ///< of taken()
   std::uintptr_t read_by_words() const noexcept { return read_by_words_; }  ///< the bits of all such addresses
@@ -109,13 +106,11 @@ class OperandStages {
  private:
   const char* fill_norm(OperandLines& lines, StageNumbers& numbers) noexcept {
     const PlanNorm& norm = operand_.norm;
-    if (norm.statistic == StatisticUse::sum_given) reads_numbers_ = true;
     lines.weight = nullptr;
     if (norm.weights == NormWeight::none) return nullptr;
     if (const char* why = take(norm_weight, bytes_of(norm.weight))) return why;
     lines.weight = own_[norm_weight];
     if (!norm.has_bias) return nullptr;
-    reads_numbers_ = true;
     if (const char* why = take(norm_bias, bytes_of(norm.weight))) return why;
     numbers.norm_bias = own_[norm_bias];
     return nullptr;
@@ -141,7 +136,6 @@ class OperandStages {
   const PlanOperand& operand_;
   const std::size_t name_;
   const void* const* const own_;
-  bool reads_numbers_ = false;
   std::uint32_t taken_ = 0;
   std::uint32_t count_ = 0;
   std::uintptr_t read_by_words_ = 0;
@@ -168,7 +162,6 @@ const char* fill_stages(const KernelClass& kernel_class, const RopeArgs& args, L
     taken |= stages.taken();
     count += stages.count();
     read_by_words |= stages.read_by_words();
-    out.has_stage_numbers = out.has_stage_numbers || stages.reads_numbers();
   }
   out.aligned.weight = width_of(read_by_words);
   // Of what a spec's stages have, the plan of a launch that stores nothing knows the part that comes to a statistic.

@@ -13,16 +13,16 @@ namespace ropejit::internal {
 /// A launch copies these behind the addresses that it brings.
 struct PreparedConstants {
   PreparedConstants() = default;
-  /// Not explicit, as they are the same numbers: RotationPlan::constants.
-  PreparedConstants(const std::array<StageConstants, kMostOperands>& constants) noexcept {
+  explicit PreparedConstants(const RotationPlan& plan) : has_numbers(plan.kernel_class.has_stage_numbers()) {
     for (std::size_t i = 0; i < kMostOperands; ++i) {
-      const StageConstants& own = constants[i];
+      const StageConstants& own = plan.constants[i];
       eps[i] = own.eps;
       numbers[i] = {nullptr,   nullptr,   nullptr,       long_divisor(own.tau_length), own.tau_coefficient,
                     own.clamp, own.scale, own.norm_share};
     }
   }
 
+  bool has_numbers = false;                           ///< some stage of the class reads StageParams::numbers
   std::array<float, kMostOperands> eps{};             ///< of norms, whatever other stages there are
   std::array<StageNumbers, kMostOperands> numbers{};  ///< without addresses
 };

@@ -214,7 +214,7 @@ std::shared_ptr<const PreparedKernel> make_kernel(const RotationPlan& plan, cons
   std::optional<PreparedVariant> generic;
   auto kernel = std::make_shared<PreparedKernel>();
   kernel->kernel_class = plan.kernel_class;
-  kernel->constants = plan.constants;
+  kernel->constants = PreparedConstants(plan);
   for (std::size_t row = 0; row < choices.size(); ++row) {
     const LoadedBinary* binary = binary_of(choices[row]);
     if (binary == nullptr) kernel->complete = false;

@@ -71,7 +71,7 @@ internal::PreparedKernel kernel_of(const TargetPtr& target, const internal::Rota
   internal::PreparedKernel kernel;
   kernel.target = target;
   kernel.kernel_class = plan.kernel_class;
-  kernel.constants = plan.constants;
+  kernel.constants = internal::PreparedConstants(plan);
   kernel.table.push_back(fast);
   kernel.universal = universal;
   return kernel;
@@ -81,7 +81,7 @@ internal::PreparedKernel prepare(const TargetPtr& target, const internal::Rotati
   internal::PreparedKernel kernel;
   kernel.target = target;
   kernel.kernel_class = plan.kernel_class;
-  kernel.constants = plan.constants;
+  kernel.constants = internal::PreparedConstants(plan);
   for (const internal::VariantChoice& choice : internal::serving_variants(plan, target->multiprocessors())) {
     kernel.table.push_back(prepare_variant(target, plan, choice.variant, choice.min_tokens));
   }
