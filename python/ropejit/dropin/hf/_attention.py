@@ -36,9 +36,7 @@ def _forward(self, hidden_states, position_embeddings, attention_mask, cache, kw
             return layer.original(
                 self, hidden_states, position_embeddings, attention_mask, **{cache_name: cache}, **kwargs
             )
-        # A hook may have kept what a projection gave; in traces, nothing is written over that is read again.
-        q, k = (x.clone() if projection._forward_hooks or type(projection) is not torch.nn.Linear else x
-                for x, projection in ((q, self.q_proj), (k, self.k_proj)))
+    q, k = _own(q, self.q_proj), _own(k, self.k_proj)
     keys, values, kwargs = _prologue(self, layer, q, k, v, cos, sin, cache, kwargs, cache_name)
 
     namespace = layer.namespace
@@ -50,6 +48,11 @@ def _forward(self, hidden_states, position_embeddings, attention_mask, cache, kw
         dropout=self.attention_dropout if self.training else 0.0, scaling=self.scaling, **layer.family.more(self), **kwargs
     )
     return self.o_proj(attended.reshape(*shape, -1).contiguous()), weights
+
+
+def _own(x, projection):
+    """What a projection gave, to write over: another module than a plain one, or a hook, may have kept it."""
+    return x.clone() if projection._forward_hooks or type(projection) is not torch.nn.Linear else x
 
 
 def _way(self, layer, hidden_states, position_embeddings):
@@ -104,12 +107,12 @@ def _prologue(self, layer, q, k, v, cos, sin, cache, kwargs, cache_name):
         layer.launch(self, q, k, v, cos, sin, **where)
 
     if cache is not None:
-        static = _caches.static_layer_of(cache, self.layer_idx)
+        static = _caches.static_layer_of(layer.caches, cache, self.layer_idx)
         if static is not None and _caches.takes(static, k, v, batch):
             return *_caches.append_to_static(static, launch, *rows, batch, tokens), kwargs
     paged = cache if cache_name == "cache" else kwargs.get("cache")
     if paged is not None and batch == 1:
-        found = _caches.paged_rows_of(paged, self.layer_idx, kwargs, cache_name == "cache")
+        found = _caches.paged_rows_of(layer.caches, paged, self.layer_idx, kwargs, cache_name == "cache")
         if found is not None and found[0].dtype == k.dtype and found[1].dtype == v.dtype:
             return _caches.append_to_paged(paged, found, self.layer_idx, launch, rows, kwargs, cache_name)
 

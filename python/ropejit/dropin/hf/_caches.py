@@ -4,7 +4,8 @@ Each `append_to_...` is given a cache that it knows and what the layer's prologu
 attention is to look at, as the cache's own update would have: [batch, heads, tokens, head_dim]."""
 
 import functools
-import sys
+import importlib
+from typing import NamedTuple, Optional
 
 import torch
 
@@ -23,29 +24,42 @@ PLACES = {
 }
 
 
+class Known(NamedTuple):
+    """The types of caches whose code is known; None for those that this version of transformers does not have, or has
+    otherwise."""
+
+    static_layer: Optional[type]
+    cache: Optional[type]
+    static_cache: Optional[type]
+    paged: Optional[type]
+    paged_full: Optional[type]
+
+
 @functools.lru_cache(maxsize=None)
-def known_types():
-    """The types of caches that are known, by name: {} of what this version of transformers does not have."""
+def known():
     found = {}
     for name, (module, kind) in PLACES.items():
-        found_type = getattr(sys.modules.get(module), kind, None)
-        if found_type is not None and _known.why_unknown(f"{module}.{kind}.update", found_type.update) is None:
-            found[name] = found_type
-    return found
+        try:
+            found_type = getattr(importlib.import_module(module), kind)
+        except (ImportError, AttributeError):
+            found_type = None
+        if found_type is not None and _known.why_unknown(f"{module}.{kind}.update", found_type.update) is not None:
+            found_type = None
+        found[name] = found_type
+    return Known(**found)
 
 
 # --- static caches ----------------------------------------------------------------------------------------------------
 
 
-def static_layer_of(cache, index):
+def static_layer_of(known, cache, index):
     """The layer of a static cache that a prologue may write to, or None."""
-    types = known_types()
-    if type(cache) not in (types.get("cache"), types.get("static_cache")) or cache.offloading:
+    if (type(cache) is not known.cache and type(cache) is not known.static_cache) or cache.offloading:
         return None
     if cache.layer_class_to_replicate is not None or index >= len(cache.layers):
         return None
     layer = cache.layers[index]
-    return layer if type(layer) is types.get("static_layer") else None
+    return layer if type(layer) is known.static_layer else None
 
 
 @functools.lru_cache(maxsize=64)
@@ -100,12 +114,11 @@ class Appended:
         return self.k_rows.index_select(0, read), self.v_rows.index_select(0, read)
 
 
-def paged_rows_of(cache, index, kwargs, is_updated_before):
+def paged_rows_of(known, cache, index, kwargs, is_updated_before):
     """(k's rows, v's, the write index, the read index) of a paged cache's full-attention layer that is written by index,
     as a prologue may do it; else None. Rows are [places, heads, head_dim]. is_updated_before: whether the model updates it
     (transformers 5.24), and not the attention function."""
-    types = known_types()
-    if type(cache) is not types.get("paged") or kwargs.get("block_table") is not None:
+    if type(cache) is not known.paged or kwargs.get("block_table") is not None:
         return None
     if kwargs.get("write_index") is None or kwargs.get("read_index") is None:
         return None
@@ -113,7 +126,7 @@ def paged_rows_of(cache, index, kwargs, is_updated_before):
         return None  # 5.19 to 5.23: attention functions know it by its type, so that nothing can stand in for it
     if is_updated_before:
         allocator = cache.layer_to_allocator[index]
-        if type(allocator) is not types.get("paged_full"):
+        if type(allocator) is not known.paged_full:
             return None
         rows, group = allocator._kv_token_views[index], allocator.index
     else:

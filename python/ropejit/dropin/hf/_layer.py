@@ -6,7 +6,7 @@ import torch
 
 from ropejit import _models
 from ropejit._prologue import Prologue
-from ropejit.dropin.hf import _reasons
+from ropejit.dropin.hf import _caches, _reasons
 
 # What of a model's spec is not said by the tables that its rotary embedding gives.
 _KEPT = ("schema", "layout", "rounding", "round_after", "rotary_dim", "q", "k", "v")
@@ -54,6 +54,7 @@ class Layer:
         self.family, self.namespace, self.seam = family, namespace, seam
         self.rotating = rotating  # the family's forward, with ropejit's rotation: for calls that need gradients
         self.original = type(attention).forward
+        self.caches = _caches.known()
         self.has_norms = _reasons.has_norms(attention, family)
         self.head_dim = attention.head_dim
         self.prologue = Prologue(spec, {"positions": "start", "angles": family.angles})
