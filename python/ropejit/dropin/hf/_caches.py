@@ -118,6 +118,8 @@ def paged_rows_of(known, cache, index, kwargs, is_updated_before):
     """(k's rows, v's, the write index, the read index) of a paged cache's full-attention layer that is written by index,
     as a prologue may do it; else None. Rows are [places, heads, head_dim]. is_updated_before: whether the model updates it
     (transformers 5.24), and not the attention function."""
+    if _is_compiling():
+        return None  # k's and v's rows are views of one tensor, which compilers copy in full where both are written
     if type(cache) is not known.paged or kwargs.get("block_table") is not None:
         return None
     if kwargs.get("write_index") is None or kwargs.get("read_index") is None:
