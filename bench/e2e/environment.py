@@ -20,7 +20,6 @@ def found(options, command):
         "transformers": transformers.__version__,
         "python": platform.python_version(),
         "liger": importlib.util.find_spec("liger_kernel") is not None,
-        "policy": options.policy,
         "device": "host",
     }
     if options.device != "cpu":

@@ -77,19 +77,18 @@ _LISTS = {"decode": _decode, "prefill": _prefill, "first_token": _first_token, "
 
 
 def order(options):
-    """[(table, words of cells as --cells takes them)] of a run of everything. A cell that came before is done by then."""
+    """[(table, its cells as --cells takes them)] of a run of everything. A cell that came before is done by then."""
     first, second = _SMALL
-    few, many = ("batch 1,", "batch 2,") if options.smoke else ("batch 1,", "batch")
     return [
         ("equal", [first, second]),
-        ("decode", [f"{model} {few} {kind}" for kind in ("compiled", "eager") for model in _SMALL]),
+        ("decode", [f"{model}, batch 1, {kind}" for kind in ("compiled", "eager") for model in _SMALL]),
         ("prefill", [first]),
-        ("decode", [f"{model} {many}" for model in _SMALL]),
+        ("decode", [f"{model}, batch" for model in _SMALL]),
         ("serving", [first]),
         ("training", ["eager"]),
         ("first_token", [first]),
-        ("decode", [f"{model} {few}" for model in _REST]),
-        ("prefill", [f"{model} {tokens}" for tokens in ("2,048", "16,384") for model in MODELS[1:]]),
+        ("decode", [f"{model}, batch 1" for model in _REST]),
+        ("prefill", [f"{model}, {tokens}" for tokens in ("2,048", "16,384") for model in MODELS[1:]]),
         ("training", ["compiled"]),
         *((table, []) for table in ("equal", "serving", "prefill", "decode", "first_token")),
     ]

@@ -1,4 +1,4 @@
-"""The tables as Markdown. Pure."""
+"""The tables as Markdown: a row for each way of a cell that is compared with the unpatched model. Pure."""
 
 import plan
 from intervals import median_of
@@ -54,10 +54,10 @@ def ratio_text(interval):
     return f"{interval.median:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
-def _ways(lines):
-    """The ways of a table that are compared with the unpatched model, in the order of plan.WAYS."""
-    found = {way for line in lines if "round" in line for way in line["ways"]} - {BASE, SAME, DELAYED}
-    return sorted(found, key=lambda way: (plan.WAYS.index(way) if way in plan.WAYS else len(plan.WAYS), way))
+def _ways(rounds):
+    """The ways of a cell that are compared with the unpatched model, in the order of plan.WAYS, others as they come."""
+    found = [way for way in rounds[-1]["ways"] if way not in (BASE, SAME, DELAYED)]
+    return sorted(found, key=lambda way: plan.WAYS.index(way) if way in plan.WAYS else len(plan.WAYS))
 
 
 def _figure(rounds, way, key, digits):
@@ -65,17 +65,20 @@ def _figure(rounds, way, key, digits):
     return f"{median_of(numbers).median:,.{digits}f}" if numbers else ""
 
 
+def _beside(rounds, way, key, digits):
+    """A figure of the unpatched model and of a way: "0.71, 0.62"."""
+    return ", ".join(x for x in (_figure(rounds, each, key, digits) for each in (BASE, way)) if x)
+
+
 def _digits(number):
     return 3 if number < 10 else 2 if number < 100 else 1
 
 
 def _timed(results, table, needed):
-    ways, more = _ways(results.of(table)), MORE.get(table, ())
-    heads = ["cell", BASE, *(f"{BASE}, {word}" for word, _, _ in more)]
-    for way in ways:
-        heads += [way, *(f"{way}, {word}" for word, _, _ in more), f"{way} / {BASE} [95 %]", "it is"]
-    heads += ["A / A", "delay planted", "found", *(["saving calculated", "reached", "part"] if table == "decode" else []),
-              "counts"]
+    more = MORE.get(table, ())
+    heads = ["cell", "way", BASE, "this way", "ratio [95 %]", "it is", *(f"{word}: {BASE}, this way" for word, _, _ in more),
+             "A/A", "delay planted", "found"]
+    heads += ["saving calculated", "reached", "part"] if table == "decode" else []
     rows, remarks = [], []
     for cell in results.cells(table):
         rounds = list(results.rounds(table, cell).values())
@@ -83,28 +86,27 @@ def _timed(results, table, needed):
         if failure or not rounds:
             remarks.append(f"- {cell}: not run{f' ({failure})' if failure else ''}")
             continue
-        rows.append([cell, *_row(results, table, cell, rounds, ways, more, needed)])
+        kernels = results.note(table, cell, "saving")
+        rows += [[cell, *row] for row in _rows(rounds, more, verdict_of(rounds, needed=needed), table, kernels)]
     for way, why, cells in _failed_ways(results, table):
         remarks.append(f"- {way} is left out of {cells}: {why}")
-    if table == "decode":
-        remarks += _reports(results, table)
-    text = table_of(heads, rows) if rows else ""
+    remarks += _reports(results, table)
+    text = table_of([*heads, "counts"], rows) if rows else ""
     return text + ("\n\n" if text and remarks else "") + "\n".join(remarks)
 
 
-def _row(results, table, cell, rounds, ways, more, needed):
-    base = [x["ways"][BASE]["ms"] for x in rounds]
-    digits = _digits(median_of(base).median)
-    verdict = verdict_of(rounds, needed=needed)
-    row = [_figure(rounds, BASE, "ms", digits), *(_figure(rounds, BASE, key, n) for _, key, n in more)]
-    for way in ways:
+def _rows(rounds, more, verdict, table, kernels):
+    """Those of a cell, one a way; of a cell where only the unpatched model ran, one without."""
+    digits = _digits(median_of([x["ways"][BASE]["ms"] for x in rounds]).median)
+    for way in _ways(rounds) or [""]:
         ratio = ratio_of(rounds, way)
-        row += [_figure(rounds, way, "ms", digits), *(_figure(rounds, way, key, n) for _, key, n in more)]
+        row = [way, _figure(rounds, BASE, "ms", digits), _figure(rounds, way, "ms", digits)]
         row += [ratio_text(ratio and ratio.interval), compared(ratio.interval, verdict.same) if ratio else ""]
-    row += [ratio_text(verdict.same), *_delay(rounds, verdict)]
-    if table == "decode":
-        row += _saving(rounds, results.note(table, cell, "saving"))
-    return [*row, "yes" if verdict.counts else f"no: {verdict.why_not}"]
+        row += [_beside(rounds, way, key, n) for _, key, n in more]
+        row += [ratio_text(verdict.same), *_delay(rounds, verdict)]
+        if table == "decode":
+            row += _saving(rounds, kernels, way)
+        yield [*row, "yes" if verdict.counts else f"no: {verdict.why_not}"]
 
 
 def _delay(rounds, verdict):
@@ -118,10 +120,10 @@ def _delay(rounds, verdict):
     return [f"{each}{100 * verdict.planted_share:.2f} %", found]
 
 
-def _saving(rounds, kernels):
+def _saving(rounds, kernels, way):
     if kernels is None or "failed" in kernels:
         return [kernels["failed"] if kernels else "", "", ""]
-    saving = saving_of(rounds, kernels)
+    saving = saving_of(rounds, kernels, way)
     each = f"{kernels['unpatched_us']:.2f} - {kernels['ours_us']:.2f} us x {kernels['layers']}"
     if saving is None:
         return [each, "", ""]
@@ -150,7 +152,8 @@ def _reports(results, table):
 
 
 def _equal(results):
-    heads = ["cell", "way", "logits", "largest difference", "tokens, dynamic cache", "static cache", "continuous batching"]
+    heads = ["cell", "way", "logits", "largest difference", "sequences, dynamic cache", "static cache",
+             "requests of continuous batching"]
     rows, remarks = [], []
     for cell in results.cells("equal"):
         failure = results.failure("equal", cell)

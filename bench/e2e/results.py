@@ -3,7 +3,7 @@
 A file holds, each on a line of its own, whole or not there at all:
   {"meta": {...}}                                       what a process ran on: GPU, versions, command
   {"table", "cell", "round", "order", "ways": {way: figures}, ...}    one round of a cell; figures are numbers
-  {"table", "cell", "note": name, ...}                  what belongs to a cell once: "saving", "report", "equal"
+  {"table", "cell", "note": name, ...}                  what belongs to a cell once: "saving", "report"
   {"table", "cell", "way", "failed": reason}            a way that this cell has not
   {"table", "cell", "failed": reason}                   a cell that could not be run
 """
@@ -46,7 +46,7 @@ class Results:
 
     def failure(self, table, cell):
         """Why a cell could not be run; None where it could, or was not tried."""
-        return next((x["failed"] for x in self.of(table, cell) if "failed" in x and "way" not in x), None)
+        return next((x["failed"] for x in self.of(table, cell) if "failed" in x and not {"way", "note"} & set(x)), None)
 
     def failed_ways(self, table, cell):
         """{way: why it is not there}"""

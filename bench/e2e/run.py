@@ -29,7 +29,7 @@ from results import Results  # noqa: E402
 from table import chosen  # noqa: E402
 from turns import Deadline  # noqa: E402
 
-DONE, TIME_IS_UP, BROKEN = 0, 3, 4
+DONE, TIME_IS_UP, BROKEN = 0, 3, 4  # exit statuses
 
 
 class Options(NamedTuple):
@@ -37,7 +37,6 @@ class Options(NamedTuple):
     rounds: int
     layers: Optional[int]
     smoke: bool
-    policy: str
     ways: list
     models: list
     cells: list
@@ -49,10 +48,9 @@ def parse(arguments):
     parser.add_argument("--results", default="e2e.jsonl", help="the file of lines (e2e.jsonl)")
     parser.add_argument("--minutes", type=float, help="begin nothing that would not end by then (no limit)")
     parser.add_argument("--models", help=f"of {', '.join(plan.MODELS)}, with commas (all)")
-    parser.add_argument("--cells", action="append", default=[], metavar="WORDS",
-                        help="only cells whose names have all of these words; may be repeated")
+    parser.add_argument("--cells", action="append", default=[], metavar="PARTS",
+                        help='only cells with all of these parts in their names, as "Qwen3-0.6B, batch 1"; may be repeated')
     parser.add_argument("--ways", help=f"of {', '.join(plan.WAYS)}, with commas ({','.join(plan.DEFAULT_WAYS)})")
-    parser.add_argument("--policy", default="always", help="of the patch, for the way `ours` (always)")
     parser.add_argument("--rounds", type=int, default=7, help="of a cell (7)")
     parser.add_argument("--layers", type=int, help="take no more of a model than so many; its cells say so")
     parser.add_argument("--smoke", action="store_true", help="tiny models on the CPU, by ropejit's host target")
@@ -72,7 +70,7 @@ def parse(arguments):
 
 
 def options_of(given):
-    return Options("cpu" if given.smoke else "cuda", given.rounds, given.layers, given.smoke, given.policy,
+    return Options("cpu" if given.smoke else "cuda", given.rounds, given.layers, given.smoke,
                    given.ways or list(plan.DEFAULT_WAYS), given.models, given.cells)
 
 
@@ -101,20 +99,19 @@ def in_this_process(given, options, results, deadline):
 
 def in_processes(given, options, deadline):
     """A process for each model whose cells are next: what one leaves behind, or breaks, stops no other."""
-    gave_up = set()
+    gave_up, worst = set(), DONE
     while True:
         results = Results(given.results)
         left = [x for x in pending(given.table, options, results) if x.model not in gave_up]
         if not left:
-            return DONE
+            return worst
         if not deadline.has(5):
             return TIME_IS_UP
         model, before = left[0].model, len(results.lines)
         following = [x.model == model for x in left]
         cells = left[: following.index(False) if False in following else len(left)]
         command = [sys.executable, str(HERE / "run.py"), given.table, "--here", "--results", given.results,
-                   "--models", model, "--rounds", str(given.rounds), "--policy", given.policy,
-                   "--ways", ",".join(options.ways)]
+                   "--models", model, "--rounds", str(given.rounds), "--ways", ",".join(options.ways)]
         command += [word for cell in cells for word in ("--cells", f"={cell.name}")]
         command += ["--layers", str(given.layers)] if given.layers else []
         command += ["--smoke"] if given.smoke else []
@@ -126,6 +123,7 @@ def in_processes(given, options, deadline):
         if status != DONE and sum("meta" not in x for x in Results(given.results).lines[before:]) == 0:
             print(f"{given.table}: {model}: a process ended with {status}; left out", file=sys.stderr, flush=True)
             gave_up.add(model)
+            worst = BROKEN
 
 
 def environment_of(given):

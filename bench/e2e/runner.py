@@ -4,6 +4,7 @@ import contextlib
 import gc
 import sys
 import traceback
+import warnings
 
 import turns
 
@@ -68,8 +69,20 @@ def run_cell(table, cell, options, results, deadline):
         job.close()
 
 
+def _quiet():
+    """What engines say of themselves with each turn is left out; errors are not."""
+    import logging
+
+    import transformers
+
+    transformers.logging.set_verbosity_error()
+    logging.getLogger("ContinuousBatchingLogger").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+
+
 def run(table, cells, options, results, deadline):
     """Runs the cells that are not done. Returns 0, or 3 where the time was up, or 4 where the device broke."""
+    _quiet()
     for cell in cells:
         if not results.missing(cell.table, cell.name, options.rounds):
             continue

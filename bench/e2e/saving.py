@@ -2,7 +2,7 @@
 written to the static cache) by the model's own code and by ropejit's one kernel, each as calls of a captured graph.
 
 The model's own code is compiled where the cell's is. Both sides have the tensors of one layer, warm, and what prepares
-positions is left out of ours, as a step does it once.
+positions is left out of ours, as a step does it once. Of models whose layers differ it is a layer that sees all tokens.
 """
 
 import json
@@ -14,7 +14,7 @@ import torch
 import clock
 import models
 
-CALLS = 32
+CALLS = 128
 
 
 def measured(model, cell, options):
@@ -31,18 +31,21 @@ class Layer:
     """The tensors of one layer's prologue."""
 
     def __init__(self, model, cell, options):
-        from decode import filled_cache
+        from transformers import StaticCache
 
         batch, self.context = cell.values["batch"], cell.values["context"]
-        cache = filled_cache(model, batch, self.context, 2 * CALLS)
-        whole = [i for i, layer in enumerate(cache.layers) if not getattr(layer, "is_sliding", False)]
-        self.number = whole[0] if whole else 0
-        self.cache = cache.layers[self.number]
-        self.attention = models.attentions(model)[self.number]
         config = model.config.get_text_config()
+        layers = StaticCache(config=config, max_cache_len=self.context + 2 * CALLS).layers
+        whole = [i for i, layer in enumerate(layers) if not getattr(layer, "is_sliding", False)]
+        self.number = whole[0] if whole else 0
+        self.attention, self.cache = models.attentions(model)[self.number], layers[self.number]
+        if not whole:  # all of them have windows, which are long full: as an empty one, whose writes are the same
+            self.context = 0
         heads = (config.num_attention_heads, config.num_key_value_heads, config.num_key_value_heads)
         self.q, self.k, self.v = (
             torch.randn(batch, 1, n * config.head_dim, device=options.device, dtype=model.dtype) for n in heads)
+        one = self.k.view(batch, -1, 1, config.head_dim)  # a token's k, for the cache's sizes
+        self.cache.lazy_initialization(one, one)
         self.positions = torch.full((batch, 1), self.context, device=options.device)
         rotary = next(x for x in model.modules() if type(x).__name__.endswith("RotaryEmbedding"))
         kinds = getattr(config, "layer_types", None)

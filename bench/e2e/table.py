@@ -26,13 +26,15 @@ class Job(NamedTuple):
 
 
 def chosen(cells, options):
-    """Those that --models and --cells name: a cell, if it has each word of one of the --cells in its name, or is the one
-    that is named whole behind a =."""
+    """Those that --models and --cells name. A cell is one of --cells if each part of that, split at ", ", begins a part of
+    the cell's name ("Qwen3-0.6B, batch 1, eager"), or if it is named whole behind a =."""
+    def is_named(name, wanted):
+        if wanted[:1] == "=":
+            return name == wanted[1:]
+        return all(any(part.startswith(word) for part in name.split(", ")) for word in wanted.split(", "))
+
     def fits(cell):
-        if options.models and cell.model not in options.models:
-            return False
-        return not options.cells or any(
-            cell.name == each[1:] if each[:1] == "=" else all(word in cell.name for word in each.split())
-            for each in options.cells)
+        is_model = not options.models or cell.model in options.models
+        return is_model and (not options.cells or any(is_named(cell.name, each) for each in options.cells))
 
     return [cell for cell in cells if fits(cell)]

@@ -11,7 +11,9 @@ from intervals import Interval, median_of
 
 BASE, SAME, DELAYED = "unpatched", "unpatched2", "delayed"
 FINEST = 0.002  # a ratio this near to 1 reads 1.00, however little it varies
-SEEN_SHARE = 0.5  # of a planted delay: what must be found again
+# Of a planted delay, what must be found again: at least half, where some of it is waited for anyway; no more than four
+# times, since what plants it costs the host something, and gradient checkpointing comes by twice.
+LEAST_SEEN, MOST_SEEN = 0.5, 4.0
 
 
 class Ratio(NamedTuple):
@@ -35,11 +37,13 @@ def reads_one(interval):
 
 
 def delay_is_seen(delayed, same, planted_share):
-    """Whether a planted delay of that share of a step was found: more than A differs from A, and not by noise alone."""
+    """Whether a planted delay of that share of a step was found: about as long, more than A differs from A, and not by
+    noise alone."""
     if delayed.low is None or planted_share is None:
         return False
     found = delayed.median - 1
-    return delayed.low > 1 + max(0.0, same.median - 1) and found >= SEEN_SHARE * planted_share
+    is_about = LEAST_SEEN * planted_share <= found and delayed.low - 1 <= MOST_SEEN * planted_share
+    return is_about and delayed.low > 1 + max(0.0, same.median - 1)
 
 
 class Verdict(NamedTuple):

@@ -1,8 +1,8 @@
 """The ways that a table compares: what is done to a model before it is timed.
 
   unpatched     nothing
-  ours          ropejit.dropin.hf.patch, by the policy that --policy names
-  auto          the same with policy="auto"
+  ours          ropejit.dropin.hf.patch(model, policy="always")
+  auto          the same with policy="auto", which keeps what is faster
   liger         the rotation of liger_kernel, where that can be imported; nothing else of it
   unpatched2    nothing, once more
   delayed       nothing, and a planted delay
@@ -52,7 +52,7 @@ class Way:
         return dict(Counter(re.sub(r"\d+", "N", line) for line in lines))
 
 
-def make(name, model, options, delay=None):
+def make(name, model, delay=None):
     """The Way of this name over the weights of `model`. Raises NotHere."""
     own = models.copy_of(model)
     if name in (BASE, SAME):
@@ -63,7 +63,7 @@ def make(name, model, options, delay=None):
         return Way(name, own)
     if name == "liger":
         return Way(name, own, in_place=lambda: _liger_rotation(own))
-    return _ours(name, own, "auto" if name == "auto" else options.policy)
+    return _ours(name, own, "auto" if name == "auto" else "always")
 
 
 def _ours(name, model, policy):
@@ -71,7 +71,7 @@ def _ours(name, model, policy):
 
     takes = inspect.signature(hf.patch).parameters
     if "policy" not in takes:  # it replaces the functions of the family, for the process
-        if policy == "auto" and name == "auto":
+        if policy == "auto":
             raise NotHere("this patch has no policy")
         try:
             hf.patch(model).undo()
@@ -108,7 +108,7 @@ def all_of(model, options, delay, failed):
         try:
             if name == "liger":
                 _liger()
-            found[name] = make(name, model, options, delay)
+            found[name] = make(name, model, delay)
         except NotHere as error:
             failed(name, str(error))
     return found
