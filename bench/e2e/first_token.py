@@ -20,13 +20,14 @@ import tempfile
 import time
 
 import models
+import plan
 import runner
 from delay import SHARE
 from table import Job
 from verdicts import BASE, DELAYED, SAME
 
 KEY, BACK = "ms", False
-OURS = ("ours, cache empty", "ours, cache warm", "ours, frozen bundle", "ours, background")
+OURS = plan.FIRST_TOKEN_WAYS
 
 
 def seconds(cell, options):

@@ -8,12 +8,27 @@ TABLES = ("decode", "prefill", "first_token", "serving", "training", "equal")
 MODELS = tuple(models.CONFIGS)
 WAYS = (BASE, "ours", "auto", "liger", SAME, DELAYED)
 DEFAULT_WAYS = (BASE, "ours", "liger", SAME, DELAYED)
+FIRST_TOKEN_WAYS = ("ours, cache empty", "ours, cache warm", "ours, frozen bundle", "ours, background")
 _SMALL, _REST = MODELS[:2], MODELS[2:]
 
 
 def rounds(table, options):
     """How many rounds a cell of a table has. What is equal once is equal."""
     return 1 if table == "equal" else options.rounds
+
+
+def ways(table, options):
+    """The ways that a round of a table has figures of, as far as all of them are there."""
+    if table == "equal":
+        return [x for x in options.ways if x not in (BASE, DELAYED)]
+    if table == "first_token":
+        return [x for x in options.ways if x in (BASE, SAME, DELAYED)] + list(FIRST_TOKEN_WAYS) * ("ours" in options.ways)
+    return options.ways
+
+
+def missing(cell, options, results):
+    """The numbers of the rounds that a cell still has to run."""
+    return results.missing(cell.table, cell.name, rounds(cell.table, options), ways(cell.table, options))
 
 
 def cells(table, options):

@@ -137,18 +137,21 @@ def _failed_ways(results, table):
     for cell in results.cells(table):
         for way, why in results.failed_ways(table, cell).items():
             found.setdefault((way, why), []).append(cell)
-    return [(way, why, cells[0] if len(cells) == 1 else f"{len(cells)} cells") for (way, why), cells in found.items()]
+    return [(way, why, _where(cells)) for (way, why), cells in found.items()]
 
 
 def _reports(results, table):
-    """What patches said of layers, each saying once with the cells that it was said of."""
+    """What patches said of layers, each saying once with how many cells it was said of."""
     found = {}
     for cell in results.cells(table):
         for way, lines in ((results.note(table, cell, "report") or {}).get("ways") or {}).items():
-            for text, count in (lines or {}).items():
-                found.setdefault((way, text), []).append((cell, count))
-    return [f"- {way} says of {cells[0][1]} layers of {cells[0][0]}{f' and {len(cells) - 1} more cells' if cells[1:] else ''}: {text}"
-            for (way, text), cells in found.items()]
+            for text in lines or ():
+                found.setdefault((way, text), []).append(cell)
+    return [f"- {way} says in {_where(cells)}: {text}" for (way, text), cells in found.items()]
+
+
+def _where(cells):
+    return cells[0] if len(cells) == 1 else f"{len(cells)} cells"
 
 
 def _equal(results):

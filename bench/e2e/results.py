@@ -6,6 +6,7 @@ A file holds, each on a line of its own, whole or not there at all:
   {"table", "cell", "note": name, ...}                  what belongs to a cell once: "saving", "report"
   {"table", "cell", "way", "failed": reason}            a way that this cell has not
   {"table", "cell", "failed": reason}                   a cell that could not be run
+  {"table", "retry": true}                              failures of this table that stand above are void
 """
 
 import json
@@ -37,20 +38,27 @@ class Results:
         """The rounds of a cell by number, the last line of each."""
         return {x["round"]: x for x in self.of(table, cell) if "round" in x}
 
-    def missing(self, table, cell, rounds):
-        """The numbers of the rounds that a cell still has to run; none of a cell that failed."""
+    def missing(self, table, cell, rounds, ways=()):
+        """The numbers of the rounds that a cell still has to run: those that are not there with all of these ways, but for
+        ways that failed. None of a cell that failed."""
         if self.failure(table, cell):
             return []
-        done = self.rounds(table, cell)
-        return [number for number in range(rounds) if number not in done]
+        done, wanted = self.rounds(table, cell), set(ways) - set(self.failed_ways(table, cell))
+        return [number for number in range(rounds) if number not in done or wanted - set(done[number]["ways"])]
+
+    def _failures(self, table, cell):
+        """Lines of failures that are not void."""
+        lines = self.of(table)
+        start = max((i for i, x in enumerate(lines) if "retry" in x), default=-1) + 1
+        return [x for x in lines[start:] if x.get("cell") == cell and "failed" in x and "note" not in x]
 
     def failure(self, table, cell):
         """Why a cell could not be run; None where it could, or was not tried."""
-        return next((x["failed"] for x in self.of(table, cell) if "failed" in x and not {"way", "note"} & set(x)), None)
+        return next((x["failed"] for x in self._failures(table, cell) if "way" not in x), None)
 
     def failed_ways(self, table, cell):
         """{way: why it is not there}"""
-        return {x["way"]: x["failed"] for x in self.of(table, cell) if "failed" in x and "way" in x}
+        return {x["way"]: x["failed"] for x in self._failures(table, cell) if "way" in x}
 
     def note(self, table, cell, name):
         """The last note of this name; None where there is none."""
@@ -59,7 +67,7 @@ class Results:
 
     def cells(self, table):
         """The names of a table's cells, as they first came."""
-        return list(dict.fromkeys(x["cell"] for x in self.of(table)))
+        return list(dict.fromkeys(x["cell"] for x in self.of(table) if "cell" in x))
 
     def metas(self):
         return [x["meta"] for x in self.lines if "meta" in x]

@@ -54,6 +54,7 @@ def parse(arguments):
     parser.add_argument("--rounds", type=int, default=7, help="of a cell (7)")
     parser.add_argument("--layers", type=int, help="take no more of a model than so many; its cells say so")
     parser.add_argument("--smoke", action="store_true", help="tiny models on the CPU, by ropejit's host target")
+    parser.add_argument("--retry", action="store_true", help="cells and ways that failed are run once more")
     parser.add_argument("--list", action="store_true", help="names of the cells and how many rounds they lack")
     parser.add_argument("--here", action="store_true", help="all in this process, and not one for each model")
     given = parser.parse_args(arguments)
@@ -80,8 +81,7 @@ def module_of(table):
 
 def pending(table, options, results):
     """The cells that still lack rounds."""
-    cells = chosen(plan.cells(table, options), options)
-    return [x for x in cells if results.missing(table, x.name, plan.rounds(table, options))]
+    return [x for x in chosen(plan.cells(table, options), options) if plan.missing(x, options, results)]
 
 
 def in_this_process(given, options, results, deadline):
@@ -89,7 +89,6 @@ def in_this_process(given, options, results, deadline):
     import environment
     import runner
 
-    options = options._replace(rounds=plan.rounds(given.table, options))
     table, cells = module_of(given.table), pending(given.table, options, results)
     if not cells:
         return DONE
@@ -153,9 +152,12 @@ def main(arguments=None):
         results = Results(given.results)
         for table in plan.TABLES if given.table == "all" else (given.table,):
             for cell in chosen(plan.cells(table, options), options):
-                lacks = len(results.missing(table, cell.name, plan.rounds(table, options)))
+                lacks = len(plan.missing(cell, options, results))
                 print(f"{table}: {cell.name}: lacks {lacks}")
         return DONE
+    if given.retry:
+        for table in plan.TABLES if given.table == "all" else (given.table,):
+            Results(given.results).add({"table": table, "retry": True})
     if given.table == "all":
         status = run_all(given, options, deadline)
         import report

@@ -6,6 +6,7 @@ import sys
 import traceback
 import warnings
 
+import plan
 import turns
 
 
@@ -46,7 +47,7 @@ def warm(turns_of, failed, base):
 
 def run_cell(table, cell, options, results, deadline):
     """Whether all its rounds are done. Raises Broken."""
-    pending = results.missing(cell.table, cell.name, options.rounds)
+    pending = plan.missing(cell, options, results)
 
     def failed(way, why):
         results.add({"table": cell.table, "cell": cell.name, "way": way, "failed": why})
@@ -84,7 +85,7 @@ def run(table, cells, options, results, deadline):
     """Runs the cells that are not done. Returns 0, or 3 where the time was up, or 4 where the device broke."""
     _quiet()
     for cell in cells:
-        if not results.missing(cell.table, cell.name, options.rounds):
+        if not plan.missing(cell, options, results):
             continue
         if not deadline.has(table.seconds(cell, options)):
             print(f"{cell.table}: {cell.name}: no time left", flush=True)

@@ -11,9 +11,7 @@
 import contextlib
 import importlib
 import inspect
-import re
 import sys
-from collections import Counter
 
 import models
 from verdicts import BASE, DELAYED, SAME
@@ -40,16 +38,13 @@ class Way:
         self._stack.close()
 
     def report(self):
-        """{what the patch says of a layer: of how many}, with numbers left out; None where it says nothing."""
-        said = getattr(self.patch, "report", None)
-        if said is None:
+        """What the patch says of the layers and what it counted besides calls that it served, as lines; None where it says
+        nothing."""
+        if getattr(self.patch, "report", None) is None:
             return None
-        said = said() if callable(said) else said
-        try:
-            lines = [str(x) for x in said] if not isinstance(said, str) else said.splitlines()
-        except TypeError:
-            lines = str(said).splitlines()
-        return dict(Counter(re.sub(r"\d+", "N", line) for line in lines))
+        fell = [f"{name}: fell through: {reason}" for name, seam in getattr(self.patch, "seams", {}).items()
+                for reason in getattr(seam, "fallen_through", ())]
+        return [*str(self.patch).splitlines(), *fell]
 
 
 def make(name, model, delay=None):
