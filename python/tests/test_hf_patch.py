@@ -383,3 +383,11 @@ def test_counters_tell_of_patched_families(device):
         logits(model, device)
         assert {"name": "hf.qwen3", "served": 2, "fallen_through": {}, "reason": None} in adapt.counters()
         del patch
+
+
+def test_a_patched_model_that_is_saved_whole_says_what_to_do(device, tmp_path):
+    model = made("qwen3", device)
+    with hf.patch(model):
+        with pytest.raises(TypeError, match="undo"):
+            torch.save(model, tmp_path / "model.pt")
+    torch.save(model, tmp_path / "model.pt")
