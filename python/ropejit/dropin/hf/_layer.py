@@ -102,10 +102,10 @@ class Layer:
         if torch.compiler.is_compiling():
             return tuple(x.expand(batch, -1, -1).reshape(-1, x.shape[-1]) for x in (cos, sin))
         # All layers of a step are given the same tensors, so what is made of them goes with them.
-        batches, made = getattr(cos, "ropejit_rows", (None, None))
-        if batches != batch:
+        for_batch, with_sin, made = getattr(cos, "ropejit_rows", (None, None, None))
+        if for_batch != batch or with_sin is not sin:
             made = tuple(x.expand(batch, -1, -1).reshape(-1, x.shape[-1]) for x in (cos, sin))
-            cos.ropejit_rows = batch, made
+            cos.ropejit_rows = batch, sin, made
         return made
 
     @staticmethod
