@@ -203,8 +203,9 @@ def measure(config, device, progress, prompt=PROMPT, prefill=PREFILL):
     runner = Runner(model, device, prompt, prefill)
     before, after = [], []
     plain = runner.logits()
-    with hf.patch(model):
+    with hf.patch(model) as patch:
         equal = torch.equal(plain, runner.logits())
+        done = str(patch)
     for turn in range(ROUNDS):
         progress.say(f"decode steps and prefills, before and after: round {turn + 1} of {ROUNDS}")
         before.append((runner.decode(), runner.prefills()))
@@ -215,7 +216,6 @@ def measure(config, device, progress, prompt=PROMPT, prefill=PREFILL):
     fewer = f" of its {wanted}" if layers < wanted else ""
     note = (
         f"A {config.model_type} of {layers}{fewer} layers, random weights, bf16, eager; the next token's logits are "
-        f"{'bit for bit the same' if equal else 'NOT the same bits'}. Under torch.compile the rotation is\n"
-        "fused already, and the patch changes nothing."
+        f"{'bit for bit the same' if equal else 'NOT the same bits'}.\n{done}"
     )
     return {"rows": list(zip(names, *medians)), "same_bits": equal, "note": note}
