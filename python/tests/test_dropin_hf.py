@@ -157,7 +157,7 @@ def test_a_patched_model_gives_the_same_logits_and_tokens(family, dtype, device,
     assert counted.calls == 2 * 65, "leaving the block did not undo the patch"
 
 
-@pytest.mark.parametrize("family", MODELS)
+@pytest.mark.parametrize("family", [pytest.param(name, marks=[pytest.mark.slow] * (name != "qwen3")) for name in MODELS])
 def test_a_patched_model_learns_the_same(family, device):
     def losses(patched):
         model = made(family, device).train()
