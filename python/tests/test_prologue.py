@@ -670,7 +670,7 @@ def test_what_is_wrong_is_refused_in_one_line(case, device):
          {**SPEC, "q": {"norm": {"weight_dtype": "bf16"}}}),
         (ValueError, "eps", {**SPEC, "q": {"norm": {"eps": 5}}}),
         (ValueError, "spec.dtype: found 'bf16'", {**SPEC, "dtype": "bf16"}),
-        (ValueError, "norm", {**SPEC, "direction": "adjoint"}),
+        (ValueError, "norm", {**SPEC, "direction": "inverse"}),
     ],
 )
 def test_a_spec_that_does_not_fit_is_refused(kind, words, spec, device):

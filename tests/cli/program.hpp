@@ -44,7 +44,7 @@ class Program {
  public:
   Program() {
     for (const char* name : {"PATH", "TMPDIR", "CUDA_HOME", "LD_LIBRARY_PATH", "ROPEJIT_NVRTC", "ROPEJIT_HOST_CXX",
-                             "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
+                             "ROPEJIT_TEST_KEPT", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
       if (const char* value = std::getenv(name)) environment[name] = value;
     }
     environment["HOME"] = folder.path();
