@@ -278,6 +278,12 @@ class Report(unittest.TestCase):
         self.assertIn("8.00 - 2.00 us x 28", row["saving calculated"])
         self.assertIn("a GPU, torch 2, transformers 5, ropejit 0", text)
 
+    def test_a_short_table_has_the_same_rows_with_fewer_columns(self):
+        lines = written([self.META, *rounds_of({"unpatched": 1.0, "ours": 0.9, "unpatched2": 1.0, "delayed": 1.056})])
+        whole, short = (report.of(lines, short=short).splitlines() for short in (False, True))
+        self.assertEqual(len(whole), len(short))
+        self.assertIn("| cell | way | unpatched | this way | ratio [95 %] | it is | part | counts |", short)
+
     def test_a_cell_that_does_not_count_says_why(self):
         (row,), _ = self.rows(rounds_of({"unpatched": 1.0, "ours": 0.9, "unpatched2": 1.05, "delayed": 1.056}))
         self.assertEqual(row["counts"], "no: A/A does not read 1.00")

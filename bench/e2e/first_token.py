@@ -31,7 +31,7 @@ OURS = plan.FIRST_TOKEN_WAYS
 
 
 def seconds(cell, options):
-    return 30 if options.smoke else 120
+    return 60 if options.smoke else 120
 
 
 def run_process(cell, options, way, more=None, delay_us=0.0):

@@ -21,13 +21,25 @@ MORE = {
 }
 
 
-def of(results, rounds=7):
-    """All tables that have lines."""
+# The columns that a short table keeps.
+SHORT = {"cell", "way", BASE, "this way", "ratio [95 %]", "it is", "part", "counts"}
+
+
+def of(results, rounds=7, short=False):
+    """All tables that have lines. `short`: fewer columns, for a terminal; equality is short as it is."""
     parts = [_environments(results)]
     for table in plan.TABLES:
         if results.of(table):
-            parts.append(f"## {TITLES[table]}\n\n" + (_equal(results) if table == "equal" else _timed(results, table, rounds)))
+            parts.append(f"## {TITLES[table]}\n\n" + _table(results, table, rounds, short))
     return "\n\n".join(part for part in parts if part)
+
+
+def _table(results, table, rounds, short):
+    heads, rows, remarks = _equal(results) if table == "equal" else _timed(results, table, rounds)
+    if short and table != "equal":
+        kept = [i for i, head in enumerate(heads) if head in SHORT]
+        heads, rows = [heads[i] for i in kept], [[row[i] for i in kept] for row in rows]
+    return "\n\n".join(x for x in (table_of(heads, rows) if rows else "", "\n".join(remarks)) if x)
 
 
 def _environments(results):
@@ -90,9 +102,7 @@ def _timed(results, table, needed):
         rows += [[cell, *row] for row in _rows(rounds, more, verdict_of(rounds, needed=needed), table, kernels)]
     for way, why, cells in _failed_ways(results, table):
         remarks.append(f"- {way} is left out of {cells}: {why}")
-    remarks += _reports(results, table)
-    text = table_of([*heads, "counts"], rows) if rows else ""
-    return text + ("\n\n" if text and remarks else "") + "\n".join(remarks)
+    return [*heads, "counts"], rows, remarks + _reports(results, table)
 
 
 def _rows(rounds, more, verdict, table, kernels):
@@ -169,5 +179,4 @@ def _equal(results):
                 rows.append([cell, way, "the same bits" if x["logits_same"] else "differ", f"{x['logits_most']:.2e}", *shares])
     for way, why, cells in _failed_ways(results, "equal"):
         remarks.append(f"- {way} is left out of {cells}: {why}")
-    text = table_of(heads, rows) if rows else ""
-    return text + ("\n\n" if text and remarks else "") + "\n".join(remarks)
+    return heads, rows, remarks

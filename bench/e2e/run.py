@@ -55,6 +55,7 @@ def parse(arguments):
     parser.add_argument("--layers", type=int, help="take no more of a model than so many; its cells say so")
     parser.add_argument("--smoke", action="store_true", help="tiny models on the CPU, by ropejit's host target")
     parser.add_argument("--retry", action="store_true", help="cells and ways that failed are run once more")
+    parser.add_argument("--short", action="store_true", help="of report: fewer columns; all prints these")
     parser.add_argument("--list", action="store_true", help="names of the cells and how many rounds they lack")
     parser.add_argument("--here", action="store_true", help="all in this process, and not one for each model")
     given = parser.parse_args(arguments)
@@ -140,14 +141,18 @@ def run_all(given, options, deadline):
     return status
 
 
+def print_report(given):
+    import report
+
+    print(report.of(Results(given.results), given.rounds, given.short))
+    return DONE
+
+
 def main(arguments=None):
     given = parse(sys.argv[1:] if arguments is None else arguments)
     options, deadline = options_of(given), Deadline(given.minutes)
     if given.table == "report":
-        import report
-
-        print(report.of(Results(given.results), given.rounds))
-        return DONE
+        return print_report(given)
     if given.list:
         results = Results(given.results)
         for table in plan.TABLES if given.table == "all" else (given.table,):
@@ -160,9 +165,8 @@ def main(arguments=None):
             Results(given.results).add({"table": table, "retry": True})
     if given.table == "all":
         status = run_all(given, options, deadline)
-        import report
-
-        print(report.of(Results(given.results), given.rounds))
+        given.short = True
+        print_report(given)
         return status
     if given.here:
         os.environ.update(environment_of(given))

@@ -117,5 +117,9 @@ def _let_go(options):
 
         torch._dynamo.reset()
         if options.device != "cpu":
-            with contextlib.suppress(RuntimeError):
+            from torch._inductor.cudagraph_trees import reset_cudagraph_trees
+
+            with contextlib.suppress(RuntimeError):  # of a device that broke
+                reset_cudagraph_trees()
+                gc.collect()
                 torch.cuda.empty_cache()
