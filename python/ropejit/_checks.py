@@ -114,7 +114,7 @@ def check_prologue_types(operands, positions, cos, sin, cu_seqlens, start):
     for name, operand in zip(NAMES, operands):
         if operand:
             read, written, slots, beside, *own = operand
-            tensors |= {name: read, written_name(name): written, f"{name}_out": beside}
+            tensors |= {name: read, f"{name}_out": beside, written_name(name, slots is not None): written}
             tensors |= {f"{name}_{key}": tensor for key, tensor in zip(_stages.KEYS, own)}
             if slots is not None:
                 tensors["slots"] = slots
@@ -122,9 +122,9 @@ def check_prologue_types(operands, positions, cos, sin, cu_seqlens, start):
     _check_types(tensors, needed, start)
 
 
-def written_name(name):
-    """What a Prologue's callers call the tensor that an operand is written to."""
-    return "out" if name == "q" else f"{name}_cache"
+def written_name(name, is_paged):
+    """What a Prologue's callers call the tensor that an operand is written to; is_paged: a cache, by slots."""
+    return "out" if name == "q" else f"{name}_cache" if is_paged else f"{name}_out"
 
 
 def check_prologue(prologue, operands, positions, cos, sin, cu_seqlens, start):
@@ -139,14 +139,15 @@ def check_prologue(prologue, operands, positions, cos, sin, cu_seqlens, start):
         _check_stages(prologue, name, dict(zip(_stages.KEYS, own)), q, tokens, heads, lanes)
         if written is None:
             if name == "v" or given["q"][1] is not None:
-                _refuse(written_name(name), "None", "a cache (without caches q and k are written over, out is None)")
+                allowed = "a cache, or without one k_out (q and k are written over where out is None)"
+                _refuse(f"{name}_cache", "None", allowed)
             brings = prologue.brings[NAMES.index(name)]
             if read.is_neg() and (_stages.has(brings, "bias") or _stages.has(brings, "norm_bias")):
                 found = "a lazily negated tensor, which cannot be written over with biases"
                 _refuse(name, found, "another, such as a clone of it")
             _check_writable(name, read)
             continue
-        where = written_name(name)
+        where = written_name(name, slots is not None)
         _check_device(where, written, q)
         _check_dtype(where, written, tuple(_torch.FLOATS.values()))
         if slots is None and written.shape != read.shape:
@@ -174,7 +175,7 @@ def _check_beside(name, read, cache, beside, in_place):
             found = "a lazily negated tensor, which cannot be written over and to a cache"
             _refuse(name, found, "another, such as a clone of it")
         _check_writable(name, read)
-        _check_dtype(written_name(name), cache, (read.dtype,))
+        _check_dtype(written_name(name, True), cache, (read.dtype,))
         return
     _check_device(where, beside, cache)
     _check_dtype(where, beside, (cache.dtype,))

@@ -45,10 +45,10 @@ class Prologue(Kind):
 
     def __call__(
         self, q, k=None, v=None, positions=None, *, q_weight=None, k_weight=None, v_weight=None, k_cache=None, v_cache=None,
-        slots=None, out=None, k_out=None, cos=None, sin=None, cu_seqlens=None, start=0, q_statistic=None, k_statistic=None,
-        v_statistic=None, q_statistic_out=None, k_statistic_out=None, v_statistic_out=None, q_norm_bias=None,
-        k_norm_bias=None, v_norm_bias=None, q_bias=None, k_bias=None, v_bias=None, q_head_scales=None, k_head_scales=None,
-        v_head_scales=None
+        slots=None, out=None, k_out=None, v_out=None, cos=None, sin=None, cu_seqlens=None, start=0, q_statistic=None,
+        k_statistic=None, v_statistic=None, q_statistic_out=None, k_statistic_out=None, v_statistic_out=None,
+        q_norm_bias=None, k_norm_bias=None, v_norm_bias=None, q_bias=None, k_bias=None, v_bias=None, q_head_scales=None,
+        k_head_scales=None, v_head_scales=None
     ):
         """Returns q, as its stages leave it: written over, or in `out`. k, likewise, and v are written to the cache; k to
         `k_out` too, if there is one. On torch's current stream; waits for nothing, and allocates nothing. No gradients.
@@ -60,14 +60,15 @@ class Prologue(Kind):
             "weight" is "heads" [heads, head_dim] or [heads * head_dim].
         k_cache, v_cache: [pages, block_size, heads, head_dim], of any strides, but for lanes side by side: NHD, HND as a
             permuted view, k's and v's halves of one tensor. bf16, fp16 or fp32. Without caches k is written over as q
-            is, and v, if any, is left alone.
+            is, or goes to k_out, and v, if any, is left alone, or goes to v_out.
         slots: int32 or int64, [up to tokens], of any stride: for each of the first tokens the place in both caches, which
             is slot % block_size of page slot // block_size. A negative one is none, as are those beyond the cache, and
             tokens beyond the list have none. Slots must be distinct.
         out: a tensor like q, in any floating dtype; None: q is written over.
         k_out: with k_cache, where the k of every token is written as well, also of those without a place in the cache: k
             itself where q is written over, and with `out` a tensor like k, in the dtype of k_cache. Both stores have the
-            same bits. None: nowhere.
+            same bits. None: nowhere. Without k_cache a tensor like k, in any floating dtype, which goes with `out`.
+        v_out: without v_cache a tensor like v, in any floating dtype, that v is written to. None: nowhere.
         q_statistic, k_statistic, v_statistic: for the operands whose norm has "statistic": "given" in the spec, r of every
             token and head, the reciprocal root of the mean square: fp32, [tokens, heads], or [tokens, 1] of a norm whose
             "span" is "token". With "given_sum" the sums of squares.
@@ -78,7 +79,7 @@ class Prologue(Kind):
         q_head_scales, k_head_scales, v_head_scales: for the operands with "head_scales": fp32, [heads].
         """
         operands = _operands_of(
-            self, q, k, v, k_cache, v_cache, slots, out, k_out,
+            self, q, k, v, k_cache, v_cache, slots, out, k_out, v_out,
             (q_weight, q_statistic, q_statistic_out, q_norm_bias, q_bias, q_head_scales),
             (k_weight, k_statistic, k_statistic_out, k_norm_bias, k_bias, k_head_scales),
             (v_weight, v_statistic, v_statistic_out, v_norm_bias, v_bias, v_head_scales),
@@ -141,7 +142,7 @@ def _refuse(name, found, allowed):
     raise ValueError(f"{name}: found {found}, allowed: {allowed}")
 
 
-def _operands_of(of, q, k, v, k_cache, v_cache, slots, out, k_out, of_q, of_k, of_v):
+def _operands_of(of, q, k, v, k_cache, v_cache, slots, out, k_out, v_out, of_q, of_k, of_v):
     """(q, k, v) as Site.store takes them: each (tensor, where it is written or None, slots or None, where it is written
     beside its cache or None, and what its stages bring: _stages.KEYS), or () where it is not there."""
     q = (q, out, None, None, *of_q)
@@ -150,19 +151,39 @@ def _operands_of(of, q, k, v, k_cache, v_cache, slots, out, k_out, of_q, of_k, o
             _refuse("k" if k is None else "k_cache", "None beside slots", "a tensor")
         if (v is None) != (v_cache is None):
             _refuse("v" if v is None else "v_cache", f"None beside {'v_cache' if v is None else 'v'}", "both or neither")
+        if v_out is not None:
+            _refuse("v_out", "a tensor beside slots", "None: v goes to its cache")
         if v is not None:
             return q, (k, k_cache, slots, k_out, *of_k), (v, v_cache, slots, None, *of_v)
-    elif k_cache is not None or v_cache is not None:
-        _refuse("slots", "None beside a cache", "a tensor")
-    elif k_out is not None:
-        _refuse("k_out", "a tensor without k_cache", "None (without caches k is written over, as q is)")
-    elif of.v_stage is not None and v is not None:
-        _refuse("v_cache", "None", f"a cache, since the spec's v has {of.v_stage}")
-    _refuse_all("v", of_v, "None where v is not written")
-    if k is not None:
+        _refuse_all("v", of_v, "None where v is not written")
         return q, (k, k_cache, slots, k_out, *of_k), ()
-    _refuse_all("k", of_k, "None without k")
-    return q, (), ()
+    if k_cache is not None or v_cache is not None:
+        _refuse("slots", "None beside a cache", "a tensor")
+    return q, _without_cache(k, k_out, out, of_k), _v_without_cache(of, v, v_out, of_v)
+
+
+def _without_cache(k, k_out, out, of_k):
+    """k is written over as q is, or as q is to a tensor of its own."""
+    if k is None:
+        if k_out is not None:
+            _refuse("k_out", "a tensor without k", "None")
+        _refuse_all("k", of_k, "None without k")
+        return ()
+    if k_out is not None and out is None:
+        _refuse("k_out", "a tensor without k_cache", "None where q is written over, as k is then, too")
+    return k, k_out, None, None, *of_k
+
+
+def _v_without_cache(of, v, v_out, of_v):
+    """v goes to a tensor of its own, or is left alone, where its stages let that be."""
+    if v_out is not None:
+        if v is None:
+            _refuse("v_out", "a tensor without v", "None")
+        return v, v_out, None, None, *of_v
+    if of.v_stage is not None and v is not None:
+        _refuse("v_cache", "None", f"a cache, or v_out, since the spec's v has {of.v_stage}")
+    _refuse_all("v", of_v, "None where v is not written")
+    return ()
 
 
 def _refuse_all(name, own, allowed):
@@ -208,7 +229,7 @@ def _to_lists(operands):
 
 
 _OWN = "".join(letter + "?" for letter in _stages.LETTERS)
-_WORD = re.compile(f"qo?{_OWN}|k{_OWN}|ks{_OWN}[ib]?|vs{_OWN}")
+_WORD = re.compile(f"qo?{_OWN}|ko?{_OWN}|ks{_OWN}[ib]?|v[os]{_OWN}")
 
 
 @functools.lru_cache(maxsize=64)
@@ -258,7 +279,7 @@ def outputs_of(words):
         if is_over or "i" in flags:
             found.append((name, is_over and "n" not in flags and "a" not in flags))
         if not is_over:
-            found.append((_checks.written_name(name), False))
+            found.append((_checks.written_name(name, "s" in flags), False))
         if "t" in flags:
             found.append((f"{name}_statistic_out", False))
         if "b" in flags:
@@ -303,7 +324,8 @@ def no_gradient(operands, *rest):
     for name, operand in zip(NAMES, operands):
         if operand:
             stages = (f"{name}_{key}" for key in _stages.KEYS)
-            named += zip((name, _checks.written_name(name), "slots", f"{name}_out", *stages), operand)
+            written = _checks.written_name(name, operand[2] is not None)
+            named += zip((name, written, "slots", f"{name}_out", *stages), operand)
     named += zip(("positions", "cos", "sin", "cu_seqlens"), rest)
     for name, tensor in named:
         if tensor is not None and tensor.requires_grad:

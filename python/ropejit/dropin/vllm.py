@@ -1,14 +1,18 @@
-"""vLLM: rotary_embedding, as in vllm._custom_ops.
+"""vLLM: rotary_embedding, fused_qk_norm_rope and reshape_and_cache_flash, as in vllm._custom_ops and torch.ops._C, and the
+first and the last in one.
 
 Arithmetic is fp32, with one rounding to query's dtype, whatever dtype the cache has, as in vLLM's kernel. (Products and
 sums are fused here, and mostly there: bits differ now and then.) What is otherwise: positions may be int32 too; a token
-whose position has no row in the cache comes out NaN, where vLLM reads beyond it; there are gradients, but of leaves:
-they are overwritten, and nothing is recorded, as by vLLM.
+whose position has no row in the cache comes out NaN, where vLLM reads beyond it; rotary_embedding has gradients, but of
+leaves: they are overwritten, and nothing is recorded, as by vLLM. The others have none, as theirs.
 """
 
 from ropejit._rotation import Rotation, made_once
-from ropejit.dropin import _heads
-from ropejit.dropin._arguments import ERRORS, no_number
+from ropejit.dropin import _heads, _prologues
+from ropejit.dropin._arguments import ERRORS, no_flag, no_number, no_tensor, not_shaped, renamed
+from ropejit.dropin._vllm_cache import (  # noqa: F401  they are vLLM's, too
+    reshape_and_cache_flash, rotary_embedding_and_cache_flash,
+)
 
 _FLAT = tuple(Rotation(*_heads.by_cache("shd", is_neox)) for is_neox in (False, True))
 _BATCHED = tuple(Rotation(*_heads.by_cache("bshd", is_neox)) for is_neox in (False, True))
@@ -41,3 +45,39 @@ def rotary_embedding(positions, query, key, head_size, cos_sin_cache, is_neox, r
         error = no_number(int, rope_dim_offset=rope_dim_offset) or error
         flags = {"key_may_be_none": True, "is_neox": is_neox, "inverse": inverse}
         raise _heads.explained(error, positions, query, key, head_size, cos_sin_cache, 1 + batched, **flags) from None
+
+
+def fused_qk_norm_rope(
+    qkv, num_heads_q, num_heads_k, num_heads_v, head_dim, eps, q_weight, k_weight, cos_sin_cache, is_neox, position_ids
+):
+    """Norms the heads of q and k by the root of their mean square and rotates them, in place, and returns None. qkv:
+    [tokens, (num_heads_q + num_heads_k + num_heads_v) * head_dim], of any stride between tokens; q_weight, k_weight:
+    [head_dim]; cos_sin_cache: [rows, rotary_dim], cosines and then sines, of any floating dtype; position_ids: int64 or
+    int32 [tokens]. eps: 1e-20 to 1, used as fp32.
+
+    fp32 from load to store with one rounding, as there. Any even head_dim up to 1,024, where vLLM has 64, 128 and 256."""
+    try:
+        if qkv.dim() != 2 or qkv.size(1) != (num_heads_q + num_heads_k + num_heads_v) * head_dim:
+            allowed = f"[tokens, {(num_heads_q + num_heads_k + num_heads_v) * head_dim}], the lanes of all heads"
+            raise ValueError(f"qkv: found shape {tuple(qkv.shape)}, allowed: {allowed}")
+        heads = _heads.with_heads(_heads.written(qkv), head_dim)
+        q, k = heads[:, :num_heads_q], heads[:, num_heads_q : num_heads_q + num_heads_k]
+        of = _prologues.by_cache(bool(is_neox), 1.0 * eps, 1.0 * eps)
+        of(q, k, None, position_ids, q_weight=q_weight.detach(), k_weight=k_weight.detach(), cos=cos_sin_cache)
+    except ERRORS as error:
+        tensors = {"qkv": qkv, "q_weight": q_weight, "k_weight": k_weight, "cos_sin_cache": cos_sin_cache}
+        counts = {"num_heads_q": num_heads_q, "num_heads_k": num_heads_k, "num_heads_v": num_heads_v, "head_dim": head_dim}
+        wrong = no_tensor(**tensors, position_ids=position_ids) or no_number(int, **counts) or no_number(float, eps=eps)
+        wrong = wrong or _no_counts(**counts) or no_flag(is_neox=is_neox)
+        wrong = wrong or not_shaped(2, "[tokens, lanes of all heads]", qkv=qkv)
+        names = {"q": "qkv", "k": "qkv", "cos": "cos_sin_cache", "positions": "position_ids", "rotary_dim": "cos_sin_cache"}
+        raise wrong or renamed(error, **names, **{"q.norm.eps": "eps", "k.norm.eps": "eps"}) from None
+
+
+def _no_counts(**counts):
+    """A ValueError for the first that is too small; num_heads_v alone may be 0."""
+    for name, count in counts.items():
+        least = 0 if name == "num_heads_v" else 1
+        if count < least:
+            return ValueError(f"{name}: found {count}, allowed: {least} or more")
+    return None
