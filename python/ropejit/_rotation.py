@@ -256,12 +256,12 @@ def made_once(make):
     def pick(*values):
         if not _is_compiling():
             return made(*values)
-        return _traces.Traced(*texts(*[_settled(value) for value in values]))
+        return _traces.Traced(*texts(*[settled(value) for value in values]))
 
     return pick
 
 
-def _settled(value):
+def settled(value):
     """A trace may leave a number open; these two ways settle it. A float becomes a tuple of its text."""
     if type(value) is float:
         return (value.hex(),)

@@ -7,6 +7,7 @@ import torch
 
 from ropejit import _torch
 from ropejit._prologue import Prologue
+from ropejit._rotation import settled
 from ropejit.dropin import _heads
 
 
@@ -26,13 +27,15 @@ def made_once(make):
         return Prologue(*make(*values))
 
     def texts(*values):
-        of = made(*values)
+        of = made(*(float.fromhex(value[0]) if type(value) is tuple else value for value in values))
         return of.spec, of.form, of.v_stage
 
     _torch.constant_in_traces(texts)
 
     def pick(*values):
-        return Traced(*texts(*values)) if torch.compiler.is_compiling() else made(*values)
+        if not torch.compiler.is_compiling():
+            return made(*values)
+        return Traced(*texts(*[settled(value) for value in values]))
 
     return pick
 

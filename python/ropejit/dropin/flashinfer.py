@@ -12,6 +12,7 @@ import torch
 from ropejit._rotation import Rotation, made_once
 from ropejit.dropin import _heads
 from ropejit.dropin._arguments import ERRORS, no_flag, no_number, no_tensor, not_shaped, renamed
+from ropejit.dropin._flashinfer_dit import fused_qk_rmsnorm_rope  # noqa: F401  it is FlashInfer's, too
 
 _BY_CACHE = tuple(Rotation(*_heads.by_cache("shd", is_neox)) for is_neox in (False, True))
 
