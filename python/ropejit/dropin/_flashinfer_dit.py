@@ -7,6 +7,7 @@ import torch
 
 from ropejit.dropin import _prologues
 from ropejit.dropin._arguments import ERRORS, no_flag, no_number, no_tensor, renamed
+from ropejit.dropin._packed_norms import yarn_frequencies
 
 _SIZES = ("ppf", "pph", "ppw")
 _CHANNELS = ("num_frame_channels", "num_height_channels", "num_width_channels")
@@ -83,22 +84,10 @@ def _dit(interleave, base, eps, head_dim, frame, height, width, *yarn):
     }
     if yarn:
         *ramp, attention_factor = yarn
-        inv_freq = [w for lanes in (frame, height, width) for w in _yarn(base, lanes, *ramp)]
+        inv_freq = [w for lanes in (frame, height, width) for w in yarn_frequencies(base, lanes, *ramp)]
         spec["axes"]["frequencies"] = "shared"
         spec["rope_scaling"] = {"rope_type": "inv_freq", "inv_freq": inv_freq, "attention_factor": attention_factor}
     return spec, {"positions": "ids"}
-
-
-def _yarn(base, lanes, factor, low, high):
-    """The frequencies of an axis: its own from pair `low` down, those divided by factor from pair `high` up."""
-    if abs(low - high) <= 1e-6:
-        high += 0.001
-    found = []
-    for pair in range(lanes // 2):
-        frequency = base ** (-2.0 * pair / lanes)
-        ramp = min(max((pair - low) / (high - low), 0.0), 1.0)
-        found.append(frequency / factor * ramp + frequency * (1.0 - ramp))
-    return found
 
 
 def _positions_of(tokens, ppf, pph, ppw, device):

@@ -8,8 +8,8 @@ leaves: they are overwritten, and nothing is recorded, as by vLLM. The others ha
 """
 
 from ropejit._rotation import Rotation, made_once
-from ropejit.dropin import _heads, _prologues
-from ropejit.dropin._arguments import ERRORS, no_flag, no_number, no_tensor, not_shaped, renamed
+from ropejit.dropin import _heads, _packed_norms, _prologues
+from ropejit.dropin._arguments import ERRORS, no_number, no_tensor
 from ropejit.dropin._vllm_cache import (  # noqa: F401  they are vLLM's, too
     reshape_and_cache_flash, rotary_embedding_and_cache_flash,
 )
@@ -56,28 +56,12 @@ def fused_qk_norm_rope(
     int32 [tokens]. eps: 1e-20 to 1, used as fp32.
 
     fp32 from load to store with one rounding, as there. Any even head_dim up to 1,024, where vLLM has 64, 128 and 256."""
+    counts = num_heads_q, num_heads_k, num_heads_v
     try:
-        if qkv.dim() != 2 or qkv.size(1) != (num_heads_q + num_heads_k + num_heads_v) * head_dim:
-            allowed = f"[tokens, {(num_heads_q + num_heads_k + num_heads_v) * head_dim}], the lanes of all heads"
-            raise ValueError(f"qkv: found shape {tuple(qkv.shape)}, allowed: {allowed}")
-        heads = _heads.with_heads(_heads.written(qkv), head_dim)
-        q, k = heads[:, :num_heads_q], heads[:, num_heads_q : num_heads_q + num_heads_k]
         of = _prologues.by_cache(bool(is_neox), 1.0 * eps, 1.0 * eps)
-        of(q, k, None, position_ids, q_weight=q_weight.detach(), k_weight=k_weight.detach(), cos=cos_sin_cache)
+        _packed_norms.over(of, qkv, counts, head_dim, q_weight, k_weight, position_ids, cos_sin_cache)
     except ERRORS as error:
-        tensors = {"qkv": qkv, "q_weight": q_weight, "k_weight": k_weight, "cos_sin_cache": cos_sin_cache}
-        counts = {"num_heads_q": num_heads_q, "num_heads_k": num_heads_k, "num_heads_v": num_heads_v, "head_dim": head_dim}
-        wrong = no_tensor(**tensors, position_ids=position_ids) or no_number(int, **counts) or no_number(float, eps=eps)
-        wrong = wrong or _no_counts(**counts) or no_flag(is_neox=is_neox)
-        wrong = wrong or not_shaped(2, "[tokens, lanes of all heads]", qkv=qkv)
-        names = {"q": "qkv", "k": "qkv", "cos": "cos_sin_cache", "positions": "position_ids", "rotary_dim": "cos_sin_cache"}
-        raise wrong or renamed(error, **names, **{"q.norm.eps": "eps", "k.norm.eps": "eps"}) from None
-
-
-def _no_counts(**counts):
-    """A ValueError for the first that is too small; num_heads_v alone may be 0."""
-    for name, count in counts.items():
-        least = 0 if name == "num_heads_v" else 1
-        if count < least:
-            return ValueError(f"{name}: found {count}, allowed: {least} or more")
-    return None
+        wrong = no_tensor(qkv=qkv, cos_sin_cache=cos_sin_cache)
+        raise wrong or _packed_norms.explained(
+            error, qkv, counts, head_dim, eps, q_weight, k_weight, position_ids, is_neox=is_neox
+        ) from None
