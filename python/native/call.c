@@ -19,6 +19,9 @@ typedef struct Sizes {
   View bias[OPERANDS];
   View head_scales[OPERANDS];
   View positions, cos, sin, cu_seqlens;
+  int64_t groups;           /* of q's heads, where they lie in groups; so below */
+  int64_t group_stride;     /* of q's input, as ropejit.h has it */
+  int64_t out_group_stride; /* of its output */
 } Sizes;
 
 static const View* first_of(const Sizes* sizes) { return &sizes->in[ROPEJIT_Q]; }
@@ -260,6 +263,25 @@ static bool split_heads(const Site* site, const Call* call, View* view, int i) {
   return true;
 }
 
+/* Of a view of q whose heads lie in groups the one without the dimension of groups: its heads are those of all groups,
+ * as far apart as those of one. */
+static bool merge_groups(const Site* site, View* view, int64_t* groups, int64_t* stride) {
+  if (!site->grouped) return true;
+  if (view->ndim != site->ndim + 1) return false;
+  const int32_t place = site->head;
+  *groups = view->shape[place];
+  *stride = *groups > 1 ? view->strides[place] : 0;
+  const int64_t heads = view->shape[place + 1];
+  for (int32_t d = place; d < site->ndim; ++d) {
+    view->shape[d] = view->shape[d + 1];
+    view->strides[d] = view->strides[d + 1];
+  }
+  view->ndim = site->ndim;
+  view->shape[place] = *groups * heads;
+  if (heads == 1) view->strides[place] = view->shape[site->lane];
+  return true;
+}
+
 static bool is_of_shape(const View* view, const View* wanted) {
   if (view->ndim != wanted->ndim) return false;
   for (int32_t d = 0; d < wanted->ndim; ++d) {
@@ -294,7 +316,10 @@ static bool read_output(const Site* site, const Call* call, Sizes* sizes, int i)
     return out->ndim == 3 && out->shape[0] > 0 && out->shape[1] == size_at(in, site->head) &&
            out->shape[2] == in->shape[site->lane] && read_rows(call, sizes, i);
   }
-  return split_heads(site, call, out, i) && is_of_shape(out, in);
+  if (!split_heads(site, call, out, i)) return false;
+  int64_t groups = sizes->groups;
+  if (i == ROPEJIT_Q && !merge_groups(site, out, &groups, &sizes->out_group_stride)) return false;
+  return groups == sizes->groups && is_of_shape(out, in);
 }
 
 static bool read_operand(const Site* site, const Call* call, Sizes* sizes, int i) {
@@ -315,12 +340,20 @@ static bool read_operand(const Site* site, const Call* call, Sizes* sizes, int i
 
 static bool read_sizes(const Site* site, const Call* call, Sizes* sizes) {
   const View* const q = first_of(sizes);
-  if (!split_heads(site, call, &sizes->in[ROPEJIT_Q], ROPEJIT_Q)) return false;
+  sizes->groups = 0;
+  if (site->grouped ? !merge_groups(site, &sizes->in[ROPEJIT_Q], &sizes->groups, &sizes->group_stride)
+                    : !split_heads(site, call, &sizes->in[ROPEJIT_Q], ROPEJIT_Q)) {
+    return false;
+  }
   if (!is_float(q->dtype) || q->ndim != site->ndim) return false;
   sizes->batch = size_at(q, site->batch);
   sizes->tokens = size_at(q, site->token);
   for (int i = 0; i < OPERANDS; ++i) {
     if (call->operand[i].in != NULL && !read_operand(site, call, sizes, i)) return false;
+  }
+  if (site->grouped &&
+      (call->operand[ROPEJIT_K].in == NULL || size_at(&sizes->in[ROPEJIT_K], site->head) != sizes->groups)) {
+    return false;
   }
   return read_tables(site, call, sizes) && read_positions(site, call, sizes);
 }
@@ -382,7 +415,7 @@ static void fill_key(const Site* site, const Call* call, const Sizes* sizes, int
   key[KEY_TABLE_WIDTH] = site->tables == 0 ? 0 : sizes->cos.shape[sizes->cos.ndim - 1];
   key[KEY_POSITIONS_DTYPE] =
       site->positions == AT_IDS || site->positions == AT_OFFSETS ? sizes->positions.dtype : DTYPE_OTHER;
-  key[KEY_CONTIGUOUS] = 1;
+  key[KEY_CONTIGUOUS] = !site->grouped;
   for (int i = 0; i < OPERANDS; ++i) {
     const CallOperand* const operand = &call->operand[i];
     int64_t* const own = key + KEY_OPERANDS + i * KEY_OPERAND_LENGTH;
@@ -617,6 +650,10 @@ static int fill_operands(const Site* site, const Call* call, const Sizes* sizes,
     } else if (!site->in_place || call->operand[i].out != NULL) {
       operand.out = tensor_of(site, &sizes->out[i]);
     }
+    if (site->grouped && i == ROPEJIT_Q) {
+      operand.group_stride = sizes->group_stride;
+      if (!site->in_place) operand.out_group_stride = sizes->out_group_stride;
+    }
     operands[count++] = operand;
   }
   return count;
@@ -648,6 +685,7 @@ static PyObject* not_here(void) { Py_RETURN_NONE; }
 PyObject* rotate(Site* site, const Call* call) {
   if (torch.tensor_type == NULL) return PyErr_Format(PyExc_RuntimeError, "setup() has not been called");
   Sizes sizes;
+  if (site->grouped && !call->stores) return not_here();
   if (!view_tensor(call->operand[ROPEJIT_Q].in, &sizes.in[ROPEJIT_Q])) return not_here();
   if (!call->forced) {
     const int watching = torch_is_watching(call);

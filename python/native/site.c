@@ -34,16 +34,16 @@ static bool read_positions(Site* site, const char* kind) {
 
 static PyObject* site_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
   static char* names[] = {"order", "positions", "in_place", "axes",   "gathered", "tables",
-                          "ranks", "rank",      "make",     "brings", "lanes",    NULL};
+                          "ranks", "rank",      "make",     "grouped", "brings", "lanes",    NULL};
   const char* order = NULL;
   const char* positions = NULL;
-  int in_place = 0, axes = 0, gathered = 0, tables = 0;
+  int in_place = 0, axes = 0, gathered = 0, tables = 0, grouped = 0;
   long long ranks = 1, rank = 0;
   PyObject* make = NULL;
   int brings[OPERANDS] = {-1, 0, 0};
   long long lanes[OPERANDS] = {0, 0, 0};
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "sspppiLLO|(iii)(LLL)", names, &order, &positions, &in_place,
-                                   &axes, &gathered, &tables, &ranks, &rank, &make, &brings[ROPEJIT_Q],
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "sspppiLLO|p(iii)(LLL)", names, &order, &positions, &in_place,
+                                   &axes, &gathered, &tables, &ranks, &rank, &make, &grouped, &brings[ROPEJIT_Q],
                                    &brings[ROPEJIT_K], &brings[ROPEJIT_V], &lanes[ROPEJIT_Q], &lanes[ROPEJIT_K],
                                    &lanes[ROPEJIT_V])) {
     return NULL;
@@ -53,6 +53,9 @@ static PyObject* site_new(PyTypeObject* type, PyObject* arguments, PyObject* key
   if (!read_order(&read, order)) {
     return PyErr_Format(PyExc_ValueError,
                         "dims: found \"%s\", allowed: an order of the letters s and d, with or without b and h", order);
+  }
+  if (grouped != 0 && read.head < 0) {
+    return PyErr_Format(PyExc_ValueError, "dims: found \"%s\", allowed with grouped_q: an order with h", order);
   }
   if (!read_positions(&read, positions) || tables < 0 || tables > 2) {
     return PyErr_Format(PyExc_ValueError, "positions: found \"%s\", allowed: start, ids, offsets or ragged", positions);
@@ -68,6 +71,7 @@ static PyObject* site_new(PyTypeObject* type, PyObject* arguments, PyObject* key
   self->in_place = in_place != 0;
   self->axes = axes != 0;
   self->gathered = gathered != 0;
+  self->grouped = grouped != 0;
   self->tables = tables;
   self->ranks = ranks;
   self->rank = rank;

@@ -45,6 +45,7 @@ typedef struct Site {
   bool in_place;
   bool axes;      /* ids have a dimension of axes in front */
   bool gathered;  /* a table has a row for each token, rather than one for each position */
+  bool grouped;   /* q's tensors have groups of heads, as many as k has heads, in front of the heads of a group */
   int32_t tables; /* 0, 1 or 2 tensors */
   PositionKind positions;
   int64_t ranks; /* that share each sequence (context parallelism); 1: none do */

@@ -69,6 +69,8 @@ def check_memory(*tensors):
 
 def check(rotation, in_place, q, k, positions, cos, sin, cu_seqlens, start):
     """Raises for the first thing that keeps these arguments from being rotated."""
+    if rotation.grouped:
+        _refuse("form.grouped_q", "true", "false, but for store and a Prologue")
     batch, tokens = _check_inputs(rotation, {"q": q} if k is None else {"q": q, "k": k}, in_place)
     _check_tables(rotation, q, cos, sin, batch, tokens, start)
     _check_positions(rotation, q, positions, cu_seqlens, batch, tokens)
@@ -76,7 +78,7 @@ def check(rotation, in_place, q, k, positions, cos, sin, cu_seqlens, start):
 
 def check_store(rotation, operands, positions, cos, sin, cu_seqlens, start):
     """The same of a store's operands."""
-    given = {name: operand for name, operand in zip(NAMES, operands) if operand}
+    given = _without_groups(rotation, {name: operand for name, operand in zip(NAMES, operands) if operand})
     q = given["q"][0]
     batch, tokens = _check_inputs(rotation, {name: operand[0] for name, operand in given.items()}, False)
     in_place = given["q"][1] is None
@@ -108,6 +110,30 @@ def check_store(rotation, operands, positions, cos, sin, cu_seqlens, start):
     _check_positions(rotation, q, positions, cu_seqlens, batch, tokens)
 
 
+def _without_groups(of, given):
+    """The operands with the first of q's groups of heads for all of them, once it is known that those fit."""
+    if not of.grouped:
+        return given
+    q, written, *rest = given["q"]
+    place = of.dims.index("h")
+    words = ", ".join("groups, heads" if letter == "h" else _WORDS[letter] for letter in of.dims)
+    for name, tensor in (("q", q), ("out" if len(rest) > 1 else "q.output", written)):
+        if tensor is not None:
+            _check_rank(name, tensor, (len(of.dims) + 1,), f"{len(of.dims) + 1} dimensions ({words})")
+    if written is not None and written.shape != q.shape:
+        name = "out" if len(rest) > 1 else "q.output"
+        _refuse(name, f"shape {tuple(written.shape)}", f"{tuple(q.shape)}, as q has")
+    if "k" not in given:
+        _refuse("k", "none", "one beside a q in groups")
+    k = given["k"][0]
+    if k.dim() == len(of.dims) and k.shape[place] != q.shape[place]:
+        _refuse("q", f"{q.shape[place]} groups of heads", f"{k.shape[place]}, as many as k has heads")
+    if q.shape[place] == 0:
+        _refuse("q", "no groups", "1 or more")
+    first = (x if x is None else x.select(place, 0) for x in (q, written))
+    return {**given, "q": (*first, *rest)}
+
+
 def check_prologue_types(operands, positions, cos, sin, cu_seqlens, start):
     tensors = {"positions": positions, "cos": cos, "sin": sin, "cu_seqlens": cu_seqlens}
     needed = []
@@ -129,11 +155,12 @@ def written_name(name, is_paged):
 
 def check_prologue(prologue, operands, positions, cos, sin, cu_seqlens, start):
     """Raises for the first thing that keeps these operands of a Prologue from being served."""
-    given = {name: operand for name, operand in zip(NAMES, operands) if operand}
+    given = _without_groups(prologue, {name: operand for name, operand in zip(NAMES, operands) if operand})
     q = given["q"][0]
     tokens = q.shape[0] if q.dim() > 0 else 0
+    groups = operands[0][0].shape[1] if prologue.grouped else 1
     for name, (read, written, slots, beside, *own) in given.items():
-        heads, lanes = _check_heads(prologue, name, read, q, given)
+        heads, lanes = _check_heads(prologue, name, read, q, given, groups if name == "q" else 1)
         if read.shape[0] != tokens:
             _refuse(name, f"{read.shape[0]} tokens", f"{tokens}, as q has")
         _check_stages(prologue, name, dict(zip(_stages.KEYS, own)), q, tokens, heads, lanes)
@@ -186,8 +213,8 @@ def _check_beside(name, read, cache, beside, in_place):
     _check_writable(where, beside)
 
 
-def _check_heads(prologue, name, read, q, given):
-    """Heads and lanes of an operand, as it has them or its last dimension is split."""
+def _check_heads(prologue, name, read, q, given, groups):
+    """Heads and lanes of an operand, as it has them or its last dimension is split; groups: as many times as many heads."""
     _check_device(name, read, None if name == "q" else q)
     _check_dtype(name, read, tuple(_torch.FLOATS.values()) if name == "q" else (q.dtype,))
     _check_rank(name, read, (2, 3), "[tokens, heads, head_dim] or [tokens, heads * head_dim]")
@@ -200,6 +227,7 @@ def _check_heads(prologue, name, read, q, given):
         if read.shape[1] % lanes != 0:
             _refuse(name, f"{read.shape[1]} lanes", f"a multiple of {lanes}, which is its head_dim")
         heads = read.shape[1] // lanes
+    heads *= groups
     for size, wanted, word in ((heads, prologue.heads, "heads"), (lanes, prologue.lanes, "lanes")):
         if size == 0:
             _refuse(name, f"no {word}", "1 or more")

@@ -21,6 +21,7 @@ class Prologue(Kind):
     spec: a dict or JSON ("The spec as JSON"), such as model_ropes(config, prologue=True) has, without dtype, heads and
         head_dim, which the tensors say. An operand without "norm" gets none, and likewise of the other stages.
     form: as a Rotation's: "positions" is "ids" (default), "start", "offsets" or "ragged"; "angles" and so on. With
+        "grouped_q" q is [tokens, groups, heads of a group, head_dim], with as many groups as k has heads, and so is `out`. With
         "norm_statistics" calls bring where statistics are written, with "norm_sums" sums of squares instead, and with
         "statistics_only" nothing else is written.
     """

@@ -15,7 +15,7 @@ _ANGLES_OF_TWO = ("half", "full", "repeated")
 _ANGLES_OF_ONE = ("complex", "cos_sin", "radians")
 _FORM_KEYS = (
     "positions", "angles", "padding", "overlaps_previous", "ready_lists", "table_dtype", "strides", "context_parallel",
-    "ranks", "rank", "norm_statistics", "norm_sums", "statistics_only",
+    "ranks", "rank", "norm_statistics", "norm_sums", "statistics_only", "grouped_q",
 )
 _KINDS = ("start", "ids", "offsets", "ragged")
 
@@ -48,6 +48,8 @@ def checked_form(form):
         raise ValueError(f"form.positions: found {form['positions']!r}, allowed: {', '.join(_KINDS)}")
     tables_of(form)
     ranks_of(form)
+    if form.get("grouped_q") not in (None, True, False):
+        raise ValueError(f"form.grouped_q: found {form['grouped_q']!r}, allowed: true, false")
     return {**form, "positions": kind}
 
 
