@@ -1,12 +1,12 @@
 """FlashInfer's fused_qk_rmsnorm_rope, of video generation: norms over the token, positions of three axes."""
 
-import functools
 import operator
 
 import torch
 
 from ropejit.dropin import _prologues
 from ropejit.dropin._arguments import ERRORS, no_flag, no_number, no_tensor, renamed
+from ropejit.dropin._kept import kept
 from ropejit.dropin._packed_norms import yarn_frequencies
 
 _SIZES = ("ppf", "pph", "ppw")
@@ -90,20 +90,11 @@ def _dit(interleave, base, eps, head_dim, frame, height, width, *yarn):
     return spec, {"positions": "ids"}
 
 
+@kept
 def _positions_of(tokens, ppf, pph, ppw, device):
-    """Frame, row and column of each token: int32 [3, tokens]. Kept, so that a call of a size that was seen launches once;
-    not of a graph's capture, whose tensors are the graph's."""
-    if torch.compiler.is_compiling() or (device.type == "cuda" and torch.cuda.is_current_stream_capturing()):
-        return _new_positions(tokens, ppf, pph, ppw, device)
-    return _kept_positions(tokens, ppf, pph, ppw, device)
-
-
-def _new_positions(tokens, ppf, pph, ppw, device):
+    """Frame, row and column of each token: int32 [3, tokens]."""
     numbers = torch.arange(tokens, dtype=torch.int32, device=device)
     return torch.stack((numbers // (pph * ppw) % ppf, numbers // ppw % pph, numbers % ppw))
-
-
-_kept_positions = functools.lru_cache(maxsize=16)(_new_positions)
 
 
 def _tokens_of(qkv, lanes, video):
