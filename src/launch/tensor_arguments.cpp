@@ -326,6 +326,19 @@ const char* check_overlaps_beside(const KernelClass& kernel_class, const LaunchA
   return nullptr;
 }
 
+/// Whether two caches are other rows of one pool, each of them with slots of single rows: which rows belong to which is
+/// the lists' to say then (a pool of pages that hold k's places and then v's, whose slots count all rows).
+bool are_rows_of_one_pool(const Side& a, const Side& b) noexcept {
+  if (!a.has_slots || !b.has_slots || a.out_shape.tokens != 1 || b.out_shape.tokens != 1) return false;
+  if (a.out_shape.element != b.out_shape.element || a.out.batch_stride != b.out.batch_stride ||
+      a.out.head_stride != b.out.head_stride || a.out.lane_stride != b.out.lane_stride) {
+    return false;
+  }
+  const std::int64_t row = a.out.batch_stride * a.out_shape.element;
+  const std::int64_t apart = b.writes.base - a.writes.base;
+  return row != 0 && apart != 0 && apart % row == 0;
+}
+
 /// What operand i writes against what operand j writes, i < j; then against what j reads.
 const char* check_overlaps(const KernelClass& kernel_class, const LaunchArguments& arguments,
                            const Sides& sides) noexcept {
@@ -334,6 +347,7 @@ const char* check_overlaps(const KernelClass& kernel_class, const LaunchArgument
   for (std::size_t i = 0; i < operands.size(); ++i) {
     for (std::size_t j = i + 1; j < operands.size(); ++j) {
       if (!arguments.has_work[i] || !arguments.has_work[j] || are_disjoint(sides[i].writes, sides[j].writes)) continue;
+      if (are_rows_of_one_pool(sides[i], sides[j])) continue;
       const PairWords& words = words_of(operands[i].name, operands[j].name);
       if (operands[j].in_place()) return words.both_in_place;
       return operands[i].in_place() ? words.first_in_place : words.both_apart;

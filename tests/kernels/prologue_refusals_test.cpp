@@ -218,6 +218,26 @@ TEST_CASE("A cache of pages may be no input and no other output, but k's and v's
            "k_out and v_out: overlap"},
           {"v's on k's by one lane", [](RopeArgs& a) { a.v_out.data = address(0x60000 + (3 * kPage - 1) * kElement); },
            "k_out and v_out: overlap"},
+          {"other rows of one pool, in pages of several places",
+           [](RopeArgs& a) { a.v_out.data = address(0x60000 + kRow * kElement); }, "k_out and v_out: overlap"},
+          {"other rows of one pool, by rows",
+           [](RopeArgs& a) {
+             a.k_block_size = a.v_block_size = 1;
+             a.v_out.data = address(0x60000 + kRow * kElement);
+           },
+           ""},
+          {"the same rows of one pool, by rows",
+           [](RopeArgs& a) {
+             a.k_block_size = a.v_block_size = 1;
+             a.v_out.data = a.k_out.data;
+           },
+           "k_out and v_out: overlap"},
+          {"half a row further, by rows",
+           [](RopeArgs& a) {
+             a.k_block_size = a.v_block_size = 1;
+             a.v_out.data = address(0x60000 + kRow / 2 * kElement);
+           },
+           "k_out and v_out: overlap"},
           {"[pages, 2, places, heads, lanes]", [&](RopeArgs& a) { beside(a, 2 * kPage, kRow, 16, kPage); }, ""},
           {"[pages, places, 2, heads, lanes]", [&](RopeArgs& a) { beside(a, 2 * kPage, 2 * kRow, 16, kRow); }, ""},
           {"[pages, heads, places, 2, lanes]", [&](RopeArgs& a) { beside(a, 2 * kPage, 2 * 16, kPlaces * 2 * 16, 16); },

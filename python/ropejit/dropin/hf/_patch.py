@@ -1,0 +1,163 @@
+"""patch(model): has one model of transformers use ropejit, and says what became of each layer."""
+
+import sys
+import types
+from typing import NamedTuple, Optional
+
+from ropejit import adapt
+from ropejit.dropin.hf import _attention, _known, _reasons
+from ropejit.dropin.hf._families import FAMILIES, family_of, replaced_code
+from ropejit.dropin.hf._layer import Layer, Specs
+
+_ADDED = ("forward", "ropejit_layer")
+
+
+class Row(NamedTuple):
+    """What became of one attention.
+
+    module: its name in the model. family: as in transformers.models. does: what one launch does there, in words, or
+    "rotation", where only the rotation is ropejit's; None: it keeps its own code, for `reason`.
+    """
+
+    module: str
+    family: str
+    does: Optional[str]
+    reason: Optional[str]
+
+
+class Patch:
+    """What patch() did. undo() takes it back, as does leaving a with block.
+
+    report: a Row for each attention. str() is the report as lines, equal ones together. seams: the adapt.Seam of each
+    family: counters of what was served.
+    """
+
+    def __init__(self, model):
+        self.report = []
+        self.seams = {}
+        self._model = model
+        self._patched = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.undo()
+
+    def __str__(self):
+        found = {}
+        for row in self.report:
+            found.setdefault(row[1:], []).append(row.module)
+        lines = []
+        for (family, does, reason), modules in found.items():
+            where = modules[0] if len(modules) == 1 else f"{len(modules)} layers, {modules[0]} to {modules[-1]}"
+            lines.append(f"{family}: {where}: {does or 'unchanged: ' + reason}")
+        return "\n".join(lines)
+
+    def undo(self):
+        """Every attention is as it was. Graphs captured and models exported before stay as they are."""
+        while self._patched:
+            attention = self._patched.pop()
+            for name in _ADDED:
+                vars(attention).pop(name, None)
+
+    def _serve(self, attention, forward, layer=None):
+        attention.forward = types.MethodType(forward, attention)
+        if layer is not None:
+            attention.ropejit_layer = layer
+        self._patched.append(attention)
+
+
+def _tokens(q, *others, **keywords):
+    """Of q, [batch, heads, tokens, head_dim]."""
+    return q.shape[0] * q.shape[-2]
+
+
+def _rotating(family, namespace, seam):
+    """The family's own forward, with ropejit's functions where it rotates. (torch.compile traces the functions of the
+    family's module instead, which are as fast there.)"""
+    function = getattr(namespace, family.attention).forward
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    scope = dict(vars(namespace))
+    for name, ours in family.rotations:
+        if name in scope:
+            scope[name] = adapt.stand_in(seam, scope[name], ours, _tokens)
+    made = types.FunctionType(
+        function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
+    )
+    made.__kwdefaults__, made.__doc__ = function.__kwdefaults__, function.__doc__
+    return made
+
+
+def _takes_cache(namespace, family):
+    """Whether the family's forward calls its cache `cache` (transformers from 5.24 on)."""
+    function = getattr(namespace, family.attention).forward
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    return "cache" in function.__code__.co_varnames[: function.__code__.co_argcount]
+
+
+def _gathered_by_fsdp(model):
+    """The names of modules whose parameters FSDP gathers for each call, as prefixes."""
+    return tuple(
+        f"{name}." if name else "" for name, module in model.named_modules()
+        if any(kind.__name__ == "FSDPModule" for kind in type(module).__mro__)
+    )
+
+
+def _does(layer):
+    return "norms, rotation and cache in one launch" if layer.has_norms else "rotation and cache in one launch"
+
+
+def patch(model, *, policy="always", shadow=0):
+    """Has this model use ropejit, and no other: of each attention that is known, norms of q and k, the rotation and the
+    write to a static or paged cache become one launch; calls that need gradients have the rotation alone. Logits are those
+    of transformers (README). Returns a Patch, whose report says what became of each layer, and why.
+
+    model: a model of transformers, or a part of one, on its device and with its adapters. One that torch.compile compiled
+    compiles anew. Models whose attention none of transformers' families that are known has are a ValueError.
+    policy, shadow: those of ropejit.adapt, for each family as one seam, "hf.qwen3" for instance. Timings are of the steps
+    that a launch replaces, in an eager call.
+    """
+    done = Patch(model)
+    specs, gathered = Specs(), _gathered_by_fsdp(model) if hasattr(model, "named_modules") else ()
+    try:
+        for name, module in list(model.named_modules()) if hasattr(model, "named_modules") else ():
+            known = family_of(module)
+            if known is not None:
+                done.report.append(_patched(done, name, module, *known, specs, gathered, policy, shadow))
+    except BaseException:
+        done.undo()
+        raise
+    if not done.report:
+        raise ValueError(f"model: found {type(model).__name__}, allowed: a model of one of {', '.join(sorted(FAMILIES))}")
+    return done
+
+
+def _seam_of(done, family_name, family, namespace, policy, shadow):
+    if family_name not in done.seams:
+        code = replaced_code(family_name, family, namespace)
+        unknown = next(filter(None, (_known.why_unknown(*each) for each in code)), None)
+        done.seams[family_name] = adapt.Seam(f"hf.{family_name}", unknown, policy=policy, shadow=shadow)
+    return done.seams[family_name]
+
+
+def _patched(done, name, attention, family_name, family, specs, gathered, policy, shadow):
+    namespace = sys.modules[type(attention).__module__]
+    seam = _seam_of(done, family_name, family, namespace, policy, shadow)
+    reason = seam.reason or _reasons.of_layer(attention, family, namespace, name.startswith(gathered))
+    if reason is not None:
+        return Row(name, family_name, None, reason)
+    rotating = _rotating(family, namespace, seam)
+    if not family.fuses:
+        done._serve(attention, rotating)
+        return Row(name, family_name, "rotation", None)
+    try:
+        spec = specs.of(attention, family)
+        layer = Layer(attention, family, namespace, spec, seam, rotating)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        return Row(name, family_name, None, str(error))
+    takes_cache = _takes_cache(namespace, family)
+    done._serve(attention, _attention.forward if takes_cache else _attention.forward_of_past_key_values, layer)
+    return Row(name, family_name, _does(layer), None)
