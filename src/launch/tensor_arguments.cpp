@@ -386,7 +386,7 @@ const char* check_overlaps_beside(const KernelClass& kernel_class, const LaunchA
 /// Whether two caches are other rows of one pool, each of them with slots of single rows: which rows belong to which is
 /// the lists' to say then (a pool of pages that hold k's places and then v's, whose slots count all rows).
 bool are_rows_of_one_pool(const Side& a, const Side& b) noexcept {
-  if (!a.has_slots || !b.has_slots || a.out_shape.tokens != 1 || b.out_shape.tokens != 1) return false;
+  if (!a.has_pages || !b.has_pages || a.out_shape.tokens != 1 || b.out_shape.tokens != 1) return false;
   if (a.out_shape.element != b.out_shape.element || a.out.batch_stride != b.out.batch_stride ||
       a.out.head_stride != b.out.head_stride || a.out.lane_stride != b.out.lane_stride) {
     return false;
