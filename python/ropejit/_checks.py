@@ -4,6 +4,7 @@ import torch
 
 from ropejit import _stages, _torch
 from ropejit._operands import NAMES
+from ropejit._page_table import PageTable
 from ropejit._services import host_is_served
 
 _WORDS = {"b": "batch", "s": "tokens", "h": "heads", "d": "lanes"}
@@ -142,7 +143,10 @@ def check_prologue_types(operands, positions, cos, sin, cu_seqlens, start):
             read, written, slots, beside, *own = operand
             tensors |= {name: read, f"{name}_out": beside, written_name(name, slots is not None): written}
             tensors |= {f"{name}_{key}": tensor for key, tensor in zip(_stages.KEYS, own)}
-            if slots is not None:
+            if isinstance(slots, PageTable):
+                tensors |= {f"slots.{field}": tensor for field, tensor in zip(PageTable._fields, slots)}
+                needed.append("slots.pages")
+            elif slots is not None:
                 tensors["slots"] = slots
             needed.append(name)
     _check_types(tensors, needed, start)
@@ -181,7 +185,7 @@ def check_prologue(prologue, operands, positions, cos, sin, cu_seqlens, start):
             _refuse(where, f"shape {tuple(written.shape)}", f"{tuple(read.shape)}, as {name} has")
         if slots is not None:
             _check_pages(where, written, name, heads, lanes)
-            _check_slots(slots, q, tokens)
+            (_check_table if isinstance(slots, PageTable) else _check_slots)(slots, q, tokens)
         if written.is_neg():
             _refuse(where, "a lazily negated tensor, which cannot be written to", "another, such as a clone of it")
         _check_writable(where, written)
@@ -293,14 +297,43 @@ def _meaning_of(key, brings):
 
 def _check_pages(name, cache, operand, heads, lanes):
     shape = tuple(cache.shape)
+    if operand == "k" and len(shape) == 5:
+        group = 16 // cache.element_size()
+        if 0 in shape or shape[1] != heads or shape[4] != group or shape[2] * group != lanes or cache.stride(4) != 1:
+            allowed = f"[pages, {heads}, {lanes / group:g}, block_size, {group}], the last side by side"
+            _refuse(name, f"shape {shape}", allowed)
+        return
     if len(shape) != 4 or 0 in shape[:2]:
         _refuse(name, f"shape {shape}", f"[pages, block_size, {heads}, {lanes}]")
     if shape[2] != heads:
         _refuse(operand, f"{heads} heads", f"{shape[2]}, as {name} has")
     if shape[3] != lanes:
         _refuse(operand, f"{lanes} lanes", f"{shape[3]}, as {name} has")
-    if lanes > 1 and cache.stride(3) != 1:
-        _refuse(name, f"lanes that lie {cache.stride(3)} apart", "lanes side by side")
+
+
+def _check_table(table, q, tokens):
+    wide = table.first_entries is None
+    words = {"pages": "[requests, entries]" if wide else "[entries]", "first_entries": "[requests + 1]"}
+    for field, tensor in zip(table._fields, table):
+        if tensor is None:
+            continue
+        name = f"slots.{field}"
+        _check_device(name, tensor, q)
+        allowed = (torch.int32, torch.int64) if field == "token_places" else (torch.int32,)
+        _check_dtype(name, tensor, allowed)
+        dims = 2 if field == "pages" and wide else 1
+        if tensor.dim() != dims or (field == "pages" and tensor.numel() == 0):
+            _refuse(name, f"shape {tuple(tensor.shape)}", f"{words.get(field, f'{dims} dimension')}, of one or more")
+        if field.startswith("token_") and tensor.shape[0] != tokens:
+            _refuse(name, f"shape {tuple(tensor.shape)}", f"({tokens},): one for each token")
+    if wide and table.last_page_lengths is not None:
+        _refuse("slots.last_page_lengths", "a tensor", "None without first_entries")
+    if not wide and table.first_entries.shape[0] < 2:
+        _refuse("slots.first_entries", f"shape {tuple(table.first_entries.shape)}", "[requests + 1]")
+    if not wide and table.last_page_lengths is not None:
+        wanted = (table.first_entries.shape[0] - 1,)
+        if tuple(table.last_page_lengths.shape) != wanted:
+            _refuse("slots.last_page_lengths", f"shape {tuple(table.last_page_lengths.shape)}", f"{wanted}: one for each request")
 
 
 def _check_slots(slots, q, tokens):
