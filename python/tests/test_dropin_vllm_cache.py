@@ -116,6 +116,48 @@ def test_the_rotation_and_the_cache_in_one(lies, is_neox, slots, write_key, devi
     assert_same_bits([key], [k if write_key else before])
 
 
+def split_caches(device, dtype):
+    x = 16 // torch.empty((), dtype=dtype).element_size()
+    key_cache = torch.randn(PAGES, K_HEADS, SIZE // x, BLOCK, x, device=device).to(dtype)
+    return key_cache, torch.randn(PAGES, K_HEADS, SIZE, BLOCK, device=device).to(dtype)
+
+
+def as_flash(key_cache, value_cache):
+    return key_cache.permute(0, 3, 1, 2, 4).flatten(3), value_cache.permute(0, 3, 1, 2)
+
+
+@pytest.mark.parametrize("slots", SLOTS)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_reshape_and_cache(dtype, slots, device):
+    key, value = key_and_value(device, dtype)
+    slots, written = slots_of(device, slots), split_caches(device, dtype)
+    expected = [with_written(cache, slots, x) for cache, x in zip(as_flash(*written), (key, value))]
+    scale = torch.ones((), device=device)
+    assert vllm.reshape_and_cache(key, value, *written, slots, "auto", scale, scale) is None
+    assert_same_bits(as_flash(*written), expected)
+
+
+@pytest.mark.parametrize("batched", [False, True], ids=["tokens", "batches"])
+@pytest.mark.parametrize("is_neox", [True, False], ids=["neox", "gptj"])
+def test_the_rotation_and_the_split_cache_in_one(is_neox, batched, device):
+    dtype = torch.bfloat16
+    key, value = (x.flatten(1) for x in key_and_value(device, dtype))
+    query = torch.randn(TOKENS, Q_HEADS * SIZE, device=device).to(dtype)
+    positions = torch.randint(0, ROWS, (TOKENS,), device=device)
+    table, slots = cache_of(SIZE, device, dtype), slots_of(device, "some are none")
+    ours, theirs = split_caches(device, dtype), None
+    theirs = [x.clone() for x in ours]
+    q, k = query.clone(), key.clone()
+    vllm.rotary_embedding(positions, q, k, SIZE, table, is_neox)
+    vllm.reshape_and_cache(k.view(TOKENS, K_HEADS, SIZE), value.view(TOKENS, K_HEADS, SIZE), *theirs, slots, "auto", None, None)
+    if batched:
+        positions, views = positions.view(3, 3), [x.view(3, 3, -1) for x in (query, key, value)]
+    else:
+        views = query, key, value
+    vllm.fused_rotary_embedding_and_reshape_cache(positions, *views, *ours, "auto", table, slots, SIZE, 1.0, 1.0, is_neox)
+    assert_same_bits((query, key, *ours), (q, k, *theirs))
+
+
 def bad_cases(device):
     query, (key, value) = torch.zeros(TOKENS, Q_HEADS, SIZE, device=device), key_and_value(device, torch.float32)
     key_cache, value_cache = caches("NHD", device, torch.float32)
@@ -140,7 +182,21 @@ def bad_cases(device):
         given = key, value, key_cache, value_cache, slots, "auto", one, one
         return flash, tuple({**dict(zip(names.split(), given)), **changed}.values())
 
+    split, (split_key, split_value) = vllm.reshape_and_cache, split_caches(device, torch.float32)
+
+    def of_split(**changed):
+        names = "key value key_cache value_cache slot_mapping kv_cache_dtype k_scale v_scale"
+        given = key, value, split_key, split_value, slots, "auto", one, one
+        return split, tuple({**dict(zip(names.split(), given)), **changed}.values())
+
     return {
+        "split: fp8": (ValueError, "kv_cache_dtype: found 'fp8'", *of_split(kv_cache_dtype="fp8")),
+        "split: a flash cache": (ValueError, "key_cache: found shape", *of_split(key_cache=key_cache)),
+        "split: groups of 2": (
+            ValueError, "key_cache: found shape", *of_split(key_cache=split_key.reshape(PAGES, K_HEADS, 16, BLOCK, 2))
+        ),
+        "split: values of 5": (ValueError, "value_cache: found shape", *of_split(value_cache=split_value[None])),
+        "split: no slots": (TypeError, "slot_mapping: found NoneType", *of_split(slot_mapping=None)),
         "flash: fp8": (ValueError, "kv_cache_dtype: found 'fp8', allowed: 'auto'", *of_flash(kv_cache_dtype="fp8")),
         "flash: no cache dtype": (ValueError, "kv_cache_dtype: found NoneType", *of_flash(kv_cache_dtype=None)),
         "flash: key is None": (TypeError, "key: found NoneType", *of_flash(key=None)),

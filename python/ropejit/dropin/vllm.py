@@ -1,5 +1,5 @@
-"""vLLM: rotary_embedding, fused_qk_norm_rope and reshape_and_cache_flash, as in vllm._custom_ops and torch.ops._C, and the
-first and the last in one.
+"""vLLM: rotary_embedding, fused_qk_norm_rope, reshape_and_cache and reshape_and_cache_flash, as in vllm._custom_ops and
+torch.ops._C, and the rotation with either of the last two in one.
 
 Arithmetic is fp32, with one rounding to query's dtype, whatever dtype the cache has, as in vLLM's kernel. (Products and
 sums are fused here, and mostly there: bits differ now and then.) What is otherwise: positions may be int32 too; a token
@@ -11,7 +11,7 @@ from ropejit._rotation import Rotation, made_once
 from ropejit.dropin import _heads, _packed_norms, _prologues
 from ropejit.dropin._arguments import ERRORS, no_number, no_tensor
 from ropejit.dropin._vllm_cache import (  # noqa: F401  they are vLLM's, too
-    reshape_and_cache_flash, rotary_embedding_and_cache_flash,
+    fused_rotary_embedding_and_reshape_cache, reshape_and_cache, reshape_and_cache_flash, rotary_embedding_and_cache_flash,
 )
 
 _FLAT = tuple(Rotation(*_heads.by_cache("shd", is_neox)) for is_neox in (False, True))
