@@ -109,7 +109,7 @@ def _prologue(self, layer, q, k, v, cos, sin, cache, kwargs, cache_name):
     if cache is not None:
         static = _caches.static_layer_of(layer.caches, cache, self.layer_idx)
         if static is not None and _caches.takes(static, k, v, batch):
-            return *_caches.append_to_static(static, launch, *rows, batch, tokens), kwargs
+            return *_caches.append_to_static(static, layer.pages_of, launch, *rows, batch, tokens), kwargs
     paged = cache if cache_name == "cache" else kwargs.get("cache")
     if paged is not None and batch == 1:
         found = _caches.paged_rows_of(layer.caches, paged, self.layer_idx, kwargs, cache_name == "cache")

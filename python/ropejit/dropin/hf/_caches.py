@@ -70,8 +70,8 @@ def _places(batch, tokens, device):
     return places.reshape(-1)
 
 
-def append_to_static(layer, prologue, q, k, v, batch, tokens):
-    """Writes k and v behind what a static layer has. prologue(q, k, v, **where): the launch."""
+def append_to_static(layer, pages_of, launch, q, k, v, batch, tokens):
+    """Writes k and v behind what a static layer has. launch(q, k, v, **where): the prologue; pages_of: Layer.pages_of."""
     heads, lanes = k.shape[-2], k.shape[-1]
     if not layer.is_initialized:
         layer.lazy_initialization(*(x.view(batch, tokens, heads, -1).transpose(1, 2) for x in (k, v)))
@@ -82,7 +82,8 @@ def append_to_static(layer, prologue, q, k, v, batch, tokens):
         places = _places.__wrapped__ if _is_compiling() else _places
         slots = torch.add(places(batch, tokens, k.device), filled, alpha=batch)
     # [places, sequences, heads, lanes]: see _places.
-    prologue(q, k, v, k_cache=layer.keys.permute(2, 0, 1, 3), v_cache=layer.values.permute(2, 0, 1, 3), slots=slots)
+    k_pages, v_pages = pages_of(layer)
+    launch(q, k, v, k_cache=k_pages, v_cache=v_pages, slots=slots)
     filled.add_(tokens)  # behind the launch, which may read it as a slot
     return layer.keys, layer.values
 
@@ -118,6 +119,8 @@ def paged_rows_of(known, cache, index, kwargs, is_updated_before):
     """(k's rows, v's, the write index, the read index) of a paged cache's full-attention layer that is written by index,
     as a prologue may do it; else None. Rows are [places, heads, head_dim]. is_updated_before: whether the model updates it
     (transformers 5.24), and not the attention function."""
+    if _is_compiling():
+        return None  # k's and v's rows are views of one tensor, which compilers copy in full where both are written
     if type(cache) is not known.paged or kwargs.get("block_table") is not None:
         return None
     if kwargs.get("write_index") is None or kwargs.get("read_index") is None:

@@ -12,6 +12,9 @@ from ropejit.dropin.hf import _caches, _reasons
 _KEPT = ("schema", "layout", "rounding", "round_after", "rotary_dim", "q", "k", "v")
 
 
+_WHOLE = (torch.nn.Parameter, torch.Tensor)
+
+
 class Specs:
     """The specs of models' layers, each config read once."""
 
@@ -48,20 +51,23 @@ class Specs:
 
 
 class Layer:
-    """One attention's prologue. Immutable but for what it remembers of the last tables."""
+    """One attention's prologue. Immutable."""
 
     def __init__(self, attention, family, namespace, spec, seam, rotating):
         self.family, self.namespace, self.seam = family, namespace, seam
         self.rotating = rotating  # the family's forward, with ropejit's rotation: for calls that need gradients
         self.original = type(attention).forward
         self.caches = _caches.known()
+        self.norm = None if family.norm is None else getattr(namespace, family.norm)
         self.has_norms = _reasons.has_norms(attention, family)
         self.head_dim = attention.head_dim
         self.prologue = Prologue(spec, {"positions": "start", "angles": family.angles})
-        self._tables = None, None, None
 
     def __deepcopy__(self, memo):
         return self
+
+    def __reduce__(self):
+        raise TypeError("model: found one that is patched, allowed where it is saved whole: one after Patch.undo()")
 
     # --- what the layer gives ------------------------------------------------------------------------------------------
 
@@ -75,7 +81,7 @@ class Layer:
             norm = getattr(attention, path)
             if norm._forward_hooks or norm._forward_pre_hooks or "forward" in norm.__dict__:
                 return False
-            if type(norm).__name__ != self.family.norm or type(norm.weight) not in (torch.nn.Parameter, torch.Tensor):
+            if type(norm) is not self.norm or type(norm.weight) not in _WHOLE:
                 return False
         return True
 
@@ -88,18 +94,30 @@ class Layer:
             weights = {"q_weight": q_norm.weight, "k_weight": k_norm.weight}
         self.prologue(q, k, v, cos=cos, sin=sin, **weights, **where)
 
-    def tables(self, cos, sin, batch):
+    @staticmethod
+    def tables(cos, sin, batch):
         """cos and sin of [batch or 1, tokens, lanes] with a row for each token of each sequence."""
         if cos.shape[0] == batch:
             return cos.reshape(-1, cos.shape[-1]), sin.reshape(-1, sin.shape[-1])
         if torch.compiler.is_compiling():
             return tuple(x.expand(batch, -1, -1).reshape(-1, x.shape[-1]) for x in (cos, sin))
-        # All layers of a step are given the same tensors.
-        of, for_batch, made = self._tables
-        if of is not cos or for_batch != batch:
+        # All layers of a step are given the same tensors, so what is made of them goes with them.
+        for_batch, with_sin, made = getattr(cos, "ropejit_rows", (None, None, None))
+        if for_batch != batch or with_sin is not sin:
             made = tuple(x.expand(batch, -1, -1).reshape(-1, x.shape[-1]) for x in (cos, sin))
-            self._tables = cos, batch, made
+            cos.ropejit_rows = batch, sin, made
         return made
+
+    @staticmethod
+    def pages_of(static):
+        """k's and v's caches of a static layer, [places, sequences, heads, head_dim] (_caches.append_to_static)."""
+        if torch.compiler.is_compiling():
+            return static.keys.permute(2, 0, 1, 3), static.values.permute(2, 0, 1, 3)
+        of, pages = getattr(static, "ropejit_pages", (None, None))
+        if of is not static.keys:
+            pages = static.keys.permute(2, 0, 1, 3), static.values.permute(2, 0, 1, 3)
+            static.ropejit_pages = static.keys, pages
+        return pages
 
     # --- both ways, on copies -----------------------------------------------------------------------------------------
 
