@@ -123,7 +123,7 @@ def test_v_beside_its_cache(by, device):
 
 
 @pytest.mark.parametrize("kind", ["page_lists", "block_table"])
-def test_in_one_graph(kind, device):
+def test_compiled_in_one_graph(kind, device):
     q, k, v = inputs(device)
     of, positions, where = ropejit.Prologue(SPEC), torch.arange(TOKENS, device=device), table(kind, device)
 
