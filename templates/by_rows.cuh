@@ -24,6 +24,7 @@ struct ByRows {
     if (works) {
       token = token_of(params, seat.number);
       rows = rows_of<C, O>(params, token);
+      find_request<C, O>(params, token, rows);
       works = is_written<C, O>(params, rows);
     }
     if (works) {

@@ -24,7 +24,10 @@ enum class Strides : u32 {
 enum class PositionSource : u32 { start, ids32, ids64, offsets32, offsets64, ragged };
 enum class ContextParallel : u32 { none, contiguous, zigzag };
 enum class Padding : u32 { rotate, zero, keep };
-enum class CacheRows : u32 { none, rows32, rows64, slots32, slots64 };
+enum class CacheRows : u32 { none, rows32, rows64, slots32, slots64, page_lists, block_table };
+// Of operands whose rows are one of the last two: which request a token belongs to, and where it stands there.
+enum class TokenRequests : u32 { sequences, ids32 };
+enum class TokenPlaces : u32 { positions, ids32, ids64 };
 enum class AngleSource : u32 {
   computed,  // from the steps, exactly
   product,   // the fp32 product of the position and the pair's fp32 inverse frequency
@@ -110,8 +113,18 @@ struct OperandConfig {
   bool round_rotation;
   bool no_store;    // of its row nothing but the norm's statistic is written
   u32 group_heads;  // heads lie in groups of so many, which have a stride of their own; 0: all heads have one
+  TokenRequests requests;
+  TokenPlaces places;
+  u32 split_lanes;  // a head's lanes are written in groups of so many, which have a stride of their own; 0: they are
+                    // not
 
-  ROPEJIT_ANYWHERE constexpr bool has_slots() const { return rows == CacheRows::slots32 || rows == CacheRows::slots64; }
+  // Whether it goes to pages of a cache, by slots or by a table.
+  ROPEJIT_ANYWHERE constexpr bool has_pages() const {
+    return rows != CacheRows::none && rows != CacheRows::rows32 && rows != CacheRows::rows64;
+  }
+  ROPEJIT_ANYWHERE constexpr bool has_page_table() const {
+    return rows == CacheRows::page_lists || rows == CacheRows::block_table;
+  }
   ROPEJIT_ANYWHERE constexpr bool has(Stage stage) const {
     for (const Stage one : stages) {
       if (one == stage) return true;
@@ -195,14 +208,14 @@ struct KernelConfig {
   // Whether it takes PrologueParams (launch_params.cuh).
   ROPEJIT_ANYWHERE constexpr bool is_prologue() const {
     for (const OperandConfig& one : operand) {
-      if (one.changes_still_lanes() || one.has_slots() || one.beside == Beside::apart) return true;
+      if (one.changes_still_lanes() || one.has_pages() || one.beside == Beside::apart) return true;
     }
     return false;
   }
   ROPEJIT_ANYWHERE constexpr RowSplit split(u32 o) const {
     const OperandConfig& s = operand[o];
     // Of a norm of all lanes there are none.
-    const u32 borders = s.norm.lanes == 0 ? 0 : s.norm.first_lane | s.norm.lanes;
+    const u32 borders = (s.norm.lanes == 0 ? 0 : s.norm.first_lane | s.norm.lanes) | s.split_lanes;
     return split_row({s.heads, s.head_dim, s.first_lane, rotates(o) ? rotary_dim : 0, s.writes_whole_rows(), borders},
                      layout == Layout::interleaved, layout_out == Layout::interleaved, access_bytes / element_bytes(),
                      element_bytes(), strides != Strides::any, heads_per_thread);

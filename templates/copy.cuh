@@ -14,7 +14,9 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
   constexpr u32 out_bytes = bytes_of(shape.element_out);
   const Seat seat = seat_of<C, O>(block, count_tokens<C>(params));
   if (!seat.works) return wait_for_tensors<C>();
-  RowsOf<C, O> rows = rows_of<C, O>(params, token_of(params, seat.number));
+  const Token token = token_of(params, seat.number);
+  RowsOf<C, O> rows = rows_of<C, O>(params, token);
+  find_request<C, O>(params, token, rows);
   wait_for_tensors<C>();
   if (!is_read<C, O>(rows)) return;
   const TensorStrides& strides = strides_of<C, O>(params);
@@ -38,8 +40,12 @@ __device__ __forceinline__ void copy_block(const LaunchParams& params, u32 block
   }
   find_place<C, O>(params, rows);
   if (!has_store<C, O>(params, rows)) return;
-  char* const out = rows.out + group * out_head + gained_by_group<C, O>(group, out_group) +
-                    lane * lane_stride<C>(strides.out_lane) * out_bytes;
+  char* out = rows.out + group * out_head + gained_by_group<C, O>(group, out_group);
+  if constexpr (shape.split_lanes > 0) {
+    out += to_split_lane<C, O>(params, lane) * out_bytes;
+  } else {
+    out += lane * lane_stride<C>(strides.out_lane) * out_bytes;
+  }
 #pragma unroll
   for (u32 h = 0; h < row.heads_per_thread; ++h) {
     if (!has_head(h)) continue;

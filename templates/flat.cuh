@@ -20,15 +20,16 @@ struct Flat {
     const u32 chunk = seat.item % row.chunks;
     // What the angles wait for goes out first: they are worked out while the elements are on their way.
     i64 position[C.axes];
-    positions_of<C>(params, token, position);
+    const u32 sequence = positions_of<C>(params, token, position);
     const auto steps = steps_of_share<C, row.pairs_per_thread>(params, data, chunk);
     RowsOf<C, O> rows = rows_of<C, O>(params, token);
+    find_request<C, O>(params, token, sequence, position[0], rows);
     wait_for_tensors<C>();
     if (!is_read<C, O>(rows)) return;
     ShareOf<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
     HeldWords<C, O> word;
     load_share<C, O>(share, word);
-    if constexpr (C.operand[O].has_slots()) {
+    if constexpr (C.operand[O].has_pages()) {
       find_place<C, O>(params, rows);
       if (!has_store<C, O>(params, rows)) return;
       share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);

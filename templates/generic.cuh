@@ -5,6 +5,7 @@
 #pragma once
 
 #include "generic_stages.cuh"
+#include "generic_store.cuh"
 
 namespace ropejit {
 
@@ -23,28 +24,8 @@ __device__ __forceinline__ bool changes_still_lanes(const GenericOperand& shape)
   return false;
 }
 
-// Where a token is written beside its cache, and by which steps in bytes.
-struct GenericBeside {
-  char* out;  // null: it is not
-  i64 head;
-  i64 lane;
-};
-
-__device__ __forceinline__ GenericBeside beside_of_token(const BesideStore& apart, const GenericOperand& shape,
-                                                         const OperandParams& operand, const Token& token) {
-  if (shape.beside == static_cast<u32>(Beside::none)) return {nullptr, 0, 0};
-  const TensorStrides& strides = operand.strides;
-  BesideStore store = apart;
-  if (shape.beside == static_cast<u32>(Beside::in_place)) {
-    store = {const_cast<void*>(operand.in), strides.in_sequence, strides.in_token, strides.in_head, strides.in_lane};
-  }
-  const i64 bytes = bytes_of(static_cast<Element>(shape.element_out));
-  return {static_cast<char*>(store.out) + (token.number * store.token + token.sequence * store.sequence) * bytes,
-          store.head * bytes, store.lane * bytes};
-}
-
 // Works on one token of an operand, with all threads of a block.
-__device__ __forceinline__ void run_generic_token(const GroupParams& params, const GenericPlan& plan, u32 o,
+__device__ __forceinline__ void run_generic_token(const StoreParams& params, const GenericPlan& plan, u32 o,
                                                   const OperandParams& operand, u32 number) {
   __shared__ float cosines[MostGenericPairs];
   __shared__ float sines[MostGenericPairs];
@@ -57,11 +38,19 @@ __device__ __forceinline__ void run_generic_token(const GroupParams& params, con
   const i64 in_bytes = bytes_of(static_cast<Element>(plan.element));
   const i64 out_bytes = bytes_of(static_cast<Element>(shape.element_out));
   const Token token = token_of(params, number);
-  const GenericBeside beside = beside_of_token(params.beside, shape, operand, token);
+  const GenericBeside beside = beside_of_token(params, plan, o, operand, token);
+  i64 position[MostAxes];
+  const u32 sequence = generic_positions(params, plan, token, position);
 
   bool has_place = shape.no_store == 0;  // in its cache, or wherever it is written
   i64 out_row = 0;
-  if (shape.rows >= static_cast<u32>(CacheRows::slots32)) {
+  if (shape.rows >= static_cast<u32>(CacheRows::page_lists)) {
+    const TablePage page = generic_page(params, shape, o, number, sequence, position[0]);
+    const i64 slot = slot_of_page(lines, page);
+    if (slot >= lines.capacity && params.flags != nullptr && threadIdx.x == 0) set_bits(params.flags, NoCacheRow);
+    has_place = slot >= 0 && slot < lines.capacity;
+    if (has_place) out_row = place_in_page(lines, page);
+  } else if (shape.rows >= static_cast<u32>(CacheRows::slots32)) {
     i64 slot = -1;
     visit_number<2>(shape.rows - static_cast<u32>(CacheRows::slots32), [&](auto slots) {
       constexpr u32 first = static_cast<u32>(CacheRows::slots32);
@@ -96,13 +85,12 @@ __device__ __forceinline__ void run_generic_token(const GroupParams& params, con
   const i64 in_lane = (in_place ? strides.out_lane : strides.in_lane) * in_bytes;
   const GenericHeads out_head{strides.out_head * out_bytes, shape.group_heads,
                               shape.group_heads == 0 ? 0 : params.groups.out * out_bytes};
-  const i64 out_lane = strides.out_lane * out_bytes;
+  const GenericLanes out_lane{strides.out_lane * out_bytes, shape.split_lanes,
+                              shape.split_lanes == 0 ? 0 : params.split_stride * out_bytes, out_bytes};
   const bool changes = changes_still_lanes(shape);
   // In place, lanes that stay as they are are not written.
   const bool stills_beside = beside.out != nullptr && (changes || shape.beside != static_cast<u32>(Beside::in_place));
 
-  i64 position[MostAxes];
-  generic_positions(params, plan, token, position);
   // Padding is for what rotates. Tokens that are kept go through no stage.
   const bool padded = pairs > 0 && plan.padding != static_cast<u32>(Padding::rotate) && position[0] < 0;
   const bool kept = padded && plan.padding == static_cast<u32>(Padding::keep);
@@ -140,7 +128,7 @@ __device__ __forceinline__ void run_generic_token(const GroupParams& params, con
       const bool zero = padded && plan.padding == static_cast<u32>(Padding::zero);
       for (u32 lane = threadIdx.x; lane < shape.head_dim; lane += blockDim.x) {
         const u32 bits = bits_of(shape.element_out, zero ? 0.0f : lanes[lane]);
-        if (has_place) store_bits(shape.element_out, out + out_head.to(head) + lane * out_lane, bits);
+        if (has_place) store_bits(shape.element_out, out + out_head.to(head) + out_lane.to(lane), bits);
         if (beside.out == nullptr) continue;
         store_bits(shape.element_out, beside.out + head * beside.head + lane * beside.lane, bits);
       }
@@ -152,7 +140,7 @@ __device__ __forceinline__ void run_generic_token(const GroupParams& params, con
   for (u32 head = 0; head < shape.heads; ++head) {
     const char* const from = in + in_head.to(head);
     const auto store = [&](u32 lane, u32 bits, bool writes_beside) {
-      if (has_place) store_bits(shape.element_out, out + out_head.to(head) + lane * out_lane, bits);
+      if (has_place) store_bits(shape.element_out, out + out_head.to(head) + out_lane.to(lane), bits);
       if (!writes_beside) return;
       store_bits(shape.element_out, beside.out + head * beside.head + lane * beside.lane, bits);
     };
@@ -188,7 +176,7 @@ __device__ __forceinline__ void run_generic_token(const GroupParams& params, con
   }
 }
 
-__device__ __forceinline__ void run_generic(const GroupParams& params, const GenericPlan& plan) {
+__device__ __forceinline__ void run_generic(const StoreParams& params, const GenericPlan& plan) {
   if (plan.overlaps_previous != 0) wait_for_last_kernel();
   u32 o = 0;
   for (u32 next = 1; next < plan.operands; ++next) {

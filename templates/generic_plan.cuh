@@ -39,6 +39,9 @@ struct GenericOperand {
   unsigned round_rotation;
   unsigned no_store;
   unsigned group_heads;
+  unsigned requests;
+  unsigned places;
+  unsigned split_lanes;
 };
 
 // A plan: as KernelConfig and PlanData; enumerators by their numbers in config.cuh. The members from `layout` to

@@ -57,13 +57,15 @@ ROPEJIT_ANYWHERE constexpr KernelConfig table_config(u32 angles, u32 element, u3
 
 constexpr u32 MostAxes = 4;
 
-__device__ __forceinline__ void generic_positions(const LaunchParams& params, const GenericPlan& plan,
-                                                  const Token& token, i64 (&position)[MostAxes]) {
+// As positions_of.
+__device__ __forceinline__ u32 generic_positions(const LaunchParams& params, const GenericPlan& plan,
+                                                 const Token& token, i64 (&position)[MostAxes]) {
+  u32 sequence = 0;
   const auto read = [&](auto source, auto context_parallel, auto axes) {
     constexpr KernelConfig C =
         position_config(decltype(source)::number, decltype(context_parallel)::number, decltype(axes)::number);
     i64 own[C.axes];
-    positions_of<C>(params, token, own);
+    sequence = positions_of<C>(params, token, own);
     for (u32 a = 0; a < C.axes; ++a) position[a] = own[a];
   };
   // Ids alone may have several axes, and take no part in context parallelism.
@@ -71,7 +73,7 @@ __device__ __forceinline__ void generic_positions(const LaunchParams& params, co
     visit_number<6>(plan.positions, [&](auto source) {
       visit_number<3>(plan.context_parallel, [&](auto parallel) { read(source, parallel, Constant<1>{}); });
     });
-    return;
+    return sequence;
   }
   visit_number<2>(plan.positions - static_cast<u32>(PositionSource::ids32), [&](auto source) {
     constexpr u32 number = static_cast<u32>(PositionSource::ids32) + decltype(source)::number;
@@ -79,6 +81,7 @@ __device__ __forceinline__ void generic_positions(const LaunchParams& params, co
       read(Constant<number>{}, Constant<0>{}, Constant<2 + decltype(more)::number>{});
     });
   });
+  return sequence;
 }
 
 // What the plan does to every cosine and sine.

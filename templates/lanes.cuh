@@ -20,13 +20,14 @@ struct Lanes {
     if (seat.in_block >= C.block(O).tokens || seat.number >= count) return;
     const Token token = token_of(params, seat.number);
     i64 position[C.axes];
-    positions_of<C>(params, token, position);
+    const u32 sequence = positions_of<C>(params, token, position);
     const u32 lane = threadIdx.x % 32;
     const bool has_angles = C.pairs() % 32 == 0 || lane * angles < C.pairs();
     Steps<angles> steps{};
     if (has_angles) steps = load_steps<angles>(params, data, lane * angles);
     const u32 chunk = seat.item % row.chunks;
     RowsOf<C, O> rows = rows_of<C, O>(params, token);
+    find_request<C, O>(params, token, sequence, position[0], rows);
     const bool works = seat.works && is_written<C, O>(params, rows);
     const ShareOf<C, O> share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);
     HeldWords<C, O> word;

@@ -185,4 +185,33 @@ struct GroupParams : StageParams {
 };
 static_assert(sizeof(StageParams) % 64 == 48, "");
 
+// Where the pages of an operand's cache are that a table names, and which lists say of a token where in it that is
+// looked up: a line of 64 bytes. What places and pages are, OperandLines has, as for slots.
+struct PageTableLine {
+  const int* pages;           // of page lists `entries` of them, of a block table [requests][entries]
+  const int* first_entries;   // of page lists: [requests + 1]
+  const int* last_lengths;    // of page lists: [requests], or null where last pages are full
+  const int* token_requests;  // for each token, where the class has such a list
+  const void* token_places;
+  long long requests;
+  long long entries;
+  long long row_stride;  // of a block table
+};
+static_assert(sizeof(PageTableLine) == 64, "");
+
+// What kernels take of which an operand goes where a page table says: lines of their own behind all others.
+struct PageTableParams : GroupParams {
+  long long page_table_gap[6];  // up to the next line
+  PageTableLine table[MostOperands];
+};
+static_assert((sizeof(GroupParams) + 48) % 64 == 48, "");
+
+// What kernels take two of whose operands are written to tensors beside their caches, or whose k is written in groups
+// of lanes: one line more.
+struct StoreParams : PageTableParams {
+  BesideStore second_beside;
+  long long split_stride;  // from a group of lanes to the next, in elements
+};
+static_assert(sizeof(PageTableParams) % 64 == 48 && sizeof(BesideStore) + 8 <= 64, "");
+
 }  // namespace ropejit

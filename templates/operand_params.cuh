@@ -79,6 +79,15 @@ __device__ __forceinline__ char* output_of(const LaunchParams& params) {
   }
 }
 
+// Whether another operand before it is written to a tensor beside its cache.
+template <KernelConfig C, u32 O>
+__device__ constexpr bool is_second_beside() {
+  for (u32 o = 0; o < O; ++o) {
+    if (C.operand[o].beside == Beside::apart) return true;
+  }
+  return false;
+}
+
 // For an operand that is written beside its cache: where.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ BesideStore beside_of(const LaunchParams& params) {
@@ -86,9 +95,22 @@ __device__ __forceinline__ BesideStore beside_of(const LaunchParams& params) {
     const TensorStrides& strides = strides_of<C, O>(params);
     return {const_cast<char*>(input_of<C, O>(params)), strides.in_sequence, strides.in_token, strides.in_head,
             strides.in_lane};
+  } else if constexpr (is_second_beside<C, O>()) {
+    return static_cast<const StoreParams&>(params).second_beside;
   } else {
     return static_cast<const BesideParams&>(params).beside;
   }
+}
+
+// For an operand whose lanes are written in groups: elements from a group to the next.
+__device__ __forceinline__ const i64& split_stride_of(const LaunchParams& params) {
+  return static_cast<const StoreParams&>(params).split_stride;
+}
+
+// For an operand that goes where a page table says: that.
+template <u32 O>
+__device__ __forceinline__ const PageTableLine& table_of(const LaunchParams& params) {
+  return static_cast<const PageTableParams&>(params).table[O];
 }
 
 // For an operand whose heads lie in groups, as the first's may: what a group adds. Otherwise nothing is read.

@@ -27,10 +27,16 @@ __device__ __forceinline__ i64 first_of_sequence(const LaunchParams& params, u32
   return first < 0 ? first : static_cast<u32>(first) / params.ranks;
 }
 
-// The position of token `place` of all sequences: it is in the last sequence that begins at or before it. Whatever
-// cu_seqlens holds, only its elements are read.
+// A token of ragged sequences: which one it is in, and its position.
+struct RaggedPlace {
+  u32 sequence;
+  i64 position;
+};
+
+// Of token `place` of all sequences: it is in the last sequence that begins at or before it. Whatever cu_seqlens holds,
+// only its elements are read.
 template <KernelConfig C>
-__device__ __forceinline__ i64 ragged_position(const LaunchParams& params, u32 place) {
+__device__ __forceinline__ RaggedPlace ragged_place(const LaunchParams& params, u32 place) {
   u32 low = 0;
   u32 high = params.ragged_sequences;
   i64 first = first_of_sequence<C>(params, 0);
@@ -45,19 +51,21 @@ __device__ __forceinline__ i64 ragged_position(const LaunchParams& params, u32 p
     }
   }
   const i64 offset = params.position_ids == nullptr ? 0 : load_position32(params.position_ids, low);
-  if constexpr (C.context_parallel == ContextParallel::none) return place - first + offset;
+  if constexpr (C.context_parallel == ContextParallel::none) return {low, place - first + offset};
   const i64 end = first_of_sequence<C>(params, low + 1);
-  return offset + place_in_sequence<C>(params, static_cast<u32>(place - first), static_cast<u32>(end - first));
+  return {low, offset + place_in_sequence<C>(params, static_cast<u32>(place - first), static_cast<u32>(end - first))};
 }
 
-// A token's positions, one an axis.
+// A token's positions, one an axis. Returns the sequence that it is in.
 template <KernelConfig C>
-__device__ __forceinline__ void positions_of(const LaunchParams& params, const Token& token, i64 (&position)[C.axes]) {
+__device__ __forceinline__ u32 positions_of(const LaunchParams& params, const Token& token, i64 (&position)[C.axes]) {
   constexpr bool offset = C.positions == PositionSource::offsets32 || C.positions == PositionSource::offsets64;
   if constexpr (C.positions == PositionSource::start) {
     position[0] = params.first_position + place_in_sequence<C>(params, token.place, params.sequence.divisor);
   } else if constexpr (C.positions == PositionSource::ragged) {
-    position[0] = ragged_position<C>(params, token.number);
+    const RaggedPlace place = ragged_place<C>(params, token.number);
+    position[0] = place.position;
+    return place.sequence;
   } else {
     u64 index = offset ? 0 : token.number;
     if (params.plain == 0) {
@@ -76,6 +84,7 @@ __device__ __forceinline__ void positions_of(const LaunchParams& params, const T
       position[0] += place_in_sequence<C>(params, token.place, params.sequence.divisor);
     }
   }
+  return token.sequence;
 }
 
 }  // namespace ropejit

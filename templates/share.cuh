@@ -3,6 +3,7 @@
 #pragma once
 
 #include "operand_params.cuh"
+#include "page_table.cuh"
 #include "pairs.cuh"
 #include "positions.cuh"
 #include "table.cuh"
@@ -78,7 +79,7 @@ __device__ __forceinline__ i64 head_stride(i64 given) {
 // Pages have strides of their own, whatever other tensors do.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ i64 out_head_stride(i64 given) {
-  return C.operand[O].has_slots() ? given : head_stride<C, O>(given);
+  return C.operand[O].has_pages() ? given : head_stride<C, O>(given);
 }
 template <KernelConfig C>
 __device__ __forceinline__ i64 lane_stride(i64 given) {
@@ -107,16 +108,25 @@ struct Rows {
 struct PagedRows : Rows {
   i64 slot;
 };
-template <bool has_slots>
+// Of one whose pages a table names: its slot is known once it has_store.
+struct TableRows : PagedRows {
+  TokenInRequest token;
+  TablePage page;
+};
+template <bool has_pages, bool has_page_table>
 struct RowsChoice {
   using Type = Rows;
 };
 template <>
-struct RowsChoice<true> {
+struct RowsChoice<true, false> {
   using Type = PagedRows;
 };
+template <>
+struct RowsChoice<true, true> {
+  using Type = TableRows;
+};
 template <KernelConfig C, u32 O>
-using CachedRows = typename RowsChoice<C.operand[O].has_slots()>::Type;
+using CachedRows = typename RowsChoice<C.operand[O].has_pages(), C.operand[O].has_page_table()>::Type;
 
 // Of an operand that is written beside its cache: where its lanes begin there. `out` is null where the token has no
 // place in the cache, once that is known: it is read and written beside all the same.
@@ -167,8 +177,34 @@ __device__ __forceinline__ i64 place_of_slot(const OperandLines& pages, i64 slot
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ bool is_read(const Rows& rows) {
   constexpr OperandConfig shape = C.operand[O];
-  if constexpr (shape.rows == CacheRows::none || shape.has_slots() || shape.needs_no_place()) return true;
+  if constexpr (shape.rows == CacheRows::none || shape.has_pages() || shape.needs_no_place()) return true;
   return rows.out != nullptr;
+}
+
+// For an operand whose pages a table names: asks which request the token belongs to, and where it stands there. Called
+// with what positions_of gave, before anything is waited for.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ void find_request(const LaunchParams& params, const Token& token, u32 sequence, i64 position,
+                                             RowsOf<C, O>& rows) {
+  if constexpr (C.operand[O].has_page_table()) {
+    rows.token = token_in_request<C.operand[O].requests, C.operand[O].places>(
+        table_of<O>(params), token.number < lines_of<O>(params).slot_count, token.number, sequence, position);
+  }
+}
+
+// The same where positions are not worked out for another reason.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ void find_request(const LaunchParams& params, const Token& token, RowsOf<C, O>& rows) {
+  constexpr OperandConfig shape = C.operand[O];
+  if constexpr (shape.has_page_table()) {
+    i64 position[C.axes]{};
+    u32 sequence = token.sequence;
+    if constexpr (shape.places == TokenPlaces::positions ||
+                  (shape.requests == TokenRequests::sequences && C.positions == PositionSource::ragged)) {
+      sequence = positions_of<C>(params, token, position);
+    }
+    find_request<C, O>(params, token, sequence, position[0], rows);
+  }
 }
 
 // For an operand that goes to pages: where the token goes there. Called once what it is read from is on its way, as
@@ -176,7 +212,11 @@ __device__ __forceinline__ bool is_read(const Rows& rows) {
 // branch down behind it, where they would wait for one another.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ void find_place(const LaunchParams& params, RowsOf<C, O>& rows) {
-  if constexpr (C.operand[O].has_slots()) {
+  if constexpr (C.operand[O].has_page_table()) {
+    // What comes of it is waited for in has_store, as there may be something to do until then.
+    rows.page = look_up_page<C.operand[O].rows == CacheRows::page_lists>(table_of<O>(params),
+                                                                         lines_of<O>(params).block_size, rows.token);
+  } else if constexpr (C.operand[O].has_pages()) {
     const OperandLines& pages = lines_of<O>(params);
     rows.out +=
         static_cast<i64>(static_cast<u64>(place_of_slot(pages, rows.slot)) * bytes_of(C.operand[O].element_out));
@@ -186,7 +226,7 @@ __device__ __forceinline__ void find_place(const LaunchParams& params, RowsOf<C,
 // False where a token that goes to pages has no place there; of rows of a cache, where all tokens are read, likewise.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ bool has_place(const LaunchParams& params, const RowsOf<C, O>& rows) {
-  if constexpr (C.operand[O].has_slots()) {
+  if constexpr (C.operand[O].has_pages()) {
     const i64& capacity = lines_of<O>(params).capacity;
     if (rows.slot >= 0 && rows.slot < capacity) return true;
     if (rows.slot >= capacity && params.flags != nullptr) set_bits(params.flags, NoCacheRow);
@@ -200,6 +240,12 @@ __device__ __forceinline__ bool has_place(const LaunchParams& params, const Rows
 // there alone.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ bool has_store(const LaunchParams& params, RowsOf<C, O>& rows) {
+  if constexpr (C.operand[O].has_page_table()) {
+    const OperandLines& pages = lines_of<O>(params);
+    rows.slot = slot_of_page(pages, rows.page);
+    rows.out +=
+        static_cast<i64>(static_cast<u64>(place_in_page(pages, rows.page)) * bytes_of(C.operand[O].element_out));
+  }
   if constexpr (C.operand[O].is_written_beside()) {
     if (!has_place<C, O>(params, rows)) rows.out = nullptr;
     return true;
@@ -212,7 +258,7 @@ __device__ __forceinline__ bool has_store(const LaunchParams& params, RowsOf<C, 
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ bool is_written(const LaunchParams& params, RowsOf<C, O>& rows) {
   if constexpr (C.operand[O].rows == CacheRows::none) return true;
-  if constexpr (C.operand[O].has_slots()) {
+  if constexpr (C.operand[O].has_pages()) {
     find_place<C, O>(params, rows);
     return has_store<C, O>(params, rows);
   }
@@ -247,7 +293,9 @@ __device__ __forceinline__ CachedRows<C, O> cached_rows_of(const LaunchParams& p
   char* const out_base = output_of<C, O>(params);
   if constexpr (!shape.out_of_place) return {out_base + static_cast<i64>(out), out_base + static_cast<i64>(out)};
   const char* const in_base = input_of<C, O>(params);
-  if constexpr (shape.has_slots()) {
+  if constexpr (shape.has_page_table()) {
+    return {{{in_base + static_cast<i64>(in), out_base}, -1}, {}, {}};
+  } else if constexpr (shape.has_pages()) {
     return {{in_base + static_cast<i64>(in), out_base}, slot_of<shape.rows>(lines_of<O>(params), token.number)};
   } else if constexpr (shape.rows != CacheRows::none) {
     wait_for_tensors<C>();  // a row that is none is reported where the launch before may still read
@@ -304,6 +352,25 @@ __device__ __forceinline__ HeadsAndLanes heads_and_lanes(Layout layout, u32 word
   }
 }
 
+// Elements from a head's first lane to another where lanes are written in groups.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ i64 to_split_lane(const LaunchParams& params, u32 lane) {
+  constexpr u32 split = C.operand[O].split_lanes;
+  return lane / split * split_stride_of(params) + lane % split;
+}
+
+// heads_and_lanes of what is written there. A word lies in one group, and a chunk has two words at most.
+template <KernelConfig C, u32 O>
+__device__ __forceinline__ HeadsAndLanes split_heads_and_lanes(const LaunchParams& params, i64 head, u32 group,
+                                                               u32 chunk) {
+  constexpr RowSplit row = C.split(O);
+  constexpr u32 bytes = bytes_of(C.operand[O].element_out);
+  const u32 first = first_lane_of<C, O>(C.layout_out, chunk);
+  const u32 second = first + lanes_between_words<C>(C.layout_out, row.out_word_lanes);
+  const i64 at = to_split_lane<C, O>(params, first);
+  return {(group * head + at) * bytes, row.groups * head * bytes, (to_split_lane<C, O>(params, second) - at) * bytes};
+}
+
 // A chunk's share but for what is written beside a cache.
 template <KernelConfig C, u32 O>
 __device__ __forceinline__ Share<C, O> cached_share_of(const LaunchParams& params, const Rows& rows, u32 group,
@@ -311,11 +378,15 @@ __device__ __forceinline__ Share<C, O> cached_share_of(const LaunchParams& param
   constexpr RowSplit row = C.split(O);
   const TensorStrides& strides = strides_of<C, O>(params);
   constexpr bool known = C.strides == Strides::contiguous;
-  constexpr bool known_out = known && !C.operand[O].has_slots();
+  constexpr bool known_out = known && !C.operand[O].has_pages();
   const GroupStrides groups = groups_of<C, O>(params);
-  const HeadsAndLanes to =
-      heads_and_lanes<C, O, known_out>(C.layout_out, row.out_word_lanes, bytes_of(C.operand[O].element_out),
-                                       strides.out_head, groups.out, strides.out_lane, group, chunk);
+  HeadsAndLanes to{};
+  if constexpr (C.operand[O].split_lanes > 0) {
+    to = split_heads_and_lanes<C, O>(params, strides.out_head, group, chunk);
+  } else {
+    to = heads_and_lanes<C, O, known_out>(C.layout_out, row.out_word_lanes, bytes_of(C.operand[O].element_out),
+                                          strides.out_head, groups.out, strides.out_lane, group, chunk);
+  }
   char* const out = rows.out + to.offset;
   if constexpr (!C.operand[O].out_of_place && C.layout == C.layout_out) {
     return {group, chunk, out, out, to.head_step, to.word_step, to.head_step, to.word_step};
@@ -506,9 +577,13 @@ __device__ __forceinline__ void copy_still_lanes(const LaunchParams& params, con
                 beside_at<C, O>(params, rows, n / row.still_words, still_lane<C, O>(n % row.still_words)), word[i]);
             if (rows.out == nullptr) continue;
           }
-          char* const at = rows.out + n / row.still_words * out_head +
-                           gained_by_group<C, O>(n / row.still_words, groups.out * out_bytes) +
-                           still_lane<C, O>(n % row.still_words) * out_lane;
+          char* at = rows.out + n / row.still_words * out_head +
+                     gained_by_group<C, O>(n / row.still_words, groups.out * out_bytes);
+          if constexpr (C.operand[O].split_lanes > 0) {
+            at += to_split_lane<C, O>(params, still_lane<C, O>(n % row.still_words)) * out_bytes;
+          } else {
+            at += still_lane<C, O>(n % row.still_words) * out_lane;
+          }
           store_still_lanes<C, O, row.copy_lanes>(at, word[i]);
         }
       }

@@ -47,6 +47,7 @@ struct Shared {
     if (works) {
       token = token_of(params, seat.number);
       RowsOf<C, O> rows = rows_of<C, O>(params, token);
+      find_request<C, O>(params, token, rows);
       works = is_written<C, O>(params, rows);
       if (works) {
         share = share_of<C, O>(params, rows, seat.item / row.chunks, chunk);

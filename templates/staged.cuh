@@ -42,10 +42,18 @@ struct Staged {
     row.rows = RowsOf<C, O>{};
     if (works) {
       token = token_of(params, seat.number);
-      if constexpr (Cut::rotates || shape.has(Stage::temperature)) positions_of<C>(params, token, position);
+      u32 sequence = token.sequence;
+      if constexpr (Cut::rotates || shape.has(Stage::temperature)) {
+        sequence = positions_of<C>(params, token, position);
+      }
       for_each_chunk<C, O>(row.thread,
                            [&](u32 i, u32 chunk) { steps[i] = steps_of_share<C, Cut::pairs>(params, data, chunk); });
       row.rows = rows_of<C, O>(params, token);
+      if constexpr (Cut::rotates || shape.has(Stage::temperature)) {
+        find_request<C, O>(params, token, sequence, position[0], row.rows);
+      } else {
+        find_request<C, O>(params, token, row.rows);
+      }
       works = is_read<C, O>(row.rows);
       if constexpr (C.ready_lists) load_weights<C, O>(params, row);
     }

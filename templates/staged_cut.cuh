@@ -127,9 +127,13 @@ template <KernelConfig C, u32 O>
 __device__ __forceinline__ char* out_at(const LaunchParams& params, const Rows& rows, u32 head, u32 lane) {
   constexpr u32 bytes = bytes_of(C.operand[O].element_out);
   const TensorStrides& strides = strides_of<C, O>(params);
-  return rows.out + head * (out_head_stride<C, O>(strides.out_head) * bytes) +
-         gained_by_group<C, O>(head, groups_of<C, O>(params).out * bytes) +
-         lane * lane_stride<C>(strides.out_lane) * bytes;
+  if constexpr (C.operand[O].split_lanes > 0) {
+    return rows.out + head * (strides.out_head * bytes) + to_split_lane<C, O>(params, lane) * bytes;
+  } else {
+    return rows.out + head * (out_head_stride<C, O>(strides.out_head) * bytes) +
+           gained_by_group<C, O>(head, groups_of<C, O>(params).out * bytes) +
+           lane * lane_stride<C>(strides.out_lane) * bytes;
+  }
 }
 
 }  // namespace ropejit

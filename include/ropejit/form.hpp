@@ -74,6 +74,25 @@ enum class CacheRows {
   /// say, whatever `strides` promises: see RopeArgs::k_block_size. Any negative slot is none.
   slots32,
   slots64,  ///< the same with int64
+  /// A token goes to a page of the request that it belongs to (`token_requests`), by where it stands in that
+  /// (`token_places`): token p of request r to place p % block_size of the page that entry first_entries[r] + p /
+  /// block_size of RopeArgs::k_page_table names, or v_page_table (FlashInfer's indices and indptr). Pages are as those
+  /// of slots.
+  page_lists,
+  block_table,  ///< the same with entry p / block_size of row r of a rectangular table (vLLM, TensorRT-LLM)
+};
+
+/// Which request a token belongs to, of forms whose k_rows or v_rows are page_lists or block_table.
+enum class TokenRequests {
+  sequences,  ///< the sequence of the launch: b of [batch, tokens]; of ragged ones that which cu_seqlens has it in
+  ids32,      ///< RopeArgs::token_requests has an int32 for every token; a negative one: none
+};
+
+/// Where a token stands in its request, of the same forms.
+enum class TokenPlaces {
+  positions,  ///< at the position that it rotates by, on axis 0; at a negative one: nowhere
+  ids32,      ///< RopeArgs::token_places has an int32 for every token; a negative one: nowhere
+  ids64,      ///< the same with int64
 };
 
 /// Everything about a launch that a kernel is prepared for. A plain value: take one of the functions below, change any
@@ -129,6 +148,18 @@ struct ROPEJIT_EXPORT LaunchForm {
   /// In place q_out is q; out of place q_out's heads lie in groups of its own (RopeArgs::q_out_group_stride). With a k
   /// whose heads divide q's, and Strides::free.
   bool grouped_q = false;
+  /// For page_lists and block_table, of k and v alike: which request a token belongs to.
+  TokenRequests token_requests = TokenRequests::sequences;
+  /// Likewise: where it stands there, which need not be the position that it rotates by (several axes, sinks that stay
+  /// in the cache while positions are counted anew).
+  TokenPlaces token_places = TokenPlaces::positions;
+  /// With v_rows: as k_beside, of v, which is written to RopeArgs::v_beside in full. Where `placement` is in_place v
+  /// is written over itself, as its stages have it; a v without stages is that tensor as it is, and has no v_beside.
+  bool v_beside = false;
+  /// With k_rows of slots or of pages: a head's lanes lie in k's cache in groups of 16 bytes (vLLM's key_cache, [pages,
+  /// heads, head_dim / x, block_size, x]). With x lanes in 16 bytes of k's dtype_out, lane l of place o is at (l / x) *
+  /// RopeArgs::k_split_stride + o * token_stride + l % x.
+  bool k_split = false;
 
   /// q and k are written over, their positions in a list on the device.
   static LaunchForm in_place_ids(PositionSource ids = PositionSource::ids64);
@@ -146,8 +177,8 @@ struct ROPEJIT_EXPORT LaunchForm {
 
   /// Reads {"placement": "in_place", "strides": "contiguous", "positions": "ids64"}, and where they are not the
   /// defaults above: "angles", "table_dtype", "padding", "context_parallel", "k_rows", "counted", "overlaps_previous",
-  /// "v_rows", "ready_lists", "k_beside", "norm_statistics", "norm_sums", "statistics_only", "grouped_q". Absent keys
-  /// take the defaults.
+  /// "v_rows", "ready_lists", "k_beside", "norm_statistics", "norm_sums", "statistics_only", "grouped_q",
+  /// "token_requests", "token_places", "v_beside", "k_split". Absent keys take the defaults.
   static LaunchForm from_json(std::string_view text);
   std::string to_json() const;  ///< what from_json reads
 };
@@ -162,6 +193,8 @@ ROPEJIT_EXPORT const char* to_string(AngleSource angles) noexcept;
 ROPEJIT_EXPORT const char* to_string(Padding padding) noexcept;
 ROPEJIT_EXPORT const char* to_string(ContextParallel order) noexcept;
 ROPEJIT_EXPORT const char* to_string(CacheRows rows) noexcept;
+ROPEJIT_EXPORT const char* to_string(TokenRequests requests) noexcept;
+ROPEJIT_EXPORT const char* to_string(TokenPlaces places) noexcept;
 
 }  // namespace v0
 }  // namespace ropejit

@@ -193,7 +193,9 @@ enum {
 /* Bits that a launch sets in args.flags: what only the device can find. */
 enum {
   ROPEJIT_FLAG_NO_TABLE_ROW = 1, /* a position for which the caller's table has no row: the token came out NaN */
-  ROPEJIT_FLAG_NO_CACHE_ROW = 2  /* in rows neither -1 nor a row, or a slot from the capacity on: not written there */
+  /* In rows neither -1 nor a row, a slot from the capacity on, or what a page table does not have: not written there.
+   */
+  ROPEJIT_FLAG_NO_CACHE_ROW = 2
 };
 
 /* Operands of a launch, as the spec names them. */
@@ -217,6 +219,19 @@ typedef struct ropejit_statistic {
   int64_t token_stride; /* in elements; ROPEJIT_CONTIGUOUS or 0: as many as a token has statistics */
   int64_t head_stride;  /* in elements; ROPEJIT_CONTIGUOUS or 0: 1 */
 } ropejit_statistic;
+
+/* The pages that each request has in a cache, in device memory that the launch does not write. Whatever is in it,
+ * nothing outside these lists and the cache is read or written. */
+typedef struct ropejit_page_table {
+  /* Numbers of pages. "page_lists": `entries` of them, all requests' one after another (indices); "block_table":
+   * [requests, entries]. A negative one is none in silence; one that the cache does not have is flagged. */
+  const int32_t* pages;
+  const int32_t* first_entries;     /* "page_lists": requests + 1 numbers (indptr); "block_table": NULL */
+  const int32_t* last_page_lengths; /* "page_lists": places of each request's last page, NULL: all; else NULL */
+  int64_t requests;                 /* 1 or more */
+  int64_t entries;                  /* 1 or more: of `pages`; "block_table": of a request */
+  int64_t row_stride;               /* "block_table": from a request to the next, in elements; 0: `entries`. Else 0 */
+} ropejit_page_table;
 
 /* One operand of a launch, [batch, tokens, heads, head_dim]. Fill it from ropejit_operand_of(): the members behind
  * cache_rows are 0 there, which stands for what launches were before these members came. Refusals call its `in`, `out`
@@ -251,9 +266,9 @@ typedef struct ropejit_operand {
   /* In `rows`, from a token's slot to the next, in elements. 0: 1. There is no stride of 0 in C, as it would give all
    * tokens one slot. */
   int64_t slot_stride;
-  /* For out-of-place forms with "k_beside", of ROPEJIT_K: where k is written beside its cache, like `in`, in full. A
-   * stride of 0 is here what ROPEJIT_CONTIGUOUS is. In place, where `in` itself is written, and for all other forms and
-   * operands: data NULL. Refusals call it k_beside. */
+  /* For out-of-place forms with "k_beside", of ROPEJIT_K, and with "v_beside", of ROPEJIT_V: where it is written beside
+   * its cache, like `in`, in full. A stride of 0 is here what ROPEJIT_CONTIGUOUS is. In place, where `in` itself is
+   * written, and for all other forms and operands: data NULL. Refusals call it k_beside or v_beside. */
   ropejit_tensor beside;
   /* For operands whose "norm" has "statistic" "given": r of all tokens and heads, which the launch does not write;
    * "given_sum": their sums of squares. All others, and operands that are left out of this launch: data NULL. */
@@ -273,6 +288,16 @@ typedef struct ropejit_operand {
    * their heads do, as for all other forms and operands. */
   int64_t group_stride;
   int64_t out_group_stride; /* the same of `out`; in place 0 */
+  /* For forms whose "k_rows" and "v_rows" are "page_lists" or "block_table": where the pages are that `out` has as
+   * those of slots. `rows` is then NULL and slot_stride 0; cache_rows, block_size and slot_count are as with slots.
+   * Token p of request r goes to place p % block_size of the page that entry p / block_size of r names;
+   * "token_requests" and "token_places" of the form say which r and p are a token's. Refusals call it k_page_table or
+   * v_page_table. */
+  ropejit_page_table page_table;
+  /* For forms with "k_split", of ROPEJIT_K, in elements of `out`: from a group of 16 bytes of a head's lanes to the
+   * next. 0 or ROPEJIT_CONTIGUOUS: block_size times the lanes x of a group; strides of `out` that are
+   * ROPEJIT_CONTIGUOUS are then those of [pages, heads, head_dim / x, block_size, x]. All others: 0. */
+  int64_t split_stride;
 } ropejit_operand;
 
 /* One launch. Fill it from ropejit_args_default(): not all defaults of the members up to `flags` are 0, as those of all
@@ -323,6 +348,12 @@ typedef struct ropejit_args {
    * with the next major version. */
   const ropejit_operand* operands;
   int64_t operand_count; /* 1 to 4 */
+  /* For forms with "token_requests": "ids32": device memory, at [b*tokens + s] the request of token s of sequence b, in
+   * k's page table and in v's; negative: none. Else NULL. */
+  const int32_t* token_requests;
+  /* For forms with "token_places": device memory, at [b*tokens + s] where that token stands in its request, from 0
+   * (int32_t or int64_t, as the form says); negative: nowhere. Else NULL. */
+  const void* token_places;
 } ropejit_args;
 
 /* A tensor without gaps at `data`. */
@@ -365,6 +396,13 @@ static inline ropejit_operand ropejit_operand_of(int32_t name, void* in, void* o
   operand.head_scales = NULL;
   operand.group_stride = 0;
   operand.out_group_stride = 0;
+  operand.page_table.pages = NULL;
+  operand.page_table.first_entries = NULL;
+  operand.page_table.last_page_lengths = NULL;
+  operand.page_table.requests = 0;
+  operand.page_table.entries = 0;
+  operand.page_table.row_stride = 0;
+  operand.split_stride = 0;
   return operand;
 }
 
@@ -400,6 +438,8 @@ static inline ropejit_args ropejit_args_default(void) {
   args.flags = NULL;
   args.operands = NULL;
   args.operand_count = 0;
+  args.token_requests = NULL;
+  args.token_places = NULL;
   return args;
 }
 

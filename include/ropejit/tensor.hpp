@@ -120,6 +120,26 @@ struct NormStatisticOut {
   std::int64_t head_stride = kContiguous;   ///< from a head to the next; kContiguous: 1
 };
 
+/// The pages that each request has in a cache, for forms whose k_rows or v_rows are page_lists or block_table. All of
+/// it is device memory that the launch does not write. Whatever is in it, nothing outside these lists and the cache is
+/// read or written.
+struct PageTable {
+  /// Numbers of pages. page_lists: `entries` of them, all requests' one after another (indices); block_table:
+  /// [requests, entries]. A negative one is no page, in silence; one from the cache's pages on is none too, and
+  /// flagged.
+  const std::int32_t* pages = nullptr;
+  /// Of page_lists: requests + 1 numbers, where each request's pages begin in `pages` and the last one's end (indptr).
+  /// Null for a block_table.
+  const std::int32_t* first_entries = nullptr;
+  /// Of page_lists: how many places of each request's last page are the request's (last_page_len). Null: all of them;
+  /// so for a block_table.
+  const std::int32_t* last_page_lengths = nullptr;
+  std::int64_t requests = 0;  ///< 1 or more; a token of a request from it on has no place, and is flagged
+  std::int64_t entries = 0;   ///< 1 or more: of `pages`; of a block_table those of a request
+  std::int64_t row_stride =
+      kContiguous;  ///< of a block_table: from a request to the next, in elements; else kContiguous
+};
+
 /// Arguments of one launch. batch * tokens is at most 2^31 - 1; 0 of either launches nothing and is fine.
 struct RopeArgs {
   TensorView q;             ///< [batch, tokens, spec.q.heads, spec.q.head_dim]
@@ -157,7 +177,7 @@ struct RopeArgs {
   /// open which token's k a place holds. 0 for all other forms.
   std::int64_t k_block_size = 0;
   /// How many of the launch's tokens have a slot: of tokens b*tokens + s from it on, k is not written to the cache.
-  /// From 0 to batch * tokens; kEveryToken: all of them. Other forms than slots: kEveryToken.
+  /// From 0 to batch * tokens; kEveryToken: all of them. Other forms than slots and pages: kEveryToken.
   std::int64_t k_slot_count = kEveryToken;
   /// Elements of the list from a token's slot to the next: 0 or more. Other forms than slots: 1.
   std::int64_t k_slot_stride = 1;
@@ -205,12 +225,32 @@ struct RopeArgs {
   /// forms.
   std::int64_t q_group_stride = kContiguous;
   std::int64_t q_out_group_stride = kContiguous;  ///< the same of q_out; in place kept kContiguous
+  /// For forms whose k_rows are page_lists or block_table: where k's pages are, which k_out has as those of slots.
+  /// k_rows is then null and k_slot_stride 1; k_cache_rows, k_block_size and k_slot_count are as with slots. A token
+  /// that has no place (a negative request, place or page) is not written, in silence. A request or a page that does
+  /// not exist, and a place behind the request's pages or its last page's length, are none too, and flagged
+  /// (kNoCacheRow). Places must be distinct, as slots.
+  PageTable k_page_table;
+  PageTable v_page_table;  ///< as k_page_table, of v; may be the same
+  /// For forms whose token_requests are ids32: device memory, at [b*tokens + s] the request of token s of sequence b,
+  /// in k's table and in v's; a negative one: none. Null for all other forms.
+  const std::int32_t* token_requests = nullptr;
+  /// For forms whose token_places are ids32 or ids64: device memory, at [b*tokens + s] where that token stands in its
+  /// request, from 0; a negative one: nowhere. Null for all other forms.
+  const void* token_places = nullptr;
+  /// For out-of-place forms with v_beside: like v, written in full, in v's dtype_out. In place and for all other forms:
+  /// leave it empty.
+  TensorView v_beside;
+  /// For forms with k_split, in elements of k_out: from a group of 16 bytes of a head's lanes to the next. kContiguous:
+  /// k_block_size times the lanes of a group; k_out's strides that are kContiguous are then those of [pages, heads,
+  /// groups, places, lanes]. Kept kContiguous for all other forms.
+  std::int64_t k_split_stride = kContiguous;
 };
 
 /// A position for which the caller's table has no row: what it turns came out NaN.
 inline constexpr std::uint32_t kNoTableRow = 1;
-/// A number in k_rows or v_rows that is neither -1 nor a row of the cache, or a slot from its capacity on: the token's
-/// k, or v, was not written there.
+/// A number in k_rows or v_rows that is neither -1 nor a row of the cache, a slot from its capacity on, or a request,
+/// page or place that a page table does not have: the token's k, or v, was not written there.
 inline constexpr std::uint32_t kNoCacheRow = 2;
 
 }  // namespace v0

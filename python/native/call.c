@@ -9,8 +9,10 @@ typedef struct Sizes {
   int64_t batch;
   int64_t tokens;
   View in[OPERANDS];
-  View out[OPERANDS];    /* in place: as `in` */
-  View rows[OPERANDS];   /* where the call has rows; so below */
+  View out[OPERANDS];  /* in place: as `in` */
+  View rows[OPERANDS]; /* where the call has rows; so below */
+  View first_entries[OPERANDS];
+  View last_page_lengths[OPERANDS];
   View beside[OPERANDS]; /* in place as `in` */
   View weight[OPERANDS];
   View statistic[OPERANDS];
@@ -18,7 +20,10 @@ typedef struct Sizes {
   View norm_bias[OPERANDS];
   View bias[OPERANDS];
   View head_scales[OPERANDS];
-  View positions, cos, sin, cu_seqlens;
+  View positions, cos, sin, cu_seqlens, token_requests, token_places;
+  int64_t groups;           /* of q's heads, where they lie in groups; so below */
+  int64_t group_stride;     /* of q's input, as ropejit.h has it */
+  int64_t out_group_stride; /* of its output */
 } Sizes;
 
 static const View* first_of(const Sizes* sizes) { return &sizes->in[ROPEJIT_Q]; }
@@ -162,10 +167,19 @@ static bool read_slots(const Call* call, Sizes* sizes, int i) {
          slots->shape[0] <= sizes->tokens && (slots->shape[0] <= 1 || slots->strides[0] > 0);
 }
 
-/* A cache of [pages, tokens of a page, heads, lanes], whose lanes lie side by side. */
+/* A cache of [pages, tokens of a page, heads, lanes]. */
 static bool is_paged_cache(const View* cache, int64_t heads, int64_t lanes) {
   return cache->ndim == 4 && cache->shape[0] > 0 && cache->shape[1] > 0 && cache->shape[2] == heads &&
-         cache->shape[3] == lanes && (lanes == 1 || cache->strides[3] == 1);
+         cache->shape[3] == lanes && (lanes == 1 || cache->strides[3] > 0);
+}
+
+static int64_t bytes_of(int32_t dtype) { return dtype == DTYPE_FP32 ? 4 : 2; }
+
+/* A cache of [pages, heads, groups of lanes, tokens of a page, lanes of a group], whose groups have 16 bytes. */
+static bool is_split_cache(const View* cache, int64_t heads, int64_t lanes) {
+  return cache->ndim == 5 && cache->shape[0] > 0 && cache->shape[3] > 0 && cache->shape[1] == heads &&
+         cache->shape[2] * cache->shape[4] == lanes && cache->shape[4] * bytes_of(cache->dtype) == 16 &&
+         cache->strides[4] == 1;
 }
 
 /* How many numbers lie side by side without gaps; -1: some do not. */
@@ -176,6 +190,47 @@ static int64_t count_gapless(const View* view) {
     count *= view->shape[d];
   }
   return count;
+}
+
+/* A list of numbers side by side. */
+static bool read_list(PyObject* tensor, View* view, const View* q) {
+  return view_tensor(tensor, view) && same_device(view, q) && view->ndim == 1 &&
+         (view->shape[0] <= 1 || view->strides[0] == 1);
+}
+
+/* The pages of each request: [entries], with a list of where requests begin, or [requests, entries]. */
+static bool read_pages(const Call* call, Sizes* sizes, int i) {
+  const CallOperand* const given = &call->operand[i];
+  const View* const q = first_of(sizes);
+  View* const pages = &sizes->rows[i];
+  if (given->first_entries == NULL) {
+    if (given->last_page_lengths != NULL || !view_tensor(given->rows, pages) || !same_device(pages, q)) return false;
+    if (pages->dtype != DTYPE_INT32 || pages->ndim != 2 || pages->shape[0] == 0 || pages->shape[1] == 0) return false;
+    return (pages->shape[1] == 1 || pages->strides[1] == 1) &&
+           (pages->shape[0] == 1 || pages->strides[0] >= pages->shape[1]);
+  }
+  View* const first = &sizes->first_entries[i];
+  if (!read_list(given->rows, pages, q) || pages->dtype != DTYPE_INT32 || pages->shape[0] == 0) return false;
+  if (!read_list(given->first_entries, first, q) || first->dtype != DTYPE_INT32 || first->shape[0] < 2) return false;
+  if (given->last_page_lengths == NULL) return true;
+  View* const last = &sizes->last_page_lengths[i];
+  return read_list(given->last_page_lengths, last, q) && last->dtype == DTYPE_INT32 &&
+         last->shape[0] == first->shape[0] - 1;
+}
+
+/* The request of each token and its place there, each where the call has it. */
+static bool read_tokens(const Call* call, Sizes* sizes) {
+  const View* const q = first_of(sizes);
+  const int64_t tokens = sizes->batch * sizes->tokens;
+  const View* const requests = &sizes->token_requests;
+  const View* const places = &sizes->token_places;
+  if (call->token_requests != NULL && (!read_list(call->token_requests, &sizes->token_requests, q) ||
+                                       requests->dtype != DTYPE_INT32 || requests->shape[0] != tokens)) {
+    return false;
+  }
+  if (call->token_places == NULL) return true;
+  return read_list(call->token_places, &sizes->token_places, q) && places->shape[0] == tokens &&
+         (places->dtype == DTYPE_INT32 || places->dtype == DTYPE_INT64);
 }
 
 /* A number for each lane, of one head for all or of all heads: [lanes], or [heads, lanes], or [heads * lanes]. */
@@ -244,7 +299,8 @@ static int64_t lanes_of(const Site* site, const Call* call, int i) {
   if (site->lanes[i] > 0) return site->lanes[i];
   PyObject* const cache = call->operand[i == ROPEJIT_Q ? ROPEJIT_K : i].out;
   View view;
-  return cache != NULL && view_memory(cache, &view) && view.ndim == 4 ? view.shape[3] : 0;
+  if (cache == NULL || !view_memory(cache, &view)) return 0;
+  return view.ndim == 4 ? view.shape[3] : view.ndim == 5 ? view.shape[2] * view.shape[4] : 0;
 }
 
 /* Of a Prologue's tensor of [tokens, heads * lanes] the view [tokens, heads, lanes]. */
@@ -260,6 +316,25 @@ static bool split_heads(const Site* site, const Call* call, View* view, int i) {
   return true;
 }
 
+/* Of a view of q whose heads lie in groups the one without the dimension of groups: its heads are those of all groups,
+ * as far apart as those of one. */
+static bool merge_groups(const Site* site, View* view, int64_t* groups, int64_t* stride) {
+  if (!site->grouped) return true;
+  if (view->ndim != site->ndim + 1) return false;
+  const int32_t place = site->head;
+  *groups = view->shape[place];
+  *stride = *groups > 1 ? view->strides[place] : 0;
+  const int64_t heads = view->shape[place + 1];
+  for (int32_t d = place; d < site->ndim; ++d) {
+    view->shape[d] = view->shape[d + 1];
+    view->strides[d] = view->strides[d + 1];
+  }
+  view->ndim = site->ndim;
+  view->shape[place] = *groups * heads;
+  if (heads == 1) view->strides[place] = view->shape[site->lane];
+  return true;
+}
+
 static bool is_of_shape(const View* view, const View* wanted) {
   if (view->ndim != wanted->ndim) return false;
   for (int32_t d = 0; d < wanted->ndim; ++d) {
@@ -268,12 +343,12 @@ static bool is_of_shape(const View* view, const View* wanted) {
   return true;
 }
 
-/* What k is written to beside a cache of pages: itself in place, else a tensor like it of the cache's dtype. */
+/* What k, or v, is written to beside a cache of pages: itself in place, else a tensor like it of the cache's dtype. */
 static bool read_beside(const Site* site, const Call* call, Sizes* sizes, int i) {
   const CallOperand* const operand = &call->operand[i];
   View* const beside = &sizes->beside[i];
   if (operand->beside == NULL) return true;
-  if (i != ROPEJIT_K || operand->rows == NULL || !site->paged) return false;
+  if (i == ROPEJIT_Q || operand->rows == NULL || !site->paged) return false;
   *beside = sizes->in[i];
   if (site->in_place) return operand->beside == operand->in && sizes->out[i].dtype == beside->dtype;
   return view_tensor(operand->beside, beside) && same_device(beside, first_of(sizes)) &&
@@ -288,13 +363,20 @@ static bool read_output(const Site* site, const Call* call, Sizes* sizes, int i)
   View* const out = &sizes->out[i];
   if (!view_tensor(call->operand[i].out, out) || !same_device(out, in) || !is_float(out->dtype)) return false;
   if (call->operand[i].rows != NULL && site->paged) {
-    return is_paged_cache(out, in->shape[site->head], in->shape[site->lane]) && read_slots(call, sizes, i);
+    const int64_t heads = in->shape[site->head], lanes = in->shape[site->lane];
+    if (!is_paged_cache(out, heads, lanes) && (i != ROPEJIT_K || !is_split_cache(out, heads, lanes))) return false;
+    return call->operand[i].by_table ? read_pages(call, sizes, i) && read_tokens(call, sizes)
+                                     : read_slots(call, sizes, i);
   }
   if (call->operand[i].rows != NULL) {
-    return out->ndim == 3 && out->shape[0] > 0 && out->shape[1] == size_at(in, site->head) &&
-           out->shape[2] == in->shape[site->lane] && read_rows(call, sizes, i);
+    return !call->operand[i].by_table && out->ndim == 3 && out->shape[0] > 0 &&
+           out->shape[1] == size_at(in, site->head) && out->shape[2] == in->shape[site->lane] &&
+           read_rows(call, sizes, i);
   }
-  return split_heads(site, call, out, i) && is_of_shape(out, in);
+  if (!split_heads(site, call, out, i)) return false;
+  int64_t groups = sizes->groups;
+  if (i == ROPEJIT_Q && !merge_groups(site, out, &groups, &sizes->out_group_stride)) return false;
+  return groups == sizes->groups && is_of_shape(out, in);
 }
 
 static bool read_operand(const Site* site, const Call* call, Sizes* sizes, int i) {
@@ -315,12 +397,20 @@ static bool read_operand(const Site* site, const Call* call, Sizes* sizes, int i
 
 static bool read_sizes(const Site* site, const Call* call, Sizes* sizes) {
   const View* const q = first_of(sizes);
-  if (!split_heads(site, call, &sizes->in[ROPEJIT_Q], ROPEJIT_Q)) return false;
+  sizes->groups = 0;
+  if (site->grouped ? !merge_groups(site, &sizes->in[ROPEJIT_Q], &sizes->groups, &sizes->group_stride)
+                    : !split_heads(site, call, &sizes->in[ROPEJIT_Q], ROPEJIT_Q)) {
+    return false;
+  }
   if (!is_float(q->dtype) || q->ndim != site->ndim) return false;
   sizes->batch = size_at(q, site->batch);
   sizes->tokens = size_at(q, site->token);
   for (int i = 0; i < OPERANDS; ++i) {
     if (call->operand[i].in != NULL && !read_operand(site, call, sizes, i)) return false;
+  }
+  if (site->grouped &&
+      (call->operand[ROPEJIT_K].in == NULL || size_at(&sizes->in[ROPEJIT_K], site->head) != sizes->groups)) {
+    return false;
   }
   return read_tables(site, call, sizes) && read_positions(site, call, sizes);
 }
@@ -363,6 +453,7 @@ static ropejit_tensor pages_of(const View* view) {
   if (view->shape[0] != 1) tensor.batch_stride = view->strides[0];
   if (view->shape[1] != 1) tensor.token_stride = view->strides[1];
   if (view->shape[2] != 1) tensor.head_stride = view->strides[2];
+  if (view->shape[3] != 1) tensor.lane_stride = view->strides[3];
   return tensor;
 }
 
@@ -371,6 +462,11 @@ static bool is_gapless_cache(const View* view) {
          (view->shape[1] == 1 || view->strides[1] == view->shape[2]) &&
          (view->shape[0] == 1 || view->strides[0] == view->shape[1] * view->shape[2]) &&
          (uintptr_t)view->data % 16 == 0;
+}
+
+static int64_t rows_kind(const CallOperand* operand, const View* rows) {
+  if (!operand->by_table) return rows->dtype;
+  return operand->first_entries == NULL ? ROWS_BLOCK_TABLE : ROWS_PAGE_LISTS;
 }
 
 static void fill_key(const Site* site, const Call* call, const Sizes* sizes, int64_t* key) {
@@ -382,7 +478,9 @@ static void fill_key(const Site* site, const Call* call, const Sizes* sizes, int
   key[KEY_TABLE_WIDTH] = site->tables == 0 ? 0 : sizes->cos.shape[sizes->cos.ndim - 1];
   key[KEY_POSITIONS_DTYPE] =
       site->positions == AT_IDS || site->positions == AT_OFFSETS ? sizes->positions.dtype : DTYPE_OTHER;
-  key[KEY_CONTIGUOUS] = 1;
+  key[KEY_CONTIGUOUS] = !site->grouped;
+  key[KEY_TOKEN_REQUESTS] = call->token_requests != NULL;
+  key[KEY_TOKEN_PLACES_DTYPE] = call->token_places == NULL ? DTYPE_OTHER : sizes->token_places.dtype;
   for (int i = 0; i < OPERANDS; ++i) {
     const CallOperand* const operand = &call->operand[i];
     int64_t* const own = key + KEY_OPERANDS + i * KEY_OPERAND_LENGTH;
@@ -396,7 +494,8 @@ static void fill_key(const Site* site, const Call* call, const Sizes* sizes, int
     own[KEY_OF_OUT_DTYPE] = sizes->out[i].dtype;
     own[KEY_OF_BESIDE] = operand->beside != NULL;
     if (operand->beside != NULL) key[KEY_CONTIGUOUS] &= is_gapless(site, &sizes->beside[i]);
-    if (operand->rows != NULL) own[KEY_OF_ROWS_DTYPE] = sizes->rows[i].dtype;
+    if (operand->rows != NULL) own[KEY_OF_ROWS_DTYPE] = rows_kind(operand, &sizes->rows[i]);
+    own[KEY_OF_SPLIT] = operand->rows != NULL && site->paged && sizes->out[i].ndim == 5;
     if (operand->rows != NULL && site->paged) continue; /* no promise is made of pages */
     key[KEY_CONTIGUOUS] &= operand->rows != NULL ? is_gapless_cache(&sizes->out[i]) : is_gapless(site, &sizes->out[i]);
   }
@@ -569,16 +668,45 @@ static bool make_outputs(const Site* site, const Call* call, Sizes* sizes, PyObj
   return true;
 }
 
-/* Slots and the pages of their cache. A list of none may have no memory, and is not read: it is somewhere all the same,
- * as a null pointer is no list. */
-static void fill_slots(const View* cache, const View* slots, ropejit_operand* operand) {
+/* A cache of pages: as tokens, heads and lanes, or with lanes in groups. Strides of dimensions of size 1 are left to
+ * the library. */
+static void fill_cache(const View* cache, ropejit_operand* operand) {
+  const bool split = cache->ndim == 5;
+  if (split) {
+    operand->out = ropejit_contiguous(cache->data);
+    if (cache->shape[0] != 1) operand->out.batch_stride = cache->strides[0];
+    if (cache->shape[1] != 1) operand->out.head_stride = cache->strides[1];
+    if (cache->shape[2] != 1) operand->split_stride = cache->strides[2];
+    if (cache->shape[3] != 1) operand->out.token_stride = cache->strides[3];
+  } else {
+    operand->out = pages_of(cache);
+  }
+  operand->block_size = cache->shape[split ? 3 : 1];
+  operand->cache_rows = cache->shape[0] * operand->block_size;
+}
+
+/* A list of none may have no memory, and is not read: it is somewhere all the same, as a null pointer is no list. */
+static void fill_slots(const View* slots, ropejit_operand* operand) {
   static const int64_t nowhere = 0;
-  operand->out = pages_of(cache);
   operand->rows = slots->shape[0] > 0 ? slots->data : &nowhere;
-  operand->cache_rows = cache->shape[0] * cache->shape[1];
-  operand->block_size = cache->shape[1];
   operand->slot_count = slots->shape[0] > 0 ? slots->shape[0] : ROPEJIT_NO_SLOTS;
   if (slots->shape[0] > 1) operand->slot_stride = slots->strides[0];
+}
+
+static void fill_table_of_pages(const CallOperand* given, const Sizes* sizes, int i, ropejit_operand* operand) {
+  const View* const pages = &sizes->rows[i];
+  ropejit_page_table* const table = &operand->page_table;
+  table->pages = pages->data;
+  if (given->first_entries == NULL) {
+    table->requests = pages->shape[0];
+    table->entries = pages->shape[1];
+    if (pages->shape[0] != 1) table->row_stride = pages->strides[0];
+    return;
+  }
+  table->requests = sizes->first_entries[i].shape[0] - 1;
+  table->entries = pages->shape[0];
+  table->first_entries = sizes->first_entries[i].data;
+  if (given->last_page_lengths != NULL) table->last_page_lengths = sizes->last_page_lengths[i].data;
 }
 
 /* The launch's view of a statistic. A stride of 0 is that of a gapless tensor, as a dimension of size 1 has it. */
@@ -607,7 +735,12 @@ static int fill_operands(const Site* site, const Call* call, const Sizes* sizes,
     operand.in = tensor_of(site, &sizes->in[i]);
     fill_stages(&call->operand[i], sizes, i, &operand);
     if (call->operand[i].rows != NULL && site->paged) {
-      fill_slots(&sizes->out[i], &sizes->rows[i], &operand);
+      fill_cache(&sizes->out[i], &operand);
+      if (call->operand[i].by_table) {
+        fill_table_of_pages(&call->operand[i], sizes, i, &operand);
+      } else {
+        fill_slots(&sizes->rows[i], &operand);
+      }
       const bool apart = call->operand[i].beside != NULL && !site->in_place;
       if (apart) operand.beside = tensor_of(site, &sizes->beside[i]);
     } else if (call->operand[i].rows != NULL) {
@@ -616,6 +749,10 @@ static int fill_operands(const Site* site, const Call* call, const Sizes* sizes,
       operand.cache_rows = sizes->out[i].shape[0];
     } else if (!site->in_place || call->operand[i].out != NULL) {
       operand.out = tensor_of(site, &sizes->out[i]);
+    }
+    if (site->grouped && i == ROPEJIT_Q) {
+      operand.group_stride = sizes->group_stride;
+      if (!site->in_place) operand.out_group_stride = sizes->out_group_stride;
     }
     operands[count++] = operand;
   }
@@ -648,6 +785,7 @@ static PyObject* not_here(void) { Py_RETURN_NONE; }
 PyObject* rotate(Site* site, const Call* call) {
   if (torch.tensor_type == NULL) return PyErr_Format(PyExc_RuntimeError, "setup() has not been called");
   Sizes sizes;
+  if (site->grouped && !call->stores) return not_here();
   if (!view_tensor(call->operand[ROPEJIT_Q].in, &sizes.in[ROPEJIT_Q])) return not_here();
   if (!call->forced) {
     const int watching = torch_is_watching(call);
@@ -673,6 +811,8 @@ PyObject* rotate(Site* site, const Call* call) {
     args.tokens = sizes.tokens;
     args.ranks = site->ranks;
     args.rank = site->rank;
+    if (call->token_requests != NULL) args.token_requests = sizes.token_requests.data;
+    if (call->token_places != NULL) args.token_places = sizes.token_places.data;
     fill_positions(site, call, &sizes, &args);
     fill_table(site, &sizes, &args);
     void* stream = NULL;

@@ -33,17 +33,17 @@ static bool read_positions(Site* site, const char* kind) {
 }
 
 static PyObject* site_new(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
-  static char* names[] = {"order", "positions", "in_place", "axes",   "gathered", "tables",
-                          "ranks", "rank",      "make",     "brings", "lanes",    NULL};
+  static char* names[] = {"order", "positions", "in_place", "axes",   "gathered", "tables", "ranks",
+                          "rank",  "make",      "grouped",  "brings", "lanes",    NULL};
   const char* order = NULL;
   const char* positions = NULL;
-  int in_place = 0, axes = 0, gathered = 0, tables = 0;
+  int in_place = 0, axes = 0, gathered = 0, tables = 0, grouped = 0;
   long long ranks = 1, rank = 0;
   PyObject* make = NULL;
   int brings[OPERANDS] = {-1, 0, 0};
   long long lanes[OPERANDS] = {0, 0, 0};
-  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "sspppiLLO|(iii)(LLL)", names, &order, &positions, &in_place,
-                                   &axes, &gathered, &tables, &ranks, &rank, &make, &brings[ROPEJIT_Q],
+  if (!PyArg_ParseTupleAndKeywords(arguments, keywords, "sspppiLLO|p(iii)(LLL)", names, &order, &positions, &in_place,
+                                   &axes, &gathered, &tables, &ranks, &rank, &make, &grouped, &brings[ROPEJIT_Q],
                                    &brings[ROPEJIT_K], &brings[ROPEJIT_V], &lanes[ROPEJIT_Q], &lanes[ROPEJIT_K],
                                    &lanes[ROPEJIT_V])) {
     return NULL;
@@ -53,6 +53,9 @@ static PyObject* site_new(PyTypeObject* type, PyObject* arguments, PyObject* key
   if (!read_order(&read, order)) {
     return PyErr_Format(PyExc_ValueError,
                         "dims: found \"%s\", allowed: an order of the letters s and d, with or without b and h", order);
+  }
+  if (grouped != 0 && read.head < 0) {
+    return PyErr_Format(PyExc_ValueError, "dims: found \"%s\", allowed with grouped_q: an order with h", order);
   }
   if (!read_positions(&read, positions) || tables < 0 || tables > 2) {
     return PyErr_Format(PyExc_ValueError, "positions: found \"%s\", allowed: start, ids, offsets or ragged", positions);
@@ -68,6 +71,7 @@ static PyObject* site_new(PyTypeObject* type, PyObject* arguments, PyObject* key
   self->in_place = in_place != 0;
   self->axes = axes != 0;
   self->gathered = gathered != 0;
+  self->grouped = grouped != 0;
   self->tables = tables;
   self->ranks = ranks;
   self->rank = rank;
@@ -122,6 +126,19 @@ static PyObject* site_run(PyObject* self, PyObject* const* arguments, Py_ssize_t
   return read_rest(&call, arguments + 2) ? rotate((Site*)self, &call) : NULL;
 }
 
+/* Slots or rows as a tensor, or a page table: (pages, first entries, last pages' lengths, requests, places of tokens).
+ */
+static void read_rows_of(Call* call, CallOperand* operand, PyObject* rows) {
+  operand->rows = given(rows);
+  if (rows == NULL || !PyTuple_Check(rows) || PyTuple_Size(rows) != 5) return;
+  operand->by_table = true;
+  operand->rows = PyTuple_GetItem(rows, 0);
+  operand->first_entries = given(PyTuple_GetItem(rows, 1));
+  operand->last_page_lengths = given(PyTuple_GetItem(rows, 2));
+  call->token_requests = given(PyTuple_GetItem(rows, 3));
+  call->token_places = given(PyTuple_GetItem(rows, 4));
+}
+
 static PyObject* site_store(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
   if (count != 9 || !PyTuple_Check(arguments[0]) || !PyTuple_Check(arguments[1]) || !PyTuple_Check(arguments[2])) {
     PyErr_SetString(
@@ -138,7 +155,7 @@ static PyObject* site_store(PyObject* self, PyObject* const* arguments, Py_ssize
     if (PyTuple_Size(arguments[i]) < 3) continue; /* () is none */
     operand->in = PyTuple_GetItem(arguments[i], 0);
     operand->out = given(PyTuple_GetItem(arguments[i], 1));
-    operand->rows = given(PyTuple_GetItem(arguments[i], 2));
+    read_rows_of(&call, operand, PyTuple_GetItem(arguments[i], 2));
     if (PyTuple_Size(arguments[i]) < 10) continue; /* a Rotation's */
     operand->beside = given(PyTuple_GetItem(arguments[i], 3));
     operand->weight = given(PyTuple_GetItem(arguments[i], 4));
@@ -158,7 +175,8 @@ static PyMethodDef site_methods[] = {
      "flags: 1: do not look at gradients and modes; 2: raise what fails"},
     {"store", (PyCFunction)(void (*)(void))site_store, METH_FASTCALL,
      "store(q, k, v, positions, cos, sin, cu_seqlens, start, flags) -> the same; q, k and v are (tensor, where it is\n"
-     "written or None, rows or slots or None), or () for one that is not there, and in a Prologue behind those, each "
+     "written or None, rows or slots or a page table of five or None), or () for one that is not there, and in a "
+     "Prologue behind those, each "
      "or\n"
      "None, where k is written beside its cache, a norm's weights, its given statistic, where its statistic is\n"
      "written, its biases, the operand's bias, its scales of heads"},

@@ -14,16 +14,22 @@ enum {
   KEY_TABLE_WIDTH, /* numbers a row, as the tensor has them */
   KEY_POSITIONS_DTYPE,
   KEY_CONTIGUOUS,
-  KEY_OPERANDS,     /* for each of q, k and v the six below */
-  KEY_OF_HEADS = 0, /* 0: it is not there */
+  KEY_TOKEN_REQUESTS,     /* 1: a page table comes with the request of each token */
+  KEY_TOKEN_PLACES_DTYPE, /* DTYPE_OTHER: a page table comes without the place of each token */
+  KEY_OPERANDS,           /* for each of q, k and v the seven below */
+  KEY_OF_HEADS = 0,       /* 0: it is not there */
   KEY_OF_DIM,
   KEY_OF_OUT_DTYPE,    /* of a tensor that the caller brought to be written; else DTYPE_OTHER */
-  KEY_OF_ROWS_DTYPE,   /* DTYPE_OTHER: without rows of a cache, or slots */
+  KEY_OF_ROWS_DTYPE,   /* DTYPE_OTHER: without rows of a cache, or slots; ROWS_...: by a page table */
   KEY_OF_WEIGHT_DTYPE, /* DTYPE_OTHER: without weights of a norm */
   KEY_OF_BESIDE,       /* 1: it is written beside the cache, too */
+  KEY_OF_SPLIT,        /* 1: the cache has its lanes in groups of 16 bytes */
   KEY_OPERAND_LENGTH,
   KEY_LENGTH = KEY_OPERANDS + OPERANDS * KEY_OPERAND_LENGTH
 };
+
+/* Beside the numbers of dtypes. Python has these, too (_templates.py). */
+enum { ROWS_PAGE_LISTS = 16, ROWS_BLOCK_TABLE = 17 };
 
 typedef struct Entry {
   int64_t key[KEY_LENGTH];
@@ -45,6 +51,7 @@ typedef struct Site {
   bool in_place;
   bool axes;      /* ids have a dimension of axes in front */
   bool gathered;  /* a table has a row for each token, rather than one for each position */
+  bool grouped;   /* q's tensors have groups of heads, as many as k has heads, in front of the heads of a group */
   int32_t tables; /* 0, 1 or 2 tensors */
   PositionKind positions;
   int64_t ranks; /* that share each sequence (context parallelism); 1: none do */
@@ -69,9 +76,11 @@ enum {
 };
 
 typedef struct CallOperand {
-  PyObject* in;        /* NULL: the call has no such operand */
-  PyObject* out;       /* NULL: as the site has it, over `in` or into a new tensor */
-  PyObject* rows;      /* of the cache that `out` is; NULL: none */
+  PyObject* in;                /* NULL: the call has no such operand */
+  PyObject* out;               /* NULL: as the site has it, over `in` or into a new tensor */
+  PyObject* rows;              /* of the cache that `out` is, or its pages of each request (`by_table`); NULL: none */
+  PyObject* first_entries;     /* by a table of page lists; NULL: by a rectangular one */
+  PyObject* last_page_lengths; /* NULL: last pages are full */
   PyObject* beside;    /* of k, what it is written to beside the cache that `out` is: in place `in`; NULL: nothing */
   PyObject* weight;    /* of its norm; NULL: none; so below */
   PyObject* statistic; /* of its norm, where that is given */
@@ -79,6 +88,7 @@ typedef struct CallOperand {
   PyObject* norm_bias;
   PyObject* bias;
   PyObject* head_scales;
+  bool by_table;
 } CallOperand;
 
 typedef struct Call {
@@ -87,6 +97,8 @@ typedef struct Call {
   PyObject* cos;
   PyObject* sin;
   PyObject* cu_seqlens;
+  PyObject* token_requests; /* of page tables */
+  PyObject* token_places;
   int64_t start;
   bool stores; /* nothing is allocated: what is not in place has an output */
   bool forced; /* grad and modes were looked at already */

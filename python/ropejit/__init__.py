@@ -21,11 +21,12 @@ from ropejit._services import Error, forget_unused, library_path, serve_host
 
 __all__ = ["Error", "forget_unused", "library_path", "model_ropes", "serve_host"]
 __version__ = _version()
-_OF_TORCH = ("Operand", "Prologue", "Rotation", "rope", "rope_")
+_OF_TORCH = ("Operand", "PageTable", "Prologue", "Rotation", "rope", "rope_")
 
 if importlib.util.find_spec("torch") is not None:
     from ropejit._operands import Operand
     from ropejit._ops import rope, rope_
+    from ropejit._page_table import PageTable
     from ropejit._prologue import Prologue
     from ropejit._rotation import Rotation
 

@@ -4,6 +4,7 @@ import torch
 
 from ropejit import _stages, _torch
 from ropejit._operands import NAMES
+from ropejit._page_table import PageTable
 from ropejit._services import host_is_served
 
 _WORDS = {"b": "batch", "s": "tokens", "h": "heads", "d": "lanes"}
@@ -69,6 +70,8 @@ def check_memory(*tensors):
 
 def check(rotation, in_place, q, k, positions, cos, sin, cu_seqlens, start):
     """Raises for the first thing that keeps these arguments from being rotated."""
+    if rotation.grouped:
+        _refuse("form.grouped_q", "true", "false, but for store and a Prologue")
     batch, tokens = _check_inputs(rotation, {"q": q} if k is None else {"q": q, "k": k}, in_place)
     _check_tables(rotation, q, cos, sin, batch, tokens, start)
     _check_positions(rotation, q, positions, cu_seqlens, batch, tokens)
@@ -76,7 +79,7 @@ def check(rotation, in_place, q, k, positions, cos, sin, cu_seqlens, start):
 
 def check_store(rotation, operands, positions, cos, sin, cu_seqlens, start):
     """The same of a store's operands."""
-    given = {name: operand for name, operand in zip(NAMES, operands) if operand}
+    given = _without_groups(rotation, {name: operand for name, operand in zip(NAMES, operands) if operand})
     q = given["q"][0]
     batch, tokens = _check_inputs(rotation, {name: operand[0] for name, operand in given.items()}, False)
     in_place = given["q"][1] is None
@@ -108,52 +111,81 @@ def check_store(rotation, operands, positions, cos, sin, cu_seqlens, start):
     _check_positions(rotation, q, positions, cu_seqlens, batch, tokens)
 
 
+def _without_groups(of, given):
+    """The operands with the first of q's groups of heads for all of them, once it is known that those fit."""
+    if not of.grouped:
+        return given
+    q, written, *rest = given["q"]
+    place = of.dims.index("h")
+    words = ", ".join("groups, heads" if letter == "h" else _WORDS[letter] for letter in of.dims)
+    for name, tensor in (("q", q), ("out" if len(rest) > 1 else "q.output", written)):
+        if tensor is not None:
+            _check_rank(name, tensor, (len(of.dims) + 1,), f"{len(of.dims) + 1} dimensions ({words})")
+    if written is not None and written.shape != q.shape:
+        name = "out" if len(rest) > 1 else "q.output"
+        _refuse(name, f"shape {tuple(written.shape)}", f"{tuple(q.shape)}, as q has")
+    if "k" not in given:
+        _refuse("k", "none", "one beside a q in groups")
+    k = given["k"][0]
+    if k.dim() == len(of.dims) and k.shape[place] != q.shape[place]:
+        _refuse("q", f"{q.shape[place]} groups of heads", f"{k.shape[place]}, as many as k has heads")
+    if q.shape[place] == 0:
+        _refuse("q", "no groups", "1 or more")
+    first = (x if x is None else x.select(place, 0) for x in (q, written))
+    return {**given, "q": (*first, *rest)}
+
+
 def check_prologue_types(operands, positions, cos, sin, cu_seqlens, start):
     tensors = {"positions": positions, "cos": cos, "sin": sin, "cu_seqlens": cu_seqlens}
     needed = []
     for name, operand in zip(NAMES, operands):
         if operand:
             read, written, slots, beside, *own = operand
-            tensors |= {name: read, written_name(name): written, f"{name}_out": beside}
+            tensors |= {name: read, f"{name}_out": beside, written_name(name, slots is not None): written}
             tensors |= {f"{name}_{key}": tensor for key, tensor in zip(_stages.KEYS, own)}
-            if slots is not None:
+            if isinstance(slots, PageTable):
+                tensors |= {f"slots.{field}": tensor for field, tensor in zip(PageTable._fields, slots)}
+                needed.append("slots.pages")
+            elif slots is not None:
                 tensors["slots"] = slots
             needed.append(name)
     _check_types(tensors, needed, start)
 
 
-def written_name(name):
-    """What a Prologue's callers call the tensor that an operand is written to."""
-    return "out" if name == "q" else f"{name}_cache"
+def written_name(name, is_paged):
+    """What a Prologue's callers call the tensor that an operand is written to; is_paged: a cache, by slots."""
+    return "out" if name == "q" else f"{name}_cache" if is_paged else f"{name}_out"
 
 
 def check_prologue(prologue, operands, positions, cos, sin, cu_seqlens, start):
     """Raises for the first thing that keeps these operands of a Prologue from being served."""
-    given = {name: operand for name, operand in zip(NAMES, operands) if operand}
+    given = _without_groups(prologue, {name: operand for name, operand in zip(NAMES, operands) if operand})
     q = given["q"][0]
     tokens = q.shape[0] if q.dim() > 0 else 0
+    groups = operands[0][0].shape[1] if prologue.grouped else 1
     for name, (read, written, slots, beside, *own) in given.items():
-        heads, lanes = _check_heads(prologue, name, read, q, given)
+        heads, lanes = _check_heads(prologue, name, read, q, given, groups if name == "q" else 1)
         if read.shape[0] != tokens:
             _refuse(name, f"{read.shape[0]} tokens", f"{tokens}, as q has")
         _check_stages(prologue, name, dict(zip(_stages.KEYS, own)), q, tokens, heads, lanes)
         if written is None:
             if name == "v" or given["q"][1] is not None:
-                _refuse(written_name(name), "None", "a cache (without caches q and k are written over, out is None)")
+                allowed = "a cache, or without one k_out (q and k are written over where out is None)"
+                _refuse(f"{name}_cache", "None", allowed)
             brings = prologue.brings[NAMES.index(name)]
             if read.is_neg() and (_stages.has(brings, "bias") or _stages.has(brings, "norm_bias")):
                 found = "a lazily negated tensor, which cannot be written over with biases"
                 _refuse(name, found, "another, such as a clone of it")
             _check_writable(name, read)
             continue
-        where = written_name(name)
+        where = written_name(name, slots is not None)
         _check_device(where, written, q)
         _check_dtype(where, written, tuple(_torch.FLOATS.values()))
         if slots is None and written.shape != read.shape:
             _refuse(where, f"shape {tuple(written.shape)}", f"{tuple(read.shape)}, as {name} has")
         if slots is not None:
             _check_pages(where, written, name, heads, lanes)
-            _check_slots(slots, q, tokens)
+            (_check_table if isinstance(slots, PageTable) else _check_slots)(slots, q, tokens)
         if written.is_neg():
             _refuse(where, "a lazily negated tensor, which cannot be written to", "another, such as a clone of it")
         _check_writable(where, written)
@@ -174,7 +206,7 @@ def _check_beside(name, read, cache, beside, in_place):
             found = "a lazily negated tensor, which cannot be written over and to a cache"
             _refuse(name, found, "another, such as a clone of it")
         _check_writable(name, read)
-        _check_dtype(written_name(name), cache, (read.dtype,))
+        _check_dtype(written_name(name, True), cache, (read.dtype,))
         return
     _check_device(where, beside, cache)
     _check_dtype(where, beside, (cache.dtype,))
@@ -185,8 +217,8 @@ def _check_beside(name, read, cache, beside, in_place):
     _check_writable(where, beside)
 
 
-def _check_heads(prologue, name, read, q, given):
-    """Heads and lanes of an operand, as it has them or its last dimension is split."""
+def _check_heads(prologue, name, read, q, given, groups):
+    """Heads and lanes of an operand, as it has them or its last dimension is split; groups: as many times as many heads."""
     _check_device(name, read, None if name == "q" else q)
     _check_dtype(name, read, tuple(_torch.FLOATS.values()) if name == "q" else (q.dtype,))
     _check_rank(name, read, (2, 3), "[tokens, heads, head_dim] or [tokens, heads * head_dim]")
@@ -199,6 +231,7 @@ def _check_heads(prologue, name, read, q, given):
         if read.shape[1] % lanes != 0:
             _refuse(name, f"{read.shape[1]} lanes", f"a multiple of {lanes}, which is its head_dim")
         heads = read.shape[1] // lanes
+    heads *= groups
     for size, wanted, word in ((heads, prologue.heads, "heads"), (lanes, prologue.lanes, "lanes")):
         if size == 0:
             _refuse(name, f"no {word}", "1 or more")
@@ -264,14 +297,43 @@ def _meaning_of(key, brings):
 
 def _check_pages(name, cache, operand, heads, lanes):
     shape = tuple(cache.shape)
+    if operand == "k" and len(shape) == 5:
+        group = 16 // cache.element_size()
+        if 0 in shape or shape[1] != heads or shape[4] != group or shape[2] * group != lanes or cache.stride(4) != 1:
+            allowed = f"[pages, {heads}, {lanes / group:g}, block_size, {group}], the last side by side"
+            _refuse(name, f"shape {shape}", allowed)
+        return
     if len(shape) != 4 or 0 in shape[:2]:
         _refuse(name, f"shape {shape}", f"[pages, block_size, {heads}, {lanes}]")
     if shape[2] != heads:
         _refuse(operand, f"{heads} heads", f"{shape[2]}, as {name} has")
     if shape[3] != lanes:
         _refuse(operand, f"{lanes} lanes", f"{shape[3]}, as {name} has")
-    if lanes > 1 and cache.stride(3) != 1:
-        _refuse(name, f"lanes that lie {cache.stride(3)} apart", "lanes side by side")
+
+
+def _check_table(table, q, tokens):
+    wide = table.first_entries is None
+    words = {"pages": "[requests, entries]" if wide else "[entries]", "first_entries": "[requests + 1]"}
+    for field, tensor in zip(table._fields, table):
+        if tensor is None:
+            continue
+        name = f"slots.{field}"
+        _check_device(name, tensor, q)
+        allowed = (torch.int32, torch.int64) if field == "token_places" else (torch.int32,)
+        _check_dtype(name, tensor, allowed)
+        dims = 2 if field == "pages" and wide else 1
+        if tensor.dim() != dims or (field == "pages" and tensor.numel() == 0):
+            _refuse(name, f"shape {tuple(tensor.shape)}", f"{words.get(field, f'{dims} dimension')}, of one or more")
+        if field.startswith("token_") and tensor.shape[0] != tokens:
+            _refuse(name, f"shape {tuple(tensor.shape)}", f"({tokens},): one for each token")
+    if wide and table.last_page_lengths is not None:
+        _refuse("slots.last_page_lengths", "a tensor", "None without first_entries")
+    if not wide and table.first_entries.shape[0] < 2:
+        _refuse("slots.first_entries", f"shape {tuple(table.first_entries.shape)}", "[requests + 1]")
+    if not wide and table.last_page_lengths is not None:
+        wanted = (table.first_entries.shape[0] - 1,)
+        if tuple(table.last_page_lengths.shape) != wanted:
+            _refuse("slots.last_page_lengths", f"shape {tuple(table.last_page_lengths.shape)}", f"{wanted}: one for each request")
 
 
 def _check_slots(slots, q, tokens):

@@ -21,6 +21,7 @@ class Kind:
         axes = spec.get("axes") or {}
         self.axes = len(axes.get("sections", ())) if self.kind == "ids" else 0
         self.gathered = gathered
+        self.grouped = form.get("grouped_q") is True
         self.ranks, self.rank = _templates.ranks_of(form)
 
     def _site(self, spec, form, in_place, **more):
@@ -33,6 +34,7 @@ class Kind:
             tables=self.tables,
             ranks=self.ranks,
             rank=self.rank,
+            grouped=self.grouped,
             make=functools.partial(_templates.make_kernel, spec, form, in_place, "slots" if more else "rows"),
             **more,
         )

@@ -13,7 +13,8 @@ class Operand(NamedTuple):
     """One tensor of Rotation.store, as ropejit_operand of ropejit.h.
 
     name: "q", "k" or "v". q and k rotate; v is copied.
-    input: in the order of the Rotation's dims, all of one dtype.
+    input: in the order of the Rotation's dims, all of one dtype; with "grouped_q" in the form q has its heads as two
+        dimensions, groups and heads of a group, and so has its output.
     output: a tensor of the input's shape that is written, in any floating dtype; with rows the cache, [rows, heads,
         head_dim]; None: the input is written over, q and k together (a k with rows apart), v never.
     rows: int32 or int64, as many as there are tokens, side by side: for each the row of the cache, -1 for none. Rows

@@ -13,7 +13,7 @@ _complete puts them back.
 
 import torch
 
-from ropejit import _operands, _plain, _prologue, _templates
+from ropejit import _operands, _plain, _prologue, _prologue_operands, _templates
 from ropejit._autograd import RotateByOperator, differentiates
 from ropejit._rotation import Rotation, rotation
 from ropejit._traces import copied
@@ -166,7 +166,7 @@ def _complete_prologue(spec, form, positions=None, cos=None, sin=None, cu_seqlen
 @torch.library.impl("ropejit::prologue", ("cpu", "cuda"))
 def _run_prologue(inputs, outputs, slots, weights, names, *rest):
     of, (*tensors, start) = _complete_prologue(*rest)
-    of.forced(_prologue.from_lists(inputs, outputs, slots, weights, names), *tensors, int(start))
+    of.forced(_prologue_operands.from_lists(inputs, outputs, slots, weights, names), *tensors, int(start))
 
 
 @torch.library.register_fake("ropejit::prologue")
@@ -177,9 +177,9 @@ def _fake_prologue(inputs, outputs, slots, weights, names, *rest):
 @torch.library.impl("ropejit::prologue", ("Conjugate", "Negative"))
 def _prologue_of_lazy(inputs, outputs, slots, weights, names, spec, form, *rest):
     _, (*tensors, start) = _complete_prologue(spec, form, *rest)
-    over = [is_over for _, is_over in _prologue.outputs_of(names)]
+    over = [is_over for _, is_over in _prologue_operands.outputs_of(names)]
     outputs = [_plain.negated_back(x) if is_over else x for x, is_over in zip(outputs, over)]
-    _prologue.refuse_lazy(names, outputs)
+    _prologue_operands.refuse_lazy(names, outputs)
     inputs, weights = ([_plain.resolved(x) for x in given] for given in (inputs, weights))
     lists = inputs, outputs, _plain.resolved(slots), weights, names
     torch.ops.ropejit.prologue.default(*lists, spec, form, *map(_plain.resolved, tensors), start)
@@ -189,7 +189,7 @@ def _prologue_of_lazy(inputs, outputs, slots, weights, names, spec, form, *rest)
 def _prologue_without_gradient(inputs, outputs, slots, weights, names, *rest):
     tensors = _complete_prologue(*rest)[1][:4]
     if differentiates(*inputs, *outputs, *weights, *tensors):
-        raise _prologue.no_gradient(_prologue.from_lists(inputs, outputs, slots, weights, names), *tensors)
+        raise _prologue.no_gradient(_prologue_operands.from_lists(inputs, outputs, slots, weights, names), *tensors)
     with torch._C._AutoDispatchBelowAutograd():
         torch.ops.ropejit.prologue.default(inputs, outputs, slots, weights, names, *rest)
 

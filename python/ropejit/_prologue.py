@@ -1,13 +1,14 @@
 """Prologue: what attention does to q, k and v before it looks at them, in one launch."""
 
 import functools
-import re
 
 import torch
 
 from ropejit import _autograd, _checks, _native, _plain, _stages, _templates, _torch, _traces
 from ropejit._kind import Kind
 from ropejit._operands import NAMES
+from ropejit._page_table import PageTable, flat
+from ropejit._prologue_operands import operands_of, to_lists
 from ropejit._rotation import FORCED, LAST, context_of
 from ropejit._services import python_error
 
@@ -21,6 +22,7 @@ class Prologue(Kind):
     spec: a dict or JSON ("The spec as JSON"), such as model_ropes(config, prologue=True) has, without dtype, heads and
         head_dim, which the tensors say. An operand without "norm" gets none, and likewise of the other stages.
     form: as a Rotation's: "positions" is "ids" (default), "start", "offsets" or "ragged"; "angles" and so on. With
+        "grouped_q" q is [tokens, groups, heads of a group, head_dim], with as many groups as k has heads, and so is `out`. With
         "norm_statistics" calls bring where statistics are written, with "norm_sums" sums of squares instead, and with
         "statistics_only" nothing else is written.
     """
@@ -45,10 +47,10 @@ class Prologue(Kind):
 
     def __call__(
         self, q, k=None, v=None, positions=None, *, q_weight=None, k_weight=None, v_weight=None, k_cache=None, v_cache=None,
-        slots=None, out=None, k_out=None, cos=None, sin=None, cu_seqlens=None, start=0, q_statistic=None, k_statistic=None,
-        v_statistic=None, q_statistic_out=None, k_statistic_out=None, v_statistic_out=None, q_norm_bias=None,
-        k_norm_bias=None, v_norm_bias=None, q_bias=None, k_bias=None, v_bias=None, q_head_scales=None, k_head_scales=None,
-        v_head_scales=None
+        slots=None, out=None, k_out=None, v_out=None, cos=None, sin=None, cu_seqlens=None, start=0, q_statistic=None,
+        k_statistic=None, v_statistic=None, q_statistic_out=None, k_statistic_out=None, v_statistic_out=None,
+        q_norm_bias=None, k_norm_bias=None, v_norm_bias=None, q_bias=None, k_bias=None, v_bias=None, q_head_scales=None,
+        k_head_scales=None, v_head_scales=None
     ):
         """Returns q, as its stages leave it: written over, or in `out`. k, likewise, and v are written to the cache; k to
         `k_out` too, if there is one. On torch's current stream; waits for nothing, and allocates nothing. No gradients.
@@ -58,16 +60,19 @@ class Prologue(Kind):
         positions: int32 or int64, [tokens]; what else a form takes is said at Rotation.
         q_weight, k_weight, v_weight: those of the norms, for the operands whose norm has weights: [head_dim], or where its
             "weight" is "heads" [heads, head_dim] or [heads * head_dim].
-        k_cache, v_cache: [pages, block_size, heads, head_dim], of any strides, but for lanes side by side: NHD, HND as a
-            permuted view, k's and v's halves of one tensor. bf16, fp16 or fp32. Without caches k is written over as q
-            is, and v, if any, is left alone.
+        k_cache, v_cache: [pages, block_size, heads, head_dim], of any strides: NHD, HND as a permuted view, k's and v's
+            halves of one tensor, and with lanes apart vLLM's value_cache as a permuted view. k_cache may also be vLLM's
+            key_cache, [pages, heads, head_dim / x, block_size, x], whose x lanes have 16 bytes. bf16, fp16 or fp32. Without caches k is written over as q
+            is, or goes to k_out, and v, if any, is left alone, or goes to v_out.
         slots: int32 or int64, [up to tokens], of any stride: for each of the first tokens the place in both caches, which
             is slot % block_size of page slot // block_size. A negative one is none, as are those beyond the cache, and
-            tokens beyond the list have none. Slots must be distinct.
+            tokens beyond the list have none. Slots must be distinct. Or a PageTable, by which a launch finds places itself.
         out: a tensor like q, in any floating dtype; None: q is written over.
         k_out: with k_cache, where the k of every token is written as well, also of those without a place in the cache: k
             itself where q is written over, and with `out` a tensor like k, in the dtype of k_cache. Both stores have the
-            same bits. None: nowhere.
+            same bits. None: nowhere. Without k_cache a tensor like k, in any floating dtype, which goes with `out`.
+        v_out: the same of v: with v_cache and `out` a tensor like v, in the dtype of v_cache, and where q is written over v
+            itself, if it has stages; without v_cache a tensor like v, in any floating dtype. None: nowhere.
         q_statistic, k_statistic, v_statistic: for the operands whose norm has "statistic": "given" in the spec, r of every
             token and head, the reciprocal root of the mean square: fp32, [tokens, heads], or [tokens, 1] of a norm whose
             "span" is "token". With "given_sum" the sums of squares.
@@ -77,8 +82,8 @@ class Prologue(Kind):
         q_bias, k_bias, v_bias: for the operands with "bias": [heads, head_dim] or [heads * head_dim], of q's dtype.
         q_head_scales, k_head_scales, v_head_scales: for the operands with "head_scales": fp32, [heads].
         """
-        operands = _operands_of(
-            self, q, k, v, k_cache, v_cache, slots, out, k_out,
+        operands = operands_of(
+            self, q, k, v, k_cache, v_cache, slots, out, k_out, v_out,
             (q_weight, q_statistic, q_statistic_out, q_norm_bias, q_bias, q_head_scales),
             (k_weight, k_statistic, k_statistic_out, k_norm_bias, k_bias, k_head_scales),
             (v_weight, v_statistic, v_statistic_out, v_norm_bias, v_bias, v_head_scales),
@@ -98,7 +103,7 @@ class Prologue(Kind):
             raise self._explained(error, operands, *rest) from None
 
     def _slowly(self, operands, *rest):
-        tensors = [tensor for operand in operands for tensor in operand] + list(rest[:4])
+        tensors = [tensor for operand in operands for tensor in flat(operand)] + list(rest[:4])
         _checks.check_prologue_types(operands, *rest)
         if _autograd.differentiates(*tensors):
             raise no_gradient(operands, *rest)
@@ -137,133 +142,9 @@ def prologue(spec, form):
     return Prologue(spec, form)
 
 
-def _refuse(name, found, allowed):
-    raise ValueError(f"{name}: found {found}, allowed: {allowed}")
-
-
-def _operands_of(of, q, k, v, k_cache, v_cache, slots, out, k_out, of_q, of_k, of_v):
-    """(q, k, v) as Site.store takes them: each (tensor, where it is written or None, slots or None, where it is written
-    beside its cache or None, and what its stages bring: _stages.KEYS), or () where it is not there."""
-    q = (q, out, None, None, *of_q)
-    if slots is not None:
-        if k is None or k_cache is None:
-            _refuse("k" if k is None else "k_cache", "None beside slots", "a tensor")
-        if (v is None) != (v_cache is None):
-            _refuse("v" if v is None else "v_cache", f"None beside {'v_cache' if v is None else 'v'}", "both or neither")
-        if v is not None:
-            return q, (k, k_cache, slots, k_out, *of_k), (v, v_cache, slots, None, *of_v)
-    elif k_cache is not None or v_cache is not None:
-        _refuse("slots", "None beside a cache", "a tensor")
-    elif k_out is not None:
-        _refuse("k_out", "a tensor without k_cache", "None (without caches k is written over, as q is)")
-    elif of.v_stage is not None and v is not None:
-        _refuse("v_cache", "None", f"a cache, since the spec's v has {of.v_stage}")
-    _refuse_all("v", of_v, "None where v is not written")
-    if k is not None:
-        return q, (k, k_cache, slots, k_out, *of_k), ()
-    _refuse_all("k", of_k, "None without k")
-    return q, (), ()
-
-
-def _refuse_all(name, own, allowed):
-    """Raises for the first of what an operand's stages bring that is there."""
-    for key, tensor in zip(_stages.KEYS, own):
-        if tensor is not None:
-            _refuse(f"{name}_{key}", "a tensor", allowed)
-
-
 def _traced(of, operands, positions, cos, sin, cu_seqlens, start):
     rest = map(_plain.resolved, (positions, cos, sin, cu_seqlens))
-    torch.ops.ropejit.prologue(*_to_lists(operands), of.spec, of.form, *rest, start)
-
-
-def _to_lists(operands):
-    """As torch.ops.ropejit.prologue takes them: what is only read, what is written, slots, weights and all else that
-    stages read, and which is whose: a word for each operand, its name and then "o" where it has an output, "s" where that
-    is a cache, and a letter for each tensor that its stages bring (_stages.LETTERS). Of a k that is written beside its
-    cache, "i" where that is over itself: it stands before its cache then, and is no input; "b" where that is the output
-    behind all others of it."""
-    inputs, outputs, weights, words, slots = [], [], [], [], None
-    for name, operand in zip(NAMES, operands):
-        if not operand:
-            continue
-        read, written, own_slots, beside, *own = operand
-        word = name
-        (outputs if written is None or beside is read else inputs).append(read)
-        if written is not None:
-            outputs.append(written)
-            word += "o" if own_slots is None else "s"
-        if own_slots is not None:
-            slots = own_slots
-        for letter, tensor in zip(_stages.LETTERS, own):
-            if tensor is not None:
-                (outputs if letter == "t" else weights).append(tensor)
-                word += letter
-        if beside is not None:
-            word += "i" if beside is read else "b"
-            if beside is not read:
-                outputs.append(beside)
-        words.append(word)
-    return inputs, outputs, slots, weights, " ".join(words)
-
-
-_OWN = "".join(letter + "?" for letter in _stages.LETTERS)
-_WORD = re.compile(f"qo?{_OWN}|k{_OWN}|ks{_OWN}[ib]?|vs{_OWN}")
-
-
-@functools.lru_cache(maxsize=64)
-def _count(words):
-    """How many inputs, outputs and weights words stand for, and whether there are slots."""
-    split = words.split()
-    names = {word[0] for word in split}
-    if not all(map(_WORD.fullmatch, split)) or len(names) < len(split) or "q" not in names:
-        _refuse("names", repr(words), "q, and with it k and v, each once, with o (output) or s (slots), and a letter of "
-                f"{_stages.LETTERS} for what its stages bring, k's with slots also with i or b (over itself, or beside its cache)")
-    flags = [word[1:] for word in split]
-    outputs = len(outputs_of(words))
-    inputs = sum(("o" in word or "s" in word) and "i" not in word for word in flags)
-    weights = sum(letter in word for word in flags for letter in _stages.LETTERS if letter != "t")
-    return inputs, outputs, weights, any("s" in word for word in flags)
-
-
-def from_lists(inputs, outputs, slots, weights, words):
-    """The operands that these lists of _to_lists stand for."""
-    *wanted, with_slots = _count(words)
-    for name, given, count in zip(("inputs", "outputs", "weights"), (inputs, outputs, weights), wanted):
-        if len(given) != count:
-            _refuse(name, len(given), f"{count} for names {words!r}")
-    if (slots is not None) != with_slots:
-        _refuse("slots", "None" if slots is None else "a tensor", f"the other for names {words!r}")
-    inputs, outputs, weights = map(iter, (inputs, outputs, weights))
-    found = {}
-    for word in words.split():
-        name, flags = word[0], word[1:]
-        is_over = "o" not in flags and "s" not in flags
-        read = next(outputs if is_over or "i" in flags else inputs)
-        written = None if is_over else next(outputs)
-        own = [
-            next(outputs if letter == "t" else weights) if letter in flags else None for letter in _stages.LETTERS
-        ]
-        beside = read if "i" in flags else next(outputs) if "b" in flags else None
-        found[name] = (read, written, slots if "s" in flags else None, beside, *own)
-    return tuple(found.get(name, ()) for name in NAMES)
-
-
-def outputs_of(words):
-    """Of each output that words stand for, what callers call it and whether its negative may be written over: not where a
-    cache takes the same numbers, nor where biases are added to them."""
-    found = []
-    for name, flags in ((word[0], word[1:]) for word in words.split()):
-        is_over = "o" not in flags and "s" not in flags
-        if is_over or "i" in flags:
-            found.append((name, is_over and "n" not in flags and "a" not in flags))
-        if not is_over:
-            found.append((_checks.written_name(name), False))
-        if "t" in flags:
-            found.append((f"{name}_statistic_out", False))
-        if "b" in flags:
-            found.append((f"{name}_out", False))
-    return found
+    torch.ops.ropejit.prologue(*to_lists(operands), of.spec, of.form, *rest, start)
 
 
 def _in_memory(operand):
@@ -273,11 +154,12 @@ def _in_memory(operand):
     if not operand:
         return ()
     read, written, slots, beside, *own = operand
+    slots = PageTable(*map(_gapless, slots)) if isinstance(slots, PageTable) else _gapless(slots)
     is_over = written is None or beside is read
     read, was = _plain.written_to(read) if is_over else _plain.read_from(read), read
     beside = read if beside is was else _of_plain_type(beside)
     own = (_of_plain_type(x) if letter == "t" else _gapless(x) for letter, x in zip(_stages.LETTERS, own))
-    return read, _of_plain_type(written), _gapless(slots), beside, *own
+    return read, _of_plain_type(written), slots, beside, *own
 
 
 def _gapless(tensor):
@@ -290,22 +172,16 @@ def _of_plain_type(written):
     return written.as_subclass(torch.Tensor)
 
 
-def refuse_lazy(words, outputs):
-    """Raises for an output that is the lazy negative of its memory."""
-    for (name, _), written in zip(outputs_of(words), outputs):
-        if written.is_neg():
-            _refuse(name, "a lazily negated tensor, which cannot be written to", "another, such as a clone of it")
-
-
 def no_gradient(operands, *rest):
     """What to raise where autograd has to see a call."""
     named = []
     for name, operand in zip(NAMES, operands):
         if operand:
             stages = (f"{name}_{key}" for key in _stages.KEYS)
-            named += zip((name, _checks.written_name(name), "slots", f"{name}_out", *stages), operand)
+            written = _checks.written_name(name, operand[2] is not None)
+            named += zip((name, written, "slots", f"{name}_out", *stages), operand)
     named += zip(("positions", "cos", "sin", "cu_seqlens"), rest)
     for name, tensor in named:
-        if tensor is not None and tensor.requires_grad:
+        if isinstance(tensor, torch.Tensor) and tensor.requires_grad:
             return ValueError(f"{name}: found a tensor that requires grad, allowed: one that does not, or torch.no_grad()")
     return ValueError("q: found a level of forward-mode tangents, allowed: none")

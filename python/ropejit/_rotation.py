@@ -19,6 +19,7 @@ class Rotation(Kind):
     spec: a dict or JSON ("The spec as JSON"), without dtype, heads and head_dim, which the tensors say.
     form: likewise: "positions" is "ids" (default), "start", "offsets" or "ragged"; "angles", "padding" and
         "context_parallel" as there, the last with "ranks", how many share each sequence, and "rank", which this is.
+        "grouped_q": of `store` alone, where q has a dimension of groups, as many as k has heads, before its heads.
     dims: the order of the tensors' dimensions: batch, sequence (tokens), heads, dim (lanes) as letters b, s, h and d;
         b, h or both may be absent.
     """
@@ -256,12 +257,12 @@ def made_once(make):
     def pick(*values):
         if not _is_compiling():
             return made(*values)
-        return _traces.Traced(*texts(*[_settled(value) for value in values]))
+        return _traces.Traced(*texts(*[settled(value) for value in values]))
 
     return pick
 
 
-def _settled(value):
+def settled(value):
     """A trace may leave a number open; these two ways settle it. A float becomes a tuple of its text."""
     if type(value) is float:
         return (value.hex(),)

@@ -15,7 +15,7 @@ _ANGLES_OF_TWO = ("half", "full", "repeated")
 _ANGLES_OF_ONE = ("complex", "cos_sin", "radians")
 _FORM_KEYS = (
     "positions", "angles", "padding", "overlaps_previous", "ready_lists", "table_dtype", "strides", "context_parallel",
-    "ranks", "rank", "norm_statistics", "norm_sums", "statistics_only",
+    "ranks", "rank", "norm_statistics", "norm_sums", "statistics_only", "grouped_q",
 )
 _KINDS = ("start", "ids", "offsets", "ragged")
 
@@ -48,6 +48,8 @@ def checked_form(form):
         raise ValueError(f"form.positions: found {form['positions']!r}, allowed: {', '.join(_KINDS)}")
     tables_of(form)
     ranks_of(form)
+    if form.get("grouped_q") not in (None, True, False):
+        raise ValueError(f"form.grouped_q: found {form['grouped_q']!r}, allowed: true, false")
     return {**form, "positions": kind}
 
 
@@ -88,7 +90,8 @@ def _fill(target, path, key, value):
         raise ValueError(f"{path}{key}: found {target[key]!r}, allowed: {value!r}, which is what the tensors have")
 
 
-_KEY_OPERANDS, _KEY_OPERAND_LENGTH = 7, 6  # as in site.h
+_KEY_OPERANDS, _KEY_OPERAND_LENGTH = 9, 7  # as in site.h, and so is this
+_TABLES = {16: "page_lists", 17: "block_table"}
 
 
 def operand_of(spec, name):
@@ -116,10 +119,14 @@ def norm_of(spec, name):
     return norm
 
 
+def _bits(dtype):
+    return "32" if dtype == _torch.INT32 else "64"
+
+
 def make_kernel(spec, form, in_place, rows_word, key):
     """The kernel for a Site's key (site.h), its spec and form dicts. rows_word: what rows of a cache are, "rows" or
     "slots". Raises NativeError."""
-    device_type, device, dtype, table_dtype, table_width, positions_dtype, gapless = key[:_KEY_OPERANDS]
+    device_type, device, dtype, table_dtype, table_width, positions_dtype, gapless, requests, places = key[:_KEY_OPERANDS]
     spec = dict(spec)
     form = {name: value for name, value in form.items() if name not in ("ranks", "rank")}
     spec.setdefault("schema", 1)
@@ -127,7 +134,7 @@ def make_kernel(spec, form, in_place, rows_word, key):
     stores = False  # then tensors say themselves what is written
     for number, name in enumerate(NAMES):
         at = _KEY_OPERANDS + number * _KEY_OPERAND_LENGTH
-        heads, dim, out_dtype, rows_dtype, weight_dtype, is_beside = key[at : at + _KEY_OPERAND_LENGTH]
+        heads, dim, out_dtype, rows_dtype, weight_dtype, is_beside, is_split = key[at : at + _KEY_OPERAND_LENGTH]
         operand = dict(operand_of(spec, name))
         spec.pop(name, None)
         if heads == 0:
@@ -138,9 +145,11 @@ def make_kernel(spec, form, in_place, rows_word, key):
         if out_dtype != 0:
             _fill(operand, f"spec.{name}.", "dtype_out", _torch.NAMES[out_dtype])
         if rows_dtype != 0:
-            form[f"{name}_rows"] = rows_word + ("32" if rows_dtype == _torch.INT32 else "64")
+            form[f"{name}_rows"] = _TABLES.get(rows_dtype) or rows_word + _bits(rows_dtype)
         if is_beside:
             form[f"{name}_beside"] = True
+        if is_split:
+            form[f"{name}_split"] = True
         if weight_dtype != 0:
             norm = {word: value for word, value in operand["norm"].items() if value is not None}
             _fill(norm, f"spec.{name}.norm.", "weight_dtype", _torch.NAMES[weight_dtype])
@@ -152,10 +161,14 @@ def make_kernel(spec, form, in_place, rows_word, key):
         rotary_dim = rotary_dim_of(form, table_width, is_complex)
         if rotary_dim is not None and "partial_rotary_factor" not in spec:
             _fill(spec, "spec.", "rotary_dim", rotary_dim)
+    if requests:
+        form["token_requests"] = "ids32"
+    if places != 0:
+        form["token_places"] = "ids" + _bits(places)
     form["placement"] = "in_place" if in_place else "out_of_place"
     form.setdefault("strides", "contiguous" if gapless else "free")
     if form["positions"] in ("ids", "offsets"):
-        form["positions"] += "32" if positions_dtype == _torch.INT32 else "64"
+        form["positions"] += _bits(positions_dtype)
     output = None if stores else output_dtype(spec)
     return service_for(device_type == 1, device).kernel(json.dumps(spec), json.dumps(form), output)
 

@@ -95,6 +95,7 @@ std::string store_text(const PlanOperand& operand) {
   std::string text = operand.in_place()                ? "written over itself"
                      : operand.rows == CacheRows::none ? fmt::format("to {}_out", to_string(operand.name))
                                                        : fmt::format("to the {} of a cache", to_string(operand.rows));
+  if (operand.split_lanes != 0) text += fmt::format(", its lanes in groups of {}", operand.split_lanes);
   if (operand.is_written_beside()) text += fmt::format(", and beside it {}", to_string(operand.beside));
   return text + fmt::format(", {}{}", to_string(operand.dtype_out), groups);
 }
@@ -114,6 +115,11 @@ void add_operands(llvm::json::OStream& out, const RopeSpec& spec, const KernelCl
     attribute(out, "placement", to_string(operand.placement));
     attribute(out, "dtype_out", to_string(operand.dtype_out));
     attribute(out, "rows", to_string(operand.rows));
+    if (operand.has_page_table()) {
+      attribute(out, "token_requests", to_string(operand.requests));
+      attribute(out, "token_places", to_string(operand.places));
+    }
+    if (operand.split_lanes != 0) attribute(out, "split_lanes", operand.split_lanes);
     if (operand.is_written_beside()) attribute(out, "beside", to_string(operand.beside));
     if (!operand.has_store) attribute(out, "has_store", false);
     if (operand.group_heads != 0) attribute(out, "group_heads", operand.group_heads);

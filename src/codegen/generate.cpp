@@ -37,10 +37,12 @@ FamilyTemplate template_of(const KernelClass& kernel_class, const Variant& varia
 }
 
 KernelParams params_of(const KernelClass& kernel_class) {
+  if (kernel_class.has_more_stores()) return KernelParams::store;
+  if (kernel_class.has_page_table()) return KernelParams::page_table;
   if (kernel_class.has_groups()) return KernelParams::group;
   if (kernel_class.has_stage_numbers()) return KernelParams::stage;
   if (kernel_class.has_statistic_in_memory()) return KernelParams::statistic;
-  if (kernel_class.has_store_beside()) return KernelParams::beside;
+  if (kernel_class.stores_beside() > 0) return KernelParams::beside;
   if (kernel_class.is_prologue()) return KernelParams::prologue;
   return kernel_class.operands.size() > 2 ? KernelParams::more : KernelParams::rope;
 }

@@ -7,7 +7,7 @@ namespace ropejit::internal {
 KernelSource generic_source() {
   KernelSource source;
   source.entry = kGenericEntry;
-  source.params = KernelParams::group;
+  source.params = KernelParams::store;
   // Not const: a compiler may not know what will be written there.
   source.text = fmt::format(
       "#include \"generic.cuh\"\n\n"

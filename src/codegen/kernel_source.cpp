@@ -7,8 +7,9 @@
 namespace ropejit::internal {
 
 const char* struct_of(KernelParams params) noexcept {
-  constexpr const char* kNames[] = {"LaunchParams",    "MoreLaunchParams", "PrologueParams", "BesideParams",
-                                    "StatisticParams", "StageParams",      "GroupParams"};
+  constexpr const char* kNames[] = {"LaunchParams", "MoreLaunchParams", "PrologueParams",
+                                    "BesideParams", "StatisticParams",  "StageParams",
+                                    "GroupParams",  "PageTableParams",  "StoreParams"};
   return kNames[static_cast<int>(params)];
 }
 

@@ -12,13 +12,15 @@ inline constexpr const char* kStepsSymbol = "rope_steps";
 
 /// Which parameters a kernel takes (launch_params.cuh). Each has the ones before it at its beginning.
 enum class KernelParams {
-  rope,       ///< LaunchParams
-  more,       ///< MoreLaunchParams, of more than two operands
-  prologue,   ///< PrologueParams, of operands with a norm or with slots
-  beside,     ///< BesideParams, of an operand that is written to a tensor beside its cache
-  statistic,  ///< StatisticParams, of a norm whose statistic is read from memory or written there
-  stage,      ///< StageParams, of stages that read numbers beside the lanes
-  group,      ///< GroupParams, of a first operand whose heads lie in groups
+  rope,        ///< LaunchParams
+  more,        ///< MoreLaunchParams, of more than two operands
+  prologue,    ///< PrologueParams, of operands with a norm or with slots
+  beside,      ///< BesideParams, of an operand that is written to a tensor beside its cache
+  statistic,   ///< StatisticParams, of a norm whose statistic is read from memory or written there
+  stage,       ///< StageParams, of stages that read numbers beside the lanes
+  group,       ///< GroupParams, of a first operand whose heads lie in groups
+  page_table,  ///< PageTableParams, of an operand that goes where a page table says
+  store,       ///< StoreParams, of two operands that are written beside their caches, or of lanes in groups
 };
 const char* struct_of(KernelParams params) noexcept;  ///< its name in launch_params.cuh
 

@@ -182,6 +182,21 @@ std::string why_groups_refuse(const KernelClass& kernel_class, const Work& work)
                      group, row.groups);
 }
 
+/// A word is written to one group of lanes.
+std::string why_split_refuses(const KernelClass& kernel_class, const Work& work) {
+  for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
+    const std::uint32_t split = kernel_class.operands[i].split_lanes;
+    const RowSplit& row = work.operands[i].row;
+    const bool rotates = kernel_class.operands[i].rotates();
+    const std::uint32_t lanes =
+        std::max(rotates ? row.out_word_lanes : 1U, !rotates || row.still_words > 0 ? row.copy_lanes : 1U);
+    if (split != 0 && lanes > split) {
+      return fmt::format("{} lanes of a word would be written to groups of {}", lanes, split);
+    }
+  }
+  return {};
+}
+
 /// Whether half the threads would take a row in several rounds, or could not hold a token that is normed as a whole.
 /// More than 256 are for such alone.
 bool needs_threads(const KernelClass& kernel_class, Variant variant) {
@@ -231,6 +246,7 @@ std::string why_illegal(const KernelClass& kernel_class, const Variant& variant)
                        split.pairs_per_thread);
   }
   if (std::string why = why_groups_refuse(kernel_class, work); !why.empty()) return why;
+  if (std::string why = why_split_refuses(kernel_class, work); !why.empty()) return why;
   if (std::string why = why_norms_refuse(kernel_class, work); !why.empty()) return why;
   if (!rotates && variant.family != Family::flat) return "nothing rotates: there are no angles to share";
   if (variant.family == Family::shared) {

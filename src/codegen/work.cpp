@@ -17,7 +17,7 @@ RowSplit split_of(const KernelClass& kernel_class, const Variant& variant, const
                      operand.first_lane,
                      operand.rotates() ? kernel_class.rotary_dim : 0,
                      operand.writes_whole_rows(),
-                     norms_part ? operand.norm.first_lane | operand.norm.lanes : 0};
+                     (norms_part ? operand.norm.first_lane | operand.norm.lanes : 0) | operand.split_lanes};
   return split_row(row, kernel_class.layout == Layout::interleaved, kernel_class.layout_out == Layout::interleaved,
                    variant.access_bytes / element, element, variant.family != Family::universal,
                    variant.heads_per_thread);

@@ -107,6 +107,15 @@ LaunchForm form_of(const WarmForm& form, const RopeSpec& spec, bool of_prologue)
   if (!of_prologue) return own;
   if (!spec.k) own.k_rows = CacheRows::none;
   if (!spec.v) own.v_rows = CacheRows::none;
+  // What is said of stores that are not there.
+  own.k_beside = own.k_beside && spec.k;
+  own.k_split = own.k_split && spec.k;
+  own.v_beside = own.v_beside && spec.v;
+  const auto is_table = [](CacheRows rows) { return rows == CacheRows::page_lists || rows == CacheRows::block_table; };
+  if (!is_table(own.k_rows) && !is_table(own.v_rows)) {
+    own.token_requests = TokenRequests::sequences;
+    own.token_places = TokenPlaces::positions;
+  }
   return own;
 }
 

@@ -49,6 +49,8 @@ class HostKernel : public LoadedKernel {
       case KernelParams::statistic: return run_thread_with<StatisticParams>(params);
       case KernelParams::stage: return run_thread_with<StageParams>(params);
       case KernelParams::group: return run_thread_with<GroupParams>(params);
+      case KernelParams::page_table: return run_thread_with<PageTableParams>(params);
+      case KernelParams::store: return run_thread_with<StoreParams>(params);
     }
   }
   template <class Params>

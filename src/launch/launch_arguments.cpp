@@ -2,6 +2,7 @@
 
 #include "codegen/work.hpp"
 #include "launch/operand_args.hpp"
+#include "launch/page_table_arguments.hpp"
 #include "launch/stage_arguments.hpp"
 #include "launch/statistic_arguments.hpp"
 #include "launch/stride_arithmetic.hpp"
@@ -18,7 +19,7 @@ LaunchStatus refuse(const char* reason) noexcept { return {ErrorCode::invalid_ar
 
 /// LaunchParams::plain.
 bool is_plain(const KernelClass& kernel_class, const RopeArgs& args, const LaunchArguments& arguments) noexcept {
-  const BesideParams& params = arguments.params;
+  const StoreParams& params = arguments.params;
   const bool ids = args.positions.source == PositionSource::ids32 || args.positions.source == PositionSource::ids64;
   if (ids && params.position_token_stride != 1) return false;
   if (args.batch == 1) return true;
@@ -28,8 +29,10 @@ bool is_plain(const KernelClass& kernel_class, const RopeArgs& args, const Launc
     const TensorStrides& strides = strides_of(params, i);
     apart |= strides.in_sequence;
     // Of pages it is the stride between them.
-    if (!kernel_class.operands[i].has_slots()) apart |= strides.out_sequence;
-    if (kernel_class.operands[i].beside == Beside::apart) apart |= params.beside.sequence;
+    if (!kernel_class.operands[i].has_pages()) apart |= strides.out_sequence;
+    if (kernel_class.operands[i].beside == Beside::apart) apart |= beside_of(kernel_class, params, i).sequence;
+    // A token's sequence is looked up.
+    if (kernel_class.operands[i].has_page_table()) return false;
   }
   return ids && apart == 0;
 }
@@ -145,19 +148,22 @@ struct SlotWords {
   const char* no_slots;
   const char* count;
   const char* stride;
+  const char* no_list;
 };
 constexpr SlotWords kSlotWords[kMostOperands] = {
     {},  // q has no rows, nor has the gate
-    {"k_block_size, k_slot_count or k_slot_stride: found a number, allowed with other k_rows than slots: 0, "
+    {"k_block_size, k_slot_count or k_slot_stride: found a number, allowed with other k_rows than slots and pages: 0, "
      "kEveryToken and 1",
      "k_slot_count: found less than 0 or more than batch * tokens, allowed: that, or kEveryToken",
      "k_slot_stride: found less than 0 or one that reaches beyond any address space, allowed: elements from a token's "
-     "slot to the next"},
-    {"v_block_size, v_slot_count or v_slot_stride: found a number, allowed with other v_rows than slots: 0, "
+     "slot to the next",
+     "k_slot_stride: found other than 1, allowed with k_rows of page_lists or block_table: 1"},
+    {"v_block_size, v_slot_count or v_slot_stride: found a number, allowed with other v_rows than slots and pages: 0, "
      "kEveryToken and 1",
      "v_slot_count: found less than 0 or more than batch * tokens, allowed: that, or kEveryToken",
      "v_slot_stride: found less than 0 or one that reaches beyond any address space, allowed: elements from a token's "
-     "slot to the next"},
+     "slot to the next",
+     "v_slot_stride: found other than 1, allowed with v_rows of page_lists or block_table: 1"},
 };
 
 /// The pages of operands that have slots. Their lists and capacities are checked where those of rows are.
@@ -167,13 +173,14 @@ const char* fill_pages(const KernelClass& kernel_class, const RopeArgs& args, La
     const SlotWords& words = kSlotWords[name];
     std::size_t i = 0;
     while (i < kernel_class.operands.size() && kernel_class.operands[i].name != static_cast<OperandName>(name)) ++i;
-    if (i == kernel_class.operands.size() || !kernel_class.operands[i].has_slots()) {
+    if (i == kernel_class.operands.size() || !kernel_class.operands[i].has_pages()) {
       if (given != SlotArgs{}) return words.no_slots;
       continue;
     }
     if (!out.has_work[i]) continue;
     if (given.count < kEveryToken || given.count > out.tokens) return words.count;
     if (given.stride < 0 || reaches_too_far(out.tokens, given.stride)) return words.stride;
+    if (kernel_class.operands[i].has_page_table() && given.stride != 1) return words.no_list;
     OperandLines& lines = out.params.lines[i];
     lines.block_size = long_divisor(given.block_size);
     lines.slot_count = given.count == kEveryToken ? out.tokens : given.count;
@@ -187,10 +194,10 @@ const char* check_cache_rows(const KernelClass& kernel_class, const RopeArgs& ar
   if (kernel_class.form.k_rows == CacheRows::none && kernel_class.form.v_rows == CacheRows::none) return nullptr;
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
     const PlanOperand& operand = kernel_class.operands[i];
-    if (operand.rows == CacheRows::none || !out.has_work[i]) continue;
+    if (operand.rows == CacheRows::none || operand.has_page_table() || !out.has_work[i]) continue;
     const bool of_k = operand.name == OperandName::k;
     const void* const rows = args_of(args, operand.name).rows;
-    if (rows == nullptr && operand.has_slots() && args_of(args, operand.name).slots.count == 0) continue;
+    if (rows == nullptr && operand.has_pages() && args_of(args, operand.name).slots.count == 0) continue;
     if (rows == nullptr) {
       return of_k ? "k_rows: found null, allowed: a device pointer" : "v_rows: found null, allowed: a device pointer";
     }
@@ -215,7 +222,7 @@ void fill_lines(const KernelClass& kernel_class, const RopeArgs& args, LaunchArg
     lines.in_head = strides.in_head;
     lines.out_token = strides.out_token;
     lines.out_head = strides.out_head;
-    if (!kernel_class.operands[i].has_slots()) continue;
+    if (!kernel_class.operands[i].has_pages()) continue;
     const OperandArgs given = args_of(args, kernel_class.operands[i].name);
     lines.slots = given.rows;
     lines.capacity = given.cache_rows;
@@ -232,9 +239,12 @@ const char* refuse_prologue(const RopeArgs& args) noexcept {
   return brings_statistics(args) ? refuse_statistics(args) : nullptr;
 }
 
-/// The strides of q's groups, which tensors of most forms do not have.
+/// The strides of q's groups and of k's, which tensors of most forms do not have.
 const char* check_groups(const KernelClass& kernel_class, const RopeArgs& args) noexcept {
   const LaunchForm& form = kernel_class.form;
+  if (args.k_split_stride != kContiguous && !form.k_split) {
+    return "k_split_stride: found a number, allowed: kContiguous (the form has no k_split)";
+  }
   if (args.q_group_stride != kContiguous && !form.grouped_q) {
     return "q_group_stride: found a number, allowed: kContiguous (the form has no grouped_q)";
   }
@@ -271,6 +281,7 @@ LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& ar
   if (const char* why = fill_positions(kernel_class, args, params)) return refuse(why);
   if (const char* why = fill_table(kernel_class, args, params, out.aligned.table)) return refuse(why);
   if (const char* why = check_cache_rows(kernel_class, args, out)) return refuse(why);
+  if (const char* why = fill_page_tables(kernel_class, args, out)) return refuse(why);
   out.is_prologue = kernel_class.is_prologue();
   if (out.is_prologue) {
     if (const char* why = fill_pages(kernel_class, args, out)) return refuse(why);

@@ -29,9 +29,9 @@ inline void clear(LaunchParams& params) noexcept {
 struct LaunchArguments {
   LaunchArguments() noexcept { clear(params); }
 
-  /// All but the blocks, the steps and the plan's numbers (PreparedConstants); `more`, `lines`, `beside`, `statistic`
-  /// and `numbers` for operands that have work alone, and where the class's kernels take them.
-  GroupParams params;
+  /// All but the blocks, the steps and the plan's numbers (PreparedConstants); `more`, `lines`, `beside`, `statistic`,
+  /// `numbers`, `table` and `second_beside` for operands that have work alone, and where the class's kernels take them.
+  StoreParams params;
   bool is_prologue = false;                    ///< KernelClass::is_prologue
   std::uint32_t tokens = 0;                    ///< tokens of all sequences; 0: nothing to launch
   std::array<bool, kMostOperands> has_work{};  ///< operands of the class that are neither left out nor idle

@@ -30,7 +30,9 @@ struct OperandMembers {
   const void* RopeArgs::*rows = nullptr;
   std::int64_t RopeArgs::*cache_rows = nullptr;
   SlotMembers slots = {};
-  TensorView RopeArgs::*beside = nullptr;  ///< what is written beside the cache: of k alone
+  TensorView RopeArgs::*beside = nullptr;  ///< what is written beside the cache
+  PageTable RopeArgs::*table = nullptr;
+  std::int64_t RopeArgs::*split_stride = nullptr;  ///< of k alone
 
   bool has_stages() const { return weight != nullptr; }
 };
@@ -50,7 +52,9 @@ constexpr OperandMembers members_of(OperandName name) noexcept {
               &RopeArgs::k_rows,
               &RopeArgs::k_cache_rows,
               {&RopeArgs::k_block_size, &RopeArgs::k_slot_count, &RopeArgs::k_slot_stride},
-              &RopeArgs::k_beside};
+              &RopeArgs::k_beside,
+              &RopeArgs::k_page_table,
+              &RopeArgs::k_split_stride};
     case OperandName::v:
       return {&RopeArgs::v,
               &RopeArgs::v_out,
@@ -62,7 +66,9 @@ constexpr OperandMembers members_of(OperandName name) noexcept {
               &RopeArgs::v_norm_statistic_out,
               &RopeArgs::v_rows,
               &RopeArgs::v_cache_rows,
-              {&RopeArgs::v_block_size, &RopeArgs::v_slot_count, &RopeArgs::v_slot_stride}};
+              {&RopeArgs::v_block_size, &RopeArgs::v_slot_count, &RopeArgs::v_slot_stride},
+              &RopeArgs::v_beside,
+              &RopeArgs::v_page_table};
     case OperandName::gate: return {&RopeArgs::gate, &RopeArgs::gate_out};
   }
   return {&RopeArgs::q,      &RopeArgs::q_out,         &RopeArgs::q_norm_weight,    &RopeArgs::q_norm_bias,
@@ -85,7 +91,9 @@ struct OperandArgs {
   const void* rows;
   std::int64_t cache_rows;
   SlotArgs slots;
-  const void* beside;  ///< the first element of what is written beside the cache
+  const TensorView* beside;  ///< what is written beside the cache; null: no such tensor is given
+  const PageTable* table;    ///< null: the operand has none
+  std::int64_t split_stride;
 
   bool is_given() const { return in->data != nullptr; }
 };
@@ -99,7 +107,21 @@ inline OperandArgs args_of(const RopeArgs& args, OperandName name) noexcept {
           has_rows ? args.*members.cache_rows : 0,
           has_rows ? SlotArgs{args.*members.slots.block_size, args.*members.slots.count, args.*members.slots.stride}
                    : SlotArgs{},
-          members.beside != nullptr ? (args.*members.beside).data : nullptr};
+          members.beside != nullptr && (args.*members.beside).data != nullptr ? &(args.*members.beside) : nullptr,
+          members.table != nullptr ? &(args.*members.table) : nullptr,
+          members.split_stride != nullptr ? args.*members.split_stride : kContiguous};
+}
+
+/// Where the parameters of what operand `index` writes beside its cache, apart from what it reads, are.
+inline BesideStore& beside_of(const KernelClass& kernel_class, StoreParams& params, std::size_t index) noexcept {
+  for (std::size_t i = 0; i < index; ++i) {
+    if (kernel_class.operands[i].beside == Beside::apart) return params.second_beside;
+  }
+  return params.beside;
+}
+inline const BesideStore& beside_of(const KernelClass& kernel_class, const StoreParams& params,
+                                    std::size_t index) noexcept {
+  return beside_of(kernel_class, const_cast<StoreParams&>(params), index);
 }
 
 /// The operands of a class and of a launch side by side: visit(index, operand, args) for those of the class, in its

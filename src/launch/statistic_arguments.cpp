@@ -74,7 +74,7 @@ struct OperandBoxes {
 
 /// `sequence` strides are what TensorStrides have, which is what a token gains beyond the token stride.
 OperandBoxes boxes_of(const KernelClass& kernel_class, std::size_t i, const RopeArgs& args,
-                      const GroupParams& params) noexcept {
+                      const StoreParams& params) noexcept {
   const PlanOperand& operand = kernel_class.operands[i];
   const TensorStrides& strides = strides_of(params, i);
   const std::int64_t element = size_of(kernel_class.dtype);
@@ -97,7 +97,7 @@ OperandBoxes boxes_of(const KernelClass& kernel_class, std::size_t i, const Rope
   std::array<std::int64_t, 4> count = {args.batch, args.tokens, heads, lanes};
   std::int64_t batch_stride = strides.out_sequence + args.tokens * strides.out_token;
   const OperandArgs given = args_of(args, operand.name);
-  if (operand.has_slots()) {
+  if (operand.has_pages()) {
     count[0] = (given.cache_rows - 1) / given.slots.block_size + 1;
     count[1] = given.slots.block_size;
     batch_stride = strides.out_sequence;
@@ -110,9 +110,10 @@ OperandBoxes boxes_of(const KernelClass& kernel_class, std::size_t i, const Rope
                                                {batch_stride, strides.out_token, strides.out_head, strides.out_lane},
                                                first, element_out);
   if (!operand.in_place()) boxes.writes = with_groups(boxes.writes, strides.out_head, params.groups.out);
+  if (operand.split_lanes != 0) boxes.writes = split(boxes.writes, operand.split_lanes, params.split_stride);
   boxes.writes_beside = operand.beside == Beside::in_place ? boxes.reads : boxes.writes;
   if (operand.beside == Beside::apart) {
-    const BesideStore& beside = params.beside;
+    const BesideStore& beside = beside_of(kernel_class, params, i);
     boxes.writes_beside = byte_box(
         beside.out, {args.batch, args.tokens, heads, operand.head_dim},
         {beside.sequence + args.tokens * beside.token, beside.token, beside.head, beside.lane}, 0, element_out);

@@ -9,8 +9,8 @@
 namespace ropejit::internal {
 
 /// A box: the elements base + sum over d of i_d * stride[d], 0 <= i_d < count[d]. The fifth dimension is of tensors
-/// whose heads lie in groups. Strides and base in one unit (elements of one size, or bytes). Counts are at least 1;
-/// |count * stride| is below 2^61 for every dimension.
+/// whose heads, or lanes, lie in groups. Strides and base in one unit (elements of one size, or bytes). Counts are at
+/// least 1; |count * stride| is below 2^61 for every dimension.
 struct StridedBox {
   std::int64_t base = 0;
   std::array<std::int64_t, 5> count = {1, 1, 1, 1, 1};
@@ -40,6 +40,15 @@ inline StridedBox grouped(StridedBox box, std::int64_t heads, std::int64_t head_
   box.stride[2] = group_stride * box.width;
   box.count[4] = heads;
   box.stride[4] = head_stride * box.width;
+  return box;
+}
+
+/// The same where the lanes lie in groups of `lanes` that are split_stride apart, side by side within each.
+inline StridedBox split(StridedBox box, std::int64_t lanes, std::int64_t split_stride) noexcept {
+  box.count[3] /= lanes;
+  box.stride[3] = split_stride * box.width;
+  box.count[4] = lanes;
+  box.stride[4] = box.width;
   return box;
 }
 

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "launch/operand_args.hpp"
+#include "launch/operand_words.hpp"
 #include "launch/stride_arithmetic.hpp"
 #include "launch/strided_box.hpp"
 
@@ -17,6 +18,7 @@ struct Tensor {
   std::int64_t head_stride = 0;
   std::int64_t lane_stride = 0;
   std::int64_t group_stride = 0;  // where heads lie in groups
+  std::int64_t split_stride = 0;  // where lanes do
 };
 
 struct Shape {
@@ -26,6 +28,7 @@ struct Shape {
   std::int64_t head_dim;
   std::int64_t element;          // bytes
   std::int64_t group_heads = 0;  // heads of a group; 0: there are none
+  std::int64_t split_lanes = 0;  // lanes of a group; 0: there are none
 };
 
 /// `group_stride` is read where the shape has groups.
@@ -44,9 +47,23 @@ bool resolve(const TensorView& view, std::int64_t group_stride, const Shape& sha
   return !reaches_too_far(shape.heads / shape.group_heads, tensor.group_stride);
 }
 
+/// The same of pages in which a head's lanes lie in groups: [pages, heads, groups, places, lanes] without gaps.
+bool resolve_split(const TensorView& view, std::int64_t split_stride, const Shape& shape, Tensor& tensor) noexcept {
+  const std::int64_t lanes = shape.split_lanes;
+  tensor.data = static_cast<const char*>(view.data);
+  tensor.lane_stride = 1;
+  tensor.token_stride = stride_or(view.token_stride, lanes);
+  tensor.split_stride = stride_or(split_stride, shape.tokens * lanes);
+  tensor.head_stride = stride_or(view.head_stride, shape.tokens * shape.head_dim);
+  tensor.batch_stride = stride_or(view.batch_stride, shape.tokens * shape.heads * shape.head_dim);
+  return !reaches_too_far(shape.batch, tensor.batch_stride) && !reaches_too_far(shape.tokens, tensor.token_stride) &&
+         !reaches_too_far(shape.heads, tensor.head_stride) &&
+         !reaches_too_far(shape.head_dim / lanes, tensor.split_stride);
+}
+
 /// Strides of dimensions of one element do not matter. Groups are for forms that promise nothing.
 bool is_contiguous(const Tensor& tensor, const Shape& shape) noexcept {
-  if (shape.group_heads != 0) return false;
+  if (shape.group_heads != 0 || shape.split_lanes != 0) return false;
   const std::int64_t row = shape.heads * shape.head_dim;
   return tensor.lane_stride == 1 && (shape.heads == 1 || tensor.head_stride == shape.head_dim) &&
          (shape.tokens == 1 || tensor.token_stride == row) &&
@@ -61,6 +78,7 @@ std::uint64_t alignment_bits(const Tensor& tensor, const Shape& shape) noexcept 
   if (shape.tokens > 1) bits |= static_cast<std::uint64_t>(tensor.token_stride * element);
   if (shape.heads > 1) bits |= static_cast<std::uint64_t>(tensor.head_stride * element);
   if (shape.group_heads != 0) bits |= static_cast<std::uint64_t>(tensor.group_stride * element);
+  if (shape.split_lanes != 0) bits |= static_cast<std::uint64_t>(tensor.split_stride * element);
   return bits;
 }
 
@@ -69,6 +87,7 @@ StridedBox box_of(const Tensor& tensor, const Shape& shape, std::int64_t first_l
   const StridedBox box = byte_box(tensor.data, {shape.batch, shape.tokens, shape.heads, lanes},
                                   {tensor.batch_stride, tensor.token_stride, tensor.head_stride, tensor.lane_stride},
                                   first_lane, shape.element);
+  if (shape.split_lanes != 0) return split(box, shape.split_lanes, tensor.split_stride);
   if (shape.group_heads == 0) return box;
   return grouped(box, shape.group_heads, tensor.head_stride, tensor.group_stride);
 }
@@ -80,7 +99,7 @@ struct Side {
   Tensor in;
   Tensor out;
   bool contiguous = false;
-  bool has_slots = false;
+  bool has_pages = false;
   StridedBox reads;
   StridedBox writes;
   // Of operands that are written beside their cache: there, which in place is where they are read.
@@ -193,43 +212,69 @@ const PairWords& words_of(OperandName first, OperandName second) noexcept {
   return kPairs[kFirstOf[number(first)] + number(second) - number(first) - 1];
 }
 
-// The words of refusals of what is written beside k's cache.
-constexpr const char* kBesideNotInForm = "k_beside: found a pointer, allowed: null (the form has no k_beside)";
-constexpr const char* kBesideAlone = "k_beside: found a pointer without k.data, allowed: both or neither";
-constexpr const char* kBesideGiven = "k_beside: found a pointer, allowed in place: none (k itself is written)";
-constexpr const char* kBesideMissing = "k_beside: found null, allowed: a device pointer";
-constexpr const char* kBesideUnaligned = "k_beside: found a pointer that is not aligned to its element";
-constexpr const char* kBesideTooFar = "k_beside: found a stride that reaches beyond any address space";
-constexpr const char* kBesideRepeats =
-    "k_beside: elements overlap, allowed: strides under which every element is distinct";
-constexpr const char* kBesideAliases =
-    "k_beside: overlaps an input, allowed: separate memory (the in_place form writes k itself)";
-constexpr const char* kBesideOverlaps[kMostOperands] = {
-    "q_out and k_beside: overlap, allowed: separate memory",
-    "k_out and k_beside: overlap, allowed: separate memory",
-    "k_beside and v_out: overlap, allowed: separate memory",
-    "k_beside and gate_out: overlap, allowed: separate memory",
+/// The words of refusals of what an operand writes beside its cache.
+struct BesideWords {
+  const char* not_in_form;
+  const char* alone;
+  const char* given;
+  const char* missing;
+  const char* unaligned;
+  const char* too_far;
+  const char* repeats;
+  const char* aliases;
+  const char* overlaps[kMostOperands];  // what that operand writes
+  const char* overlaps_beside;          // what another writes beside its cache
+  const char* in_place_overlaps;
+  const char* in_place_aliases;
 };
+template <Part Name>
+constexpr BesideWords beside_words_of() {
+  return {
+      kJoined<Name, "_beside: found a pointer, allowed: null (the form has no ", Name, "_beside)">,
+      kJoined<Name, "_beside: found a pointer without ", Name, ".data, allowed: both or neither">,
+      kJoined<Name, "_beside: found a pointer, allowed in place: none (", Name, " itself is written)">,
+      kJoined<Name, "_beside: found null, allowed: a device pointer">,
+      kJoined<Name, "_beside: found a pointer that is not aligned to its element">,
+      kJoined<Name, "_beside: found a stride that reaches beyond any address space">,
+      kJoined<Name, "_beside: elements overlap, allowed: strides under which every element is distinct">,
+      kJoined<Name, "_beside: overlaps an input, allowed: separate memory (the in_place form writes ", Name,
+              " itself)">,
+      {kJoined<"q_out and ", Name, "_beside: overlap, allowed: separate memory">,
+       kJoined<"k_out and ", Name, "_beside: overlap, allowed: separate memory">,
+       kJoined<Name, "_beside and v_out: overlap, allowed: separate memory">,
+       kJoined<Name, "_beside and gate_out: overlap, allowed: separate memory">},
+      "k_beside and v_beside: overlap, allowed: separate memory",
+      kJoined<Name, ": overlaps what another operand writes, allowed with ", Name, "_beside in place: separate memory">,
+      kJoined<Name, ": overlaps what another operand reads, allowed with ", Name, "_beside in place: separate memory">,
+  };
+}
+constexpr BesideWords kBesideWords[kMostOperands] = {{}, beside_words_of<"k">(), beside_words_of<"v">(), {}};
+const BesideWords& beside_words(OperandName name) noexcept { return kBesideWords[static_cast<std::size_t>(name)]; }
 
-const char* check_beside(const KernelClass& kernel_class, const PlanOperand& operand, const RopeArgs& args,
+constexpr const char* kSplitTooFar = "k_split_stride: found a stride that reaches beyond any address space";
+constexpr const char* kSplitLanes =
+    "k_out.lane_stride: found other than 1, allowed with k_split: that, as a group's lanes lie side by side";
+
+const char* check_beside(const KernelClass& kernel_class, const PlanOperand& operand, const OperandArgs& given,
                          Side& side) noexcept {
+  const BesideWords& words = beside_words(operand.name);
   const bool in_place = operand.beside == Beside::in_place;
-  if (in_place && args.k_beside.data != nullptr) return kBesideGiven;
-  if (!in_place && args.k_beside.data == nullptr) return kBesideMissing;
+  if (in_place && given.beside != nullptr) return words.given;
+  if (!in_place && given.beside == nullptr) return words.missing;
   side.beside_shape = side.shape;
   side.beside_shape.element = side.out_shape.element;
   side.beside = side.in;
   if (!in_place) {
-    if (!resolve(args.k_beside, kContiguous, side.beside_shape, side.beside)) return kBesideTooFar;
+    if (!resolve(*given.beside, kContiguous, side.beside_shape, side.beside)) return words.too_far;
     const auto address = reinterpret_cast<std::uintptr_t>(side.beside.data);
-    if (address % static_cast<std::uintptr_t>(side.beside_shape.element) != 0) return kBesideUnaligned;
+    if (address % static_cast<std::uintptr_t>(side.beside_shape.element) != 0) return words.unaligned;
   }
   const bool whole_rows = operand.writes_whole_rows_beside();
   side.writes_beside = box_of(side.beside, side.beside_shape, whole_rows ? 0 : operand.first_lane,
                               whole_rows ? operand.head_dim : kernel_class.rotary_dim);
   const bool contiguous = is_contiguous(side.beside, side.beside_shape);
   if (!contiguous && !is_injective(side.writes_beside)) {
-    return in_place ? words_of(operand.name).repeats : kBesideRepeats;
+    return in_place ? words_of(operand.name).repeats : words.repeats;
   }
   side.contiguous = side.contiguous && contiguous;
   return nullptr;
@@ -238,7 +283,7 @@ const char* check_beside(const KernelClass& kernel_class, const PlanOperand& ope
 /// Of an operand that nothing is done to, its tensor is not looked at.
 const char* check_idle(const PlanOperand& operand, const OperandArgs& given) noexcept {
   if (given.out->data != nullptr) return words_of(operand.name).out_unused;
-  return given.beside != nullptr ? kBesideNotInForm : nullptr;
+  return given.beside != nullptr ? beside_words(operand.name).not_in_form : nullptr;
 }
 
 const char* check_side(const KernelClass& kernel_class, const PlanOperand& operand, const OperandArgs& given,
@@ -249,7 +294,7 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
   const std::int64_t row = static_cast<std::int64_t>(operand.heads) * operand.head_dim;
   if (to_cache && (given.cache_rows < 1 || given.cache_rows > kMaxReach / row)) return words.cache_rows;
   const std::int64_t block_size = given.slots.block_size;
-  if (operand.has_slots() && (block_size < 1 || block_size > given.cache_rows)) return words.block_size;
+  if (operand.has_pages() && (block_size < 1 || block_size > given.cache_rows)) return words.block_size;
   side.shape = {args.batch,         args.tokens, operand.heads, operand.head_dim, size_of(kernel_class.dtype),
                 operand.group_heads};
   side.out_shape = side.shape;
@@ -257,7 +302,7 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
   if (to_cache) {
     side.out_shape.batch = 1;
     side.out_shape.tokens = given.cache_rows;
-    if (operand.has_slots()) {
+    if (operand.has_pages()) {
       side.out_shape.batch = (given.cache_rows - 1) / block_size + 1;
       side.out_shape.tokens = block_size;
     }
@@ -266,7 +311,13 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
   if (!in_place && given.out->data == nullptr) return words.out_missing;
   if (!resolve(*given.in, args.q_group_stride, side.shape, side.in)) return words.too_far;
   side.out = side.in;
-  if (!in_place && !resolve(*given.out, args.q_out_group_stride, side.out_shape, side.out)) return words.too_far;
+  if (operand.split_lanes != 0) {
+    side.out_shape.split_lanes = operand.split_lanes;
+    if (stride_or(given.out->lane_stride, 1) != 1) return kSplitLanes;
+    if (!resolve_split(*given.out, given.split_stride, side.out_shape, side.out)) return kSplitTooFar;
+  } else if (!in_place && !resolve(*given.out, args.q_out_group_stride, side.out_shape, side.out)) {
+    return words.too_far;
+  }
   if (reinterpret_cast<std::uintptr_t>(side.in.data) % static_cast<std::uintptr_t>(side.shape.element) != 0 ||
       reinterpret_cast<std::uintptr_t>(side.out.data) % static_cast<std::uintptr_t>(side.out_shape.element) != 0) {
     return words.unaligned;
@@ -278,17 +329,17 @@ const char* check_side(const KernelClass& kernel_class, const PlanOperand& opera
   side.writes = in_place ? side.reads : box_of(side.out, side.out_shape, first, lanes);
   const bool out_contiguous = is_contiguous(side.out, side.out_shape);
   if (operand.has_store && !out_contiguous && !is_injective(side.writes)) return words.repeats;
-  side.has_slots = operand.has_slots();
+  side.has_pages = operand.has_pages();
   // Pages have strides of their own, whatever the form promises.
-  side.contiguous = (out_contiguous || side.has_slots) && (in_place || is_contiguous(side.in, side.shape));
-  if (operand.is_written_beside()) return check_beside(kernel_class, operand, args, side);
-  return given.beside != nullptr ? kBesideNotInForm : nullptr;
+  side.contiguous = (out_contiguous || side.has_pages) && (in_place || is_contiguous(side.in, side.shape));
+  if (operand.is_written_beside()) return check_beside(kernel_class, operand, given, side);
+  return given.beside != nullptr ? beside_words(operand.name).not_in_form : nullptr;
 }
 
 TensorStrides strides_of(const Side& side, bool to_cache) noexcept {
   const std::int64_t tokens = side.shape.tokens;
   const bool alone = side.shape.batch == 1;
-  if (side.has_slots) {
+  if (side.has_pages) {
     return {alone ? 0 : sequence_stride(side.in.batch_stride, side.in.token_stride, tokens),
             side.in.token_stride,
             side.in.head_stride,
@@ -305,23 +356,29 @@ TensorStrides strides_of(const Side& side, bool to_cache) noexcept {
           side.out.token_stride, side.out.head_stride, side.out.lane_stride};
 }
 
-/// What k is written to beside its cache, against all that the operands write and read.
+/// What an operand is written to beside its cache, against all that the operands write and read.
 const char* check_overlaps_beside(const KernelClass& kernel_class, const LaunchArguments& arguments, const Sides& sides,
-                                  std::size_t k) noexcept {
+                                  std::size_t i) noexcept {
   const auto& operands = kernel_class.operands;
-  const StridedBox& beside = sides[k].writes_beside;
-  const bool in_place = operands[k].beside == Beside::in_place;
+  const StridedBox& beside = sides[i].writes_beside;
+  const BesideWords& words = beside_words(operands[i].name);
+  const bool in_place = operands[i].beside == Beside::in_place;
   for (std::size_t j = 0; j < operands.size(); ++j) {
-    // In place k is what it reads, and that no output is an input is said by check_overlaps.
-    if (!arguments.has_work[j] || (in_place && j == k)) continue;
+    // In place it is what it reads, and that no output is an input is said by check_overlaps.
+    if (!arguments.has_work[j] || (in_place && j == i)) continue;
     if (!are_disjoint(beside, sides[j].writes)) {
-      if (!in_place) return kBesideOverlaps[static_cast<std::size_t>(operands[j].name)];
-      const PairWords& words =
-          j < k ? words_of(operands[j].name, operands[k].name) : words_of(operands[k].name, operands[j].name);
-      return j < k ? words.both_in_place : words.first_in_place;
+      if (!in_place) return words.overlaps[static_cast<std::size_t>(operands[j].name)];
+      if (operands[i].name == OperandName::v) return words.in_place_overlaps;
+      const PairWords& pair =
+          j < i ? words_of(operands[j].name, operands[i].name) : words_of(operands[i].name, operands[j].name);
+      return j < i ? pair.both_in_place : pair.first_in_place;
+    }
+    if (j != i && operands[j].is_written_beside() && !are_disjoint(beside, sides[j].writes_beside)) {
+      return words.overlaps_beside;
     }
     if (operands[j].in_place() || are_disjoint(beside, sides[j].reads)) continue;
-    return in_place ? words_of(operands[k].name, operands[j].name).written_over_input : kBesideAliases;
+    if (!in_place) return words.aliases;
+    return j < i ? words.in_place_aliases : words_of(operands[i].name, operands[j].name).written_over_input;
   }
   return nullptr;
 }
@@ -329,7 +386,7 @@ const char* check_overlaps_beside(const KernelClass& kernel_class, const LaunchA
 /// Whether two caches are other rows of one pool, each of them with slots of single rows: which rows belong to which is
 /// the lists' to say then (a pool of pages that hold k's places and then v's, whose slots count all rows).
 bool are_rows_of_one_pool(const Side& a, const Side& b) noexcept {
-  if (!a.has_slots || !b.has_slots || a.out_shape.tokens != 1 || b.out_shape.tokens != 1) return false;
+  if (!a.has_pages || !b.has_pages || a.out_shape.tokens != 1 || b.out_shape.tokens != 1) return false;
   if (a.out_shape.element != b.out_shape.element || a.out.batch_stride != b.out.batch_stride ||
       a.out.head_stride != b.out.head_stride || a.out.lane_stride != b.out.lane_stride) {
     return false;
@@ -387,7 +444,7 @@ AccessWidths alignment_of(const KernelClass& kernel_class, const LaunchArguments
       if (!side.contiguous || side.out.lane_stride != 1) return {};
       in |= reinterpret_cast<std::uintptr_t>(side.in.data);
       beside = reinterpret_cast<std::uintptr_t>(side.beside.data);
-      widths.out[i] = width_of(beside | (side.has_slots ? alignment_bits(side.out, side.out_shape)
+      widths.out[i] = width_of(beside | (side.has_pages ? alignment_bits(side.out, side.out_shape)
                                                         : reinterpret_cast<std::uintptr_t>(side.out.data)));
     } else {
       if (side.in.lane_stride != 1 || side.out.lane_stride != 1) return {};
@@ -419,7 +476,7 @@ const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, 
         } else if (given.out->data != nullptr) {
           why = words_of(operand.name).out_alone;
         } else if (given.beside != nullptr) {
-          why = kBesideAlone;
+          why = beside_words(operand.name).alone;
         }
         return why == nullptr;
       });
@@ -430,7 +487,7 @@ const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, 
       if (kernel_class.find(name) != nullptr) continue;
       if (given.is_given()) return words_of(name).not_in_class;
       if (given.out->data != nullptr) return words_of(name).out_alone;
-      if (given.beside != nullptr) return kBesideAlone;
+      if (given.beside != nullptr) return beside_words(name).alone;
     }
   }
   if ((why = check_overlaps(kernel_class, out, sides)) != nullptr) return why;
@@ -445,12 +502,13 @@ const char* fill_tensors(const KernelClass& kernel_class, const RopeArgs& args, 
       };
       out.params.groups = {gained(sides[i].in), gained(sides[i].out)};
     }
+    if (operand.split_lanes != 0) out.params.split_stride = sides[i].out.split_stride;
     if (operand.beside == Beside::apart) {
       const Tensor& beside = sides[i].beside;
       const std::int64_t sequence =
           args.batch == 1 ? 0 : sequence_stride(beside.batch_stride, beside.token_stride, args.tokens);
-      out.params.beside = {const_cast<char*>(beside.data), sequence, beside.token_stride, beside.head_stride,
-                           beside.lane_stride};
+      beside_of(kernel_class, out.params, i) = {const_cast<char*>(beside.data), sequence, beside.token_stride,
+                                                beside.head_stride, beside.lane_stride};
     }
   }
   out.aligned = alignment_of(kernel_class, out, sides);

@@ -114,7 +114,7 @@ bool find_side(const KernelClass& kernel_class, const PlanOperand& operand, cons
   side.beside = operand.beside == Beside::in_place ? &side.in : nullptr;
   if ((given.beside != nullptr) != (operand.beside == Beside::apart)) return false;
   if (operand.beside == Beside::apart) {
-    if (!find_rows(args.k_beside, operand, bytes_of(operand.dtype_out), args.batch, args.tokens, side.second) ||
+    if (!find_rows(*given.beside, operand, bytes_of(operand.dtype_out), args.batch, args.tokens, side.second) ||
         !are_apart(side.in, side.second)) {
       return false;
     }
@@ -126,7 +126,7 @@ bool find_side(const KernelClass& kernel_class, const PlanOperand& operand, cons
     if (to_cache && (given.cache_rows < 1 || given.cache_rows > kMostCacheRows)) return false;
     const std::int64_t batch = to_cache ? 1 : args.batch;
     const std::int64_t rows = to_cache ? given.cache_rows : args.tokens;
-    const bool found = operand.has_slots()
+    const bool found = operand.has_pages()
                            ? find_pages(*given.out, operand, given, side)
                            : find_rows(*given.out, operand, bytes_of(operand.dtype_out), batch, rows, side.apart);
     if (!found || !are_apart(side.in, side.apart)) return false;
@@ -134,13 +134,13 @@ bool find_side(const KernelClass& kernel_class, const PlanOperand& operand, cons
   }
   // The fast kernels of a contiguous form take nothing else; let the general checks send it to the universal one.
   return kernel_class.form.strides != Strides::contiguous ||
-         (side.in.stride == side.in.row && (operand.has_slots() || side.out->stride == side.out->row) &&
+         (side.in.stride == side.in.row && (operand.has_pages() || side.out->stride == side.out->row) &&
           (side.beside == nullptr || side.beside->stride == side.beside->row));
 }
 
 TensorStrides strides_of(const PlanOperand& operand, const Side& side) noexcept {
   const std::int64_t head = operand.head_dim;
-  if (operand.has_slots()) {
+  if (operand.has_pages()) {
     return {0, side.in.token_stride, head, 1, side.page_stride, side.out->token_stride, side.head_stride, 1};
   }
   return {0, side.in.token_stride, head, 1, 0, side.out->token_stride, head, 1};
@@ -165,7 +165,7 @@ std::uint64_t alignment_bits_of_output(const KernelClass& kernel_class, const Pl
   const std::int64_t element = bytes_of(operand.dtype_out);
   const std::uint64_t beside =
       side.beside == nullptr ? 0 : alignment_bits(kernel_class, operand, *side.beside, element);
-  if (!operand.has_slots()) return beside | alignment_bits(kernel_class, operand, *side.out, element);
+  if (!operand.has_pages()) return beside | alignment_bits(kernel_class, operand, *side.out, element);
   return beside | side.out->first |
          static_cast<std::uint64_t>((side.page_stride | side.out->token_stride | side.head_stride) * element);
 }
@@ -173,7 +173,7 @@ std::uint64_t alignment_bits_of_output(const KernelClass& kernel_class, const Pl
 }  // namespace
 
 bool fill_token_rows(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept {
-  if (kernel_class.form.grouped_q) return false;
+  if (kernel_class.form.grouped_q || kernel_class.form.k_split) return false;
   const std::int64_t element = bytes_of(kernel_class.dtype);
   Side sides[kMostOperands];
   std::uint64_t in_bits = 0;
@@ -200,8 +200,8 @@ bool fill_token_rows(const KernelClass& kernel_class, const RopeArgs& args, Laun
         set_operand(out.params, i, reinterpret_cast<const void*>(side.in.first),
                     reinterpret_cast<void*>(side.out->first), strides_of(operand, side), given);
         if (operand.beside == Beside::apart) {
-          out.params.beside = {reinterpret_cast<void*>(side.second.first), 0, side.second.token_stride,
-                               operand.head_dim, 1};
+          beside_of(kernel_class, out.params, i) = {reinterpret_cast<void*>(side.second.first), 0,
+                                                    side.second.token_stride, operand.head_dim, 1};
         }
         in_bits |= alignment_bits(kernel_class, operand, side.in, element);
         out.aligned.out[i] = width_of(alignment_bits_of_output(kernel_class, operand, side));

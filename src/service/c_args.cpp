@@ -69,6 +69,18 @@ TensorView view_of_beside(const ropejit_tensor& tensor) noexcept {
 }
 
 // Likewise.
+PageTable view_of_table(const ropejit_page_table& table) noexcept {
+  PageTable result;
+  result.pages = table.pages;
+  result.first_entries = table.first_entries;
+  result.last_page_lengths = table.last_page_lengths;
+  result.requests = table.requests;
+  result.entries = table.entries;
+  if (table.row_stride != 0) result.row_stride = table.row_stride;
+  return result;
+}
+
+// Likewise.
 template <class View>
 View view_of_statistic(const ropejit_statistic& statistic) noexcept {
   View result;
@@ -126,8 +138,17 @@ const char* read_operand(const ropejit_operand& operand, unsigned& seen, RopeArg
   if (members.beside != nullptr) {
     out.*members.beside = view_of_beside(operand.beside);
   } else if (operand.beside.data != nullptr) {
-    return "args.operands: found a beside of q or v, or of the gate, allowed: null (k alone is written beside its "
-           "cache)";
+    return "args.operands: found a beside of q or of the gate, allowed: null (neither has a cache)";
+  }
+  if (members.table != nullptr) {
+    out.*members.table = view_of_table(operand.page_table);
+  } else if (operand.page_table.pages != nullptr) {
+    return "args.operands: found a page_table of q or of the gate, allowed: null (neither has a cache)";
+  }
+  if (members.split_stride != nullptr) {
+    if (operand.split_stride != 0) out.*members.split_stride = operand.split_stride;
+  } else if (operand.split_stride != 0) {
+    return "args.operands: found a split_stride of another operand than k, allowed: 0";
   }
   if (members.rows != nullptr) {
     out.*members.rows = operand.rows;
@@ -185,6 +206,8 @@ const char* read_complete(const ropejit_args& args, RopeArgs& out) noexcept {
   out.tokens = args.tokens;
   out.token_count = args.token_count;
   out.flags = args.flags;
+  out.token_requests = args.token_requests;
+  out.token_places = args.token_places;
   if (args.operands != nullptr) return read_operands(args, out);
   if (args.operand_count != 0) return "args.operand_count: found other than 0 without operands, allowed: 0";
   out.q = view(args.q);

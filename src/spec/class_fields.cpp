@@ -142,6 +142,11 @@ std::string operand_config(const PlanOperand& operand) {
   if (operand.round_rotation) others += ", .round_rotation = true";
   if (!operand.has_store) others += ", .no_store = true";
   if (operand.group_heads != 0) others += fmt::format(", .group_heads = {}", operand.group_heads);
+  if (operand.has_page_table()) {
+    others += fmt::format(",\n         .requests = ropejit::TokenRequests::{}, .places = ropejit::TokenPlaces::{}",
+                          to_string(operand.requests), to_string(operand.places));
+  }
+  if (operand.split_lanes != 0) others += fmt::format(", .split_lanes = {}", operand.split_lanes);
   const std::string beside =
       operand.is_written_beside() ? fmt::format(", .beside = ropejit::Beside::{}", to_string(operand.beside)) : "";
   return fmt::format(
@@ -157,6 +162,10 @@ std::string operand_name(const PlanOperand& operand, DType dtype) {
   if (operand.group_heads != 0) text += fmt::format("_by{}", operand.group_heads);
   if (operand.dtype_out != dtype) text += fmt::format("to_{}", to_string(operand.dtype_out));
   if (operand.rows != CacheRows::none) text += fmt::format("_{}", to_string(operand.rows));
+  if (operand.has_page_table()) {
+    text += fmt::format("_of_{}_at_{}", to_string(operand.requests), to_string(operand.places));
+  }
+  if (operand.split_lanes != 0) text += fmt::format("_split{}", operand.split_lanes);
   if (operand.is_written_beside()) text += fmt::format("_beside_{}", to_string(operand.beside));
   const std::string stages = stages_text(operand);
   return stages.empty() ? text : fmt::format("{}_{}", text, stages);
@@ -180,6 +189,7 @@ std::vector<std::uint32_t> operand_numbers(const PlanOperand& operand) {
   words.insert(words.end(), {flag(temperature.steps), flag(temperature.plus_one), flag(temperature.round_tau)});
   words.insert(words.end(), {flag(operand.round_bias), flag(operand.round_scale), flag(operand.round_rotation),
                              flag(!operand.has_store), operand.group_heads});
+  words.insert(words.end(), {number_of(operand.requests), number_of(operand.places), operand.split_lanes});
   return words;
 }
 

@@ -30,6 +30,32 @@ struct RequireFields {
   void flag(const char*, const bool&, FormWords) {}
 };
 
+bool is_page_table(CacheRows rows) { return rows == CacheRows::page_lists || rows == CacheRows::block_table; }
+bool has_pages(CacheRows rows) {
+  return rows == CacheRows::slots32 || rows == CacheRows::slots64 || is_page_table(rows);
+}
+
+// What is said of stores that are not there.
+void validate_stores(const LaunchForm& form) {
+  const auto bad = [](const char* key, const char* found, const char* allowed) {
+    return field_error(ErrorCode::invalid_argument, key, found, allowed);
+  };
+  if (form.k_beside && form.k_rows == CacheRows::none) throw bad("k_beside", "true", "false without k_rows");
+  if (form.v_beside && form.v_rows == CacheRows::none) throw bad("v_beside", "true", "false without v_rows");
+  if (form.k_split && !has_pages(form.k_rows)) {
+    throw bad("k_split", "true", "false, or k_rows of slots32, slots64, page_lists or block_table");
+  }
+  if (is_page_table(form.k_rows) || is_page_table(form.v_rows)) return;
+  if (form.token_requests != TokenRequests::sequences) {
+    throw bad("token_requests", to_string(form.token_requests),
+              "sequences, or k_rows or v_rows of page_lists or block_table");
+  }
+  if (form.token_places != TokenPlaces::positions) {
+    throw bad("token_places", to_string(form.token_places),
+              "positions, or k_rows or v_rows of page_lists or block_table");
+  }
+}
+
 }  // namespace
 
 LaunchForm read_form(const ObjectReader& reader, std::initializer_list<std::string_view> other_keys) {
@@ -51,9 +77,7 @@ void validate_form(const LaunchForm& form) {
   if (form.ready_lists && !form.overlaps_previous) {
     throw field_error(ErrorCode::invalid_argument, "ready_lists", "true", "false without overlaps_previous");
   }
-  if (form.k_beside && form.k_rows == CacheRows::none) {
-    throw field_error(ErrorCode::invalid_argument, "k_beside", "true", "false without k_rows");
-  }
+  validate_stores(form);
 }
 
 }  // namespace internal

@@ -40,6 +40,10 @@ void visit_fields(F& form, V& visitor) {
   visitor.flag("norm_sums", form.norm_sums, FormWords{});
   visitor.flag("statistics_only", form.statistics_only, FormWords{});  // the operands' stores
   visitor.flag("grouped_q", form.grouped_q, FormWords{});              // q's heads
+  visitor.choice("token_requests", form.token_requests, FormWords{});  // the stores of k and v, as all of the next
+  visitor.choice("token_places", form.token_places, FormWords{});
+  visitor.flag("v_beside", form.v_beside, FormWords{});
+  visitor.flag("k_split", form.k_split, FormWords{});
 }
 
 }  // namespace ropejit::internal

@@ -57,7 +57,8 @@ void validate_together(const RopeSpec& spec, const LaunchForm& form) {
       throw field_error(ErrorCode::invalid_argument, name, "true", "false without norm_statistics");
     }
   }
-  if (form.statistics_only && (form.k_rows != CacheRows::none || form.v_rows != CacheRows::none || form.k_beside)) {
+  // What is written beside a cache has its rows.
+  if (form.statistics_only && (form.k_rows != CacheRows::none || form.v_rows != CacheRows::none)) {
     throw field_error(ErrorCode::invalid_argument, "statistics_only", "true",
                       "false with k_rows, v_rows or k_beside, as nothing is stored");
   }

@@ -10,6 +10,9 @@
 namespace ropejit::internal {
 namespace {
 
+// The bytes of a group of lanes where a cache has a head's lanes in groups.
+constexpr std::uint32_t kSplitBytes = 16;
+
 Stage stage_of(StageName name) {
   switch (name) {
     case StageName::bias: return Stage::bias;
@@ -130,10 +133,25 @@ PlanOperand lower_operand(OperandName name, const char* word, const Operand& ope
   const bool apart = rows != CacheRows::none || is_copied(name);
   lowered.placement = apart ? Placement::out_of_place : placement;
   lowered.rows = rows;
+  if (lowered.has_page_table()) {
+    lowered.requests = form.token_requests;
+    lowered.places = form.token_places;
+  }
+  if (name == OperandName::k && form.k_split) {
+    lowered.split_lanes = kSplitBytes / static_cast<std::uint32_t>(size_of(lowered.dtype_out));
+  }
   if (is_beside) lowered.beside = placement == Placement::in_place ? Beside::in_place : Beside::apart;
   if (lowered.writes_over_itself() && lowered.dtype_out != spec.dtype) {
     throw field_error(ErrorCode::invalid_argument, fmt::format("{}.dtype_out", word), to_string(lowered.dtype_out),
                       fmt::format("{} in place, or another out of place", to_string(spec.dtype)));
+  }
+  if (lowered.split_lanes != 0 && lowered.head_dim % lowered.split_lanes != 0) {
+    throw field_error(ErrorCode::invalid_argument, "k_split", "true",
+                      fmt::format("false, or a head_dim of k that is a multiple of {}", lowered.split_lanes));
+  }
+  if (name == OperandName::v && lowered.writes_over_itself() && lowered.stages.empty()) {
+    throw field_error(ErrorCode::invalid_argument, "v_beside", "true",
+                      "false in place, where a v without stages is as it was, or true out of place");
   }
   if (name != OperandName::q && lowered.writes_over_itself() && lowered.stages.empty()) {
     throw field_error(ErrorCode::invalid_argument, fmt::format("{}.rotates", word), "false",
@@ -158,7 +176,7 @@ void lower_operands(const RopeSpec& spec, const LaunchForm& form, RotationPlan& 
     kernel_class.operands.front().group_heads = static_cast<std::uint32_t>(spec.q.heads / spec.k->heads);
   }
   if (spec.k) add(OperandName::k, "k", *spec.k, form.k_rows, form.k_beside);
-  if (spec.v) add(OperandName::v, "v", *spec.v, form.v_rows);
+  if (spec.v) add(OperandName::v, "v", *spec.v, form.v_rows, form.v_beside);
   if (spec.gate) add(OperandName::gate, "gate", *spec.gate, CacheRows::none);
   if (llvm::all_of(kernel_class.operands, [](const PlanOperand& one) { return one.is_idle(); })) {
     throw field_error(ErrorCode::invalid_argument, "q.rotates", "false",

@@ -25,6 +25,8 @@ const char* to_string(AngleSource value) noexcept { return internal::name_of(val
 const char* to_string(Padding value) noexcept { return internal::name_of(value); }
 const char* to_string(ContextParallel value) noexcept { return internal::name_of(value); }
 const char* to_string(CacheRows value) noexcept { return internal::name_of(value); }
+const char* to_string(TokenRequests value) noexcept { return internal::name_of(value); }
+const char* to_string(TokenPlaces value) noexcept { return internal::name_of(value); }
 const char* to_string(Tuning value) noexcept { return internal::name_of(value); }
 const char* to_string(OnMiss value) noexcept { return internal::name_of(value); }
 

@@ -110,9 +110,19 @@ inline constexpr std::array kNames<ContextParallel>{Named{ContextParallel::none,
                                                     Named{ContextParallel::contiguous, "contiguous"},
                                                     Named{ContextParallel::zigzag, "zigzag"}};
 template <>
-inline constexpr std::array kNames<CacheRows>{Named{CacheRows::none, "none"}, Named{CacheRows::rows32, "rows32"},
-                                              Named{CacheRows::rows64, "rows64"}, Named{CacheRows::slots32, "slots32"},
-                                              Named{CacheRows::slots64, "slots64"}};
+inline constexpr std::array kNames<CacheRows>{Named{CacheRows::none, "none"},
+                                              Named{CacheRows::rows32, "rows32"},
+                                              Named{CacheRows::rows64, "rows64"},
+                                              Named{CacheRows::slots32, "slots32"},
+                                              Named{CacheRows::slots64, "slots64"},
+                                              Named{CacheRows::page_lists, "page_lists"},
+                                              Named{CacheRows::block_table, "block_table"}};
+template <>
+inline constexpr std::array kNames<TokenRequests>{Named{TokenRequests::sequences, "sequences"},
+                                                  Named{TokenRequests::ids32, "ids32"}};
+template <>
+inline constexpr std::array kNames<TokenPlaces>{Named{TokenPlaces::positions, "positions"},
+                                                Named{TokenPlaces::ids32, "ids32"}, Named{TokenPlaces::ids64, "ids64"}};
 template <>
 inline constexpr std::array kNames<Tuning>{Named{Tuning::off, "off"}, Named{Tuning::on_demand, "on_demand"},
                                            Named{Tuning::background, "background"}};

@@ -95,9 +95,14 @@ struct PlanOperand {
   bool has_store = true;             ///< false: of its row nothing but the norm's statistic is written
   /// Its heads lie in groups of so many, which have a stride of their own; 0: all heads have one.
   std::uint32_t group_heads = 0;
+  TokenRequests requests = TokenRequests::sequences;  ///< with a page table only, as places
+  TokenPlaces places = TokenPlaces::positions;
+  /// A head's lanes are written in groups of so many, which have a stride of their own; 0: they are not.
+  std::uint32_t split_lanes = 0;
 
-  /// Whether it goes to pages of a cache by slots, whose strides every launch says.
-  bool has_slots() const { return rows == CacheRows::slots32 || rows == CacheRows::slots64; }
+  /// Whether it goes to pages of a cache, by slots or by a table; every launch says their strides.
+  bool has_pages() const { return rows == CacheRows::slots32 || rows == CacheRows::slots64 || has_page_table(); }
+  bool has_page_table() const { return rows == CacheRows::page_lists || rows == CacheRows::block_table; }
   bool in_place() const { return placement == Placement::in_place; }
   bool is_written_beside() const { return beside != Beside::none; }
   /// Whether lanes are written where they are read, by one store or the other.
@@ -183,7 +188,7 @@ struct KernelClass {
   /// same.
   bool is_prologue() const {
     return llvm::any_of(operands, [](const PlanOperand& one) {
-      return one.is_staged() || one.has_slots() || one.beside == Beside::apart;
+      return one.is_staged() || one.has_pages() || one.beside == Beside::apart;
     });
   }
   /// Whether they take StageParams.
@@ -196,9 +201,19 @@ struct KernelClass {
   }
   /// Whether they take GroupParams: the first operand's heads lie in groups.
   bool has_groups() const { return !operands.empty() && operands.front().group_heads != 0; }
-  /// Whether they take BesideParams: some operand is written to a tensor beside its cache.
-  bool has_store_beside() const {
-    return llvm::any_of(operands, [](const PlanOperand& one) { return one.beside == Beside::apart; });
+  /// How many operands are written to tensors beside their caches. With one, kernels take BesideParams; the second
+  /// one's tensor is in StoreParams.
+  std::size_t stores_beside() const {
+    return static_cast<std::size_t>(
+        llvm::count_if(operands, [](const PlanOperand& one) { return one.beside == Beside::apart; }));
+  }
+  /// Whether they take PageTableParams.
+  bool has_page_table() const {
+    return llvm::any_of(operands, [](const PlanOperand& one) { return one.has_page_table(); });
+  }
+  /// Whether they take StoreParams.
+  bool has_more_stores() const {
+    return stores_beside() > 1 || llvm::any_of(operands, [](const PlanOperand& one) { return one.split_lanes != 0; });
   }
   /// Whether they take StatisticParams: some norm's statistic is read from memory or written there.
   bool has_statistic_in_memory() const {

@@ -33,6 +33,12 @@ bool needs_even(const KernelClass& kernel_class) {
          kernel_class.form.positions != PositionSource::ragged;
 }
 
+/// Whether tokens of several sequences stand at the same places.
+bool counts_in_sequences(const KernelClass& kernel_class, const PlanOperand& operand) {
+  return operand.has_page_table() && operand.places == TokenPlaces::positions &&
+         kernel_class.form.positions == PositionSource::ragged;
+}
+
 }  // namespace
 
 Workload::Workload(const Target& target, const KernelClass& kernel_class, std::int64_t tokens, std::size_t guard)
@@ -43,7 +49,7 @@ Workload::Workload(const Target& target, const KernelClass& kernel_class, std::i
   make_positions(target, kernel_class);
   if (kernel_class.reads_table()) make_table(target, kernel_class);
   for (const PlanOperand& operand : kernel_class.operands) {
-    make_rows(target, operand);
+    make_rows(target, kernel_class, operand);
     make_stages(target, kernel_class, operand);
     make_statistic(target, operand);
   }
@@ -52,15 +58,55 @@ Workload::Workload(const Target& target, const KernelClass& kernel_class, std::i
   }
 }
 
-void Workload::make_rows(const Target& target, const PlanOperand& operand) {
+void Workload::make_rows(const Target& target, const KernelClass& kernel_class, const PlanOperand& operand) {
   if (operand.rows == CacheRows::none) return;
   const OperandMembers members = members_of(operand.name);
   const auto count = static_cast<std::size_t>(tokens_);
-  args_.*members.cache_rows = rows_of(operand);
-  if (operand.has_slots()) args_.*members.slots.block_size = kBlockSize;
+  args_.*members.cache_rows = rows_of(kernel_class, operand);
+  if (operand.has_pages()) args_.*members.slots.block_size = kBlockSize;
+  if (operand.has_page_table()) return make_page_table(target, kernel_class, operand);
   args_.*members.rows = operand.rows == CacheRows::rows32 || operand.rows == CacheRows::slots32
                             ? static_cast<const void*>(put(target, buffers_, counted_up<std::int32_t>(count)))
                             : put(target, buffers_, counted_up<std::int64_t>(count));
+}
+
+// Requests that have all pages each, for tokens that stand at their own numbers. Where places are counted in each
+// ragged sequence, each has pages of its own: no place is two tokens'.
+void Workload::make_page_table(const Target& target, const KernelClass& kernel_class, const PlanOperand& operand) {
+  const bool by_sequence = counts_in_sequences(kernel_class, operand);
+  const std::int64_t sequences = by_sequence ? args_.positions.sequences : kMostSequences;
+  std::vector<std::int32_t> first = {0};
+  std::vector<std::int32_t> owners;  // of tokens
+  std::int64_t most = 0;
+  for (std::int64_t i = 0; i < sequences; ++i) {
+    const std::int64_t begin = by_sequence ? tokens_ * i / sequences : 0;
+    const std::int64_t end = by_sequence ? tokens_ * (i + 1) / sequences : tokens_;
+    const std::int64_t pages = (end - begin + kBlockSize - 1) / kBlockSize;
+    most = std::max(most, pages);
+    first.push_back(first.back() + static_cast<std::int32_t>(pages));
+    if (by_sequence) owners.insert(owners.end(), static_cast<std::size_t>(end - begin), static_cast<std::int32_t>(i));
+  }
+  const auto page_of = [&](std::int64_t i, std::int64_t entry) {
+    return (by_sequence ? first[static_cast<std::size_t>(i)] : 0) + static_cast<std::int32_t>(entry);
+  };
+  const bool is_lists = operand.rows == CacheRows::page_lists;
+  std::vector<std::int32_t> pages;
+  for (std::int64_t i = 0; i < sequences; ++i) {
+    const std::int64_t own = first[static_cast<std::size_t>(i + 1)] - first[static_cast<std::size_t>(i)];
+    for (std::int64_t entry = 0; entry < (is_lists ? own : most); ++entry) pages.push_back(page_of(i, entry));
+  }
+  PageTable& table = args_.*members_of(operand.name).table;
+  table.requests = sequences;
+  table.entries = is_lists ? static_cast<std::int64_t>(pages.size()) : most;
+  table.pages = put(target, buffers_, pages);
+  if (is_lists) table.first_entries = put(target, buffers_, first);
+  const auto count = static_cast<std::size_t>(tokens_);
+  if (operand.requests == TokenRequests::ids32) {
+    owners.resize(count);
+    args_.token_requests = put(target, buffers_, owners);
+  }
+  if (operand.places == TokenPlaces::ids32) args_.token_places = put(target, buffers_, counted_up<std::int32_t>(count));
+  if (operand.places == TokenPlaces::ids64) args_.token_places = put(target, buffers_, counted_up<std::int64_t>(count));
 }
 
 void Workload::make_stages(const Target& target, const KernelClass& kernel_class, const PlanOperand& operand) {
@@ -89,8 +135,12 @@ void Workload::make_statistic(const Target& target, const PlanOperand& operand) 
   (args_.*members_of(operand.name).statistic).data = put(target, buffers_, ones);
 }
 
-std::int64_t Workload::rows_of(const PlanOperand& operand) const {
-  return operand.has_slots() ? (tokens_ + kBlockSize - 1) / kBlockSize * kBlockSize : tokens_;
+std::int64_t Workload::rows_of(const KernelClass& kernel_class, const PlanOperand& operand) const {
+  // Each sequence may have a page that is not full.
+  if (counts_in_sequences(kernel_class, operand)) {
+    return (tokens_ + kBlockSize - 1) / kBlockSize * kBlockSize + kMostSequences * kBlockSize;
+  }
+  return operand.has_pages() ? (tokens_ + kBlockSize - 1) / kBlockSize * kBlockSize : tokens_;
 }
 
 void Workload::place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard) {
@@ -113,7 +163,7 @@ void Workload::place(const KernelClass& kernel_class, const PlanOperand& operand
   Placed placed{operand.name, {}, {}, {}, {}};
   placed.in = take(static_cast<std::size_t>(tokens_) * row * static_cast<std::size_t>(size_of(kernel_class.dtype)));
   placed.out = operand.in_place() ? placed.in
-                                  : take(static_cast<std::size_t>(rows_of(operand)) * row *
+                                  : take(static_cast<std::size_t>(rows_of(kernel_class, operand)) * row *
                                          static_cast<std::size_t>(size_of(operand.dtype_out)));
   if (operand.beside == Beside::in_place) written_.push_back(placed.in);
   if (operand.has_store && !operand.is_idle()) written_.push_back(placed.out);

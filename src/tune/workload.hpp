@@ -39,12 +39,13 @@ class Workload {
     OperandName name;
     Extent in;
     Extent out;        ///< in itself in place
-    Extent beside;     ///< of k that is written apart beside its cache; else empty
+    Extent beside;     ///< of what is written apart beside its cache; else empty
     Extent statistic;  ///< of a norm that hands it out; else empty
   };
   void place(const KernelClass& kernel_class, const PlanOperand& operand, std::size_t guard);
-  std::int64_t rows_of(const PlanOperand& operand) const;  ///< of its output
-  void make_rows(const Target& target, const PlanOperand& operand);
+  std::int64_t rows_of(const KernelClass& kernel_class, const PlanOperand& operand) const;  ///< of its output
+  void make_rows(const Target& target, const KernelClass& kernel_class, const PlanOperand& operand);
+  void make_page_table(const Target& target, const KernelClass& kernel_class, const PlanOperand& operand);
   void make_stages(const Target& target, const KernelClass& kernel_class, const PlanOperand& operand);
   void make_statistic(const Target& target, const PlanOperand& operand);
   void make_positions(const Target& target, const KernelClass& kernel_class);

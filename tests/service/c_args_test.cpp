@@ -16,6 +16,8 @@ using namespace ropejit::internal;
 
 namespace {
 
+const std::int32_t kNumber = 0;
+
 constexpr std::size_t kFirstVersion = offsetof(ropejit_args, table_cos);
 
 // A struct of `size` bytes and behind it what another program has in memory there.
@@ -72,6 +74,8 @@ ropejit_args every_member_set() {
   args.k_cache_rows = ++next;
   args.token_count = reinterpret_cast<const std::int32_t*>(memory + 12);
   args.flags = reinterpret_cast<std::uint32_t*>(memory);
+  args.token_requests = reinterpret_cast<const std::int32_t*>(memory + 4);
+  args.token_places = memory + 9;
   return args;
 }
 
@@ -125,6 +129,8 @@ const LaterMember kLater[] = {
     ROPEJIT_LATER(k_cache_rows, k_cache_rows),
     ROPEJIT_LATER(token_count, token_count),
     ROPEJIT_LATER(flags, flags),
+    ROPEJIT_LATER(token_requests, token_requests),
+    ROPEJIT_LATER(token_places, token_places),
 };
 #undef ROPEJIT_LATER
 
@@ -346,8 +352,10 @@ TEST_CASE("a list of operands that says something else than one launch is refuse
       {"slot_stride of q", [](Operands& operands, ropejit_args&) { operands.at(1).block_size = 16; }},
       {"slot_stride of q", [](Operands& operands, ropejit_args&) { operands.at(1).slot_count = ROPEJIT_NO_SLOTS; }},
       {"slot_stride of q", [](Operands& operands, ropejit_args&) { operands.at(1).slot_stride = 1; }},
-      {"beside of q or v", [](Operands& operands, ropejit_args& args) { operands.at(1).beside.data = &args; }},
-      {"beside of q or v", [](Operands& operands, ropejit_args& args) { operands.at(0).beside.data = &args; }},
+      {"beside of q", [](Operands& operands, ropejit_args& args) { operands.at(1).beside.data = &args; }},
+      {"page_table of q", [](Operands& operands, ropejit_args&) { operands.at(1).page_table.pages = &kNumber; }},
+      {"split_stride of another operand", [](Operands& operands, ropejit_args&) { operands.at(1).split_stride = 64; }},
+      {"split_stride of another operand", [](Operands& operands, ropejit_args&) { operands.at(0).split_stride = 64; }},
       {"unknown name", [](Operands& operands, ropejit_args&) { operands.at(1).name = 4; }},
       {"unknown name", [](Operands& operands, ropejit_args&) { operands.at(0).name = -1; }},
       {"reserved", [](Operands& operands, ropejit_args&) { operands.at(2).reserved = 1; }},
@@ -392,7 +400,8 @@ TEST_CASE("the gate is the fourth operand, in any place of the list, and has two
       {"stage of the gate", [](ropejit_operand& gate) { gate.norm_statistic_out.data = &number; }},
       {"rows of q or of the gate", [](ropejit_operand& gate) { gate.rows = &number; }},
       {"slot_stride of q or of the gate", [](ropejit_operand& gate) { gate.slot_stride = 1; }},
-      {"beside of q or v, or of the gate", [](ropejit_operand& gate) { gate.beside.data = &number; }},
+      {"beside of q or of the gate", [](ropejit_operand& gate) { gate.beside.data = &number; }},
+      {"page_table of q or of the gate", [](ropejit_operand& gate) { gate.page_table.pages = &kNumber; }},
   };
   for (const Row& row : rows) {
     operands[0] = ropejit_operand_of(ROPEJIT_GATE, &in, &out);
@@ -423,6 +432,41 @@ TEST_CASE("q alone has strides between groups of heads, of which 0 is the defaul
     REQUIRE(why != nullptr);
     CHECK(std::string(why).find("group_stride or out_group_stride of another operand than q") != std::string::npos);
   }
+}
+
+TEST_CASE("k and v have page tables and tensors beside their caches, and k a stride of groups of lanes") {
+  int in = 0;
+  ropejit_operand operands[3] = {ropejit_operand_of(ROPEJIT_Q, &in, &in), ropejit_operand_of(ROPEJIT_V, &in, &in),
+                                 ropejit_operand_of(ROPEJIT_K, &in, &in)};
+  ropejit_args args = ropejit_args_default();
+  args.operands = operands;
+  args.operand_count = 3;
+  const RopeArgs usual = rope_args(args);
+  CHECK(usual.k_page_table.pages == nullptr);
+  CHECK(usual.k_page_table.row_stride == kContiguous);
+  CHECK(usual.k_split_stride == kContiguous);
+  CHECK(usual.v_beside.data == nullptr);
+  static const std::int32_t lists[3] = {1, 2, 3};
+  operands[1].page_table = {lists, lists + 1, lists + 2, 7, 8, 0};
+  operands[2].page_table = {lists + 2, nullptr, nullptr, 9, 10, 11};
+  operands[2].split_stride = 128;
+  operands[1].beside = {&in, 0, 12, 0, 1};
+  const RopeArgs got = rope_args(args);
+  CHECK(got.v_page_table.pages == lists);
+  CHECK(got.v_page_table.first_entries == lists + 1);
+  CHECK(got.v_page_table.last_page_lengths == lists + 2);
+  CHECK(got.v_page_table.requests == 7);
+  CHECK(got.v_page_table.entries == 8);
+  CHECK(got.v_page_table.row_stride == kContiguous);
+  CHECK(got.k_page_table.pages == lists + 2);
+  CHECK(got.k_page_table.first_entries == nullptr);
+  CHECK(got.k_page_table.requests == 9);
+  CHECK(got.k_page_table.entries == 10);
+  CHECK(got.k_page_table.row_stride == 11);
+  CHECK(got.k_split_stride == 128);
+  CHECK(got.v_beside.data == &in);
+  CHECK(got.v_beside.token_stride == 12);
+  CHECK(got.v_beside.batch_stride == kContiguous);
 }
 
 TEST_CASE("an operand of a later version that asks for what this one does not have is refused") {

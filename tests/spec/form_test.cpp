@@ -43,6 +43,14 @@ TEST_CASE("a form survives JSON, whatever its fields, and equality looks at ever
   add(&LaunchForm::norm_statistics, true);
   add(&LaunchForm::norm_sums, true);
   add(&LaunchForm::statistics_only, true);
+  add(&LaunchForm::grouped_q, true);
+  add(&LaunchForm::k_rows, CacheRows::page_lists);
+  add(&LaunchForm::v_rows, CacheRows::block_table);
+  add(&LaunchForm::token_requests, TokenRequests::ids32);
+  add(&LaunchForm::token_places, TokenPlaces::ids32);
+  add(&LaunchForm::token_places, TokenPlaces::ids64);
+  add(&LaunchForm::v_beside, true);
+  add(&LaunchForm::k_split, true);
   std::set<std::string> texts;
   for (const LaunchForm& form : forms) {
     INFO(form.to_json());
@@ -86,6 +94,48 @@ TEST_CASE("k is written beside a cache only where it goes to one") {
   }
 }
 
+TEST_CASE("what is said of a store is said of one that is there") {
+  struct Row {
+    void (*change)(LaunchForm&);
+    const char* words;
+  };
+  const Row rows[] = {
+      {[](LaunchForm& form) { form.v_beside = true; }, "v_beside: found true, allowed: false without v_rows"},
+      {[](LaunchForm& form) { form.k_split = true; },
+       "k_split: found true, allowed: false, or k_rows of slots32, slots64, page_lists or block_table"},
+      {[](LaunchForm& form) {
+         form.k_split = true;
+         form.k_rows = CacheRows::rows64;
+       },
+       "k_split: found true, allowed: false, or k_rows of slots32, slots64, page_lists or block_table"},
+      {[](LaunchForm& form) {
+         form.token_requests = TokenRequests::ids32;
+         form.k_rows = form.v_rows = CacheRows::slots32;
+       },
+       "token_requests: found ids32, allowed: sequences, or k_rows or v_rows of page_lists or block_table"},
+      {[](LaunchForm& form) { form.token_places = TokenPlaces::ids64; },
+       "token_places: found ids64, allowed: positions, or k_rows or v_rows of page_lists or block_table"},
+  };
+  for (const Row& row : rows) {
+    LaunchForm form;
+    row.change(form);
+    CHECK_THROWS_WITH(internal::validate_form(form), row.words);
+  }
+  for (const CacheRows rows_of_one : {CacheRows::page_lists, CacheRows::block_table}) {
+    LaunchForm form;
+    form.token_requests = TokenRequests::ids32;
+    form.token_places = TokenPlaces::ids64;
+    form.v_rows = rows_of_one;
+    form.v_beside = true;
+    CHECK_NOTHROW(internal::validate_form(form));
+    form.v_beside = false;
+    form.v_rows = CacheRows::none;
+    form.k_rows = rows_of_one;
+    form.k_split = true;
+    CHECK_NOTHROW(internal::validate_form(form));
+  }
+}
+
 TEST_CASE("the forms that have names are what they say, and absent keys take the defaults") {
   CHECK(LaunchForm::from_json("{}") == LaunchForm{});
   CHECK(LaunchForm::in_place_ids().to_json() ==
@@ -109,6 +159,10 @@ TEST_CASE("a form with an unknown key or value is refused by name") {
       {R"({"context_parallel": 2})", "context_parallel", kParse},
       {R"({"k_rows": "rows16"})", "k_rows", kRange},
       {R"({"k_rows": [0, 1]})", "k_rows", kParse},
+      {R"({"v_rows": "pages"})", "v_rows", kRange},
+      {R"({"token_requests": "ids64"})", "token_requests", kRange},
+      {R"({"token_places": true})", "token_places", kParse},
+      {R"({"k_split": 16})", "k_split", kParse},
       {R"({"counted": 1})", "counted", kParse},
       {R"({"counted": "true"})", "counted", kParse},
       {R"({"token_count": 7})", "token_count", kParse},

@@ -114,6 +114,48 @@ TEST_CASE("k beside its cache is written as q is, and other classes' texts do no
   }
 }
 
+TEST_CASE(
+    "stores by page tables, to groups of lanes and of v beside its cache are in the class, and in no other's text") {
+  RopeSpec spec = small();
+  spec.v = Operand{2, 64, 0};
+  LaunchForm form = LaunchForm::out_of_place_ids();
+  form.k_rows = form.v_rows = CacheRows::slots64;
+  const std::string without = lower(spec, form).kernel_class.text();
+  for (const char* word : {"token_", "v_beside", "k_split"}) CHECK_FALSE(contains(without, word));
+  form.k_split = form.v_beside = true;
+  KernelClass kernel_class = lower(spec, form).kernel_class;
+  CHECK(kernel_class.text() == without + " v_beside k_split");
+  CHECK(kernel_class.find(internal::OperandName::k)->split_lanes == 8);
+  CHECK(kernel_class.find(internal::OperandName::v)->split_lanes == 0);
+  CHECK(kernel_class.find(internal::OperandName::v)->beside == Beside::apart);
+  spec.k->dtype_out = DType::fp32;
+  CHECK(lower(spec, form).kernel_class.find(internal::OperandName::k)->split_lanes == 4);
+
+  form = LaunchForm::in_place_ids();
+  form.k_rows = CacheRows::page_lists;
+  form.v_rows = CacheRows::slots32;
+  form.token_requests = TokenRequests::ids32;
+  form.token_places = TokenPlaces::ids64;
+  kernel_class = lower(spec, form).kernel_class;
+  CHECK(contains(kernel_class.text(), " k_rows=page_lists v_rows=slots32 token_requests=ids32 token_places=ids64"));
+  CHECK(kernel_class.find(internal::OperandName::k)->places == TokenPlaces::ids64);
+  CHECK(kernel_class.find(internal::OperandName::v)->places == TokenPlaces::positions);
+  CHECK(kernel_class.has_page_table());
+
+  form.v_beside = true;
+  auto error = error_of([&] { return lower(spec, form); });
+  REQUIRE(error);
+  CHECK(
+      contains(error->what(), "v_beside: found true, allowed: false in place, where a v without stages is as it was"));
+  spec.v->norm = Norm{};
+  CHECK(lower(spec, form).kernel_class.find(internal::OperandName::v)->beside == Beside::in_place);
+  form.k_split = true;
+  spec.k = Operand{2, 68, 0};
+  error = error_of([&] { return lower(spec, form); });
+  REQUIRE(error);
+  CHECK(contains(error->what(), "k_split: found true, allowed: false, or a head_dim of k that is a multiple of 8"));
+}
+
 TEST_CASE("a norm's statistic is computed, handed out or given, and classes that compute it alone do not speak of it") {
   RopeSpec spec = small();
   spec.q.norm = spec.k->norm = Norm{};

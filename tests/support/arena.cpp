@@ -73,12 +73,28 @@ std::array<Placed, 2> Arena::place_pages(const Operand& operand, DType dtype, st
       own.batch_stride = places * own.token_stride + 3 * kPadding;
       break;
     case Pages::misaligned: ++own.offset; break;
+    case Pages::lanes_apart: own = {0, kGuard, places * row, 1, places * dim, places}; break;
     case Pages::nhd: break;
   }
   own.buffer = make_buffer(dtype, pages * own.batch_stride + own.offset - kGuard);
   both[1] = own;
   both[1].offset += between;
   return both;
+}
+
+Placed Arena::place_split_pages(const Operand& operand, DType dtype, std::int64_t pages, std::int64_t places,
+                                Pages arrangement) {
+  constexpr std::int64_t kGroupBytes = 16;
+  const std::int64_t gap = arrangement == Pages::padded ? kPadding : 0;
+  Placed own;
+  own.offset = kGuard + (arrangement == Pages::misaligned ? 1 : 0);
+  own.split_lanes = kGroupBytes / size_of(dtype);
+  own.token_stride = own.split_lanes;
+  own.split_stride = places * own.split_lanes + gap;
+  own.head_stride = operand.head_dim / own.split_lanes * own.split_stride + gap;
+  own.batch_stride = operand.heads * own.head_stride + gap;
+  own.buffer = make_buffer(dtype, pages * own.batch_stride + own.offset - kGuard);
+  return own;
 }
 
 std::array<Placed, 3> Arena::place_packed(const Operand& q, const Operand& k, DType dtype, std::int64_t batch,
@@ -153,13 +169,24 @@ internal::HeadRow Arena::before(const Placed& placed, std::int64_t b, std::int64
 
 internal::HeadRow Arena::after(const Placed& placed, std::int64_t b, std::int64_t s, std::int64_t h) const {
   const Buffer& buffer = buffers_[placed.buffer];
+  if (placed.split_lanes != 0) {
+    // As far as its lanes reach: those of a head are no more than its buffer's.
+    const auto element = static_cast<std::size_t>(size_of(buffer.dtype));
+    const std::int64_t lanes = placed.head_stride / placed.split_stride * placed.split_lanes;
+    gathered_.resize(static_cast<std::size_t>(lanes) * element);
+    for (std::int64_t l = 0; l < lanes; ++l) {
+      std::memcpy(&gathered_[static_cast<std::size_t>(l) * element],
+                  &buffer.after[static_cast<std::size_t>(placed.at(b, s, h) + placed.lane(l)) * element], element);
+    }
+    return {gathered_.data(), 1};
+  }
   return {buffer.after.data() + placed.at(b, s, h) * size_of(buffer.dtype), placed.lane_stride};
 }
 
 void Arena::account_for(const Placed& placed, std::int64_t b, std::int64_t s, std::int64_t h, std::int64_t lanes) {
   std::vector<bool>& may_change = buffers_[placed.buffer].may_change;
   for (std::int64_t l = 0; l < lanes; ++l) {
-    may_change[static_cast<std::size_t>(placed.at(b, s, h) + l * placed.lane_stride)] = true;
+    may_change[static_cast<std::size_t>(placed.at(b, s, h) + placed.lane(l))] = true;
   }
 }
 

@@ -26,11 +26,17 @@ struct Placed {
   std::int64_t lane_stride = 1;
   std::int64_t group_heads = 0;  // where heads lie in groups: heads of one; else 0
   std::int64_t group_stride = 0;
+  std::int64_t split_lanes = 0;  // where lanes lie in groups: lanes of one, side by side; else 0
+  std::int64_t split_stride = 0;
 
   std::int64_t at(std::int64_t b, std::int64_t s, std::int64_t h) const {
     const std::int64_t token = offset + b * batch_stride + s * token_stride;
     if (group_heads == 0) return token + h * head_stride;
     return token + h / group_heads * group_stride + h % group_heads * head_stride;
+  }
+  /// From a head's first lane.
+  std::int64_t lane(std::int64_t l) const {
+    return split_lanes == 0 ? l * lane_stride : l / split_lanes * split_stride + l % split_lanes;
   }
 };
 
@@ -44,6 +50,10 @@ class Arena {
   /// of its buffer where caches lie side by side there.
   std::array<Placed, 2> place_pages(const Operand& operand, DType dtype, std::int64_t pages, std::int64_t places,
                                     Pages arrangement);
+  /// The same of a cache in which a head's lanes lie in groups of 16 bytes: [pages, heads, groups, places, lanes], with
+  /// gaps where `arrangement` is padded.
+  Placed place_split_pages(const Operand& operand, DType dtype, std::int64_t pages, std::int64_t places,
+                           Pages arrangement);
   /// q, k and a third tensor like k in one row for each token.
   std::array<Placed, 3> place_packed(const Operand& q, const Operand& k, DType dtype, std::int64_t batch,
                                      std::int64_t tokens);
@@ -59,7 +69,7 @@ class Arena {
   /// Once all is placed.
   void upload() const;
   void download();
-  /// Of a head, before or after the launch. Valid once downloaded.
+  /// Of a head, before or after the launch. Valid once downloaded; of lanes in groups until the next such head.
   internal::HeadRow before(const Placed& placed, std::int64_t b, std::int64_t s, std::int64_t h) const;
   internal::HeadRow after(const Placed& placed, std::int64_t b, std::int64_t s, std::int64_t h) const;
   /// The head's lanes are checked elsewhere: they may differ.
@@ -82,6 +92,7 @@ class Arena {
   const internal::Target& target_;
   std::mt19937_64 random_;
   std::vector<Buffer> buffers_;
+  mutable std::vector<unsigned char> gathered_;  // a head whose lanes lie in groups
 };
 
 /// Device memory that a launch reads: ids, lengths, counts. What it held must be there afterwards.

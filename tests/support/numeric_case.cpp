@@ -146,16 +146,24 @@ class Run {
         is_input || (given_.form.placement == Placement::in_place && !side.to_cache() && side.rotates);
     if (side.to_cache()) {
       args_.*members.cache_rows = side.list.cache_rows;
-      args_.*members.rows = put_list(side.list);
+      if (is_page_table(side.list.kind)) {
+        args_.*members.table = put_table(name == internal::OperandName::k ? given_.k_table : given_.v_table);
+      } else {
+        args_.*members.rows = put_list(side.list);
+      }
     }
     side.out = in_place ? side.in : place_output(side);
     args_.*members.in = arena_.view(side.in);
     if (!in_place) args_.*members.out = arena_.view(side.out);
-    if (has_slots(side.list.kind) && given_.pages == Pages::nhd) {
+    const bool is_split = side.out.split_lanes != 0;
+    if (is_split) args_.k_split_stride = given_.pages == Pages::nhd ? kContiguous : side.out.split_stride;
+    if (has_pages(side.list.kind) && given_.pages == Pages::nhd) {
       TensorView& view = args_.*members.out;
       view.batch_stride = view.token_stride = view.head_stride = view.lane_stride = kContiguous;
     }
-    if (name == internal::OperandName::k && given_.form.k_beside) put_beside(side);
+    const bool is_beside = (name == internal::OperandName::k && given_.form.k_beside) ||
+                           (name == internal::OperandName::v && given_.form.v_beside);
+    if (is_beside) put_beside(side, members);
     side.stages =
         put_stage_inputs(given_.spec, *side.operand, name, given_.weights_misaligned, weight_values_, inputs_, args_);
     if (side.operand->norm) put_statistic(side, members);
@@ -188,25 +196,44 @@ class Run {
     args_.*members.statistic = side.statistic->given();
   }
 
-  void put_beside(Side& side) {
+  void put_beside(Side& side, const internal::OperandMembers& members) {
     side.beside = side.in;
     if (given_.form.placement == Placement::in_place) return;
     side.beside = arena_.place(*side.operand, type_of(*side.operand), given_.batch, given_.tokens, given_.out);
-    args_.k_beside = arena_.view(*side.beside);
+    args_.*members.beside = arena_.view(*side.beside);
   }
 
   // What launches say of slots, which is k's and v's alone.
   void put_slots() {
-    if (has_slots(given_.form.k_rows) && args_.k.data != nullptr) {
+    if (has_pages(given_.form.k_rows) && args_.k.data != nullptr) {
       args_.k_block_size = given_.k_block_size;
       args_.k_slot_count = given_.k_slot_count;
-      args_.k_slot_stride = given_.k_slot_stride;
+      if (has_slots(given_.form.k_rows)) args_.k_slot_stride = given_.k_slot_stride;
     }
-    if (has_slots(given_.form.v_rows) && args_.v.data != nullptr) {
+    if (has_pages(given_.form.v_rows) && args_.v.data != nullptr) {
       args_.v_block_size = given_.v_block_size;
       args_.v_slot_count = given_.v_slot_count;
-      args_.v_slot_stride = given_.v_slot_stride;
+      if (has_slots(given_.form.v_rows)) args_.v_slot_stride = given_.v_slot_stride;
     }
+    const auto narrow = [](const std::vector<std::int64_t>& list) {
+      return std::vector<std::int32_t>(list.begin(), list.end());
+    };
+    if (given_.form.token_requests == TokenRequests::ids32) {
+      args_.token_requests = inputs_.put(narrow(given_.token_requests));
+    }
+    if (given_.form.token_places == TokenPlaces::ids32) args_.token_places = inputs_.put(narrow(given_.token_places));
+    if (given_.form.token_places == TokenPlaces::ids64) args_.token_places = inputs_.put(given_.token_places);
+  }
+
+  PageTable put_table(const TableLists& lists) {
+    PageTable table;
+    table.pages = inputs_.put(lists.pages);
+    if (!lists.first_entries.empty()) table.first_entries = inputs_.put(lists.first_entries);
+    if (!lists.last_page_lengths.empty()) table.last_page_lengths = inputs_.put(lists.last_page_lengths);
+    table.requests = lists.requests;
+    table.entries = lists.entries;
+    table.row_stride = lists.row_stride;
+    return table;
   }
 
   const void* put_list(const CacheList& list) {
@@ -226,9 +253,12 @@ class Run {
       return out;
     }
     if (!side.to_cache()) return arena_.place(operand, dtype, given_.batch, given_.tokens, given_.out);
-    if (!has_slots(side.list.kind)) return arena_.place(operand, dtype, 1, side.list.cache_rows, given_.out);
+    if (!has_pages(side.list.kind)) return arena_.place(operand, dtype, 1, side.list.cache_rows, given_.out);
     const std::int64_t pages = side.list.cache_rows / side.list.block_size;
     const bool is_v = given_.spec.v && &operand == &*given_.spec.v;
+    if (given_.form.k_split && !is_v) {
+      return arena_.place_split_pages(operand, dtype, pages, side.list.block_size, given_.pages);
+    }
     if (is_v && beside_k_ && goes_beside_k(side)) return *beside_k_;
     const auto [own, beside] = arena_.place_pages(operand, dtype, pages, side.list.block_size, given_.pages);
     if (!is_v && own.offset != beside.offset) beside_k_ = beside;
@@ -272,7 +302,7 @@ class Run {
       if (side.to_cache()) {
         if (side.list.is_reported(token)) expected_flags_ |= kNoCacheRow;
         if (!side.list.has_row(token)) continue;
-        const std::int64_t block_size = has_slots(side.list.kind) ? side.list.block_size : side.list.cache_rows;
+        const std::int64_t block_size = has_pages(side.list.kind) ? side.list.block_size : side.list.cache_rows;
         out_b = side.list.row(token) / block_size;
         out_s = side.list.row(token) % block_size;
       }
@@ -352,7 +382,7 @@ class Run {
     for (std::int64_t lane = 0; lane < side.operand->head_dim; ++lane) {
       const auto bits = internal::load_bits(dtype, beside.data, lane * beside.lane_stride);
       if (bits == internal::load_bits(dtype, cached.data, lane * cached.lane_stride)) continue;
-      unequal_ = fmt::format("lane {} of k differs between the cache and what is beside it", lane);
+      unequal_ = fmt::format("lane {} differs between the cache and what is beside it", lane);
     }
   }
 
@@ -388,7 +418,7 @@ const char* to_string(Arrangement arrangement) {
 }
 
 const char* to_string(Pages pages) {
-  constexpr const char* kNames[] = {"nhd", "hnd", "beside", "lanes_beside", "padded", "misaligned"};
+  constexpr const char* kNames[] = {"nhd", "hnd", "beside", "lanes_beside", "padded", "misaligned", "lanes_apart"};
   return kNames[static_cast<int>(pages)];
 }
 
@@ -403,7 +433,7 @@ std::string NumericCase::to_string() const {
   if (form.counted) text += fmt::format(" counted {}", token_count);
   if (form.k_rows != CacheRows::none) text += fmt::format(" cache of {} rows", k_cache_rows);
   if (form.v_rows != CacheRows::none) text += fmt::format(" v's of {} rows", v_cache_rows);
-  if (has_slots(form.k_rows) || has_slots(form.v_rows)) {
+  if (has_pages(form.k_rows) || has_pages(form.v_rows)) {
     text += fmt::format(" pages {}: k's of {}, slots {} by {}; v's of {}, slots {} by {}", test::to_string(pages),
                         k_block_size, k_slot_count, k_slot_stride, v_block_size, v_slot_count, v_slot_stride);
   }

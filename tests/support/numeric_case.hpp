@@ -41,6 +41,7 @@ enum class Pages {
   lanes_beside,  ///< [pages, heads, places, 2, head_dim]: likewise, in one row of lanes
   padded,        ///< nhd with elements between places and more of them between pages
   misaligned,    ///< nhd from an address aligned to its element only
+  lanes_apart,   ///< [pages, heads, head_dim, places]: a lane's places side by side (vLLM's value_cache)
 };
 const char* to_string(Pages pages);
 
@@ -49,6 +50,16 @@ enum class AxisRows {
   contiguous,  ///< [axes, batch, tokens], no stride given
   padded,      ///< the same with 5 ids between axes
   innermost,   ///< [batch, tokens, axes]
+};
+
+/// The lists of a PageTable, as they lie in memory.
+struct TableLists {
+  std::vector<std::int32_t> pages;
+  std::vector<std::int32_t> first_entries;
+  std::vector<std::int32_t> last_page_lengths;  ///< empty: last pages are full
+  std::int64_t requests = 0;
+  std::int64_t entries = 0;
+  std::int64_t row_stride = kContiguous;
 };
 
 struct NumericCase {
@@ -91,6 +102,13 @@ struct NumericCase {
   std::int64_t v_block_size = 0;
   std::int64_t v_slot_count = kEveryToken;
   std::int64_t v_slot_stride = 1;
+
+  // For forms with page tables, where rows are not read: which slots tokens have is worked out of these. k's pages lie
+  // as those of slots; with k_split in groups of lanes whatever they are, padded or not.
+  TableLists k_table;
+  TableLists v_table;
+  std::vector<std::int64_t> token_requests;  ///< batch * tokens, where the form has such a list
+  std::vector<std::int64_t> token_places;    ///< likewise
   bool pass_flags = true;
   bool poison_unread = true;        ///< tensors are NaN where nobody is to read: of tokens without a row
   bool weights_misaligned = false;  ///< those of norms, and all biases, aligned to an element of theirs only

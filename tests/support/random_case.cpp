@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "support/random_spec.hpp"
+#include "support/random_tables.hpp"
 #include "verify/oracle_axes.hpp"
 
 namespace ropejit::test {
@@ -235,6 +236,20 @@ void set_groups(std::mt19937_64& random, NumericCase& given) {
   if (given.out == Arrangement::bshd && one_in(random, 2)) given.out = Arrangement::grouped;
 }
 
+// Of caches with slots: page tables in their place, k's lanes in groups, and v beside its own.
+void set_stores(std::mt19937_64& random, NumericCase& given) {
+  if (one_in(random, 2)) set_page_tables(random, given);
+  const auto has_pages = [](CacheRows rows) { return rows >= CacheRows::slots32; };
+  if (given.spec.k && has_pages(given.form.k_rows) && one_in(random, 4)) {
+    const std::int64_t lanes = 16 / size_of(given.spec.k->dtype_out.value_or(given.spec.dtype));
+    given.form.k_split = given.spec.k->head_dim % lanes == 0;
+  }
+  if (!given.spec.v || given.form.v_rows == CacheRows::none || !one_in(random, 3)) return;
+  const Operand& v = *given.spec.v;
+  const bool same_type = v.dtype_out.value_or(given.spec.dtype) == given.spec.dtype;
+  given.form.v_beside = given.form.placement == Placement::out_of_place || (v.norm.has_value() && same_type);
+}
+
 }  // namespace
 
 int random_cases(int usual) {
@@ -275,6 +290,7 @@ NumericCase random_case(std::mt19937_64& random, Norms norms) {
     result.token_count = static_cast<std::int32_t>(up_to(random, result.batch * result.tokens + 3) - 1);
   }
   set_v(random, result, norms);
+  if (norms == Norms::some) set_stores(random, result);
   const RopeSpec& spec = result.spec;
   const bool any_norm = spec.q.norm || (spec.k && spec.k->norm) || (spec.v && spec.v->norm);
   result.weights_misaligned = any_norm && one_in(random, 4);

@@ -121,7 +121,20 @@ void set_statistics(std::mt19937_64& random, NumericCase& given) {
   given.statistic_rows = pick(random, kRows);
   if (!given.form.statistics_only) return;
   given.form.k_rows = given.form.v_rows = CacheRows::none;
-  given.form.k_beside = false;
+  given.form.k_beside = given.form.v_beside = given.form.k_split = false;
+  given.form.token_requests = TokenRequests::sequences;
+  given.form.token_places = TokenPlaces::positions;
+}
+
+/// What stores ask of operands whose shapes and stages are others now.
+void fit_stores(NumericCase& given) {
+  RopeSpec& spec = given.spec;
+  if (given.form.k_split) {
+    given.form.k_split = spec.k->head_dim * size_of(spec.k->dtype_out.value_or(spec.dtype)) % 16 == 0;
+  }
+  if (!given.form.v_beside || given.form.placement != Placement::in_place) return;
+  spec.v->bias = true;
+  spec.v->order.clear();
 }
 
 /// What a table has no row for is turned by nothing where it is padding or stored nowhere: what its norm hands out, and
@@ -179,6 +192,7 @@ NumericCase random_staged_case(std::mt19937_64& random) {
     *point = one_in(random, 3);
   }
   set_rotates(random, given);
+  fit_stores(given);
   set_statistics(random, given);
   if (given.form.norm_statistics && (given.form.statistics_only || given.form.padding != Padding::rotate)) {
     leave_table(given);

@@ -62,13 +62,18 @@ const Id* put_offsets(const NumericCase& given, Inputs& inputs) {
 
 std::int64_t ragged_position(const NumericCase& given, std::int64_t s) {
   const auto begin = [&](std::size_t sequence) { return given.cu_seqlens[sequence] / given.ranks; };
-  std::size_t sequence = 0;
-  while (sequence + 2 < given.cu_seqlens.size() && begin(sequence + 1) <= s) ++sequence;
+  const auto sequence = static_cast<std::size_t>(sequence_of(given, s));
   const std::int64_t place = token_of_whole(given, begin(sequence + 1) - begin(sequence), s - begin(sequence));
   return place + (given.positions.empty() ? 0 : given.positions[sequence]);
 }
 
 }  // namespace
+
+std::int64_t sequence_of(const NumericCase& given, std::int64_t s) {
+  std::size_t sequence = 0;
+  while (sequence + 2 < given.cu_seqlens.size() && given.cu_seqlens[sequence + 1] / given.ranks <= s) ++sequence;
+  return static_cast<std::int64_t>(sequence);
+}
 
 std::int64_t token_of_whole(const NumericCase& given, std::int64_t count, std::int64_t s) {
   switch (given.form.context_parallel) {

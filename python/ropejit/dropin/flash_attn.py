@@ -13,6 +13,7 @@ import torch
 
 from ropejit._rotation import Rotation
 from ropejit.dropin._arguments import ERRORS, no_flag, no_number, no_tensor, not_shaped, renamed
+from ropejit.dropin._over_leaf import WRITERS, OverLeaf, is_trained_leaf
 
 
 def _rotations(positions, dims):
@@ -34,20 +35,27 @@ def apply_rotary_emb(x, cos, sin, interleaved=False, inplace=False, seqlen_offse
     [seqlen_rotary, rotary_dim / 2]; seqlen_offsets: an int, or an int32 or int64 tensor [batch]. Rotates the first
     rotary_dim lanes in a new tensor, or in x; returns that. cu_seqlens ends with total. max_seqlen may be left out:
     all tokens of each sequence are rotated."""
+    return rotated(x, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens, max_seqlen, False)
+
+
+apply_rotary_emb_func = apply_rotary_emb
+
+
+def rotated(x, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens, max_seqlen, conjugate):
+    """apply_rotary_emb, by the negative angle where `conjugate` says so."""
     try:
-        if inplace and _is_trained_leaf(x):
-            return _OverLeaf.apply("x", x, cos, sin, interleaved, True, seqlen_offsets, cu_seqlens, max_seqlen)
-        return _apply(x, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens, max_seqlen)
+        if inplace and is_trained_leaf(x):
+            return OverLeaf.apply("x", x, cos, sin, interleaved, True, seqlen_offsets, cu_seqlens, max_seqlen, conjugate)
+        return _apply(x, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens, max_seqlen, conjugate)
     except ERRORS as error:
         raise _explained(
             error, x, cos, sin, interleaved, seqlen_offsets, "x", inplace=inplace, max_seqlen=max_seqlen
         ) from None
 
 
-apply_rotary_emb_func = apply_rotary_emb
-
-
-def _apply(x, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens=None, max_seqlen=None, back=False):
+def _apply(
+    x, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens=None, max_seqlen=None, conjugate=False, back=False
+):
     positions, start = None, 0
     if cu_seqlens is not None:
         rope = _RAGGED
@@ -58,7 +66,7 @@ def _apply(x, cos, sin, interleaved, inplace, seqlen_offsets, cu_seqlens=None, m
         rope, positions = _BY_OFFSETS, _negative(seqlen_offsets, x.size(0), x.size(1), cos)
     else:
         rope, start = _BY_START, seqlen_offsets
-    rope = rope[1 if back else 0][1 if interleaved else 0]
+    rope = rope[1 if back != conjugate else 0][1 if interleaved else 0]
     return (rope.in_place if inplace else rope)(x, None, positions, cos, sin, cu_seqlens, start)[0]
 
 
@@ -85,33 +93,6 @@ def _negative(offset, sequences, tokens, cos):
     return torch.full((sequences,), offset, dtype=torch.int32, device=cos.device)
 
 
-def _is_trained_leaf(x):
-    return x.requires_grad and x.is_leaf and torch.is_grad_enabled()
-
-
-class _OverLeaf(torch.autograd.Function):
-    """Overwrites a leaf. The result shares its memory, as torch has it for an input that is returned, and the leaf
-    stays one."""
-
-    @staticmethod
-    def forward(ctx, kind, x, *arguments):
-        _WRITERS[kind](x, *arguments)
-        ctx.kind = kind
-        ctx.values = [None if isinstance(value, torch.Tensor) else value for value in arguments]
-        ctx.places = [place for place, value in enumerate(arguments) if isinstance(value, torch.Tensor)]
-        ctx.save_for_backward(*(arguments[place] for place in ctx.places))
-        return x
-
-    @staticmethod
-    def backward(ctx, gradient):
-        arguments = list(ctx.values)
-        for place, tensor in zip(ctx.places, ctx.saved_tensors):
-            arguments[place] = tensor
-        gradient = gradient.clone()
-        _WRITERS[ctx.kind](gradient, *arguments, back=True)
-        return (None, gradient, *(None for _ in arguments))
-
-
 def _explained(
     error, x, cos, sin, interleaved, seqlen_offsets, name, cos_name="cos", sin_name="sin", inplace=False, max_seqlen=0
 ):
@@ -130,25 +111,45 @@ def apply_rotary_emb_qkv_(qkv, cos, sin, cos_k=None, sin_k=None, interleaved=Fal
     headdim]; q and k of it are rotated in place, k after q, and by cos_k and sin_k where they are given. Returns
     qkv."""
     arguments = cos, sin, cos_k, sin_k, interleaved, seqlen_offsets, num_heads_q
-    if isinstance(qkv, torch.Tensor) and _is_trained_leaf(qkv):
-        return _OverLeaf.apply("qkv", qkv, *arguments)
-    _over_qkv(qkv, *arguments)
+    if isinstance(qkv, torch.Tensor) and is_trained_leaf(qkv):
+        return OverLeaf.apply("qkv", qkv, *arguments)
+    over_qkv(qkv, *arguments)
     return qkv
 
 
-def _over_qkv(qkv, cos, sin, cos_k, sin_k, interleaved, seqlen_offsets, num_heads_q, back=False):
+def over_qkv(
+    qkv, cos, sin, cos_k, sin_k, interleaved, seqlen_offsets, num_heads_q, cu_seqlens=None, max_seqlen=None, headdim=None,
+    back=False,
+):
+    """apply_rotary_emb_qkv_ of what is no leaf; with cu_seqlens (int32 [batch + 1]) [total, num_heads_q + 2 * num_heads_k,
+    headdim], and with headdim those without their last two dimensions apart, as quack has them."""
+    rest = cu_seqlens, max_seqlen
     try:
-        parts = _queries_and_keys(qkv, num_heads_q, cos_k is None and sin_k is None)
-        _apply(parts[0], cos, sin, interleaved, True, seqlen_offsets, back=back)
+        parts = _queries_and_keys(_with_heads(qkv, cu_seqlens, headdim), num_heads_q, cos_k is None and sin_k is None)
+        _apply(parts[0], cos, sin, interleaved, True, seqlen_offsets, *rest, back=back)
     except ERRORS as error:
-        raise _explained(error, qkv, cos, sin, interleaved, seqlen_offsets, "qkv") from None
+        raise _explained(error, qkv, cos, sin, interleaved, seqlen_offsets, "qkv", max_seqlen=max_seqlen) from None
     if len(parts) == 1:
         return
     cos_k, sin_k = (cos if cos_k is None else cos_k), (sin if sin_k is None else sin_k)
     try:
-        _apply(parts[1], cos_k, sin_k, interleaved, True, seqlen_offsets, back=back)
+        _apply(parts[1], cos_k, sin_k, interleaved, True, seqlen_offsets, *rest, back=back)
     except ERRORS as error:
         raise _explained(error, qkv, cos_k, sin_k, interleaved, seqlen_offsets, "qkv", "cos_k", "sin_k") from None
+
+
+def _with_heads(qkv, cu_seqlens, headdim):
+    """A view of qkv with heads and lanes apart, and of ragged tokens without a batch."""
+    if headdim is not None:
+        if type(headdim) is not int or headdim <= 0 or qkv.shape[-1] % headdim != 0:
+            raise ValueError(f"headdim: found {headdim!r}, allowed: a number that divides the {qkv.shape[-1]} lanes of qkv")
+        qkv = qkv.unflatten(-1, (-1, headdim))
+        if cu_seqlens is not None and qkv.dim() == 4:
+            qkv = qkv.flatten(0, 1)
+    if (qkv.dim() == 3) != (cu_seqlens is not None):
+        allowed = "4 or 5 dimensions" if cu_seqlens is None else "with cu_seqlens [total, nheads, headdim]"
+        raise ValueError(f"qkv: found shape {tuple(qkv.shape)}, allowed: {allowed}")
+    return qkv
 
 
 def _queries_and_keys(qkv, num_heads_q, together):
@@ -159,21 +160,21 @@ def _queries_and_keys(qkv, num_heads_q, together):
         if together and qkv.stride(2) == qkv.shape[3] * qkv.stride(3):
             return (qkv[:, :, :2].flatten(2, 3),)
         return qkv[:, :, 0], qkv[:, :, 1]
-    if qkv.dim() != 4:
+    if qkv.dim() not in (3, 4):
         raise ValueError(f"qkv: found shape {tuple(qkv.shape)}, allowed: 4 or 5 dimensions")
-    heads = qkv.shape[2]
+    heads = qkv.shape[-2]
     if type(num_heads_q) is not int or not 0 < num_heads_q < heads or (heads - num_heads_q) % 2 != 0:
         allowed = f"a number of the {heads} heads that leaves as many to k as to v"
         raise ValueError(f"num_heads_q: found {num_heads_q!r}, allowed: {allowed}")
     last = (heads + num_heads_q) // 2
-    return (qkv[:, :, :last],) if together else (qkv[:, :, :num_heads_q], qkv[:, :, num_heads_q:last])
+    return (qkv[..., :last, :],) if together else (qkv[..., :num_heads_q, :], qkv[..., num_heads_q:last, :])
 
 
 def apply_rotary_emb_kv_(kv, cos, sin, interleaved=False, seqlen_offsets=0):
     """kv: [batch, seqlen, 2, nheads, headdim], of which k is rotated in place. Returns kv."""
     arguments = cos, sin, interleaved, seqlen_offsets
-    if isinstance(kv, torch.Tensor) and _is_trained_leaf(kv):
-        return _OverLeaf.apply("kv", kv, *arguments)
+    if isinstance(kv, torch.Tensor) and is_trained_leaf(kv):
+        return OverLeaf.apply("kv", kv, *arguments)
     _over_kv(kv, *arguments)
     return kv
 
@@ -187,4 +188,4 @@ def _over_kv(kv, cos, sin, interleaved, seqlen_offsets, back=False):
         raise _explained(error, kv, cos, sin, interleaved, seqlen_offsets, "kv") from None
 
 
-_WRITERS = {"x": _apply, "qkv": _over_qkv, "kv": _over_kv}
+WRITERS.update({"x": _apply, "qkv": over_qkv, "kv": _over_kv})

@@ -1,5 +1,5 @@
 """FlashInfer: apply_rope_with_cos_sin_cache, apply_rope, apply_rope_pos_ids and apply_llama31_rope, with their _inplace
-and _pos_ids forms.
+and _pos_ids forms; append_paged_kv_cache, and the rotation and it in one; fused_qk_rmsnorm_rope.
 
 Arithmetic is fp32, with one rounding to query's dtype, as there. Angles that are computed are exact here at any
 position, where FlashInfer's fast sines and powers drift away with it (hundredths at 100,000). What is otherwise: fp32
@@ -12,6 +12,8 @@ import torch
 from ropejit._rotation import Rotation, made_once
 from ropejit.dropin import _heads
 from ropejit.dropin._arguments import ERRORS, no_flag, no_number, no_tensor, not_shaped, renamed
+from ropejit.dropin._flashinfer_dit import fused_qk_rmsnorm_rope  # noqa: F401  these are FlashInfer's, too
+from ropejit.dropin._flashinfer_pages import append_paged_kv_cache, rope_append_paged_kv_cache  # noqa: F401
 
 _BY_CACHE = tuple(Rotation(*_heads.by_cache("shd", is_neox)) for is_neox in (False, True))
 

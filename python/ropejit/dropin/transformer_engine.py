@@ -1,4 +1,4 @@
-"""TransformerEngine: apply_rotary_pos_emb of transformer_engine.pytorch.
+"""TransformerEngine: apply_rotary_pos_emb and apply_fused_qkv_rotary_pos_emb of transformer_engine.pytorch.
 
 freqs are fp32 angles, whose cosines and sines the kernel takes, within 1.5e-7. As there, fused=True computes in fp32
 and rounds once, to t's dtype; fused=False rounds cos, sin, both products and their sum to it. So 16-bit results have
@@ -11,6 +11,8 @@ import torch
 
 from ropejit._rotation import made_once
 from ropejit.dropin._arguments import ERRORS, no_flag, no_number, no_tensor, not_shaped, renamed
+from ropejit.dropin._te_packed import apply_fused_qkv_rotary_pos_emb  # noqa: F401  it is TransformerEngine's, too
+from ropejit.dropin._te_tables import FREQS, freqs_table, not_covered, wrong_ranks
 
 _DIMS = {"sbhd": "sbhd", "bshd": "bshd", "thd": "shd"}
 _TOKEN = {"sbhd": 0, "bshd": 1, "thd": 0}
@@ -44,8 +46,6 @@ def apply_rotary_pos_emb(
     interleaved costs a copy of the rows of freqs: the kernel reads the angle of a pair once."""
     try:
         token = _TOKEN[tensor_format]
-        if freqs.dim() != 4 or freqs.size(2) != 1:
-            raise ValueError(f"freqs: found shape {tuple(freqs.shape)}, allowed: [s2, 1, 1, d2] or [s2, b, 1, d2]")
         positions = start_positions
         if tensor_format == "thd":
             kind = "ragged"
@@ -55,24 +55,12 @@ def apply_rotary_pos_emb(
             kind = "start" if positions is None else "offsets"
             cu_seqlens = None
         rope = _rotation(kind, _DIMS[tensor_format], freqs.size(3), bool(interleaved), bool(fused), cp_size, cp_rank)
-        if kind == "start" and interleaved:
-            freqs = freqs[: t.size(token) * cp_size]
-        result = rope(t, None, positions, _table(freqs, interleaved), None, cu_seqlens)[0]
+        rows = t.size(token) * cp_size if kind == "start" else None
+        result = rope(t, None, positions, freqs_table(freqs, interleaved, rows), None, cu_seqlens)[0]
     except ERRORS as error:
         flags = {"interleaved": interleaved, "fused": fused}
         raise _explained(error, t, freqs, tensor_format, start_positions, cp_size, cp_rank, flags) from None
     return result if result.is_contiguous() else result.contiguous()
-
-
-def _table(freqs, interleaved):
-    """[s2, d2], or [b, s2, d2]; interleaved, half as many numbers a row."""
-    if freqs.size(1) == 1:
-        table = freqs.view(freqs.size(0), freqs.size(3))
-    else:
-        table = freqs.squeeze(2).transpose(0, 1)
-    if interleaved:
-        table = table[..., ::2].contiguous()
-    return table if table.dtype is torch.float32 else table.float()
 
 
 def _explained(error, t, freqs, tensor_format, start_positions, cp_size, cp_rank, flags):
@@ -84,19 +72,11 @@ def _explained(error, t, freqs, tensor_format, start_positions, cp_size, cp_rank
         return wrong
     if not isinstance(tensor_format, str) or tensor_format not in _DIMS:
         return ValueError(f"tensor_format: found {tensor_format!r}, allowed: sbhd, bshd or thd")
-    if not 1 <= cp_size <= 65536:
-        return ValueError(f"cp_size: found {cp_size!r}, allowed: 1 to 65536")
-    if cp_size > 1 and not 0 <= cp_rank < cp_size:
-        return ValueError(f"cp_rank: found {cp_rank!r}, allowed: 0 to {cp_size - 1}")
+    wrong = wrong_ranks(cp_size, cp_rank)
+    if wrong is not None:
+        return wrong
     wrong = not_shaped(len(_DIMS[tensor_format]), f"that of tensor_format {tensor_format}", t=t)
+    wrong = wrong or not_shaped(4, FREQS, freqs=freqs)
     if wrong is None and tensor_format != "thd":
-        wrong = _not_covered(t.size(_TOKEN[tensor_format]), freqs, start_positions, cp_size)
+        wrong = not_covered("t", "freqs", t.size(_TOKEN[tensor_format]), freqs, start_positions, cp_size)
     return wrong or renamed(error, q="t", cos="freqs", positions="start_positions", start="freqs", rotary_dim="freqs")
-
-
-def _not_covered(tokens, freqs, start_positions, cp_size):
-    if cp_size > 1 and tokens % 2 != 0:
-        return ValueError(f"t: found {tokens} tokens, allowed: an even number, for two parts of each sequence")
-    if start_positions is None and freqs.dim() == 4 and freqs.size(0) < tokens * cp_size:
-        return ValueError(f"freqs: found {freqs.size(0)} rows, allowed: {tokens * cp_size} or more, one for each token")
-    return None
