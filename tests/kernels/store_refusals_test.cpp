@@ -77,6 +77,7 @@ TEST_CASE("A launch with page tables is refused where its lists cannot be", "[la
                [=](RopeArgs& a) {
                  a.*block_size = 1LL << 31;
                  a.*cache_rows = 1LL << 31;
+                 (of_k ? a.k_out : a.v_out).data = address(std::uintptr_t{1} << 45);
                },
                name + "_block_size: found more than 2147483647, allowed with a page table: up to that"},
           });
