@@ -119,7 +119,7 @@ struct ROPEJIT_EXPORT LaunchForm {
   /// own tokens there.
   CacheRows v_rows = CacheRows::none;
   /// With overlaps_previous, a promise: whatever this launch reads but its tensors (q, k, v, and statistics of their
-  /// norms) and a caller's table (positions, cu_seqlens, row lists and slots, the count, weights, steps) was written by
+  /// norms) and a caller's table (positions, cu_seqlens, rows, slots, pages, the count, weights, steps) was written by
   /// nothing that may still run: by no launch on the stream since the last one that did not itself overlap the one
   /// before it. That the launch before does not write it is not enough, as that one may have let this one start before
   /// its own wait. All of it is then read while the launch before is still ending, and the tensors alone wait. Where
