@@ -332,8 +332,9 @@ def _check_table(table, q, tokens):
         _refuse("slots.first_entries", f"shape {tuple(table.first_entries.shape)}", "[requests + 1]")
     if not wide and table.last_page_lengths is not None:
         wanted = (table.first_entries.shape[0] - 1,)
-        if tuple(table.last_page_lengths.shape) != wanted:
-            _refuse("slots.last_page_lengths", f"shape {tuple(table.last_page_lengths.shape)}", f"{wanted}: one for each request")
+        shape = tuple(table.last_page_lengths.shape)
+        if shape != wanted:
+            _refuse("slots.last_page_lengths", f"shape {shape}", f"{wanted}: one for each request")
 
 
 def _check_slots(slots, q, tokens):

@@ -62,8 +62,8 @@ class Prologue(Kind):
             "weight" is "heads" [heads, head_dim] or [heads * head_dim].
         k_cache, v_cache: [pages, block_size, heads, head_dim], of any strides: NHD, HND as a permuted view, k's and v's
             halves of one tensor, and with lanes apart vLLM's value_cache as a permuted view. k_cache may also be vLLM's
-            key_cache, [pages, heads, head_dim / x, block_size, x], whose x lanes have 16 bytes. bf16, fp16 or fp32. Without caches k is written over as q
-            is, or goes to k_out, and v, if any, is left alone, or goes to v_out.
+            key_cache, [pages, heads, head_dim / x, block_size, x], whose x lanes have 16 bytes. bf16, fp16 or fp32. Without
+            caches k is written over as q is, or goes to k_out, and v, if any, is left alone, or goes to v_out.
         slots: int32 or int64, [up to tokens], of any stride: for each of the first tokens the place in both caches, which
             is slot % block_size of page slot // block_size. A negative one is none, as are those beyond the cache, and
             tokens beyond the list have none. Slots must be distinct. Or a PageTable, by which a launch finds places itself.
