@@ -3,7 +3,7 @@
 import functools
 import re
 
-from ropejit import _checks, _stages
+from ropejit import _prologue_checks, _stages
 from ropejit._operands import NAMES
 from ropejit._page_table import LETTERS as TABLE
 from ropejit._page_table import PageTable
@@ -169,7 +169,7 @@ def outputs_of(words):
         if is_over or "i" in flags:
             found.append((name, is_over and "n" not in flags and "a" not in flags))
         if not is_over:
-            found.append((_checks.written_name(name, "s" in flags), False))
+            found.append((_prologue_checks.written_name(name, "s" in flags), False))
         if "t" in flags:
             found.append((f"{name}_statistic_out", False))
         if "b" in flags:
