@@ -32,7 +32,8 @@ struct TablePage {
 };
 
 // Whatever the token is, an entry is read, and nothing branches: loads of elements that were asked for before would
-// move down behind a branch.
+// move down behind a branch. Unsigned arithmetic, as numbers that
+// are no places may overflow on the way.
 template <bool is_lists>
 __device__ __forceinline__ TablePage look_up_page(const PageTableLine& table, const LongDivisor& size,
                                                   const TokenInRequest& token) {
@@ -47,7 +48,7 @@ __device__ __forceinline__ TablePage look_up_page(const PageTableLine& table, co
     const i64 request = page.exists ? token.request : 0;
     const i64 first = load_position32(table.first_entries, request);
     const i64 end = load_position32(table.first_entries, request + 1);
-    entry = first + static_cast<i64>(block);
+    entry = static_cast<i64>(static_cast<u64>(first) + block);
     page.exists = page.exists && first >= 0 && static_cast<i64>(block) < end - first && entry < table.entries;
     if (table.last_lengths != nullptr) {
       const i64 length = load_position32(table.last_lengths, request);
@@ -55,7 +56,7 @@ __device__ __forceinline__ TablePage look_up_page(const PageTableLine& table, co
     }
   } else {
     page.exists = page.exists && static_cast<i64>(block) < table.entries;
-    entry = token.request * table.row_stride + static_cast<i64>(block);
+    entry = static_cast<i64>(static_cast<u64>(token.request) * static_cast<u64>(table.row_stride) + block);
   }
   page.number = load_position32(table.pages, page.exists ? entry : 0);
   return page;

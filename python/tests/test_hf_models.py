@@ -112,6 +112,26 @@ def test_a_model_compiled_before_is_compiled_anew(family, batch, device):
     assert seen.count == 0, "undone, the compiled model still came to ropejit"
 
 
+@pytest.mark.parametrize("family", ["qwen3", "gpt_neox", "deepseek_v3"])
+def test_a_patched_model_is_compiled_with_its_gradients(family, device):
+    torch._dynamo.reset()
+    model, ids = made(family, device).train(), prompt(device)
+
+    def gradients(run):
+        model.zero_grad()
+        run(ids, labels=ids, use_cache=False).loss.backward()
+        return [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
+
+    plain = gradients(model)
+    with hf.patch(model):
+        compiled = torch.compile(model, backend="aot_eager")
+        torch.testing.assert_close(gradients(compiled), plain, rtol=1e-4, atol=1e-5)
+        model.eval()
+        with torch.no_grad():
+            expected = model(ids, use_cache=False).logits
+            torch.testing.assert_close(compiled(ids, use_cache=False).logits, expected, **CLOSE)
+
+
 class Operators:
     """How often torch.ops.ropejit.prologue was carried out while it was entered."""
 

@@ -236,6 +236,7 @@ const char* refuse_prologue(const RopeArgs& args) noexcept {
   for (std::size_t name = 1; name < kMostOperands; ++name) {
     if (args_of(args, static_cast<OperandName>(name)).slots != SlotArgs{}) return kSlotWords[name].no_slots;
   }
+  if (brings_page_tables(args)) return refuse_page_tables(args);
   return brings_statistics(args) ? refuse_statistics(args) : nullptr;
 }
 
@@ -281,10 +282,10 @@ LaunchStatus check_arguments(const KernelClass& kernel_class, const RopeArgs& ar
   if (const char* why = fill_positions(kernel_class, args, params)) return refuse(why);
   if (const char* why = fill_table(kernel_class, args, params, out.aligned.table)) return refuse(why);
   if (const char* why = check_cache_rows(kernel_class, args, out)) return refuse(why);
-  if (const char* why = fill_page_tables(kernel_class, args, out)) return refuse(why);
   out.is_prologue = kernel_class.is_prologue();
   if (out.is_prologue) {
     if (const char* why = fill_pages(kernel_class, args, out)) return refuse(why);
+    if (const char* why = fill_page_tables(kernel_class, args, out)) return refuse(why);
     if (const char* why = fill_stages(kernel_class, args, out)) return refuse(why);
     if (const char* why = fill_statistics(kernel_class, args, out)) return refuse(why);
     fill_lines(kernel_class, args, out);

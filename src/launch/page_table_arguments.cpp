@@ -73,30 +73,47 @@ const char* fill_table(const PlanOperand& operand, const OperandArgs& given, con
   return nullptr;
 }
 
-/// The lists that all operands' tables share.
+/// A list that all operands' tables share. `has_table`: some operand that has work has one.
+const char* check_list(const void* list, bool in_form, bool has_table, std::uintptr_t bytes, const char* unwanted,
+                       const char* missing, const char* unaligned) noexcept {
+  if (list == nullptr) return in_form && has_table ? missing : nullptr;
+  if (!in_form) return unwanted;
+  return is_aligned(list, bytes) ? nullptr : unaligned;
+}
+
 const char* check_token_lists(const LaunchForm& form, bool has_table, const RopeArgs& args) noexcept {
-  const bool reads_requests = has_table && form.token_requests != TokenRequests::sequences;
-  const bool reads_places = has_table && form.token_places != TokenPlaces::positions;
-  if (!reads_requests && args.token_requests != nullptr && form.token_requests == TokenRequests::sequences) {
-    return "token_requests: found a pointer, allowed: null (the form has no such list)";
+  if (const char* why = check_list(args.token_requests, form.token_requests != TokenRequests::sequences, has_table, 4,
+                                   "token_requests: found a pointer, allowed: null (the form has no such list)",
+                                   "token_requests: found null, allowed: a device pointer",
+                                   "token_requests: found a pointer that is not aligned to its element")) {
+    return why;
   }
-  if (!reads_places && args.token_places != nullptr && form.token_places == TokenPlaces::positions) {
-    return "token_places: found a pointer, allowed: null (the form has no such list)";
-  }
-  if (reads_requests && args.token_requests == nullptr) return "token_requests: found null, allowed: a device pointer";
-  if (reads_places && args.token_places == nullptr) return "token_places: found null, allowed: a device pointer";
-  if (!is_aligned(args.token_requests, 4)) {
-    return "token_requests: found a pointer that is not aligned to its element";
-  }
-  if (!is_aligned(args.token_places, form.token_places == TokenPlaces::ids64 ? 8 : 4)) {
-    return "token_places: found a pointer that is not aligned to its element";
+  return check_list(args.token_places, form.token_places != TokenPlaces::positions, has_table,
+                    form.token_places == TokenPlaces::ids64 ? 8 : 4,
+                    "token_places: found a pointer, allowed: null (the form has no such list)",
+                    "token_places: found null, allowed: a device pointer",
+                    "token_places: found a pointer that is not aligned to its element");
+}
+
+/// Of tables that are brought the first that no operand takes; null: all are taken.
+const char* find_unwanted(const RopeArgs& args, const std::array<bool, kMostOperands>& takes_table) noexcept {
+  for (const OperandName name : {OperandName::k, OperandName::v}) {
+    const auto number = static_cast<std::size_t>(name);
+    if (!takes_table[number] && (args.*members_of(name).table).pages != nullptr) return kWords[number].not_in_form;
   }
   return nullptr;
 }
 
 }  // namespace
 
+const char* refuse_page_tables(const RopeArgs& args) noexcept {
+  if (const char* why = find_unwanted(args, {})) return why;
+  return check_token_lists({}, false, args);
+}
+
 const char* fill_page_tables(const KernelClass& kernel_class, const RopeArgs& args, LaunchArguments& out) noexcept {
+  const bool takes_any = kernel_class.has_page_table();
+  if (!takes_any && !brings_page_tables(args)) return nullptr;
   bool has_table = false;
   std::array<bool, kMostOperands> takes_table{};
   for (std::size_t i = 0; i < kernel_class.operands.size(); ++i) {
@@ -111,10 +128,7 @@ const char* fill_page_tables(const KernelClass& kernel_class, const RopeArgs& ar
     line.token_requests = args.token_requests;
     line.token_places = args.token_places;
   }
-  for (const OperandName name : {OperandName::k, OperandName::v}) {
-    const auto number = static_cast<std::size_t>(name);
-    if (!takes_table[number] && (args.*members_of(name).table).pages != nullptr) return kWords[number].not_in_form;
-  }
+  if (const char* why = find_unwanted(args, takes_table)) return why;
   return check_token_lists(kernel_class.form, has_table, args);
 }
 

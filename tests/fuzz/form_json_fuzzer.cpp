@@ -25,6 +25,8 @@ std::vector<std::string> seeds() {
       R"({"positions": "ragged", "context_parallel": "zigzag", "padding": "keep", "overlaps_previous": true})",
       R"({"positions": "offsets64", "context_parallel": "contiguous", "k_rows": "rows32", "counted": true})",
       R"({"positions": "offsets32", "k_rows": "rows64", "k_beside": true, "norm_statistics": true})",
+      R"({"positions": "ids32", "k_rows": "page_lists", "token_requests": "ids32", "token_places": "ids64"})",
+      R"({"k_rows": "slots32", "v_rows": "block_table", "v_beside": true, "k_split": true})",
       R"({"positions": "ids64", "norm_statistics": true, "norm_sums": true, "statistics_only": true})",
       R"({"positions": "start", "angles": "radians", "table_dtype": "fp32", "strides": "contiguous"})"};
   for (const AngleSource source : {AngleSource::half, AngleSource::full, AngleSource::repeated, AngleSource::complex,

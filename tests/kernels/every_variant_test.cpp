@@ -74,6 +74,32 @@ std::vector<Plan> staged_plans() {
   };
 }
 
+// k and v where page tables say, with and without norms, in groups of lanes and beside their caches.
+std::vector<Plan> store_plans() {
+  LaunchForm lists = LaunchForm::in_place_ids().with_free_strides();
+  lists.k_rows = lists.v_rows = CacheRows::page_lists;
+  lists.token_requests = TokenRequests::ids32;
+  lists.token_places = TokenPlaces::ids64;
+  LaunchForm tables = LaunchForm::out_of_place_ids(PositionSource::ids32);
+  tables.positions = PositionSource::ragged;
+  tables.k_rows = tables.v_rows = CacheRows::block_table;
+  tables.k_split = tables.k_beside = tables.v_beside = true;
+  const auto with_v = [](RopeSpec& spec) { spec.v = Operand{spec.k->heads, spec.k->head_dim, 0}; };
+  const auto normed = [](RopeSpec& spec) {
+    spec.v = Operand{spec.k->heads, spec.k->head_dim, 0};
+    change_both(spec, [](Operand& operand) { operand.norm = Norm{}; });
+  };
+  const Operand q{32, 128, 0};
+  const Operand k{8, 128, 0};
+  return {
+      {"page lists", plan_of(DType::bf16, Layout::split_half, 128, q, k, lists, with_v)},
+      {"page lists behind norms", plan_of(DType::bf16, Layout::split_half, 128, q, k, lists, normed)},
+      {"a block table, groups of lanes and tensors beside",
+       plan_of(DType::bf16, Layout::split_half, 128, q, k, tables, with_v)},
+      {"the same behind norms", plan_of(DType::fp16, Layout::interleaved, 128, q, k, tables, normed)},
+  };
+}
+
 std::vector<Plan> ten_plans() {
   const LaunchForm in = LaunchForm::in_place_ids();
   const LaunchForm out = LaunchForm::out_of_place_ids(PositionSource::ids32);
@@ -145,6 +171,10 @@ void check_all_compile(const std::vector<Plan>& plans, std::size_t step, std::si
 
 TEST_CASE("Variants of ten plans compile for four architectures without a spill", "[every-variant]") {
   check_all_compile(ten_plans(), 211, 40);
+}
+
+TEST_CASE("Variants of stores compile for four architectures without a spill", "[every-variant]") {
+  check_all_compile(store_plans(), 83, 12);
 }
 
 TEST_CASE("Variants of norms and stages compile for four architectures without a spill", "[every-variant]") {

@@ -6,12 +6,14 @@
 #include <csignal>
 #include <cstdint>
 #include <cstring>
+#include <random>
 #include <stdexcept>
 #include <vector>
 
 #include "launch/generic_variant.hpp"
 #include "support/check_case.hpp"
 #include "support/child.hpp"
+#include "support/direct_launch.hpp"
 
 namespace {
 
@@ -193,6 +195,52 @@ TEST_CASE("Tokens from the count of slots on have q alone, whatever their k, v a
           test::check_case(kernel, given, 75);
         }
       }
+    }
+  }
+}
+
+// SGLang's memory: rows are slots of one place, and row 0 is where all padding goes.
+TEST_CASE("A row that many tokens have holds of each lane what one of them wrote, and all other rows are theirs",
+          "[numeric]") {
+  for (const test::TargetPtr& target : test::targets()) {
+    test::DirectCase given;
+    given.spec.rotary_dim = kLanes;
+    given.spec.q = {2, kLanes, 0};
+    given.spec.k = Operand{1, kLanes, 0};
+    given.spec.v = Operand{1, kLanes, 0};
+    given.form = LaunchForm::in_place_ids();
+    given.form.k_rows = given.form.v_rows = CacheRows::slots64;
+    given.positions = {7, 0, 3, 100, 5, 6};
+    given.slots = {0, 3, 0, 5, 0, 1};
+    given.block_size = 1;
+    given.k_cache = given.v_cache = test::Bits(6 * kLanes, 0x3c00);
+    std::mt19937_64 random(84);
+    test::fill_direct(random, given);
+    const internal::PreparedKernel kernel = test::prepare(target, internal::lower(given.spec, given.form));
+    const test::DirectResult got = test::launch_direct(kernel, given);
+    // Each token in a row of its own.
+    test::DirectCase apart = given;
+    apart.slots = {0, 1, 2, 3, 4, 5};
+    const test::DirectResult rows = test::launch_direct(kernel, apart);
+    CHECK(got.q == rows.q);
+    const auto is_of = [](const test::Bits& cache, std::size_t place, const test::Bits& from,
+                          const std::vector<std::size_t>& tokens) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) {
+        const bool any = std::any_of(tokens.begin(), tokens.end(), [&](std::size_t token) {
+          return cache[place * kLanes + lane] == from[token * kLanes + lane];
+        });
+        if (!any) return false;
+      }
+      return true;
+    };
+    for (std::size_t token = 0; token < 6; ++token) {
+      const auto place = static_cast<std::size_t>(given.slots[token]);
+      const std::vector<std::size_t> owners = place == 0 ? std::vector<std::size_t>{0, 2, 4} : std::vector{token};
+      CHECK(is_of(got.k, place, rows.k, owners));
+      CHECK(is_of(got.v, place, given.v, owners));
+    }
+    for (const std::size_t place : {2, 4}) {
+      for (std::size_t lane = 0; lane < kLanes; ++lane) CHECK(got.k[place * kLanes + lane] == 0x3c00);
     }
   }
 }

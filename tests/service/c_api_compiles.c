@@ -20,7 +20,9 @@ static_assert(offsetof(ropejit_args, position_axis_stride) == 280, "args.positio
 static_assert(offsetof(ropejit_args, k_rows) == 304, "args.k_rows");
 static_assert(offsetof(ropejit_args, token_count) == 320, "args.token_count");
 static_assert(offsetof(ropejit_args, flags) == 328, "args.flags");
-static_assert(offsetof(ropejit_args, operands) == 336 && sizeof(ropejit_args) == 352, "args.operands");
+static_assert(offsetof(ropejit_args, operands) == 336, "args.operands");
+static_assert(offsetof(ropejit_args, token_requests) == 352, "args.token_requests");
+static_assert(offsetof(ropejit_args, token_places) == 360 && sizeof(ropejit_args) == 368, "args.token_places");
 static_assert(offsetof(ropejit_operand, size) == 0, "operand.size");
 static_assert(offsetof(ropejit_operand, name) == 8, "operand.name");
 static_assert(offsetof(ropejit_operand, in) == 16, "operand.in");
@@ -41,7 +43,10 @@ static_assert(offsetof(ropejit_operand, bias) == 240, "operand.bias");
 static_assert(offsetof(ropejit_operand, head_scales) == 248, "operand.head_scales");
 static_assert(offsetof(ropejit_operand, group_stride) == 256, "operand.group_stride");
 static_assert(offsetof(ropejit_operand, out_group_stride) == 264, "operand.out_group_stride");
-static_assert(sizeof(ropejit_operand) == 272, "ropejit_operand");
+static_assert(sizeof(ropejit_page_table) == 48, "ropejit_page_table");
+static_assert(offsetof(ropejit_operand, page_table) == 272, "operand.page_table");
+static_assert(offsetof(ropejit_operand, split_stride) == 320, "operand.split_stride");
+static_assert(sizeof(ropejit_operand) == 328, "ropejit_operand");
 
 ropejit_status ropejit_test_session_in_c(const char* spec_json, float* q, int64_t tokens);
 

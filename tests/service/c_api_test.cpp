@@ -489,6 +489,83 @@ TEST_CASE("a whole prologue through C gives the bits that it gives through C++: 
   }
 }
 
+TEST_CASE("k and v go where page tables say through C, with the bits that they have without a cache") {
+  const bool is_table = GENERATE(false, true);
+  CAPTURE(is_table);
+  PrologueTensors expected;
+  REQUIRE(kernel_in_cpp(R"({"positions":"start"})").launch(expected.norms(), nullptr));
+
+  constexpr std::size_t kPages = 4;
+  constexpr std::size_t kBlock = 3;
+  // k's lanes in groups of four, [pages, 2, places, 4]; or as v's, [pages, places, 8].
+  const char* const form =
+      is_table ? R"({"positions":"start","k_rows":"block_table","v_rows":"block_table","k_split":true,)"
+                 R"("token_requests":"ids32","token_places":"ids64"})"
+               : R"({"positions":"start","placement":"out_of_place","k_rows":"page_lists","v_rows":"page_lists",)"
+                 R"("v_beside":true,"token_requests":"ids32","token_places":"ids64"})";
+  const Service service;
+  ropejit_kernel* kernel = nullptr;
+  const ropejit_status got = ropejit_get(service.handle, kPrologue, form, &kernel);
+  INFO(ropejit_last_error());
+  REQUIRE(got == ROPEJIT_OK);
+  const std::int32_t requests[] = {1, 0, 1, 2};  // the last does not exist
+  const std::int64_t places[] = {0, 4, 3, 0};
+  const std::int32_t lists[] = {3, 1, 0, 2};
+  const std::int32_t first[] = {0, 2, 4};
+  const std::int32_t last[] = {2, 1};
+  const std::int32_t rows[] = {3, 1, -1, 0, 2, -1};
+  const std::size_t slots[] = {0, 4, 6};  // of the first three tokens, by either
+  PrologueTensors tensors;
+  std::vector<float> q_out(tensors.q.size(), -7.0F);
+  std::vector<float> k_cache(kPages * kBlock * 8, -7.0F);
+  std::vector<float> v_cache = k_cache;
+  std::vector<float> v_beside(tensors.v.size(), -7.0F);
+  std::uint32_t flags = 0;
+  ropejit_operand operands[] = {ropejit_operand_of(ROPEJIT_Q, tensors.q.data(), is_table ? nullptr : q_out.data()),
+                                ropejit_operand_of(ROPEJIT_K, tensors.k.data(), k_cache.data()),
+                                ropejit_operand_of(ROPEJIT_V, tensors.v.data(), v_cache.data())};
+  operands[0].norm_weight = tensors.q_weight.data();
+  operands[1].norm_weight = tensors.k_weight.data();
+  if (!is_table) operands[2].beside.data = v_beside.data();
+  for (const std::size_t i : {1, 2}) {
+    operands[i].cache_rows = kPages * kBlock;
+    operands[i].block_size = kBlock;
+    if (is_table) {
+      operands[i].page_table = {rows, nullptr, nullptr, 2, 2, 3};
+    } else {
+      operands[i].page_table = {lists, first, last, 2, 4, 0};
+    }
+  }
+  ropejit_args args = ropejit_args_default();
+  args.operands = operands;
+  args.operand_count = 3;
+  args.position_source = ROPEJIT_POSITIONS_START;
+  args.first_position = 5;
+  args.tokens = PrologueTensors::kTokens;
+  args.flags = &flags;
+  args.token_requests = requests;
+  args.token_places = places;
+  const ropejit_status launched = ropejit_launch(kernel, &args, nullptr);
+  ropejit_kernel_release(kernel);
+  INFO(ropejit_last_error());
+  REQUIRE(launched == ROPEJIT_OK);
+  CHECK((is_table ? tensors.q : q_out) == expected.q);
+  CHECK(flags == static_cast<std::uint32_t>(ROPEJIT_FLAG_NO_CACHE_ROW));
+  if (!is_table) CHECK(v_beside == tensors.v);
+  std::vector<float> wanted_k(k_cache.size(), -7.0F);
+  std::vector<float> wanted_v(v_cache.size(), -7.0F);
+  for (std::size_t token = 0; token < 3; ++token) {
+    for (std::size_t lane = 0; lane < 8; ++lane) {
+      const std::size_t split = slots[token] / kBlock * kBlock * 8 + lane / 4 * kBlock * 4 + slots[token] % kBlock * 4;
+      const std::size_t at = is_table ? split + lane % 4 : slots[token] * 8 + lane;
+      wanted_k[at] = expected.k[token * 8 + lane];
+      wanted_v[slots[token] * 8 + lane] = tensors.v[token * 8 + lane];
+    }
+  }
+  CHECK(k_cache == wanted_k);
+  CHECK(v_cache == wanted_v);
+}
+
 TEST_CASE("k beside its cache through C has the bits that it has without a cache, of every token") {
   const bool in_place = GENERATE(false, true);
   CAPTURE(in_place);

@@ -43,6 +43,11 @@ bool only_generic() {
   return only;
 }
 
+bool short_run() {
+  static const bool chosen = std::getenv("ROPEJIT_TEST_SHORT") != nullptr;
+  return chosen;
+}
+
 std::vector<internal::PreparedVariant> prepare_variants(const TargetPtr& target, const internal::RotationPlan& plan,
                                                         const std::vector<internal::Variant>& variants) {
   if (only_generic()) {

@@ -1,6 +1,8 @@
 // The targets that numerical tests run on: the host always, and the GPU where there is one. ROPEJIT_TEST_DEVICES
 // ("host", "cuda" or "host,cuda") chooses. With ROPEJIT_TEST_GENERIC set, the generic kernel stands in for every
-// variant that they prepare: what all of them check holds for it, too.
+// variant that they prepare: what all of them check holds for it, too. With ROPEJIT_TEST_SHORT set, which is the usual
+// run of ctest (./dev test), long lists of cases compile a third of their kernels: the generic kernel takes the other
+// cases, and random draws are half as many. ./dev test --all leaves it unset.
 #pragma once
 
 #include <memory>
@@ -20,6 +22,9 @@ std::vector<TargetPtr> targets();
 
 /// ROPEJIT_TEST_GENERIC.
 bool only_generic();
+
+/// ROPEJIT_TEST_SHORT.
+bool short_run();
 
 /// A variant, compiled and loaded afresh: nothing is kept.
 internal::PreparedVariant prepare_variant(const TargetPtr& target, const internal::RotationPlan& plan,

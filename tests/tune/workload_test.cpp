@@ -1,12 +1,15 @@
 // Workloads bring what every class's launches read, and say what they write.
 #include "tune/workload.hpp"
 
+#include <algorithm>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
 #include "codegen/default_variant.hpp"
 #include "host/host_target.hpp"
 #include "launch/launch_arguments.hpp"
+#include "support/check_case.hpp"
 #include "support/refusals.hpp"
 
 namespace {
@@ -25,6 +28,15 @@ struct Row {
 LaunchForm slots_form() {
   LaunchForm form = LaunchForm::in_place_ids();
   form.k_rows = form.v_rows = CacheRows::slots64;
+  return form;
+}
+
+LaunchForm tables_form() {
+  LaunchForm form = LaunchForm::out_of_place_ids();
+  form.positions = PositionSource::ragged;
+  form.k_rows = CacheRows::page_lists;
+  form.v_rows = CacheRows::block_table;
+  form.k_beside = form.v_beside = form.k_split = true;
   return form;
 }
 
@@ -69,6 +81,7 @@ std::vector<Row> all_rows() {
          spec.v->bias = spec.v->head_scales = true;
        }),
        LaunchForm::in_place_ids(), 3},
+      {"pages of ragged sequences, and what is beside them", test::three_operands(), tables_form(), 5},
       {"q that is left alone", with([](RopeSpec& spec) { spec.q.rotates = spec.k->rotates = false; }), slots_form(), 2},
   };
 }
@@ -100,5 +113,50 @@ TEST_CASE("A workload's launches are taken, by the fast kernels, and write where
       for (int token = 0; token < 5; ++token) CHECK(args.q_norm_statistic.data[token] > 0);
       for (int sum = 0; sum < 5 * 2; ++sum) CHECK(args.k_norm_statistic.data[sum] > 0);
     }
+  }
+}
+
+TEST_CASE("Tokens of a workload have places of their own, whatever says which pages are theirs", "[tune]") {
+  struct Tables {
+    CacheRows rows;
+    PositionSource positions;
+    TokenRequests requests;
+    TokenPlaces places;
+  };
+  constexpr std::int64_t kTokens = 37;
+  const Tables rows[] = {
+      {CacheRows::page_lists, PositionSource::ragged, TokenRequests::sequences, TokenPlaces::positions},
+      {CacheRows::block_table, PositionSource::ragged, TokenRequests::ids32, TokenPlaces::positions},
+      {CacheRows::block_table, PositionSource::ragged, TokenRequests::sequences, TokenPlaces::ids64},
+      {CacheRows::page_lists, PositionSource::ids64, TokenRequests::ids32, TokenPlaces::ids32},
+      {CacheRows::block_table, PositionSource::start, TokenRequests::sequences, TokenPlaces::positions}};
+  const test::TargetPtr target = internal::host_target(std::nullopt);
+  for (const Tables& row : rows) {
+    LaunchForm form = LaunchForm::in_place_ids(row.positions);
+    form.k_rows = form.v_rows = row.rows;
+    form.token_requests = row.requests;
+    form.token_places = row.places;
+    INFO(form.to_json());
+    const internal::RotationPlan plan = internal::lower(test::three_operands(), form);
+    const Workload workload(*target, plan.kernel_class, kTokens);
+    std::vector<std::uint16_t> memory(workload.set_bytes() / 2 + 256, 0);
+    const std::uintptr_t begin = (reinterpret_cast<std::uintptr_t>(memory.data()) + 255) / 256 * 256;
+    RopeArgs args = workload.args(reinterpret_cast<char*>(begin));
+    std::uint32_t flags = 0;
+    args.flags = &flags;
+    constexpr std::int64_t kRow = 2 * 16;
+    for (std::int64_t token = 0; token < kTokens; ++token) {
+      auto* const v = static_cast<std::uint16_t*>(args.v.data) + token * kRow;
+      std::fill(v, v + kRow, static_cast<std::uint16_t>(1000 + token));
+    }
+    const internal::PreparedKernel kernel = test::prepare_one(target, plan, true);
+    REQUIRE(internal::launch_prepared(kernel, args, nullptr));
+    CHECK(flags == 0);
+    std::vector<int> found(kTokens, 0);
+    for (std::int64_t place = 0; place < args.v_cache_rows; ++place) {
+      const std::uint16_t bits = static_cast<const std::uint16_t*>(args.v_out.data)[place * kRow];
+      if (bits >= 1000) ++found[bits - 1000];
+    }
+    CHECK(found == std::vector<int>(kTokens, 1));
   }
 }

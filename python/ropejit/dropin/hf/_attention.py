@@ -62,7 +62,8 @@ def _way(self, layer, hidden_states, position_embeddings):
     if seam.reason is not None:
         return layer.original if _is_compiling() else _counted(layer, seam.reason)
     if torch.is_grad_enabled() and _needs_gradients(self, hidden_states):
-        return layer.rotating
+        # A compiler fuses the rotation with what is beside it, and its gradient.
+        return layer.original if _is_compiling() else layer.rotating
     if type(hidden_states) is not torch.Tensor and not _is_compiling():
         return _counted(layer, "hidden_states are no plain tensor")
     if hidden_states.dim() != 3 or position_embeddings is None or position_embeddings[0].dim() != 3:

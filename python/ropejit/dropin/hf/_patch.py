@@ -74,12 +74,12 @@ def _tokens(q, *others, **keywords):
 
 
 def _rotating(family, namespace, seam):
-    """The family's own forward, with ropejit's functions where it rotates. (torch.compile traces the functions of the
-    family's module instead, which are as fast there.)"""
+    """The family's own forward, with ropejit's functions where it rotates."""
     function = getattr(namespace, family.attention).forward
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     scope = dict(vars(namespace))
+    del scope["__name__"]  # by which torch.compile would look in the family's module instead
     for name, ours in family.rotations:
         if name in scope:
             scope[name] = adapt.stand_in(seam, scope[name], ours, _tokens)
