@@ -4,7 +4,7 @@ import functools
 
 import torch
 
-from ropejit import _autograd, _checks, _native, _plain, _stages, _templates, _torch, _traces
+from ropejit import _autograd, _native, _plain, _prologue_checks, _stages, _templates, _torch, _traces
 from ropejit._kind import Kind
 from ropejit._operands import NAMES
 from ropejit._page_table import PageTable, flat
@@ -62,8 +62,8 @@ class Prologue(Kind):
             "weight" is "heads" [heads, head_dim] or [heads * head_dim].
         k_cache, v_cache: [pages, block_size, heads, head_dim], of any strides: NHD, HND as a permuted view, k's and v's
             halves of one tensor, and with lanes apart vLLM's value_cache as a permuted view. k_cache may also be vLLM's
-            key_cache, [pages, heads, head_dim / x, block_size, x], whose x lanes have 16 bytes. bf16, fp16 or fp32. Without caches k is written over as q
-            is, or goes to k_out, and v, if any, is left alone, or goes to v_out.
+            key_cache, [pages, heads, head_dim / x, block_size, x], whose x lanes have 16 bytes. bf16, fp16 or fp32. Without
+            caches k is written over as q is, or goes to k_out, and v, if any, is left alone, or goes to v_out.
         slots: int32 or int64, [up to tokens], of any stride: for each of the first tokens the place in both caches, which
             is slot % block_size of page slot // block_size. A negative one is none, as are those beyond the cache, and
             tokens beyond the list have none. Slots must be distinct. Or a PageTable, by which a launch finds places itself.
@@ -104,7 +104,7 @@ class Prologue(Kind):
 
     def _slowly(self, operands, *rest):
         tensors = [tensor for operand in operands for tensor in flat(operand)] + list(rest[:4])
-        _checks.check_prologue_types(operands, *rest)
+        _prologue_checks.check_prologue_types(operands, *rest)
         if _autograd.differentiates(*tensors):
             raise no_gradient(operands, *rest)
         if _torch.is_transformed():
@@ -118,7 +118,7 @@ class Prologue(Kind):
         """What operands come to, whatever autograd and modes may say."""
         if self._runs(FORCED, operands, *rest):
             return
-        _checks.check_prologue(self, operands, *rest)
+        _prologue_checks.check_prologue(self, operands, *rest)
         if operands[0][0].is_meta:
             return
         *tensors, start = rest
@@ -129,10 +129,10 @@ class Prologue(Kind):
 
     def _explained(self, error, operands, *rest):
         """The exception for what a call met: the checks' own words for it, if they have any."""
-        _checks.check_prologue_types(operands, *rest)
+        _prologue_checks.check_prologue_types(operands, *rest)
         invalid = python_error(error) if isinstance(error, _native.NativeError) else error
         if isinstance(invalid, ValueError):
-            _checks.check_prologue(self, operands, *rest)
+            _prologue_checks.check_prologue(self, operands, *rest)
         return invalid
 
 
@@ -178,7 +178,7 @@ def no_gradient(operands, *rest):
     for name, operand in zip(NAMES, operands):
         if operand:
             stages = (f"{name}_{key}" for key in _stages.KEYS)
-            written = _checks.written_name(name, operand[2] is not None)
+            written = _prologue_checks.written_name(name, operand[2] is not None)
             named += zip((name, written, "slots", f"{name}_out", *stages), operand)
     named += zip(("positions", "cos", "sin", "cu_seqlens"), rest)
     for name, tensor in named:

@@ -3,7 +3,7 @@
 import functools
 import re
 
-from ropejit import _checks, _stages
+from ropejit import _prologue_checks, _stages
 from ropejit._operands import NAMES
 from ropejit._page_table import LETTERS as TABLE
 from ropejit._page_table import PageTable
@@ -120,8 +120,12 @@ def _count(words):
     good = all(map(_WORD.fullmatch, split)) and len(names) == len(split) and "q" in names
     with_slots = any("s" in word[1:] for word in split)
     if not good or (table and not (with_slots and _TABLE_WORD.fullmatch(table))):
-        refuse("names", repr(words), "q, and with it k and v, each once, with o (output) or s (slots), and a letter of "
-                f"{_stages.LETTERS} for what its stages bring, with slots also i or b (over itself, or beside its cache), and @ and letters of {TABLE} for a page table")
+        allowed = (
+            "q, and with it k and v, each once, with o (output) or s (slots), and a letter of "
+            f"{_stages.LETTERS} for what its stages bring, with slots also i or b (over itself, or beside its cache), and "
+            f"last @ and letters of {TABLE} for a page table"
+        )
+        refuse("names", repr(words), allowed)
     flags = [word[1:] for word in split]
     outputs = len(outputs_of(words))
     inputs = sum(("o" in word or "s" in word) and "i" not in word for word in flags)
@@ -165,7 +169,7 @@ def outputs_of(words):
         if is_over or "i" in flags:
             found.append((name, is_over and "n" not in flags and "a" not in flags))
         if not is_over:
-            found.append((_checks.written_name(name, "s" in flags), False))
+            found.append((_prologue_checks.written_name(name, "s" in flags), False))
         if "t" in flags:
             found.append((f"{name}_statistic_out", False))
         if "b" in flags:

@@ -120,7 +120,8 @@ class RotaryEmbedding(torch.nn.Module):
 
     def extra_repr(self):
         scale = "" if self.scale_base is None else f"scale_base={self.scale_base}, "
-        return f"dim={self.dim}, base={self.base}, interleaved={self.interleaved}, {scale}pos_idx_in_fp32={self.pos_idx_in_fp32}"
+        words = f"dim={self.dim}, base={self.base}, interleaved={self.interleaved}, {scale}"
+        return f"{words}pos_idx_in_fp32={self.pos_idx_in_fp32}"
 
     def _lanes(self, device):
         return torch.arange(0, self.dim, 2, device=device, dtype=torch.float32)
