@@ -6,7 +6,7 @@ from verdicts import BASE, DELAYED, SAME
 
 TABLES = ("decode", "prefill", "first_token", "serving", "training", "equal")
 MODELS = tuple(models.CONFIGS)
-WAYS = (BASE, "ours", "auto", "liger", SAME, DELAYED)
+WAYS = (BASE, "ours", "same_bits", "auto", "liger", SAME, DELAYED)
 DEFAULT_WAYS = (BASE, "ours", "liger", SAME, DELAYED)
 FIRST_TOKEN_WAYS = ("ours, cache empty", "ours, cache warm", "ours, frozen bundle", "ours, background")
 _SMALL, _REST = MODELS[:2], MODELS[2:]

@@ -2,6 +2,7 @@
 
   unpatched     nothing
   ours          ropejit.dropin.hf.patch(model, policy="always")
+  same_bits     the same with same_bits=True, where norms' roots are torch's own
   auto          the same with policy="auto", which keeps what is faster
   liger         the rotation of liger_kernel, where that can be imported; nothing else of it
   unpatched2    nothing, once more
@@ -58,10 +59,10 @@ def make(name, model, delay=None):
         return Way(name, own)
     if name == "liger":
         return Way(name, own, in_place=lambda: _liger_rotation(own))
-    return _ours(name, own, "auto" if name == "auto" else "always")
+    return _ours(name, own, "auto" if name == "auto" else "always", name == "same_bits")
 
 
-def _ours(name, model, policy):
+def _ours(name, model, policy, same_bits):
     from ropejit.dropin import hf
 
     takes = inspect.signature(hf.patch).parameters
@@ -74,7 +75,7 @@ def _ours(name, model, policy):
             raise NotHere(str(error)) from None
         return Way(name, model, in_place=lambda: hf.patch(model))
     try:
-        return Way(name, model, patch=hf.patch(model, policy=policy))
+        return Way(name, model, patch=hf.patch(model, policy=policy, same_bits=same_bits))
     except (NotImplementedError, ValueError) as error:
         raise NotHere(str(error)) from None
 

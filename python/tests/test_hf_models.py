@@ -57,6 +57,21 @@ def test_a_patched_model_gives_the_same_logits_and_tokens(family, dtype, device)
     assert served(patch) == launches, "leaving the block did not undo the patch"
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("family", ["gemma3", "glm4_moe", "llama", "olmo2", "qwen3"])
+def test_with_roots_of_torchs_own_every_bit_is_the_models(family, dtype, device):
+    model = made(family, device, dtype)
+    plain = logits_and_tokens(model, family, device)
+    with hf.patch(model, same_bits=True) as patch:
+        assert all(row.does for row in patch.report)
+        assert_same_bits(logits_and_tokens(model, family, device), plain)
+
+
+def test_norms_behind_the_rotation_keep_their_own_code_where_every_bit_is_asked_for(device):
+    with hf.patch(made("hunyuan_v1_dense", device), same_bits=True) as patch:
+        assert all(row.does is None and row.reason.startswith("same_bits: ") for row in patch.report)
+
+
 @pytest.mark.parametrize("family", ["deepseek_v3", "gpt_neox", "gpt_oss", "hunyuan_v1_dense", "olmo2", "qwen3"])
 def test_a_patched_model_learns_the_same(family, device):
     def losses(patched):

@@ -15,6 +15,10 @@ _KEPT = ("schema", "layout", "rounding", "round_after", "rotary_dim", "q", "k", 
 _WHOLE = (torch.nn.Parameter, torch.Tensor)
 
 
+def _epsilon(norm):
+    return norm.variance_epsilon if hasattr(norm, "variance_epsilon") else getattr(norm, "eps", None)
+
+
 class Specs:
     """The specs of models' layers, each config read once."""
 
@@ -43,8 +47,7 @@ class Specs:
             norm = spec[name].get("norm")
             if norm is None:
                 continue
-            module = getattr(attention, path)
-            eps = getattr(module, "variance_epsilon", getattr(module, "eps", None))
+            eps = _epsilon(getattr(attention, path))
             if eps != norm["eps"]:
                 raise ValueError(f"{path}: found an epsilon of {eps!r}, allowed: {norm['eps']!r}, which the config has")
         return spec
@@ -53,7 +56,7 @@ class Specs:
 class Layer:
     """One attention's prologue. Immutable."""
 
-    def __init__(self, attention, family, namespace, spec, seam, rotating):
+    def __init__(self, attention, family, namespace, spec, seam, rotating, same_bits):
         self.family, self.namespace, self.seam = family, namespace, seam
         self.rotating = rotating  # the family's forward, with ropejit's rotation: for calls that need gradients
         self.original = type(attention).forward
@@ -61,6 +64,13 @@ class Layer:
         self.norm = None if family.norm is None else getattr(namespace, family.norm)
         self.has_norms = _reasons.has_norms(attention, family)
         self.head_dim = attention.head_dim
+        # r of the norms by torch's own operations, as the model's code has it, and not by the launch.
+        self.gives_statistics = same_bits and self.has_norms
+        if self.gives_statistics:
+            if family.place == "behind":
+                raise ValueError("same_bits: found norms behind the rotation, allowed: norms before it")
+            for name in ("q", "k"):
+                spec[name]["norm"] = {**spec[name]["norm"], "statistic": "given"}
         self.prologue = Prologue(spec, {"positions": "start", "angles": family.angles})
 
     def __deepcopy__(self, memo):
@@ -92,7 +102,15 @@ class Layer:
         if self.has_norms:
             q_norm, k_norm = self.norms_of(attention)
             weights = {"q_weight": q_norm.weight, "k_weight": k_norm.weight}
+            if self.gives_statistics:
+                weights["q_statistic"], weights["k_statistic"] = self._statistic(q_norm, q), self._statistic(k_norm, k)
         self.prologue(q, k, v, cos=cos, sin=sin, **weights, **where)
+
+    def _statistic(self, norm, x):
+        """[tokens, heads], or of a norm over the token [tokens, 1]."""
+        rows = x if self.family.place == "token" else x.view(x.shape[0], -1, self.head_dim)
+        squares = rows.reshape(x.shape[0], -1, rows.shape[-1]).float().pow(2).mean(-1)
+        return torch.rsqrt(squares + _epsilon(norm))
 
     @staticmethod
     def tables(cos, sin, batch):

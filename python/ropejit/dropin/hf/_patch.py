@@ -110,13 +110,16 @@ def _does(layer):
     return "norms, rotation and cache in one launch" if layer.has_norms else "rotation and cache in one launch"
 
 
-def patch(model, *, policy="always", shadow=0):
+def patch(model, *, policy="always", shadow=0, same_bits=False):
     """Has this model use ropejit, and no other: of each attention that is known, norms of q and k, the rotation and the
     write to a static or paged cache become one launch; calls that need gradients have the rotation alone. Logits are those
     of transformers (README). Returns a Patch, whose report says what became of each layer, and why.
 
     model: a model of transformers, or a part of one, on its device and with its adapters. One that torch.compile compiled
     compiles anew. Models whose attention none of transformers' families that are known has are a ValueError.
+    same_bits: the reciprocal roots of norms are made by torch's own operations, as the model's code makes them, and given to
+        the launch. On a GPU these differ from the launch's own by an ulp now and then, and with them single elements of a
+        16-bit result. Norms behind the rotation keep their own code then.
     policy, shadow: those of ropejit.adapt, for each family as one seam, "hf.qwen3" for instance. Timings are of the steps
     that a launch replaces, in an eager call.
     """
@@ -126,7 +129,7 @@ def patch(model, *, policy="always", shadow=0):
         for name, module in list(model.named_modules()) if hasattr(model, "named_modules") else ():
             known = family_of(module)
             if known is not None:
-                done.report.append(_patched(done, name, module, *known, specs, gathered, policy, shadow))
+                done.report.append(_patched(done, name, module, *known, specs, gathered, policy, shadow, same_bits))
     except BaseException:
         done.undo()
         raise
@@ -143,7 +146,7 @@ def _seam_of(done, family_name, family, namespace, policy, shadow):
     return done.seams[family_name]
 
 
-def _patched(done, name, attention, family_name, family, specs, gathered, policy, shadow):
+def _patched(done, name, attention, family_name, family, specs, gathered, policy, shadow, same_bits):
     namespace = sys.modules[type(attention).__module__]
     seam = _seam_of(done, family_name, family, namespace, policy, shadow)
     reason = seam.reason or _reasons.of_layer(attention, family, namespace, name.startswith(gathered))
@@ -155,7 +158,7 @@ def _patched(done, name, attention, family_name, family, specs, gathered, policy
         return Row(name, family_name, "rotation", None)
     try:
         spec = specs.of(attention, family)
-        layer = Layer(attention, family, namespace, spec, seam, rotating)
+        layer = Layer(attention, family, namespace, spec, seam, rotating, same_bits)
     except (NotImplementedError, TypeError, ValueError) as error:
         return Row(name, family_name, None, str(error))
     takes_cache = _takes_cache(namespace, family)
