@@ -96,7 +96,7 @@ class Layer:
         return True
 
     def launch(self, attention, q, k, v, cos, sin, **where):
-        """One launch: q, and k without a cache, are written over. q, k, v: [tokens, heads * head_dim]; cos, sin: [tokens,
+        """One launch: q, and k without a cache, are written over. q, k, v: [tokens, heads, head_dim]; cos, sin: [tokens,
         lanes]. where: k_cache, v_cache, slots, k_out."""
         weights = {}
         if self.has_norms:
@@ -108,9 +108,8 @@ class Layer:
 
     def _statistic(self, norm, x):
         """[tokens, heads], or of a norm over the token [tokens, 1]."""
-        rows = x if self.family.place == "token" else x.view(x.shape[0], -1, self.head_dim)
-        squares = rows.reshape(x.shape[0], -1, rows.shape[-1]).float().pow(2).mean(-1)
-        return torch.rsqrt(squares + _epsilon(norm))
+        rows = x.reshape(x.shape[0], -1, x.shape[-1] * x.shape[-2] if self.family.place == "token" else self.head_dim)
+        return torch.rsqrt(rows.float().pow(2).mean(-1) + _epsilon(norm))
 
     @staticmethod
     def tables(cos, sin, batch):
@@ -157,5 +156,5 @@ class Layer:
         batch, tokens = q.shape[:2]
         q, k = q.clone(), k.clone()
         rows = self.tables(cos, sin, batch)
-        self.launch(attention, *(x.view(batch * tokens, -1) for x in (q, k)), None, *rows)
+        self.launch(attention, *(x.view(batch * tokens, -1, self.head_dim) for x in (q, k)), None, *rows)
         return tuple(x.view(batch, tokens, -1, self.head_dim).transpose(1, 2) for x in (q, k))

@@ -32,11 +32,11 @@ class Patch:
     family: counters of what was served.
     """
 
-    def __init__(self, model):
+    def __init__(self):
         self.report = []
         self.seams = {}
-        self._model = model
         self._patched = []
+        self._rotating = {}
 
     def __enter__(self):
         return self
@@ -74,7 +74,8 @@ def _tokens(q, *others, **keywords):
 
 
 def _rotating(family, namespace, seam):
-    """The family's own forward, with ropejit's functions where it rotates."""
+    """The family's own forward, with ropejit's functions where it rotates. One for all layers: torch.compile keeps what it
+    made with the code, whatever the function's scope is, so that this one has code of its own, too."""
     function = getattr(namespace, family.attention).forward
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
@@ -84,7 +85,7 @@ def _rotating(family, namespace, seam):
         if name in scope:
             scope[name] = adapt.stand_in(seam, scope[name], ours, _tokens)
     made = types.FunctionType(
-        function.__code__, scope, function.__name__, function.__defaults__, function.__closure__
+        function.__code__.replace(), scope, function.__name__, function.__defaults__, function.__closure__
     )
     made.__kwdefaults__, made.__doc__ = function.__kwdefaults__, function.__doc__
     return made
@@ -123,7 +124,7 @@ def patch(model, *, policy="always", shadow=0, same_bits=False):
     policy, shadow: those of ropejit.adapt, for each family as one seam, "hf.qwen3" for instance. Timings are of the steps
     that a launch replaces, in an eager call.
     """
-    done = Patch(model)
+    done = Patch()
     specs, gathered = Specs(), _gathered_by_fsdp(model) if hasattr(model, "named_modules") else ()
     try:
         for name, module in list(model.named_modules()) if hasattr(model, "named_modules") else ():
@@ -152,7 +153,9 @@ def _patched(done, name, attention, family_name, family, specs, gathered, policy
     reason = seam.reason or _reasons.of_layer(attention, family, namespace, name.startswith(gathered))
     if reason is not None:
         return Row(name, family_name, None, reason)
-    rotating = _rotating(family, namespace, seam)
+    if family_name not in done._rotating:
+        done._rotating[family_name] = _rotating(family, namespace, seam)
+    rotating = done._rotating[family_name]
     if not family.fuses:
         done._serve(attention, rotating)
         return Row(name, family_name, "rotation", None)
