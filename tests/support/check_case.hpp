@@ -31,7 +31,7 @@ inline void check_case(const internal::PreparedKernel& kernel, const NumericCase
   CHECK(result.passed());
 }
 
-/// Prepared as RopeService::get would.
+/// Prepared as RopeService::get would; see prepare() for a short run.
 inline void check_case(const TargetPtr& target, const NumericCase& given, std::uint64_t seed) {
   INFO(given.to_string());
   check_case(prepare(target, internal::lower(given.spec, given.form)), given, seed);

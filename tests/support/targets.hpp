@@ -2,7 +2,8 @@
 // ("host", "cuda" or "host,cuda") chooses. With ROPEJIT_TEST_GENERIC set, the generic kernel stands in for every
 // variant that they prepare: what all of them check holds for it, too. With ROPEJIT_TEST_SHORT set, which is the usual
 // run of ctest (./dev test), long lists of cases compile a third of their kernels: the generic kernel takes the other
-// cases, and random draws are half as many. ./dev test --all leaves it unset.
+// cases, random draws are half as many, and machine code is looked at for fewer architectures. ./dev test --all leaves
+// it unset.
 #pragma once
 
 #include <memory>
@@ -38,7 +39,8 @@ std::vector<internal::PreparedVariant> prepare_variants(const TargetPtr& target,
 internal::PreparedKernel kernel_of(const TargetPtr& target, const internal::RotationPlan& plan,
                                    const internal::PreparedVariant& fast, const internal::PreparedVariant& universal);
 
-/// With the default variants, as RopeService::get makes it.
+/// With the default variants, as RopeService::get makes it. In a short run a test case has the first such kernel and a
+/// third of the others; in place of the rest it has the generic kernel.
 internal::PreparedKernel prepare(const TargetPtr& target, const internal::RotationPlan& plan);
 
 }  // namespace ropejit::test
