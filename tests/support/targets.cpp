@@ -67,6 +67,11 @@ bool short_run() {
   return chosen;
 }
 
+std::optional<internal::PreparedVariant> generic_in_place_of_next(const TargetPtr& target,
+                                                                  const internal::RotationPlan& plan) {
+  return next_is_compiled() ? std::nullopt : internal::generic_variant(*target, plan);
+}
+
 std::vector<internal::PreparedVariant> prepare_variants(const TargetPtr& target, const internal::RotationPlan& plan,
                                                         const std::vector<internal::Variant>& variants) {
   if (only_generic()) {
@@ -102,12 +107,10 @@ internal::PreparedKernel kernel_of(const TargetPtr& target, const internal::Rota
 }
 
 internal::PreparedKernel prepare(const TargetPtr& target, const internal::RotationPlan& plan) {
-  if (!next_is_compiled()) {
-    if (const auto generic = internal::generic_variant(*target, plan)) {
-      internal::PreparedKernel kernel = kernel_of(target, plan, *generic, *generic);
-      kernel.needs_length = plan.needs_length;
-      return kernel;
-    }
+  if (const std::optional<internal::PreparedVariant> generic = generic_in_place_of_next(target, plan)) {
+    internal::PreparedKernel kernel = kernel_of(target, plan, *generic, *generic);
+    kernel.needs_length = plan.needs_length;
+    return kernel;
   }
   internal::PreparedKernel kernel;
   kernel.target = target;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "codegen/variant.hpp"
@@ -27,6 +28,11 @@ bool only_generic();
 /// ROPEJIT_TEST_SHORT.
 bool short_run();
 
+/// For what prepares a kernel of which another may stand in: the generic one, where this is a short run and the next
+/// kernel is not among those that it compiles. These are the first of a test case, and of those behind it a third.
+std::optional<internal::PreparedVariant> generic_in_place_of_next(const TargetPtr& target,
+                                                                  const internal::RotationPlan& plan);
+
 /// A variant, compiled and loaded afresh: nothing is kept.
 internal::PreparedVariant prepare_variant(const TargetPtr& target, const internal::RotationPlan& plan,
                                           const internal::Variant& variant, std::int64_t min_tokens = 0);
@@ -39,8 +45,7 @@ std::vector<internal::PreparedVariant> prepare_variants(const TargetPtr& target,
 internal::PreparedKernel kernel_of(const TargetPtr& target, const internal::RotationPlan& plan,
                                    const internal::PreparedVariant& fast, const internal::PreparedVariant& universal);
 
-/// With the default variants, as RopeService::get makes it. In a short run a test case has the first such kernel and a
-/// third of the others; in place of the rest it has the generic kernel.
+/// With the default variants, as RopeService::get makes it; see generic_in_place_of_next() for a short run.
 internal::PreparedKernel prepare(const TargetPtr& target, const internal::RotationPlan& plan);
 
 }  // namespace ropejit::test
