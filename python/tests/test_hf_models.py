@@ -32,6 +32,10 @@ def logits_and_tokens(model, family, device):
     return results
 
 
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def families_and_dtypes():
     """Every family in bf16; in fp32 one of each kind of launch, and the others among what is slow."""
     kept = ("gpt_neox", "olmo2", "llama")
@@ -64,7 +68,9 @@ def test_a_patched_model_gives_the_same_logits_and_tokens(family, dtype, device)
     assert served(patch) == launches, "leaving the block did not undo the patch"
 
 
-@pytest.mark.parametrize("family", ["deepseek_v3", "gpt_neox", "gpt_oss", "hunyuan_v1_dense", "olmo2", "qwen3"])
+@pytest.mark.parametrize("family", [
+    "deepseek_v3", "gpt_neox", "qwen3", slow("gpt_oss"), slow("hunyuan_v1_dense"), slow("olmo2"),
+])
 def test_a_patched_model_learns_the_same(family, device):
     def losses(patched):
         model = made(family, device).train()
@@ -98,8 +104,9 @@ def decoded(model, run, ids, steps, capacity):
     return found, cache
 
 
-@pytest.mark.parametrize("family", ["qwen3", "llama", "gemma3"])
-@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("family, batch", [
+    ("qwen3", 1), ("llama", 2), ("gemma3", 2), slow("qwen3", 2), slow("llama", 1), slow("gemma3", 1),
+])
 def test_a_model_compiled_before_is_compiled_anew(family, batch, device):
     torch._dynamo.reset()
     model, ids = made(family, device, torch.bfloat16), prompt(device, batch)
@@ -119,7 +126,7 @@ def test_a_model_compiled_before_is_compiled_anew(family, batch, device):
     assert seen.count == 0, "undone, the compiled model still came to ropejit"
 
 
-@pytest.mark.parametrize("family", ["qwen3", "gpt_neox", "deepseek_v3"])
+@pytest.mark.parametrize("family", ["qwen3", "gpt_neox", slow("deepseek_v3")])
 def test_a_patched_model_is_compiled_with_its_gradients(family, device):
     torch._dynamo.reset()
     model, ids = made(family, device).train(), prompt(device)
