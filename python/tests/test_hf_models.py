@@ -48,7 +48,7 @@ def served(patch):
     return sum(seam.served for seam in patch.seams.values())
 
 
-@pytest.mark.parametrize("family, dtype", families_and_dtypes())
+@pytest.mark.parametrize("family, dtype", list(families_and_dtypes()))
 def test_a_patched_model_gives_the_same_logits_and_tokens(family, dtype, device):
     model = made(family, device, dtype)
     plain = logits_and_tokens(model, family, device)
