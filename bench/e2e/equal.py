@@ -80,7 +80,7 @@ def compared(own, base):
 
 
 def job(cell, options, failed):
-    # Two runs of one unpatched model gave other logits by it: it divides keys among blocks and adds as they end.
+    # It served the decode steps of one unpatched model that differed when run twice (bench/results/2026-12-01-h200).
     torch.backends.cuda.enable_cudnn_sdp(False)
     model = models.build(cell.model, options)
     found = ways.all_of(model, options._replace(ways=[x for x in options.ways if x != "delayed"]), None, failed)

@@ -76,6 +76,7 @@ def _only_rank_0_asks(rank):
     dist.barrier()
 
 
+@pytest.mark.slow
 def test_rank_0_waits_for_nobody(tmp_path):
     on_two_ranks(_only_rank_0_asks, tmp_path)
 

@@ -25,7 +25,9 @@ def rounds(lines):
     return [line for line in lines if "round" in line]
 
 
-@pytest.mark.parametrize("cells, model", [("batch 1, eager", "Qwen3-0.6B"), ("batch 2, compiled", "Llama-3.2-1B")])
+@pytest.mark.parametrize("cells, model", [
+    ("batch 1, eager", "Qwen3-0.6B"), pytest.param("batch 2, compiled", "Llama-3.2-1B", marks=pytest.mark.slow),
+])
 def test_decode_runs_every_way_and_goes_on_where_it_was(tmp_path, cells, model):
     file = tmp_path / "lines.jsonl"
     lines, _ = run("decode", file, "--here", "--rounds", "1", "--cells", cells, model=model)
@@ -38,7 +40,9 @@ def test_decode_runs_every_way_and_goes_on_where_it_was(tmp_path, cells, model):
     assert file.read_text() == before
 
 
-@pytest.mark.parametrize("model", ["Qwen3-0.6B", "Llama-3.2-1B", "Gemma-3-1B"])
+@pytest.mark.parametrize("model", [
+    "Qwen3-0.6B", *(pytest.param(model, marks=pytest.mark.slow) for model in ("Llama-3.2-1B", "Gemma-3-1B")),
+])
 def test_a_patched_model_is_equal_in_logits_tokens_and_continuous_batching(tmp_path, model):
     lines, _ = run("equal", tmp_path / "lines.jsonl", "--here", model=model)
     (line,) = rounds(lines)
@@ -49,7 +53,8 @@ def test_a_patched_model_is_equal_in_logits_tokens_and_continuous_batching(tmp_p
 
 
 @pytest.mark.parametrize("table, cells, figure", [
-    ("prefill", "24 tokens", "ms"), ("serving", "4 requests", "gap_p99_ms"), ("training", "eager", "tokens_per_s"),
+    pytest.param("prefill", "24 tokens", "ms", marks=pytest.mark.slow), ("serving", "4 requests", "gap_p99_ms"),
+    pytest.param("training", "eager", "tokens_per_s", marks=pytest.mark.slow),
 ])
 def test_other_tables_run_in_processes_of_their_own(tmp_path, table, cells, figure):
     lines, said = run(table, tmp_path / "lines.jsonl", "--rounds", "1", "--cells", cells)
@@ -57,6 +62,7 @@ def test_other_tables_run_in_processes_of_their_own(tmp_path, table, cells, figu
     assert not [line for line in lines if "failed" in line]
 
 
+@pytest.mark.slow
 def test_a_new_process_gets_its_first_token(tmp_path):
     lines, _ = run("first_token", tmp_path / "lines.jsonl", "--here", "--rounds", "1", ways="unpatched,unpatched2")
     (line,) = rounds(lines)

@@ -65,5 +65,6 @@ def _timed(rank):
     assert patch.seams["qwen3"].choices == {24: False}, (rank, patch.seams["qwen3"].choices)
 
 
+@pytest.mark.slow
 def test_a_layer_is_served_on_all_ranks_as_on_rank_0(tmp_path):
     on_two_ranks(_timed, tmp_path)

@@ -43,8 +43,9 @@ inline constexpr const char* kTwoHeads =
 class Program {
  public:
   Program() {
-    for (const char* name : {"PATH", "TMPDIR", "CUDA_HOME", "LD_LIBRARY_PATH", "ROPEJIT_NVRTC", "ROPEJIT_HOST_CXX",
-                             "ROPEJIT_TEST_KEPT", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
+    for (const char* name :
+         {"PATH", "TMPDIR", "CUDA_HOME", "LD_LIBRARY_PATH", "ROPEJIT_NVRTC", "ROPEJIT_HOST_CXX", "ROPEJIT_TEST_KEPT",
+          "ROPEJIT_TEST_LEVEL", "ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
       if (const char* value = std::getenv(name)) environment[name] = value;
     }
     environment["HOME"] = folder.path();

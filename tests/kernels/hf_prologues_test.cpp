@@ -128,7 +128,7 @@ bool has_rms_norms(const RopeSpec& spec) { return spec.q.norm && spec.q.norm->ki
 /// The fast kernel, on a GPU the one for any strides, and the one that reads its plan. The host's compiler takes a
 /// second for each, and other tests hold it to their having one another's bits.
 std::vector<internal::PreparedKernel> kernels_of(const test::TargetPtr& target, const internal::RotationPlan& plan) {
-  std::vector<internal::PreparedKernel> kernels{test::prepare_one(target, plan, false)};
+  std::vector<internal::PreparedKernel> kernels{test::prepare_quickly(target, plan, false)};
   if (target->name() != "host") kernels.push_back(test::prepare_one(target, plan, true));
   if (const auto generic = internal::generic_variant(*target, plan)) {
     kernels.push_back(test::kernel_of(target, plan, *generic, *generic));
@@ -211,7 +211,7 @@ TEST_CASE("With transformers' cos and sin alone, few elements of prologues diffe
       const DirectCase here = table_case(given, given.spec(true), false);
       INFO(target->name() << " " << given.name << " " << here.spec.to_string());
       const internal::RotationPlan plan = internal::lower(here.spec, here.form);
-      const DirectResult ours = test::launch_direct(test::prepare_one(target, plan, false), here);
+      const DirectResult ours = test::launch_direct(test::prepare_quickly(target, plan, false), here);
       of_rounding[given.rounding].add(compare(given, ours));
     }
     for (const auto& [rounding, difference] : of_rounding) {
@@ -234,7 +234,7 @@ TEST_CASE("By default prologues of real models are within the bound of exact ari
       const internal::RotationPlan plan = internal::lower(here.spec, here.form);
       for (const bool universal : {false, true}) {
         if (universal && target->name() == "host") continue;  // as kernels_of
-        const DirectResult ours = test::launch_direct(test::prepare_one(target, plan, universal), here);
+        const DirectResult ours = test::launch_direct(test::prepare_quickly(target, plan, universal), here);
         const internal::Comparison comparison = test::compare_direct(here, ours);
         INFO(comparison.to_string());
         CHECK(comparison.passed());

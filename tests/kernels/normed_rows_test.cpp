@@ -214,7 +214,7 @@ TEST_CASE("A normed v is what the documented tree makes of it, and k that does n
         INFO(target->name() << " " << spec.to_string());
         const bool universal = dim % 3 == 0;
         const DirectResult result =
-            test::launch_direct(test::prepare_one(target, internal::lower(spec, given.form), universal), given);
+            test::launch_direct(test::prepare_quickly(target, internal::lower(spec, given.form), universal), given);
         CHECK(result.k == test::reference_normed(spec, *spec.k, given.k, given.k_weight));
         CHECK(result.v == test::reference_normed(spec, *spec.v, given.v, given.v_weight));
       }
@@ -248,7 +248,7 @@ TEST_CASE("Heads with a NaN, an infinity or squares beyond fp32 come out as they
           }
           INFO(target->name() << " " << spec.to_string() << " " << to_string(placement));
           const internal::PreparedKernel kernel =
-              test::prepare_one(target, internal::lower(spec, form), number % 4 == 0);
+              test::prepare_quickly(target, internal::lower(spec, form), number % 4 == 0);
           const DirectResult result = test::launch_direct(kernel, given);
           const internal::Comparison comparison = test::compare_direct(given, result);
           INFO(comparison.to_string());

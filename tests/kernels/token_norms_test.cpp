@@ -58,7 +58,7 @@ DirectCase rank_of(const DirectCase& all, std::int64_t first_head, std::int64_t 
 }
 
 DirectResult launch(const test::TargetPtr& target, const DirectCase& given, bool universal = false) {
-  return test::launch_direct(test::prepare_one(target, internal::lower(given.spec, given.form), universal), given);
+  return test::launch_direct(test::prepare_quickly(target, internal::lower(given.spec, given.form), universal), given);
 }
 
 /// The sums of squares that a rank hands out, without anything else.

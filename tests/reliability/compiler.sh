@@ -3,7 +3,15 @@
 #   ROPEJIT_TEST_COMPILES  a file that gets a line for every compile
 #   ROPEJIT_TEST_KEPT      a folder of what was compiled, by the hash of sources and options; taken from there the next
 #                          time. Of one compiler alone.
+#   ROPEJIT_TEST_LEVEL     what to optimise by in place of -O2; the bits are the same (IEEE's arithmetic, in order)
 #   ROPEJIT_TEST_CXX       the compiler that does the work (default: c++)
+if [ -n "$ROPEJIT_TEST_LEVEL" ]; then
+  for word; do
+    shift
+    [ "$word" != -O2 ] || word=$ROPEJIT_TEST_LEVEL
+    set -- "$@" "$word"
+  done
+fi
 cxx=${ROPEJIT_TEST_CXX:-c++}
 [ "$1" = --version ] && exec "$cxx" --version
 [ -z "$ROPEJIT_TEST_COMPILES" ] || echo $$ >>"$ROPEJIT_TEST_COMPILES"

@@ -20,12 +20,14 @@ class Skip(Exception):
 class Test:
     """One test: where it may write, how it starts workers, and what it found.
 
-    long: the issue's own numbers, rather than a short form of them. gets: how many there shall be.
+    long: the issue's own numbers, rather than a short form of them. few: of what is drawn or repeated, less still
+    (ROPEJIT_TEST_SHORT, the usual run of ctest). gets: how many there shall be.
     """
 
     def __init__(self, name, programs, is_long, gets=None):
         self.name = name
         self.long = is_long
+        self.few = not is_long and "ROPEJIT_TEST_SHORT" in os.environ
         self.gets = gets or (1_000_000 if is_long else 20_000)
         self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="ropejit-reliability-"))
         self.scratch.chmod(0o755)

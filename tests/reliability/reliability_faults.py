@@ -3,7 +3,7 @@ import harness
 
 
 def run(test):
-    every = 1 if test.long else 41
+    every = 1 if test.long else 83 if test.few else 41
     processes = {}
     for error in ("EIO", "ENOSPC", "EINTR", "ESTALE"):
         folder = test.folder(f"faults-{error}")

@@ -4,7 +4,7 @@ import harness
 
 def busy(test):
     """Parents whose threads get, load, unload, compile and tune are forked at random moments; each child has a minute."""
-    forks = 1000 if test.long else 60
+    forks = 1000 if test.long else 18 if test.few else 60
     modes = [(mode, keeps) for mode in ("compile", "background", "tuning") for keeps in (True, False)]
     well = 0
     slowest = 0
@@ -26,7 +26,7 @@ def busy(test):
 
 
 def run(test):
-    times = 20 if test.long else 4
+    times = 20 if test.long else 2 if test.few else 4
     for mode, what, repeats in (("untouched", "a service nobody has used", 1),
                                 ("used", "a service that has kernels", 1),
                                 ("tuning", "a service whose tuner works", times),
@@ -46,7 +46,7 @@ def run(test):
     for mode, what in (("return", "main returns, the service is leaked"), ("exit", "exit, the service is leaked"),
                        ("static", "the service is a static variable's")):
         results = []
-        for number in range(20 if test.long else 3):
+        for number in range(20 if test.long else 2 if test.few else 3):
             start = harness.now()
             empty = test.folder(f"cache-{mode}-{number}")  # so that the tuner compiles, not only times
             status, _ = test.worker("leak", test.environment(empty, keep=number % 2 == 0), timeout=60, mode=mode,

@@ -5,10 +5,8 @@
 
 #include "codegen/default_variant.hpp"
 #include "codegen/legality.hpp"
-#include "launch/generic_variant.hpp"
 #include "spec/lower.hpp"
 #include "support/catch.hpp"
-#include "support/hash.hpp"
 #include "support/numeric_case.hpp"
 
 namespace ropejit::test {
@@ -24,6 +22,13 @@ inline internal::PreparedKernel prepare_one(const TargetPtr& target, const inter
   return kernel_of(target, plan, prepared, prepared);
 }
 
+/// The same, or in a short run perhaps the generic kernel: for what is compared with other than kernels.
+inline internal::PreparedKernel prepare_quickly(const TargetPtr& target, const internal::RotationPlan& plan,
+                                                bool universal) {
+  if (const auto generic = generic_in_place_of_next(target, plan)) return kernel_of(target, plan, *generic, *generic);
+  return prepare_one(target, plan, universal);
+}
+
 inline void check_case(const internal::PreparedKernel& kernel, const NumericCase& given, std::uint64_t seed) {
   INFO(kernel.target->name() << " " << given.to_string());
   const NumericResult result = run_case(kernel, given, seed);
@@ -31,25 +36,16 @@ inline void check_case(const internal::PreparedKernel& kernel, const NumericCase
   CHECK(result.passed());
 }
 
-/// Prepared as RopeService::get would.
+/// Prepared as RopeService::get would; see generic_in_place_of_next() for a short run.
 inline void check_case(const TargetPtr& target, const NumericCase& given, std::uint64_t seed) {
   INFO(given.to_string());
   check_case(prepare(target, internal::lower(given.spec, given.form)), given, seed);
 }
 
-/// One of the two kinds of binary: for long lists, where compiling both takes too long. In a short run two thirds of
-/// the cases, the same ones each time, have the generic kernel.
+/// One of the two kinds of binary: for long lists, where compiling both takes too long.
 inline void check_case_quickly(const TargetPtr& target, const NumericCase& given, std::uint64_t seed, bool universal) {
-  const internal::RotationPlan plan = internal::lower(given.spec, given.form);
-  if (short_run() && internal::blake3_hex(given.to_string(), 1).front() % 3 != 0) {
-    if (const std::optional<internal::PreparedVariant> generic = internal::generic_variant(*target, plan)) {
-      INFO(given.to_string() << " generic");
-      check_case(kernel_of(target, plan, *generic, *generic), given, seed);
-      return;
-    }
-  }
   INFO(given.to_string() << (universal ? " universal" : " fast"));
-  check_case(prepare_one(target, plan, universal), given, seed);
+  check_case(prepare_quickly(target, internal::lower(given.spec, given.form), universal), given, seed);
 }
 
 }  // namespace ropejit::test

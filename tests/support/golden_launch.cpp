@@ -1,5 +1,7 @@
 #include "support/golden_launch.hpp"
 
+#include <optional>
+
 #include "codegen/default_variant.hpp"
 #include "spec/lower.hpp"
 #include "support/catch.hpp"
@@ -82,8 +84,10 @@ GoldenKernel Kernels::get(const RopeSpec& spec, const LaunchForm& form) {
   internal::Variant variant = internal::default_variants(plan.kernel_class, target_->multiprocessors()).front().variant;
   variant.buffered_steps = form.angles == AngleSource::computed;
   // One for all plans of a class; but the generic kernel has the plan's own numbers in it.
-  const auto [place, is_new] = variants_.try_emplace(only_generic() ? plan.hash() : plan.kernel_class.hash());
-  if (is_new) place->second = prepare_variant(target_, plan, variant);
+  const std::optional<internal::PreparedVariant> generic = generic_in_place_of_next(target_, plan);
+  const auto [place, is_new] =
+      variants_.try_emplace(only_generic() || generic ? plan.hash() : plan.kernel_class.hash());
+  if (is_new) place->second = generic ? *generic : prepare_variant(target_, plan, variant);
   // All tensors below keep the form's promise: one variant serves.
   GoldenKernel golden{kernel_of(target_, plan, place->second, place->second), {}};
   golden.kernel.needs_length = variant.buffered_steps;
