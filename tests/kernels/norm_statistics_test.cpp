@@ -306,7 +306,7 @@ TEST_CASE("Tokens without a place, padded ones and those beyond the count: stati
       const internal::RotationPlan plan = internal::lower(given.spec, given.form);
       const auto generic = internal::generic_variant(*target, plan);
       REQUIRE(generic);
-      return std::array{test::prepare_one(target, plan, number++ % 2 == 0), kernel_of(target, plan, *generic)};
+      return std::array{test::prepare_quickly(target, plan, number++ % 2 == 0), kernel_of(target, plan, *generic)};
     };
     for (const Statistic statistic : {Statistic::given, Statistic::computed}) {
       for (const CacheRows kind : kKinds) {
@@ -410,7 +410,7 @@ TEST_CASE("Statistics that are no usual numbers are taken as they are, and eps i
         const internal::RotationPlan plan = internal::lower(given.spec, given.form);
         CHECK(plan.constants[0].eps == 0);
         for (const bool universal : {false, true}) {
-          const DirectResult result = test::launch_direct(test::prepare_one(target, plan, universal), given);
+          const DirectResult result = test::launch_direct(test::prepare_quickly(target, plan, universal), given);
           const internal::Comparison comparison = test::compare_direct(given, result);
           INFO(target->name() << " " << to_string(dtype) << " " << comparison.to_string());
           CHECK(comparison.passed());

@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 import check_links
 
 # What a page may name and an installation does not have.
-SOURCE = ("include/", "src/", "templates/", "tests/", "bench/peers/", "cache/records/", "docs/api/", "CMakeLists.txt/")
+SOURCE = ("include/", "src/", "python/ropejit/", "templates/", "tests/", "bench/peers/", "cache/records/", "docs/api/", "CMakeLists.txt/")
 
 
 def may_be_missing(path):

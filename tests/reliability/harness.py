@@ -91,7 +91,7 @@ class Test:
     def environment(self, cache=None, keep=False, **more):
         """keep: what was compiled once is taken from a folder the next time, so that a compile takes milliseconds."""
         kept_names = ("PATH", "LANG", "LD_LIBRARY_PATH", "TSAN_OPTIONS", "ASAN_OPTIONS", "UBSAN_OPTIONS",
-                      "ROPEJIT_TEST_CXX", "ROPEJIT_NVRTC")
+                      "ROPEJIT_TEST_CXX", "ROPEJIT_TEST_LEVEL", "ROPEJIT_NVRTC")
         variables = {name: os.environ[name] for name in kept_names if name in os.environ}
         variables["TMPDIR"] = str(self.temporary)
         variables["ROPEJIT_DEVICE"] = "host"
