@@ -1,6 +1,8 @@
 """The guard of every seam: what serves, what falls through, and why."""
 
 import functools
+import os
+import threading
 import time
 
 import pytest
@@ -200,3 +202,84 @@ def test_a_trace_has_what_serves_and_counts_nothing():
     call, seam, _ = served_by(ours)
     compiled = torch.compile(lambda x: call(x) + 1, backend="eager", fullgraph=True)
     assert torch.equal(compiled(torch.ones(4)), torch.full((4,), 3.0)) and seam.served == 0
+
+
+# --- what may go wrong beside the results -------------------------------------------------------------------------------
+
+
+def failing(x, scale=2.0):
+    raise RuntimeError("no such kernel")
+
+
+@pytest.mark.parametrize("options", [{"shadow": 3}, {"policy": "auto"}], ids=str)
+def test_a_trial_that_fails_turns_the_seam_off_and_the_original_serves(options):
+    call, seam, calls = served_by(failing, **options)
+    with pytest.warns(UserWarning, match="a trial: found RuntimeError: no such kernel"):
+        assert torch.equal(call(torch.ones(4)), torch.full((4,), 2.0))
+    assert torch.equal(call(torch.ones(4)), torch.full((4,), 2.0))
+    assert len(calls) == 1 and seam.served == 0 and sum(seam.fallen_through.values()) == 2
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_warnings_are_errors_the_call_is_served_all_the_same():
+    call, seam, _ = served_by(with_a_flipped_sign, shadow=1)
+    x = torch.randn(3, 8)
+    assert torch.equal(call(x), original(x)) and seam.reason.startswith("shadow")
+
+
+def test_a_call_that_waited_for_a_shadow_run_sees_what_it_found():
+    entered, go_on, results = threading.Event(), threading.Event(), {}
+
+    def wrong(x, scale=2.0):
+        entered.set()
+        assert go_on.wait(10)
+        return x * 3
+
+    call, seam, _ = served_by(wrong, shadow=1)
+
+    def run(name):
+        results[name] = call(torch.ones(2, 4))
+
+    with pytest.warns(UserWarning, match="shadow"):
+        first, second = (threading.Thread(target=run, args=(name,)) for name in ("first", "second"))
+        first.start()
+        assert entered.wait(10)
+        second.start()
+        time.sleep(0.05)
+        go_on.set()
+        first.join(10), second.join(10)
+    for result in results.values():
+        assert torch.equal(result, torch.full((2, 4), 2.0))
+    assert len(results) == 2 and seam.served == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without fork")
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_a_child_that_is_forked_during_a_trial_is_served():
+    entered, go_on = threading.Event(), threading.Event()
+
+    def waiting(x, scale=2.0):
+        entered.set()
+        assert go_on.wait(20)
+        return x * scale
+
+    call, seam, _ = served_by(waiting, shadow=2)
+    thread = threading.Thread(target=call, args=(torch.ones(4),))
+    thread.start()
+    assert entered.wait(10)
+    child = os.fork()
+    if child == 0:  # no torch here: its threads are those of the parent
+        os._exit(0 if seam._lock.acquire(timeout=5) else 1)
+    go_on.set()
+    thread.join(20)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_what_cannot_be_hashed_is_unknown():
+    class Odd:
+        __hash__ = None
+
+        def __call__(self):
+            pass
+
+    assert adapt.fingerprint(Odd()) is None

@@ -62,7 +62,7 @@ def _timed(rank):
         modeling_qwen3.Qwen3RMSNorm.forward = slow_norm
     with torch.no_grad():
         model(ids, use_cache=False)
-    assert patch.seams["qwen3"].choices == {24: False}, (rank, patch.seams["qwen3"].choices)
+    assert patch.seams["qwen3"].choices == {32: False}, (rank, patch.seams["qwen3"].choices)
 
 
 @pytest.mark.slow

@@ -220,6 +220,7 @@ std::vector<HfLayer> read_hf_layers(const ObjectReader& config, const HfFamily& 
   } else if (!count && !(alike && lenient)) {
     throw missing_field(config.path("num_hidden_layers"), kLayers.describe());
   } else if (family.layers != nullptr) {
+    if (!count) throw missing_field(config.path("num_hidden_layers"), kLayers.describe());
     layers = family.layers(config, *count);
   } else if (family.full_every != 0) {
     if (!count) throw missing_field(config.path("num_hidden_layers"), kLayers.describe());

@@ -232,6 +232,7 @@ TEST_CASE("where a family's class has a default of its own, a config without the
   const Row rows[] = {
       {"cohere", "rope_theta"},
       {"smollm3", "num_hidden_layers"},
+      {"muse_glimmer_text", "num_hidden_layers"},
       {"mixtral", "rope_theta"},
       {"phi", "partial_rotary_factor"},
       {"stablelm", "partial_rotary_factor"},

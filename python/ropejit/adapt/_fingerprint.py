@@ -8,33 +8,55 @@ import textwrap
 
 
 def _without_words(source):
-    """The lines of a function's or class's source that say what it does: no docstrings, comments of their own and gaps."""
+    """The lines of a function's or class's source that say what it does: no docstrings, comments of their own and gaps,
+    but for those within texts of several lines."""
     tree = ast.parse(source)
-    dropped = set()
+    dropped, kept = set(), set()
     for node in ast.walk(tree):
-        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or not node.body:
+        if isinstance(node, (ast.Constant, ast.JoinedStr)) and node.end_lineno > node.lineno:
+            kept.update(range(node.lineno, node.end_lineno + 1))
+    for node in ast.walk(tree):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)) or len(node.body) < 2:
             continue
         first = node.body[0]
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+        is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str)
+        if is_text and node.body[1].lineno > first.end_lineno:
             dropped.update(range(first.lineno, first.end_lineno + 1))
-    lines = (line.rstrip() for number, line in enumerate(source.splitlines(), 1) if number not in dropped)
-    return [line for line in lines if line and not line.lstrip().startswith("#")]
+    lines = ((number, line.rstrip()) for number, line in enumerate(source.split("\n"), 1) if number not in dropped)
+    return [line for number, line in lines if number in kept or (line and not line.lstrip().startswith("#"))]
+
+
+def _chain(function):
+    """The function and what it wraps, the innermost last, as functools.wraps tells."""
+    while True:
+        yield function
+        if not hasattr(function, "__wrapped__"):
+            return
+        function = function.__wrapped__
 
 
 @functools.lru_cache(maxsize=512)
-def fingerprint(function):
-    """16 hexadecimal digits of a function's signature and source, decorators included, docstrings and lines of comments
-    left out; the same under every version of Python. None: the source cannot be read, as of builtins."""
+def _of(function):
     try:
-        source = textwrap.dedent(inspect.getsource(inspect.unwrap(function)))
-        names = [
+        lines = [
             f"{each.kind.name} {each.name}" + ("" if each.default is each.empty else f"={each.default!r}")
             for each in inspect.signature(function).parameters.values()
         ]
-        lines = names + _without_words(source)
-    except (OSError, SyntaxError, TypeError, ValueError):
+        for part in _chain(function):
+            # By its code: inspect would look through what wraps.
+            lines += _without_words(textwrap.dedent(inspect.getsource(getattr(part, "__code__", part))))
+    except (AttributeError, OSError, SyntaxError, TypeError, ValueError):
         return None
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def fingerprint(function):
+    """16 hexadecimal digits of a function's signature and source, of its decorators and of what wraps it, docstrings and
+    lines of comments left out; the same under every version of Python. None: the source cannot be read, as of builtins."""
+    try:
+        return _of(function)
+    except TypeError:  # what has no hash
+        return None
 
 
 def unknown(name, function, known):

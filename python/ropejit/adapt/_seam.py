@@ -16,7 +16,27 @@ from ropejit.adapt import _ranks, _timing
 BOUNDS = {torch.bfloat16: 2.0**-6, torch.float16: 2.0**-9, torch.float32: 2.0**-18, torch.float64: 2.0**-18}
 
 _POLICIES = ("always", "auto")
-_seams = weakref.WeakSet()
+_seams, _seams_lock = weakref.WeakSet(), threading.Lock()
+
+
+def _all():
+    with _seams_lock:
+        return list(_seams)
+
+
+def _renew_locks():
+    """In a child of fork, whose parent's other threads may hold them."""
+    global _seams_lock
+    _seams_lock = threading.Lock()
+    for seam in _all():
+        seam._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_locks)
+
+
+class _Failed(Exception):
+    """What ropejit's side of a trial raised."""
 
 
 def disabled(name):
@@ -55,17 +75,25 @@ class Seam:
         self._shadow_left = shadow
         self._lock = threading.Lock()
         if self.reason is None and unknown is not None:
-            self._turn_off(unknown)
+            self.turn_off(unknown)
         # Whether each call has to be looked at: the short way is one comparison.
         self.watches = policy == "auto" or shadow > 0
-        _seams.add(self)
+        with _seams_lock:
+            _seams.add(self)
+
+    def __reduce__(self):
+        raise TypeError(f"{self.name}: found a seam, which cannot be copied or saved, allowed: a new one")
 
     def __repr__(self):
         return f"Seam({self.name!r}, {self.reason or 'serves'})"
 
-    def _turn_off(self, reason):
+    def turn_off(self, reason):
+        """The original serves from now on, for good. One warning says why."""
         self.reason = reason
-        warnings.warn(f"ropejit does not serve {self.name}: {reason}", stacklevel=3)
+        try:
+            warnings.warn(f"ropejit does not serve {self.name}: {reason}", stacklevel=3)
+        except Warning:
+            pass  # where warnings are errors, none is to end a call that the original can serve
 
     def serves(self, size, original, ours):
         """Whether ropejit serves a call of that size, a value that tells apart what is to be timed on its own.
@@ -78,15 +106,31 @@ class Seam:
             return self.falls_through(self.reason)
         if self.watches and not _timing.is_capturing():
             with self._lock:
-                if self._shadow_left > 0 and not self._agrees(original, ours):
-                    return self.falls_through(self.reason)
-                if self.policy == "auto" and size not in self.choices:
-                    self.choices[size] = _ranks.agreed(f"{self.name}/{size}", lambda: self._is_faster(original, ours))
-                self.watches = self.policy == "auto" or self._shadow_left > 0
+                self._try(size, original, ours)
+        if self.reason is not None:
+            return self.falls_through(self.reason)
         if self.choices.get(size, True):
             self.served += 1
             return True
         return self.falls_through("slower")
+
+    def _try(self, size, original, ours):
+        """What the policy and shadow runs still want of a call."""
+
+        def guarded():
+            try:
+                return ours()
+            except Exception as error:
+                raise _Failed(f"{type(error).__name__}: {error}") from error
+
+        try:
+            if self.reason is None and self._shadow_left > 0:
+                self._compare(original(), guarded())
+            if self.reason is None and self.policy == "auto" and size not in self.choices:
+                self.choices[size] = _ranks.agreed(f"{self.name}/{size}", lambda: self._is_faster(original, guarded))
+        except _Failed as error:
+            self.turn_off(f"a trial: found {error}")
+        self.watches = self.policy == "auto" or self._shadow_left > 0
 
     def falls_through(self, reason):
         """Counts a call that is the original's. False."""
@@ -98,15 +142,14 @@ class Seam:
         theirs, own = _timing.seconds_of((original, ours), device)
         return own < theirs
 
-    def _agrees(self, original, ours):
+    def _compare(self, originals, ours):
         self._shadow_left -= 1
-        for number, (theirs, own) in enumerate(zip(original(), ours())):
+        for number, (theirs, own) in enumerate(zip(originals, ours)):
             far = _distance(theirs, own)
             bound = BOUNDS[theirs.dtype] if self.bound is None else self.bound
             if not far <= bound:
-                self._turn_off(f"shadow: found result {number} {far:.3g} away from the original's, allowed: {bound:.3g}")
-                return False
-        return True
+                self.turn_off(f"shadow: found result {number} {far:.3g} away from the original's, allowed: {bound:.3g}")
+                return
 
 
 def _distance(theirs, own):
@@ -150,5 +193,5 @@ def counters():
     reason."""
     return [
         {"name": each.name, "served": each.served, "fallen_through": dict(each.fallen_through), "reason": each.reason}
-        for each in sorted(_seams, key=lambda each: each.name)
+        for each in sorted(_all(), key=lambda each: each.name)
     ]

@@ -70,8 +70,8 @@ def _places(batch, tokens, device):
     return places.reshape(-1)
 
 
-def append_to_static(layer, pages_of, launch, q, k, v, batch, tokens):
-    """Writes k and v behind what a static layer has. launch(q, k, v, **where): the prologue; pages_of: Layer.pages_of."""
+def append_to_static(layer, launch, q, k, v, batch, tokens):
+    """Writes k and v behind what a static layer has. launch(q, k, v, **where): the prologue."""
     heads, lanes = k.shape[-2], k.shape[-1]
     if not layer.is_initialized:
         layer.lazy_initialization(*(x.view(batch, tokens, heads, -1).transpose(1, 2) for x in (k, v)))
@@ -82,8 +82,7 @@ def append_to_static(layer, pages_of, launch, q, k, v, batch, tokens):
         places = _places.__wrapped__ if _is_compiling() else _places
         slots = torch.add(places(batch, tokens, k.device), filled, alpha=batch)
     # [places, sequences, heads, lanes]: see _places.
-    k_pages, v_pages = pages_of(layer)
-    launch(q, k, v, k_cache=k_pages, v_cache=v_pages, slots=slots)
+    launch(q, k, v, k_cache=layer.keys.permute(2, 0, 1, 3), v_cache=layer.values.permute(2, 0, 1, 3), slots=slots)
     filled.add_(tokens)  # behind the launch, which may read it as a slot
     return layer.keys, layer.values
 

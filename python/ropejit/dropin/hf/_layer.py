@@ -53,7 +53,14 @@ class Specs:
         return spec
 
 
-class Layer:
+class RotationAlone:
+    """What an attention has as `ropejit_layer` of which the rotation alone is ropejit's."""
+
+    def __deepcopy__(self, memo):
+        return self
+
+
+class Layer(RotationAlone):
     """One attention's prologue. Immutable."""
 
     def __init__(self, attention, family, namespace, spec, seam, rotating, same_bits):
@@ -64,6 +71,8 @@ class Layer:
         self.norm = None if family.norm is None else getattr(namespace, family.norm)
         self.has_norms = _reasons.has_norms(attention, family)
         self.head_dim = attention.head_dim
+        self.dtypes, self.device_type = _reasons.FLOATS, next(attention.parameters()).device.type
+        self.epsilon = _epsilon(getattr(attention, family.norms[0])) if self.has_norms else None
         # r of the norms by torch's own operations, as the model's code has it, and not by the launch.
         self.gives_statistics = same_bits and self.has_norms
         if self.gives_statistics:
@@ -73,12 +82,6 @@ class Layer:
                 spec[name]["norm"] = {**spec[name]["norm"], "statistic": "given"}
         self.prologue = Prologue(spec, {"positions": "start", "angles": family.angles})
 
-    def __deepcopy__(self, memo):
-        return self
-
-    def __reduce__(self):
-        raise TypeError("model: found one that is patched, allowed where it is saved whole: one after Patch.undo()")
-
     # --- what the layer gives ------------------------------------------------------------------------------------------
 
     def norms_of(self, attention):
@@ -86,12 +89,14 @@ class Layer:
         return tuple(getattr(attention, path) for path in self.family.norms) if self.has_norms else None
 
     def is_fit(self, attention):
-        """Whether the norms are still as they were when the layer was patched: no hooks, whole weights."""
+        """Whether the norms are still as they were when the layer was patched: no hooks, whole weights, the same epsilon."""
         for path in self.family.norms if self.has_norms else ():
             norm = getattr(attention, path)
             if norm._forward_hooks or norm._forward_pre_hooks or "forward" in norm.__dict__:
                 return False
-            if type(norm) is not self.norm or type(norm.weight) not in _WHOLE:
+            if type(norm) is not self.norm or _epsilon(norm) != self.epsilon:
+                return False
+            if type(norm.weight) not in _WHOLE or norm.weight.dtype not in self.dtypes:
                 return False
         return True
 
@@ -119,22 +124,13 @@ class Layer:
         if torch.compiler.is_compiling():
             return tuple(x.expand(batch, -1, -1).reshape(-1, x.shape[-1]) for x in (cos, sin))
         # All layers of a step are given the same tensors, so what is made of them goes with them.
-        for_batch, with_sin, made = getattr(cos, "ropejit_rows", (None, None, None))
-        if for_batch != batch or with_sin is not sin:
+        versions = None if cos.is_inference() or sin.is_inference() else (cos._version, sin._version)
+        key, made = getattr(cos, "ropejit_rows", (None, None))
+        if versions is None or key is None or key[0] != (batch, versions) or key[1] is not sin:
             made = tuple(x.expand(batch, -1, -1).reshape(-1, x.shape[-1]) for x in (cos, sin))
-            cos.ropejit_rows = batch, sin, made
+            if versions is not None:
+                cos.ropejit_rows = ((batch, versions), sin), made
         return made
-
-    @staticmethod
-    def pages_of(static):
-        """k's and v's caches of a static layer, [places, sequences, heads, head_dim] (_caches.append_to_static)."""
-        if torch.compiler.is_compiling():
-            return static.keys.permute(2, 0, 1, 3), static.values.permute(2, 0, 1, 3)
-        of, pages = getattr(static, "ropejit_pages", (None, None))
-        if of is not static.keys:
-            pages = static.keys.permute(2, 0, 1, 3), static.values.permute(2, 0, 1, 3)
-            static.ropejit_pages = static.keys, pages
-        return pages
 
     # --- both ways, on copies -----------------------------------------------------------------------------------------
 

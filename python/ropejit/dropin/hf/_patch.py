@@ -2,14 +2,14 @@
 
 import sys
 import types
+import weakref
 from typing import NamedTuple, Optional
 
 from ropejit import adapt
 from ropejit.dropin.hf import _attention, _known, _reasons
 from ropejit.dropin.hf._families import FAMILIES, family_of, replaced_code
-from ropejit.dropin.hf._layer import Layer, Specs
+from ropejit.dropin.hf._layer import Layer, RotationAlone, Specs
 
-_ADDED = ("forward", "ropejit_layer")
 
 
 class Row(NamedTuple):
@@ -36,7 +36,7 @@ class Patch:
         self.report = []
         self.seams = {}
         self._patched = []
-        self._rotating = {}
+        self._rotating, self._classes = {}, {}
 
     def __enter__(self):
         return self
@@ -57,20 +57,24 @@ class Patch:
     def undo(self):
         """Every attention is as it was. Graphs captured and models exported before stay as they are."""
         while self._patched:
-            attention = self._patched.pop()
-            for name in _ADDED:
-                vars(attention).pop(name, None)
+            reference, served, kind = self._patched.pop()
+            attention = reference()
+            if attention is None:
+                continue
+            if type(attention) is served:
+                attention.__class__ = kind
+            vars(attention).pop("ropejit_layer", None)
 
-    def _serve(self, attention, forward, layer=None):
-        attention.forward = types.MethodType(forward, attention)
-        if layer is not None:
-            attention.ropejit_layer = layer
-        self._patched.append(attention)
+    def _serve(self, attention, served, layer):
+        """served: the class that serves it."""
+        self._patched.append((weakref.ref(attention), served, type(attention)))
+        attention.ropejit_layer = layer  # first: calls may come meanwhile
+        attention.__class__ = served
 
 
 def _tokens(q, *others, **keywords):
-    """Of q, [batch, heads, tokens, head_dim]."""
-    return q.shape[0] * q.shape[-2]
+    """Of q, [batch, heads, tokens, head_dim], up to a power of two, each of which is timed once."""
+    return 1 << max(int(q.shape[0] * q.shape[-2]) - 1, 0).bit_length()
 
 
 def _rotating(family, namespace, seam):
@@ -157,13 +161,14 @@ def _patched(done, name, attention, family_name, family, specs, gathered, policy
         done._rotating[family_name] = _rotating(family, namespace, seam)
     rotating = done._rotating[family_name]
     if not family.fuses:
-        done._serve(attention, rotating)
+        if family_name not in done._classes:
+            done._classes[family_name] = _attention.derived(type(attention), rotating)
+        done._serve(attention, done._classes[family_name], RotationAlone())
         return Row(name, family_name, "rotation", None)
     try:
         spec = specs.of(attention, family)
         layer = Layer(attention, family, namespace, spec, seam, rotating, same_bits)
     except (NotImplementedError, TypeError, ValueError) as error:
         return Row(name, family_name, None, str(error))
-    takes_cache = _takes_cache(namespace, family)
-    done._serve(attention, _attention.forward if takes_cache else _attention.forward_of_past_key_values, layer)
+    done._serve(attention, _attention.served(type(attention), _takes_cache(namespace, family)), layer)
     return Row(name, family_name, _does(layer), None)

@@ -4,7 +4,7 @@ import torch
 
 from ropejit import _services
 
-_FLOATS = (torch.bfloat16, torch.float16, torch.float32)
+FLOATS = (torch.bfloat16, torch.float16, torch.float32)
 _HOOKS = (
     "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
 )
@@ -22,7 +22,7 @@ def of_weight(weight):
         return f"a {type(weight).__name__}"
     if weight.is_meta:
         return "a weight on meta (offloaded, or not loaded yet)"
-    if weight.dtype not in _FLOATS:
+    if weight.dtype not in FLOATS:
         return f"a weight of {weight.dtype}"
     return None
 
@@ -48,6 +48,8 @@ def _of_norm(path, norm, wanted, device, is_gathered):
 def of_layer(attention, family, namespace, is_gathered):
     """Why that attention keeps its own code, in one line, or None where ropejit may serve it. is_gathered: whether FSDP
     gathers its parameters for each call; whether it has is then looked at in each."""
+    if "ropejit_layer" in vars(attention):
+        return "forward: found ropejit's, allowed: transformers' own (undo the patch before another)"
     if "forward" in vars(attention):
         return "forward: found one of its own (another patch, or offloading), allowed: the class's"
     first = next(attention.parameters(), None)
@@ -58,6 +60,8 @@ def of_layer(attention, family, namespace, is_gathered):
         return "device: found meta (offloaded, or not loaded yet), allowed: cuda"
     if device.type != "cuda" and not (device.type == "cpu" and _services.host_is_served()):
         return f"device: found {device}, allowed: cuda"
+    if first.dtype not in FLOATS and first.dtype.is_floating_point and first.dtype.itemsize > 1:
+        return f"parameters: found {first.dtype}, allowed: bf16, fp16 or fp32"
     if not family.fuses:
         return None
     for name in ("q_proj", "k_proj", "v_proj", "o_proj"):
