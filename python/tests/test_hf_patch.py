@@ -1,6 +1,7 @@
 """patch(model): which layers it takes, which it leaves and why, and how it is undone."""
 
 import copy
+import inspect
 import os
 import pathlib
 import subprocess
@@ -356,7 +357,8 @@ def test_a_patch_and_a_cache_keep_nothing_alive(device):
     model, ids = made("qwen3", device, torch.bfloat16), prompt(device)
     patch = hf.patch(model)
     cache = transformers.StaticCache(config=model.config, max_cache_len=16)
-    name = "cache" if "cache" in modeling_qwen3.Qwen3Attention.forward.__wrapped__.__code__.co_varnames[:6] else "past_key_values"
+    takes = inspect.signature(modeling_qwen3.Qwen3Attention.forward).parameters
+    name = "cache" if "cache" in takes else "past_key_values"
     with torch.no_grad():
         model(ids, use_cache=True, **{name: cache})
     keys, weight = weakref.ref(cache.layers[0].keys), weakref.ref(attention(model).q_proj.weight)
