@@ -1,8 +1,13 @@
 """What Rotation and Prologue have in common: a spec and a form, without what tensors say themselves."""
 
 import functools
+import operator
 
-from ropejit import _native, _operands, _plain, _templates
+import torch
+
+from ropejit import _native, _operands, _plain, _templates, _torch
+
+_is_compiling = torch.compiler.is_compiling
 
 
 class Kind:
@@ -43,3 +48,32 @@ class Kind:
         """Positions, cos, sin and cu_seqlens as a kernel reads them."""
         positions, cos, sin, cu_seqlens = map(_plain.read_from, tensors)
         return _plain.gapless(positions, self.kind), *_plain.alike(cos, sin), _plain.gapless(cu_seqlens, "ragged")
+
+
+def made_once_of(make, kind, traced, third):
+    """A function of plain values that gives the `kind` of make's arguments for them; in traces `traced`, of that one's
+    spec, form and attribute `third`, which a trace takes for constants. The most recent 1,024 are kept."""
+
+    @functools.lru_cache(maxsize=1024)
+    def made(*values):
+        return kind(*make(*values))
+
+    def texts(*values):
+        of = made(*(float.fromhex(value[0]) if type(value) is tuple else value for value in values))
+        return of.spec, of.form, getattr(of, third)
+
+    _torch.constant_in_traces(texts)
+
+    def pick(*values):
+        if not _is_compiling():
+            return made(*values)
+        return traced(*texts(*[_settled(value) for value in values]))
+
+    return pick
+
+
+def _settled(value):
+    """A trace may leave a number open; these two ways settle it. A float becomes a tuple of its text."""
+    if type(value) is float:
+        return (value.hex(),)
+    return operator.index(value) if type(value) is int else value

@@ -1,12 +1,11 @@
 """Rotation: one kind of rotation of torch tensors."""
 
 import functools
-import operator
 
 import torch
 
 from ropejit import _autograd, _checks, _native, _operands, _plain, _stages, _templates, _torch, _traces
-from ropejit._kind import Kind
+from ropejit._kind import Kind, made_once_of
 from ropejit._services import python_error
 
 _is_compiling = torch.compiler.is_compiling
@@ -243,27 +242,4 @@ def rotation(spec, form, dims, gathered=False):
 def made_once(make):
     """A function of plain values that gives the Rotation of make's (spec, form, dims) for them, in traces too. The most
     recent 1,024 are kept."""
-
-    @functools.lru_cache(maxsize=1024)
-    def made(*values):
-        return Rotation(*make(*values))
-
-    def texts(*values):
-        of = made(*(float.fromhex(value[0]) if type(value) is tuple else value for value in values))
-        return of.spec, of.form, of.dims
-
-    _torch.constant_in_traces(texts)
-
-    def pick(*values):
-        if not _is_compiling():
-            return made(*values)
-        return _traces.Traced(*texts(*[settled(value) for value in values]))
-
-    return pick
-
-
-def settled(value):
-    """A trace may leave a number open; these two ways settle it. A float becomes a tuple of its text."""
-    if type(value) is float:
-        return (value.hex(),)
-    return operator.index(value) if type(value) is int else value
+    return made_once_of(make, Rotation, _traces.Traced, "dims")

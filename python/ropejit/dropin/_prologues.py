@@ -1,13 +1,8 @@
 """What the drop-ins share that take q, k and v through more than the rotation: which Prologue a call takes, the tokens of
 batches as one list, and plain appends to a cache."""
 
-import functools
-
-import torch
-
-from ropejit import _torch
+from ropejit._kind import made_once_of
 from ropejit._prologue import Prologue
-from ropejit._rotation import settled
 from ropejit.dropin import _heads
 
 
@@ -21,23 +16,7 @@ class Traced(Prologue):
 def made_once(make):
     """A function of plain values that gives the Prologue of make's (spec, form) for them, in traces too. The most recent
     1,024 are kept."""
-
-    @functools.lru_cache(maxsize=1024)
-    def made(*values):
-        return Prologue(*make(*values))
-
-    def texts(*values):
-        of = made(*(float.fromhex(value[0]) if type(value) is tuple else value for value in values))
-        return of.spec, of.form, of.v_stage
-
-    _torch.constant_in_traces(texts)
-
-    def pick(*values):
-        if not torch.compiler.is_compiling():
-            return made(*values)
-        return Traced(*texts(*[settled(value) for value in values]))
-
-    return pick
+    return made_once_of(make, Prologue, Traced, "v_stage")
 
 
 # Nothing turns: what is appended by it takes k's tensor for q, too, which is left alone.
