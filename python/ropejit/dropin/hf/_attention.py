@@ -50,14 +50,13 @@ def derived(kind, forward):
 
 
 def _forward(self, original, hidden_states, position_embeddings, attention_mask, cache, kwargs, cache_name):
-    layer = getattr(self, "ropejit_layer", None)
-    if layer is None:  # undone since the call began
-        return original(self, hidden_states, position_embeddings, attention_mask, **{cache_name: cache}, **kwargs)
-
     def by(way):
         return way(self, hidden_states, position_embeddings, attention_mask, **{cache_name: cache}, **kwargs)
 
-    way = _way(self, layer, hidden_states, position_embeddings)
+    layer = getattr(self, "ropejit_layer", None)
+    if layer is None:  # undone since the call began
+        return by(original)
+    way = _way(self, layer, original, hidden_states, position_embeddings)
     if way is not None:
         return by(way)
     shape = hidden_states.shape[:-1]
@@ -65,15 +64,15 @@ def _forward(self, original, hidden_states, position_embeddings, attention_mask,
     q, k, v = self.q_proj(hidden_states), self.k_proj(hidden_states), self.v_proj(hidden_states)
     cos, sin = position_embeddings
     if torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad):
-        return by(layer.original if _is_compiling() else layer.rotating)
+        return by(original if _is_compiling() else layer.rotating)
     if not _is_compiling() and not _serves(self, layer, q, k, v, cos, sin):
-        return by(layer.original)
+        return by(original)
     q, k = _own(q, self.q_proj), _own(k, self.k_proj)
     try:
         keys, values, kwargs = _prologue(self, layer, q, k, v, cos, sin, cache, kwargs, cache_name)
     except LaunchFailed as error:
         layer.seam.turn_off(f"launch: found {error}")
-        return by(layer.original)
+        return by(original)
 
     namespace = layer.namespace
     attend = namespace.ALL_ATTENTION_FUNCTIONS.get_interface(
@@ -92,15 +91,17 @@ def _own(x, projection):
     return x if is_plain and x.is_contiguous() else x.clone(memory_format=torch.contiguous_format)
 
 
-def _way(self, layer, hidden_states, position_embeddings):
+def _way(self, layer, original, hidden_states, position_embeddings):
     """The function that serves a call which the launch does not: one that needs gradients, or meets what it was not
     patched for. None: the launch does."""
     reason = layer.seam.reason or _reason(self, layer, hidden_states, position_embeddings)
     if reason is not None:
-        return layer.original if _is_compiling() else _counted(layer, reason)
+        if not _is_compiling():
+            layer.seam.falls_through(reason)
+        return original
     if torch.is_grad_enabled() and _needs_gradients(self, hidden_states):
         # A compiler fuses the rotation with what is beside it, and its gradient.
-        return layer.original if _is_compiling() else layer.rotating
+        return original if _is_compiling() else layer.rotating
     return None
 
 
@@ -122,11 +123,6 @@ def _reason(self, layer, hidden_states, position_embeddings):
     if cos.dim() != 3 or cos.shape[1] != hidden_states.shape[1] or cos.shape[0] not in (1, hidden_states.shape[0]):
         return "other shapes"
     return None if layer.is_fit(self) else "norms have hooks, are wrapped, changed, or not whole"
-
-
-def _counted(layer, reason):
-    layer.seam.falls_through(reason)
-    return layer.original
 
 
 def _needs_gradients(self, hidden_states):

@@ -53,20 +53,12 @@ class Specs:
         return spec
 
 
-class RotationAlone:
-    """What an attention has as `ropejit_layer` of which the rotation alone is ropejit's."""
-
-    def __deepcopy__(self, memo):
-        return self
-
-
-class Layer(RotationAlone):
-    """One attention's prologue. Immutable."""
+class Layer:
+    """One attention's prologue. Immutable, so that copies of the attention share it."""
 
     def __init__(self, attention, family, namespace, spec, seam, rotating, same_bits):
         self.family, self.namespace, self.seam = family, namespace, seam
         self.rotating = rotating  # the family's forward, with ropejit's rotation: for calls that need gradients
-        self.original = type(attention).forward
         self.caches = _caches.known()
         self.norm = None if family.norm is None else getattr(namespace, family.norm)
         self.has_norms = _reasons.has_norms(attention, family)
@@ -81,6 +73,9 @@ class Layer(RotationAlone):
             for name in ("q", "k"):
                 spec[name]["norm"] = {**spec[name]["norm"], "statistic": "given"}
         self.prologue = Prologue(spec, {"positions": "start", "angles": family.angles})
+
+    def __deepcopy__(self, memo):
+        return self
 
     # --- what the layer gives ------------------------------------------------------------------------------------------
 

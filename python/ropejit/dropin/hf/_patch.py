@@ -1,5 +1,6 @@
 """patch(model): has one model of transformers use ropejit, and says what became of each layer."""
 
+import inspect
 import sys
 import types
 import weakref
@@ -8,7 +9,7 @@ from typing import NamedTuple, Optional
 from ropejit import adapt
 from ropejit.dropin.hf import _attention, _known, _reasons
 from ropejit.dropin.hf._families import FAMILIES, family_of, replaced_code
-from ropejit.dropin.hf._layer import Layer, RotationAlone, Specs
+from ropejit.dropin.hf._layer import Layer, Specs
 
 
 
@@ -66,7 +67,8 @@ class Patch:
             vars(attention).pop("ropejit_layer", None)
 
     def _serve(self, attention, served, layer):
-        """served: the class that serves it."""
+        """served: the class that serves it. layer: None where that needs none; its name is there all the same, and tells
+        that the attention is patched."""
         self._patched.append((weakref.ref(attention), served, type(attention)))
         attention.ropejit_layer = layer  # first: calls may come meanwhile
         attention.__class__ = served
@@ -80,9 +82,7 @@ def _tokens(q, *others, **keywords):
 def _rotating(family, namespace, seam):
     """The family's own forward, with ropejit's functions where it rotates. One for all layers: torch.compile keeps what it
     made with the code, whatever the function's scope is, so that this one has code of its own, too."""
-    function = getattr(namespace, family.attention).forward
-    while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
+    function = inspect.unwrap(getattr(namespace, family.attention).forward)
     scope = dict(vars(namespace))
     del scope["__name__"]  # by which torch.compile would look in the family's module instead
     for name, ours in family.rotations:
@@ -97,9 +97,7 @@ def _rotating(family, namespace, seam):
 
 def _takes_cache(namespace, family):
     """Whether the family's forward calls its cache `cache` (transformers from 5.24 on)."""
-    function = getattr(namespace, family.attention).forward
-    while hasattr(function, "__wrapped__"):
-        function = function.__wrapped__
+    function = inspect.unwrap(getattr(namespace, family.attention).forward)
     return "cache" in function.__code__.co_varnames[: function.__code__.co_argcount]
 
 
@@ -163,7 +161,7 @@ def _patched(done, name, attention, family_name, family, specs, gathered, policy
     if not family.fuses:
         if family_name not in done._classes:
             done._classes[family_name] = _attention.derived(type(attention), rotating)
-        done._serve(attention, done._classes[family_name], RotationAlone())
+        done._serve(attention, done._classes[family_name], None)
         return Row(name, family_name, "rotation", None)
     try:
         spec = specs.of(attention, family)
