@@ -11,7 +11,6 @@
 
 import contextlib
 import importlib
-import inspect
 import sys
 
 import models
@@ -65,15 +64,6 @@ def make(name, model, delay=None):
 def _ours(name, model, policy, same_bits):
     from ropejit.dropin import hf
 
-    takes = inspect.signature(hf.patch).parameters
-    if "policy" not in takes:  # it replaces the functions of the family, for the process
-        if policy == "auto":
-            raise NotHere("this patch has no policy")
-        try:
-            hf.patch(model).undo()
-        except ValueError as error:
-            raise NotHere(str(error)) from None
-        return Way(name, model, in_place=lambda: hf.patch(model))
     try:
         return Way(name, model, patch=hf.patch(model, policy=policy, same_bits=same_bits))
     except (NotImplementedError, ValueError) as error:
